@@ -1,0 +1,34 @@
+"""Background jobs from Postgres on Dramatiq's fleet.
+
+The public names load on first use, so that importing the package costs nothing and opens nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bridge.actor_decorator import actor as actor
+    from bridge.errors import Fail as Fail
+    from bridge.errors import Retry as Retry
+    from bridge.job import Job as Job
+    from bridge.job import current_job as current_job
+    from bridge.job_queue import JobQueue as JobQueue
+    from bridge.job_queue import enqueue as enqueue
+
+_HOME = {
+    "actor": "bridge.actor_decorator",
+    "Fail": "bridge.errors",
+    "Retry": "bridge.errors",
+    "Job": "bridge.job",
+    "current_job": "bridge.job",
+    "JobQueue": "bridge.job_queue",
+    "enqueue": "bridge.job_queue",
+}
+
+__all__ = ["Fail", "Job", "JobQueue", "Retry", "actor", "current_job", "enqueue"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'bridge' has no attribute {name!r}")

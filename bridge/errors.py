@@ -1,0 +1,79 @@
+"""Every exception this package raises, named for what the caller can do about it."""
+
+from datetime import timedelta
+
+
+class BridgeError(Exception):
+    """Ends a command with one clear line and `exit_code`; never with a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(BridgeError):
+    """A setting is missing, malformed or contradicts another one."""
+
+
+class PortTakenError(BridgeError):
+    """Somebody else listens on the address we were told to use."""
+
+
+class StoreUnavailableError(BridgeError):
+    """A store does not answer. Waiting may help; whoever calls decides for how long."""
+
+    exit_code = 3
+    store = "a store"
+
+
+class PostgresUnavailableError(StoreUnavailableError):
+    store = "Postgres"
+
+
+class RedisUnavailableError(StoreUnavailableError):
+    store = "Redis"
+
+
+class SchemaError(BridgeError):
+    """The database is not migrated, or by a newer version than this one."""
+
+    exit_code = 4
+
+
+class RightsError(BridgeError):
+    """The database role may not do what the bridge needs."""
+
+    exit_code = 4
+
+
+class EmbeddedStoreError(BridgeError):
+    """An embedded store cannot be started here."""
+
+
+class PayloadError(BridgeError, ValueError):
+    """A payload, result or event that cannot be stored as JSON in Postgres."""
+
+
+class BadMessageError(BridgeError):
+    """A Redis message that is not ours: `reason` is a short fixed word, for counting."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class DirectSendError(BridgeError):
+    """`.send()` was called on an actor: Postgres is the record, so jobs begin there."""
+
+
+class Fail(Exception):  # noqa: N818 -- a verb: the actor says what shall happen
+    """Raise in an actor to fail the job at once, with no further attempt."""
+
+
+class Retry(Exception):  # noqa: N818 -- a verb, as above
+    """Raise in an actor to fail this attempt and choose the wait before the next one.
+
+    `delay` is in seconds, or a timedelta; None keeps the usual backoff.
+    """
+
+    def __init__(self, message: str = "retry requested", *, delay: float | timedelta | None = None) -> None:
+        super().__init__(message)
+        self.delay = timedelta(seconds=delay) if isinstance(delay, int | float) else delay

@@ -1,0 +1,33 @@
+"""JSON and plain text in a form that Postgres stores: no NUL, no lone surrogates, no NaN."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bridge.errors import PayloadError
+
+
+def to_json(value: Any, what: str) -> str:
+    """`value` as JSON text. Raises PayloadError that names `what` it was when JSON cannot hold it."""
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        if "\\u0000" in text or "\\ud" in text:
+            text = json.dumps(_storable(value), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(f"the {what} cannot be stored as JSON: {error}") from error
+    return text
+
+
+def storable_text(text: str) -> str:
+    """`text` with NUL as U+FFFD and lone surrogates as a question mark."""
+    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_storable(item) for item in value]
+    return value

@@ -1,0 +1,131 @@
+"""Log lines: one JSON object each in production, readable and coloured in development.
+
+Names and numbers follow pino, so that what reads the Node worker's logs reads these: `level` 10 (trace)
+to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, then the fields of the event.
+"""
+
+import logging
+import os
+import re
+import socket
+import sys
+import traceback
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from bridge.settings import Settings
+
+TRACE = 5
+LEVELS = {
+    "trace": TRACE,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+_PINO_LEVEL = {
+    TRACE: 10,
+    logging.DEBUG: 20,
+    logging.INFO: 30,
+    logging.WARNING: 40,
+    logging.ERROR: 50,
+    logging.CRITICAL: 60,
+}
+_COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def _pino_level(levelno: int) -> int:
+    return next((pino for level, pino in sorted(_PINO_LEVEL.items(), reverse=True) if levelno >= level), 10)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _error(record: logging.LogRecord) -> dict[str, str] | None:
+    if not record.exc_info or record.exc_info[1] is None:
+        return None
+    error = record.exc_info[1]
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "stack": "".join(traceback.format_exception(error)),
+    }
+
+
+class PinoFormatter(JsonFormatter):
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(json_ensure_ascii=False)
+        self._hostname = socket.gethostname()
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return log_data
+
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],  # noqa: ARG002 -- the library's signature
+    ) -> None:
+        log_data.clear()
+        log_data |= {
+            "level": _pino_level(record.levelno),
+            "time": int(record.created * 1000),
+            "pid": record.process,
+            "hostname": self._hostname,
+        }
+        log_data |= _fields(record)
+        if (error := _error(record)) is not None:
+            log_data["err"] = error
+        log_data["msg"] = record.getMessage()
+
+
+class PrettyFormatter(logging.Formatter):
+    """HH:MM:SS.mmm INFO  Job completed jobId=… duration=12"""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        name = next(name for name, level in reversed(LEVELS.items()) if record.levelno >= level or level == TRACE)
+        level = name.upper()
+        message = _UNPRINTABLE.sub("?", record.getMessage())
+        label = f"{level:<5}"
+        if self._colour:
+            label = f"\x1b[{_COLOUR[level]}m{label}\x1b[0m"
+        clock = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d}"
+        known = ((key, value) for key, value in _fields(record).items() if value is not None)
+        fields = "".join(f" {key}={_UNPRINTABLE.sub('?', str(value))}" for key, value in known)
+        if self._colour and fields:
+            fields = f"\x1b[2m{fields}\x1b[0m"
+        error = _error(record)
+        return f"{clock} {label} {message}{fields}" + (f"\n{error['stack'].rstrip()}" if error else "")
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Make the root logger speak our form, at LOG_LEVEL, on stderr (or `stream`)."""
+    logging.addLevelName(TRACE, "TRACE")
+    stream = stream or sys.stderr
+    pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PrettyFormatter(colour=_wants_colour(stream)) if pretty else PinoFormatter())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(LEVELS[settings.log_level])
+    for chatty in ("psycopg", "psycopg.pool", "yoyo.migrations"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
