@@ -1,0 +1,172 @@
+"""What a worker process says about its attempts: start, heartbeat, events, complete, fail, release.
+
+Every call takes many attempts at once, and each is fenced: a row that comes back was still ours, one that
+does not was taken over, settled by hand or deleted meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from bridge.database import Link
+from bridge.job import Attempt, Completed, Failed, Job, Released, Status
+from bridge.json_text import storable_text, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attempt as its worker knows it: the three numbers that every word about it must carry.
+
+    `exec` is None for a hand-over that was not started: that can only be released.
+    """
+
+    job_id: UUID
+    fence: int
+    exec: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something for the session's stream; `data` is JSON text."""
+
+    held: Held
+    event_type: str
+    data: str
+
+
+class Verdict(StrEnum):
+    """What a heartbeat may say of an attempt that its worker holds."""
+
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    STRAY = "stray"
+
+
+class AttemptBook:
+    """The attempts of one worker process, over one connection, for one thread."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def close(self) -> None:
+        self._link.close()
+
+    # The worker itself.
+
+    def register(
+        self,
+        worker: UUID,
+        *,
+        name: str,
+        slots: int,
+        queues: Sequence[str],
+        actors: Mapping[str, Mapping[str, Any]],
+        version: str,
+        lease: timedelta,
+    ) -> None:
+        """Announce a worker process: `actors` maps each actor's name to its `queue` and `max_retries`."""
+        params = {
+            "worker": worker,
+            "name": name,
+            "slots": slots,
+            "queues": list(queues),
+            "actor_options": to_json(actors, "list of actors"),
+            "version": version,
+            "lease": lease,
+        }
+        self._link.call("register_worker", params)
+
+    def stop(self, worker: UUID) -> None:
+        self._link.call("stop_worker", {"worker": worker})
+
+    def heartbeat(
+        self, worker: UUID, lease: timedelta, held: Sequence[Held], *, draining: bool = False
+    ) -> list[tuple[Verdict, Held]] | None:
+        """Renew the worker's lease; what it must let go of. None: it was declared lost, with all it holds.
+
+        A draining worker is given nothing more.
+        """
+        params = {"worker": worker, "lease": lease, "draining": draining, **_keys(held)}
+        rows = self._link.call("heartbeat_worker", params)
+        if rows and rows[0]["verdict"] == "refused":
+            return None
+        fences = {attempt.exec: attempt.fence for attempt in held}
+        return [
+            (Verdict(row["verdict"]), Held(row["job_id"], fences.get(row["exec"]) or row["fence"], row["exec"]))
+            for row in rows
+        ]
+
+    # Its attempts, in the order of their lives.
+
+    def start(self, worker: UUID, held: Sequence[Held]) -> dict[UUID, Attempt]:
+        """Take up attempts; by exec, those that are ours to run. Saying it twice gives the same answer."""
+        rows = self._link.call("start_jobs", {"worker": worker, **_keys(held)})
+        return {
+            row["exec"]: Attempt(
+                Job(
+                    id=row["job_id"],
+                    session_id=row["session_id"],
+                    prompt=row["prompt"],
+                    payload=row["payload"],
+                    priority=row["priority"],
+                    attempt=row["attempt"],
+                    fence=row["fence"],
+                ),
+                exec=row["exec"],
+                queue=row["queue"],
+                actor=row["actor"],
+            )
+            for row in rows
+        }
+
+    def add_events(self, events: Sequence[Event]) -> int:
+        """Store events in order; how many were stored. Those of attempts no longer ours are not."""
+        params = {
+            **_keys([event.held for event in events]),
+            "types": [storable_text(event.event_type) for event in events],
+            "data": [event.data for event in events],
+        }
+        return int(self._link.call("add_session_events", params)[0]["stored"])
+
+    def complete(self, reports: Sequence[tuple[Held, Completed]]) -> dict[UUID, Status]:
+        """Report good endings; by job id, where the accepted ones stand now."""
+        params = {
+            **_keys([held for held, _ in reports]),
+            "results": [completed.result for _, completed in reports],
+        }
+        return {row["job_id"]: Status.COMPLETED for row in self._link.call("complete_jobs", params)}
+
+    def fail(self, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
+        """Report failures; `pending` is a retry to come, `failed` a dead letter."""
+        params = {
+            **_keys([held for held, _ in reports]),
+            "errors": [storable_text(failed.error) for _, failed in reports],
+            "finals": [failed.final for _, failed in reports],
+            "delays": [failed.delay for _, failed in reports],
+        }
+        return {row["job_id"]: Status(row["status"]) for row in self._link.call("fail_jobs", params)}
+
+    def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
+        """Hand attempts back unfinished, with no retry spent."""
+        params = {
+            **_keys([held for held, _ in reports]),
+            "delays": [released.delay for _, released in reports],
+            "error": None,
+        }
+        return {row["job_id"]: Status.PENDING for row in self._link.call("release_jobs", params)}
+
+    def recorded(self, held: Sequence[Held]) -> dict[UUID, Status]:
+        """By job id, the attempts whose ending is in the ledger already, under their own exec."""
+        rows = self._link.call("recorded_attempts", _keys(held))
+        return {row["job_id"]: Status(row["status"]) for row in rows}
+
+
+def _keys(held: Sequence[Held]) -> dict[str, list[Any]]:
+    return {
+        "ids": [attempt.job_id for attempt in held],
+        "fences": [attempt.fence for attempt in held],
+        "execs": [attempt.exec for attempt in held],
+    }

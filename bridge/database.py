@@ -1,0 +1,182 @@
+"""Postgres: one connection for one thread, statements by name, driver errors in our own words."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+
+from bridge.addresses import host_and_port
+from bridge.backoff import full_jitter
+from bridge.errors import PostgresUnavailableError, RightsError, SchemaError, SettingsError, StoreUnavailableError
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 10
+Connection = psycopg.Connection[DictRow]
+Params = Mapping[str, Any]
+T = TypeVar("T")
+
+# A link that died without a word is noticed after 5 + 3 * 2 s, or 10 s after data that nobody acknowledged.
+_CONNECT_DEFAULTS = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+
+@cache
+def statement(name: str) -> LiteralString:
+    """The text of `sql/<name>.sql`. Statements live in files, never in strings put together."""
+    return resources.files("bridge").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without the driver's hints and stack."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Turn driver errors into ours: what the caller can do about them decides the class."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise SchemaError(f"{first_line(error)}. Run: mobvibe migrate up") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RightsError(
+            f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        # Timeouts, deadlocks and shutdowns are among these: each may pass by itself.
+        raise PostgresUnavailableError(first_line(error)) from error
+
+
+def connect(dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> Connection:
+    """Open an autocommit connection that shows up as `mobvibe <name>` in pg_stat_activity.
+
+    Raises PostgresUnavailableError, or SettingsError for an address the driver cannot read.
+    """
+    try:
+        options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
+    except psycopg.ProgrammingError:
+        raise SettingsError(
+            "DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/name"
+        ) from None
+    options["application_name"] = f"mobvibe {name}"
+    with in_our_words():
+        connection: Connection = psycopg.connect(**options, autocommit=True, row_factory=dict_row)
+        try:
+            connection.execute(
+                "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
+                [str(statement_timeout_ms), str(min(statement_timeout_ms, 10_000))],
+            )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+class Link:
+    """A connection for one thread: opened on first use, opened anew after a loss.
+
+    A call that fails is not repeated here. Whether saying it twice is safe is known where it is called.
+    """
+
+    def __init__(self, dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> None:
+        self.dsn = dsn
+        self._name = name
+        self._timeout_ms = statement_timeout_ms
+        self._connection: Connection | None = None
+        self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
+            self.opened_at = time.monotonic()
+        return self._connection
+
+    def call(self, name: str, params: Params | None = None) -> list[DictRow]:
+        """Run the statement `sql/<name>.sql`; its rows, if it returns any."""
+        with self._kept_or_closed():
+            cursor = self.connection.execute(statement(name), params)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def _kept_or_closed(self) -> Iterator[None]:
+        try:
+            with in_our_words():
+                yield
+        except StoreUnavailableError:
+            if self._connection is not None and (self._connection.broken or self._connection.closed):
+                self.close()
+            raise
+        except BaseException:
+            # An interrupt in mid-call leaves the protocol in an unknown place: never use that link again.
+            if (
+                self._connection is not None
+                and self._connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE
+            ):
+                self.close()
+            raise
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def patiently(attempt: Callable[[], T], *, where: str, tries: int = 10) -> T:
+    """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`."""
+    for failures in range(1, tries + 1):
+        try:
+            return attempt()
+        except StoreUnavailableError as error:
+            if failures == tries:
+                raise type(error)(f"Cannot reach {error.store} at {where}: {error} (tried {tries} times)") from error
+            rest = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
+            logger.warning(
+                "Cannot reach %s at %s (%s), retry %d/%d in %.1f s", error.store, where, error, failures, tries, rest
+            )
+            time.sleep(rest)
+    raise AssertionError("unreachable")
+
+
+def check_database(dsn: str, *, tries: int = 10) -> None:
+    """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights."""
+    link = Link(dsn, "check")
+    try:
+        try:
+            rows = patiently(lambda: link.call("check_schema"), where=host_and_port(dsn, 5432), tries=tries)
+        except SchemaError as error:
+            raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
+        found = rows[0]["version"]
+        if found < SCHEMA_VERSION:
+            raise SchemaError(
+                f"The database has schema {found}, this version needs {SCHEMA_VERSION}. Run: mobvibe migrate up"
+            )
+        if found > SCHEMA_VERSION:
+            raise SchemaError(
+                f"The database has schema {found}, newer than this version knows ({SCHEMA_VERSION}). "
+                "Upgrade mobvibe-bridge."
+            )
+        lacking = [row["lacking"] for row in link.call("check_rights")]
+        if lacking:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""  # noqa: PLR2004 -- enough to see the kind
+            raise RightsError(
+                f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
+                "Use the role that ran the migrations, or grant these."
+            )
+    finally:
+        link.close()

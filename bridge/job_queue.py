@@ -1,0 +1,208 @@
+"""The border to the job table: one method per statement, rows in our words.
+
+`JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
+transaction. What workers say about their attempts is in `attempts.py`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bridge.database import Link, statement
+from bridge.job import Claim, Outcome, Status
+from bridge.json_text import storable_text, to_json
+from bridge.listener import Listener
+
+CHANNEL = "new_job"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job as the Node worker's `claimNextJob()` gave it."""
+
+    job_id: UUID
+    session_id: UUID | None
+    prompt: str | None
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Jobs by status; `oldest_pending_age` is None when nothing is pending."""
+
+    pending_count: int
+    processing_count: int
+    completed_count: int
+    failed_count: int
+    oldest_pending_age: timedelta | None
+
+    @property
+    def success_rate(self) -> float | None:
+        """Completed among finished, in per cent; None before anything finished."""
+        finished = self.completed_count + self.failed_count
+        return 100 * self.completed_count / finished if finished else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    job_id: UUID
+    outcome: Outcome
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class StuckJobs:
+    """Pending jobs that no live worker could take from their queue, and where they went, if anywhere."""
+
+    actor: str
+    queue: str
+    jobs: int
+    routed_to: str | None
+
+
+class JobQueue:
+    """The queue over one connection, for one thread. Methods raise PostgresUnavailableError when it is gone."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @classmethod
+    def connect(cls, dsn: str, name: str = "client") -> "JobQueue":
+        """A queue on a connection of its own, opened with the first call."""
+        return cls(Link(dsn, name))
+
+    def close(self) -> None:
+        self._link.close()
+
+    # The Node worker's methods, in Python spelling.
+
+    def claim_next_job(self) -> ClaimedJob | None:
+        """Take the most urgent due job, to report with `complete_job` or `fail_job`; None when there is none."""
+        rows = self._link.call("claim_next_job")
+        return ClaimedJob(**rows[0]) if rows else None
+
+    def complete_job(self, job_id: UUID) -> None:
+        self._link.call("complete_job", {"id": job_id})
+
+    def fail_job(self, job_id: UUID, error_message: str) -> bool:
+        """Fail a job taken with `claim_next_job`; True when it will be retried."""
+        rows = self._link.call("fail_job", {"id": job_id, "error": storable_text(error_message)})
+        return bool(rows[0]["will_retry"])
+
+    def get_queue_stats(self) -> QueueStats:
+        return QueueStats(**self._link.call("get_queue_stats")[0])
+
+    def subscribe_to_new_jobs(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(payload)` from a thread of its own for every notification of new jobs, and with an
+        empty payload whenever some may have been missed. Returns the function that ends the subscription.
+        """
+        listener = Listener(self._link.dsn, CHANNEL, callback)
+        listener.start()
+        return listener.close
+
+    # The bridge's side of the road.
+
+    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, ahead: Mapping[str, int]) -> list[Claim]:
+        """Take the most urgent due jobs that live workers can start soon, most urgent first.
+
+        `ahead` says, per queue, how many jobs to hand over beyond what free slots can take at once.
+        """
+        params = {"bridge": bridge, "limit": limit, "lease": lease, "ahead": json.dumps(dict(ahead))}
+        return [Claim(**row) for row in self._link.call("claim_jobs", params)]
+
+    def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
+        """Put back what was claimed and not started; the ids of those that were still ours."""
+        params = {
+            "ids": [claim.job_id for claim in claims],
+            "fences": [claim.fence for claim in claims],
+            "execs": [None] * len(claims),
+            "delays": [delay] * len(claims),
+            "error": error,
+        }
+        return [row["job_id"] for row in self._link.call("release_jobs", params)]
+
+    def seconds_to_next_due(self) -> float | None:
+        rows = self._link.call("next_due")
+        return float(rows[0]["seconds"]) if rows else None
+
+    def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
+        rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
+        return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
+
+    def route_jobs(self, *, limit: int) -> list[StuckJobs]:
+        return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
+
+    # Operators.
+
+    def cancel_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:
+        """Cancel a job: at once, or with its worker's next heartbeat while it runs (`processing` until then).
+
+        None: there is no such job. A finished job stays as it is, and its status is returned.
+        """
+        return self._operate("cancel_job", job_id, by, reason)
+
+    def retry_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:
+        """Run a finished job again with all its retries, or a waiting one now. None: there is no such job."""
+        return self._operate("retry_job", job_id, by, reason)
+
+    def _operate(self, action: str, job_id: UUID, by: str | None, reason: str | None) -> Status | None:
+        status = self._link.call(action, {"id": job_id, "by": by, "reason": reason})[0]["status"]
+        return None if status is None else Status(status)
+
+
+class _NamesAnActor(Protocol):
+    actor_name: str
+    queue_name: str
+    options: dict[str, Any]
+
+
+def enqueue(
+    connection: psycopg.Connection[Any],
+    actor: str | _NamesAnActor,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    session_id: UUID | str | None = None,
+    prompt: str | None = None,
+    priority: int = 0,
+    run_at: datetime | None = None,
+    max_retries: int | None = None,
+) -> UUID:
+    """Insert a job in the transaction that `connection` has open; the job's id.
+
+    The job exists when that transaction commits, and never if it does not. `actor` is the actor or its
+    name; `run_at` must carry a time zone. Raises PayloadError for a payload JSON cannot hold, ValueError
+    for the rest.
+    """
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError(
+            f"enqueue() needs a psycopg.Connection, the one your transaction is on; got {type(connection).__name__}"
+        )
+    if run_at is not None and run_at.tzinfo is None:
+        raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
+    if isinstance(priority, bool) or not -(2**31) <= priority < 2**31:
+        raise ValueError("priority must be a whole number that fits 32 bits")
+    named = actor if isinstance(actor, str) else actor.actor_name
+    known = None if isinstance(actor, str) else actor
+    params = {
+        "actor": named,
+        "queue": known.queue_name if known else None,
+        "payload": to_json(payload or {}, "payload"),
+        "session_id": session_id,
+        "prompt": None if prompt is None else storable_text(prompt),
+        "priority": priority,
+        "run_at": run_at,
+        "max_retries": max_retries
+        if max_retries is not None
+        else (known.options.get("max_retries") if known else None),
+    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement("enqueue"), params).fetchone()
+        assert row is not None
+        job_id: UUID = row["id"]
+        return job_id

@@ -1,0 +1,102 @@
+"""LISTEN on a connection of its own, with proof that it still works."""
+
+import logging
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+import psycopg
+
+from bridge.backoff import full_jitter
+from bridge.database import Connection, connect, in_our_words
+from bridge.errors import PostgresUnavailableError
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 10.0
+_ECHO_SECONDS = 5.0
+
+
+class Listener:
+    """Calls back for every notification on `channel`, and once with "" whenever some may have been missed.
+
+    Nothing depends on it but speed: the poll finds the same jobs later. Every PROBE_SECONDS the session
+    sends itself a notification and must hear it. A pooler in transaction mode takes LISTEN and forgets it,
+    and a link may die without a word: both look like silence, and silence is no proof.
+    """
+
+    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
+        self._dsn = dsn
+        self._channel = channel
+        self._callback = callback
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
+        self.listening = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout_seconds: float = 2.0) -> None:
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                connection = connect(self._dsn, "listen")
+                try:
+                    self._listen(connection)
+                finally:
+                    connection.close()
+                failures = 0
+            except PostgresUnavailableError as error:
+                if self.listening.is_set() or failures == 0:
+                    logger.warning(
+                        "LISTEN is lost, polling meanwhile", extra={"channel": self._channel, "reason": str(error)}
+                    )
+                self.listening.clear()
+                failures += 1
+                self._stopping.wait(0.1 + full_jitter(failures, cap_seconds=5.0))
+            except Exception:
+                logger.exception("The listener failed and starts again")
+                self._stopping.wait(1.0)
+
+    def _listen(self, connection: Connection) -> None:
+        echo = f"mobvibe_echo_{uuid4().hex}"
+        with in_our_words():
+            connection.execute(
+                psycopg.sql.SQL("LISTEN {}; LISTEN {}").format(*map(psycopg.sql.Identifier, (self._channel, echo)))
+            )
+        self._probe(connection, echo)
+        self.listening.set()
+        logger.debug("Listening", extra={"channel": self._channel})
+        self._callback("")  # listening first, then one look: nothing falls between the two
+        while not self._stopping.is_set():
+            self._hear(connection, PROBE_SECONDS)
+            if not self._stopping.is_set():
+                self._probe(connection, echo)
+
+    def _hear(self, connection: Connection, seconds: float) -> None:
+        """Pass on what arrives within `seconds`; ends early when asked to stop."""
+        with in_our_words():
+            for _ in range(max(1, int(seconds / 0.5))):
+                for note in connection.notifies(timeout=0.5):
+                    if note.channel == self._channel:
+                        self._callback(note.payload)
+                if self._stopping.is_set():
+                    return
+
+    def _probe(self, connection: Connection, echo: str) -> None:
+        token = uuid4().hex
+        with in_our_words():
+            connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
+            for note in connection.notifies(timeout=_ECHO_SECONDS):
+                if note.channel == self._channel:
+                    self._callback(note.payload)
+                elif note.payload == token:
+                    return
+        raise PostgresUnavailableError(
+            "this connection does not hear its own notifications: "
+            "LISTEN needs a direct link, not a pooler in transaction mode"
+        )

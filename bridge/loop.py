@@ -1,0 +1,79 @@
+"""A named thread that runs one step over and over, and can be woken and stopped."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from bridge.backoff import full_jitter
+from bridge.errors import StoreUnavailableError
+
+logger = logging.getLogger(__name__)
+
+
+class Loop:
+    """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
+
+    A failing step never ends the loop: it rests a jittered while and goes on. A store that is down is
+    logged once when it goes and once when it is back, however often the step fails in between.
+    """
+
+    def __init__(self, name: str, step: Callable[[], float]) -> None:
+        self.name = name
+        self._step = step
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the step it is in. Does not wait: see `join`."""
+        self._stopping.set()
+        self._wake.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the loop to end; False when it has not in time."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def run_once(self) -> float:
+        """One step with the loop's own error handling; returns the rest in seconds."""
+        try:
+            rest = self._step()
+        except StoreUnavailableError as error:
+            if self._failures == 0:
+                logger.error(
+                    "%s is unreachable, trying again until it is back",
+                    error.store,
+                    extra={"loop": self.name, "reason": str(error)},
+                )
+            return self._rest_after_failure()
+        except Exception:
+            logger.exception("%s failed and goes on", self.name)
+            return self._rest_after_failure()
+        if self._failures:
+            logger.info("%s works again", self.name, extra={"failures": self._failures})
+            self._failures = 0
+        return rest
+
+    def _rest_after_failure(self) -> float:
+        self._failures += 1
+        return 0.05 + full_jitter(self._failures, cap_seconds=2.0)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()  # before the check and the step: a wake during either must survive
+            if self._stopping.is_set():
+                return
+            rest = self.run_once()
+            # After a failure only the end cuts the rest short: wake-ups must not make the loop spin.
+            (self._stopping if self._failures else self._wake).wait(rest)

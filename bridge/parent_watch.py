@@ -1,0 +1,67 @@
+"""Processes that must not outlive the one that started them."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def watch_parent(interval_seconds: float = 1.0) -> None:
+    """Send this process SIGTERM, once, when its parent has died. Works everywhere; takes up to the interval."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        never = threading.Event()
+        while not never.wait(interval_seconds):
+            if os.getppid() != parent:
+                logger.warning("The parent process is gone, stopping")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+def dies_with_parent(signum: int) -> Callable[[], None]:
+    """For Popen's preexec_fn: the child gets `signum` when the thread that started it dies. Linux only."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    parent = os.getpid()
+
+    def in_child() -> None:
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+            if os.getppid() != parent:  # it died before the call took hold
+                os.kill(os.getpid(), signum)
+
+    return in_child
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what our children leave behind, so that it can be found and ended. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children_of(pid: int) -> list[int]:
+    """The live children of a process, by /proc; none where there is no /proc."""
+    try:
+        candidates = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+    return [candidate for candidate in candidates if _parent_of(candidate) == pid]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)

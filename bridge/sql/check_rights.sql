@@ -1,0 +1,19 @@
+-- check_rights: what this role lacks, in words. Row security that hides rows from it counts: an empty answer
+-- must never be taken for an empty queue.
+SELECT 'use table public.' || t.name AS lacking
+FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'INSERT'), ('workers', 'SELECT,INSERT,UPDATE'),
+             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT')) AS t (name, rights)
+CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
+WHERE NOT has_table_privilege('public.' || t.name, r.right_name)
+GROUP BY t.name
+UNION ALL
+SELECT 'see the rows of public.' || t.name || ' (row level security hides them)'
+FROM (VALUES ('coding_jobs'), ('coding_sessions'), ('session_events'), ('workers')) AS t (name)
+WHERE row_security_active('public.' || t.name)
+UNION ALL
+SELECT 'call ' || p.oid::regprocedure
+FROM pg_catalog.pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace
+  AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'reclaim_jobs',
+                    'heartbeat_worker', 'register_worker', 'get_queue_stats')
+  AND NOT has_function_privilege(p.oid, 'EXECUTE')

@@ -1,0 +1,163 @@
+-- The job table, the ledger of attempts, the worker processes and the audit trail.
+-- Creates what is absent and adopts an existing coding_jobs in place. Safe to run twice.
+
+DO $$
+DECLARE
+    taken text;
+BEGIN
+    SELECT string_agg(t.name, ', ') INTO taken
+    FROM (VALUES ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by')) AS t (name, mark)
+    WHERE to_regclass('public.' || t.name) IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = to_regclass('public.' || t.name) AND a.attname = t.mark);
+    IF taken IS NOT NULL THEN
+        RAISE EXCEPTION 'public.% exists already and is not the bridge''s: rename it first, nothing was changed', taken;
+    END IF;
+END $$;
+
+CREATE TABLE IF NOT EXISTS public.coding_jobs (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    session_id uuid,
+    prompt text,
+    status text NOT NULL DEFAULT 'pending',
+    priority integer NOT NULL DEFAULT 0,
+    retry_count integer NOT NULL DEFAULT 0,
+    max_retries integer NOT NULL DEFAULT 3,
+    error_message text,
+    started_at timestamptz,
+    completed_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Every added column has a constant default: no rewrite of a large table, no change for an old INSERT.
+ALTER TABLE public.coding_jobs
+    ADD COLUMN IF NOT EXISTS actor text NOT NULL DEFAULT 'run_coding_session',
+    ADD COLUMN IF NOT EXISTS queue text NOT NULL DEFAULT 'coding',
+    ADD COLUMN IF NOT EXISTS payload jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN IF NOT EXISTS result jsonb,
+    ADD COLUMN IF NOT EXISTS run_at timestamptz,
+    ADD COLUMN IF NOT EXISTS due boolean NOT NULL DEFAULT true,
+    ADD COLUMN IF NOT EXISTS seq bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS fence bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS exec uuid,
+    ADD COLUMN IF NOT EXISTS worker uuid,
+    ADD COLUMN IF NOT EXISTS lease_expires_at timestamptz,
+    ADD COLUMN IF NOT EXISTS claimed_at timestamptz,
+    ADD COLUMN IF NOT EXISTS claimed_by text,
+    ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz;
+
+COMMENT ON COLUMN public.coding_jobs.run_at IS 'Not before this time; NULL is at once';
+COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keeps waiting rows out of the index that the claim reads';
+COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of insertion, which created_at cannot give (equal, or set by the client)';
+COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
+COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
+COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
+
+ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL;
+ALTER TABLE public.coding_jobs ALTER COLUMN prompt DROP NOT NULL;
+
+-- Rows the old schema allowed and no claim would ever have found again.
+UPDATE public.coding_jobs
+SET status = coalesce(status, CASE WHEN completed_at IS NULL THEN 'pending'
+                                   WHEN error_message IS NULL THEN 'completed' ELSE 'failed' END),
+    priority = coalesce(priority, 0),
+    retry_count = greatest(coalesce(retry_count, 0), 0),
+    max_retries = greatest(coalesce(max_retries, 3), 0),
+    created_at = coalesce(created_at, now()),
+    updated_at = coalesce(updated_at, now())
+WHERE status IS NULL OR priority IS NULL OR created_at IS NULL OR updated_at IS NULL
+   OR retry_count IS NULL OR retry_count < 0 OR max_retries IS NULL OR max_retries < 0;
+
+ALTER TABLE public.coding_jobs
+    ALTER COLUMN status SET NOT NULL,
+    ALTER COLUMN priority SET NOT NULL,
+    ALTER COLUMN retry_count SET NOT NULL,
+    ALTER COLUMN max_retries SET NOT NULL,
+    ALTER COLUMN created_at SET NOT NULL,
+    ALTER COLUMN updated_at SET NOT NULL;
+
+ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_status_check;
+ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_status_check
+    CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled'));
+ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_counts_check;
+ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_counts_check
+    CHECK (retry_count >= 0 AND max_retries >= 0);
+ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_names_check;
+ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_names_check
+    CHECK (actor <> '' AND length(actor) <= 200 AND queue ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(queue) <= 200);
+
+-- seq begins at 1 for new rows; unfinished rows that were here before get theirs in order of age.
+CREATE SEQUENCE IF NOT EXISTS public.coding_jobs_seq;
+ALTER TABLE public.coding_jobs ALTER COLUMN seq SET DEFAULT nextval('public.coding_jobs_seq');
+UPDATE public.coding_jobs j
+SET seq = waiting.seq
+FROM (SELECT w.id, nextval('public.coding_jobs_seq') AS seq
+      FROM (SELECT id FROM public.coding_jobs
+            WHERE seq = 0 AND status IN ('pending', 'processing') ORDER BY created_at, id) w) waiting
+WHERE j.id = waiting.id;
+
+-- Jobs in the hands of an old worker while we move in: it has an hour to report, as after claim_next_job().
+UPDATE public.coding_jobs
+SET claimed_at = coalesce(started_at, now()), claimed_by = 'claim_next_job', fence = 1,
+    lease_expires_at = now() + interval '1 hour'
+WHERE status = 'processing' AND fence = 0;
+
+CREATE INDEX IF NOT EXISTS jobs_ready ON public.coding_jobs (queue, priority DESC, seq)
+    WHERE status = 'pending' AND due;
+CREATE INDEX IF NOT EXISTS jobs_scheduled ON public.coding_jobs (run_at)
+    WHERE status = 'pending' AND NOT due;
+CREATE INDEX IF NOT EXISTS jobs_processing ON public.coding_jobs (claimed_at)
+    WHERE status = 'processing';
+CREATE INDEX IF NOT EXISTS jobs_of_session ON public.coding_jobs (session_id)
+    WHERE session_id IS NOT NULL;
+-- Served the old claim only, and every status change paid for it.
+DROP INDEX IF EXISTS public.coding_jobs_status_priority_idx;
+
+-- The ledger: one row per ended attempt, written by the statement that ends it. The primary key is the
+-- promise that no attempt ends twice. No foreign key: its check would cost every report a look-up; the
+-- trigger below removes the rows of a deleted job.
+CREATE TABLE IF NOT EXISTS public.job_attempts (
+    job_id uuid NOT NULL,
+    fence bigint NOT NULL,
+    exec uuid,
+    worker uuid,
+    claimed_at timestamptz,
+    started_at timestamptz,
+    finished_at timestamptz NOT NULL,
+    outcome text NOT NULL
+        CHECK (outcome IN ('completed', 'failed', 'released', 'reclaimed', 'crashed', 'cancelled')),
+    error text,
+    PRIMARY KEY (job_id, fence)
+);
+
+-- Worker processes: one row each, and the only row a heartbeat writes, however many jobs it runs.
+CREATE TABLE IF NOT EXISTS public.workers (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    slots integer NOT NULL CHECK (slots > 0),
+    queues text[] NOT NULL,
+    actors text[] NOT NULL,
+    actor_options jsonb NOT NULL DEFAULT '{}',
+    version text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_expires_at timestamptz NOT NULL,
+    draining boolean NOT NULL DEFAULT false,
+    stopped_at timestamptz,
+    stop_reason text CHECK (stop_reason IN ('stopped', 'lost'))
+) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
+
+-- What operators did to a job, written in the transaction that did it. Outlives the job.
+CREATE TABLE IF NOT EXISTS public.job_audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id uuid NOT NULL,
+    action text NOT NULL CHECK (action IN ('retry', 'cancel')),
+    done_by text NOT NULL,
+    reason text,
+    status_before text NOT NULL,
+    status_after text NOT NULL,
+    done_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS job_audit_of_job ON public.job_audit (job_id);

@@ -1,0 +1,168 @@
+-- The road of a job, in the order a job takes it: claim, start, complete, release.
+-- All take arrays, all are fenced: a row changes only while it is still the caller's attempt, and the
+-- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
+-- The planner settings keep each look-up on the primary key, whatever the statistics say that minute.
+
+-- claim_jobs: takes the most urgent due jobs that live workers can start soon.
+-- Room in a queue = free slots of its live workers + p_ahead (queue → jobs to hand over beyond that)
+--                   - jobs handed over and not yet started. Index: jobs_ready.
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_bridge text, p_limit integer, p_lease interval, p_ahead jsonb DEFAULT '{}')
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    PERFORM public.promote_due_jobs(1000);
+    RETURN QUERY
+    WITH live AS MATERIALIZED (
+        SELECT w.id, w.slots, w.queues, w.actors FROM public.workers w
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+    ), held AS MATERIALIZED (
+        SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
+        FROM public.coding_jobs j WHERE j.status = 'processing' GROUP BY 1, 2, 3
+    ), lane AS MATERIALIZED (
+        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors,
+            (SELECT sum(greatest(0, l.slots - coalesce(
+                (SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
+             FROM live l WHERE q.queue = ANY (l.queues)) AS free,
+            coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0) AS waiting
+        FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue) CROSS JOIN LATERAL unnest(l.actors) AS a (actor)
+        GROUP BY q.queue
+    ), room AS MATERIALIZED (
+        SELECT lane.queue, lane.actors,
+            least(p_limit, lane.free + coalesce((p_ahead ->> lane.queue)::integer, 0) - lane.waiting)::integer AS jobs
+        FROM lane
+    ), next AS MATERIALIZED (
+        SELECT c.id, c.priority, c.seq
+        FROM room CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = room.queue AND j.actor = ANY (room.actors)
+              AND (j.run_at IS NULL OR j.run_at <= this_moment)
+            ORDER BY j.priority DESC, j.seq
+            LIMIT greatest(room.jobs, 0)
+            FOR UPDATE SKIP LOCKED
+        ) c
+        ORDER BY c.priority DESC, c.seq
+        LIMIT p_limit
+    ), claimed AS (
+        UPDATE public.coding_jobs j
+        SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+            claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+            cancel_requested_at = NULL, updated_at = this_moment
+        FROM next WHERE j.id = next.id
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
+    )
+    SELECT c.id, c.fence, c.queue, c.actor FROM claimed c ORDER BY c.priority DESC, c.seq;
+END $$;
+
+-- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.
+CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    promoted integer;
+BEGIN
+    UPDATE public.coding_jobs j SET due = true
+    FROM (SELECT s.id FROM public.coding_jobs s
+          WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
+          ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
+    WHERE j.id = d.id;
+    GET DIAGNOSTICS promoted = ROW_COUNT;
+    RETURN promoted;
+END $$;
+
+-- start_jobs: a worker takes up attempts that were handed to it, and learns what the jobs are.
+-- Saying the same start twice (the reply was lost) gives the same answer; a second run, with an exec of
+-- its own, gets nothing. Index: primary key.
+CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
+RETURNS TABLE (job_id uuid, exec uuid, fence bigint, session_id uuid, prompt text, payload jsonb, priority integer,
+               attempt integer, queue text, actor text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH mine AS (
+        UPDATE public.coding_jobs j
+        SET exec = r.exec, worker = p_worker, started_at = coalesce(j.started_at, this_moment),
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM unnest(p_ids, p_fences, p_execs) AS r (id, fence, exec)
+        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
+          AND (j.exec IS NULL AND j.cancel_requested_at IS NULL OR j.exec = r.exec AND j.worker = p_worker)
+          AND EXISTS (SELECT FROM public.workers w
+                      WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.lease_expires_at > this_moment)
+        RETURNING j.id, j.exec, j.fence, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.queue, j.actor
+    ), active AS MATERIALIZED (
+        SELECT public.settle_sessions(array_agg(m.session_id) FILTER (WHERE m.session_id IS NOT NULL), 'active', NULL)
+        FROM mine m
+    )
+    SELECT m.id, m.exec, m.fence, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1, m.queue, m.actor
+    FROM mine m CROSS JOIN active;
+END $$;
+
+-- complete_jobs: attempts that ended well. Returns the jobs whose report was accepted. Index: primary key.
+CREATE OR REPLACE FUNCTION public.complete_jobs(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_results jsonb[])
+RETURNS SETOF uuid
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    accepted uuid[];
+    sessions uuid[];
+BEGIN
+    WITH done AS (
+        UPDATE public.coding_jobs j
+        SET status = 'completed', result = r.result, error_message = NULL, completed_at = this_moment,
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM unnest(p_ids, p_fences, p_execs, p_results) AS r (id, fence, exec, result)
+        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence AND j.exec = r.exec
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome)
+        SELECT d.id, d.fence, d.exec, d.worker, d.claimed_at, d.started_at, this_moment, 'completed' FROM done d
+    )
+    SELECT array_agg(d.id), array_agg(d.session_id) FILTER (WHERE d.session_id IS NOT NULL) INTO accepted, sessions
+    FROM done d;
+    PERFORM public.settle_sessions(sessions, 'completed', NULL);
+    RETURN QUERY SELECT unnest(accepted);
+END $$;
+
+-- release_jobs: attempts handed back unfinished, with no retry spent; a job that was to be cancelled stays
+-- away for good. An exec of NULL releases a hand-over that nobody has started. p_delays keep jobs from
+-- coming straight back. Index: primary key.
+CREATE OR REPLACE FUNCTION public.release_jobs(
+    p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
+RETURNS SETOF uuid
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    accepted uuid[];
+    cancelled uuid[];
+BEGIN
+    WITH back AS (
+        UPDATE public.coding_jobs j
+        SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+            completed_at = CASE WHEN j.cancel_requested_at IS NOT NULL THEN this_moment END,
+            run_at = CASE WHEN r.delay > interval '0' THEN this_moment + r.delay END,
+            due = coalesce(r.delay, interval '0') <= interval '0',
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
+        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.status, j.session_id
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
+        SELECT b.id, b.fence, b.exec, b.worker, b.claimed_at, b.started_at, this_moment,
+            CASE b.status WHEN 'cancelled' THEN 'cancelled' ELSE 'released' END, p_error
+        FROM back b
+    )
+    SELECT array_agg(b.id), array_agg(b.session_id) FILTER (WHERE b.status = 'cancelled' AND b.session_id IS NOT NULL)
+    INTO accepted, cancelled FROM back b;
+    PERFORM public.settle_sessions(cancelled, 'failed', array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
+    RETURN QUERY SELECT unnest(accepted);
+END $$;

@@ -1,0 +1,163 @@
+-- How attempts end badly: by report, by loss of their worker, or by loss on the way to it.
+
+-- retry_delay: the wait after the attempt that raises retry_count from p_retry_count:
+-- 1-2 s, 2-4 s, 4-8 s, … up to an hour. The jitter keeps jobs that failed together from coming back together.
+CREATE OR REPLACE FUNCTION public.retry_delay(p_retry_count integer) RETURNS interval
+LANGUAGE sql VOLATILE SET search_path = ''
+AS $$ SELECT least(interval '1 hour', power(2, least(p_retry_count, 12)) * (1 + random()) * interval '1 second') $$;
+
+-- clean_error: an error text fit to keep: no control characters, 8 kB at the most.
+CREATE OR REPLACE FUNCTION public.clean_error(p_error text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT CASE WHEN length(t.text) > 8000 THEN left(t.text, 8000) || ' … (cut)' ELSE t.text END
+    FROM (SELECT regexp_replace(p_error, '[\x01-\x08\x0b-\x1f\x7f]', '', 'g') AS text) t
+$$;
+
+-- end_failed_attempts: what a failed, reclaimed or crashed attempt does to its job. The caller holds the row
+-- locks and has checked that each attempt is the current one. p_delays: NULL waits retry_delay.
+CREATE OR REPLACE FUNCTION public.end_failed_attempts(
+    p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
+RETURNS TABLE (job_id uuid, outcome text, status text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH verdict AS (
+        SELECT r.id, r.outcome, public.clean_error(r.error) AS error,
+            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                 WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
+                 ELSE 'failed' END AS status,
+            greatest(coalesce(r.delay, public.retry_delay(j.retry_count)), interval '0') AS delay
+        FROM unnest(p_ids, p_outcomes, p_errors, p_finals, p_delays) AS r (id, outcome, error, final, delay)
+        JOIN public.coding_jobs j ON j.id = r.id
+    ), ended AS (
+        UPDATE public.coding_jobs j
+        SET status = v.status, retry_count = j.retry_count + 1, error_message = v.error,
+            run_at = CASE WHEN v.status = 'pending' THEN this_moment + v.delay ELSE j.run_at END,
+            due = v.status <> 'pending',
+            completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM verdict v WHERE j.id = v.id AND j.status = 'processing'
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.status, v.error,
+            CASE v.status WHEN 'cancelled' THEN 'cancelled' ELSE v.outcome END AS outcome
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
+        SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
+    ), dead AS MATERIALIZED (
+        SELECT public.settle_sessions(array_agg(e.session_id ORDER BY e.id), 'failed', array_agg(e.error ORDER BY e.id))
+        FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
+    )
+    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN dead;
+END $$;
+
+-- fail_jobs: attempts that ended with an error. p_finals: no further attempt. p_delays: NULL is the usual
+-- backoff. Returns the accepted reports and where each job stands now. Index: primary key.
+CREATE OR REPLACE FUNCTION public.fail_jobs(
+    p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[], p_finals boolean[], p_delays interval[])
+RETURNS TABLE (job_id uuid, status text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[]; outcomes text[]; errors text[]; finals boolean[]; delays interval[];
+BEGIN
+    SELECT array_agg(m.id), array_agg('failed'::text), array_agg(m.error), array_agg(m.final), array_agg(m.delay)
+    INTO ids, outcomes, errors, finals, delays
+    FROM (SELECT j.id, r.error, r.final, r.delay
+          FROM unnest(p_ids, p_fences, p_execs, p_errors, p_finals, p_delays) AS r (id, fence, exec, error, final, delay)
+          JOIN public.coding_jobs j ON j.id = r.id
+          WHERE j.status = 'processing' AND j.fence = r.fence AND j.exec = r.exec
+          ORDER BY j.id FOR UPDATE OF j) m;
+    RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
+END $$;
+
+-- reclaim_jobs: takes back what went silent. A worker whose lease ran out is declared lost, and what it had
+-- started has crashed. A hand-over that no worker started in time is released: it never ran, so it spends no
+-- retry. What claim_next_job() handed out counts as run. Selection and change see the same locked rows.
+-- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
+-- One caller at a time; a second one finds nothing to do. Index: jobs_processing.
+CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
+RETURNS TABLE (job_id uuid, outcome text, status text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    ids uuid[]; outcomes text[]; errors text[];
+    back uuid[]; back_fences bigint[];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.reclaim')) THEN
+        RETURN;
+    END IF;
+    IF this_moment - pg_postmaster_start_time() > p_grace THEN
+        UPDATE public.workers w SET stopped_at = this_moment, stop_reason = 'lost'
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at < this_moment;
+    END IF;
+
+    SELECT array_agg(s.id) FILTER (WHERE s.outcome <> 'released'),
+           array_agg(s.outcome) FILTER (WHERE s.outcome <> 'released'),
+           array_agg(s.error) FILTER (WHERE s.outcome <> 'released'),
+           array_agg(s.id) FILTER (WHERE s.outcome = 'released'),
+           array_agg(s.fence) FILTER (WHERE s.outcome = 'released')
+    INTO ids, outcomes, errors, back, back_fences
+    FROM (SELECT j.id, j.fence,
+              CASE WHEN j.exec IS NOT NULL THEN 'crashed'
+                   WHEN j.claimed_by IS DISTINCT FROM 'claim_next_job' AND j.claimed_by IS NOT NULL THEN 'released'
+                   ELSE 'reclaimed' END AS outcome,
+              CASE WHEN j.exec IS NOT NULL
+                   THEN 'crashed: worker ' || coalesce((SELECT w.name FROM public.workers w WHERE w.id = j.worker), j.worker::text)
+                        || ' was lost while it ran this job'
+                   ELSE 'reclaimed: nothing was heard of this job until its lease ran out' END AS error
+          FROM public.coding_jobs j
+          WHERE j.status = 'processing'
+            AND CASE WHEN j.exec IS NULL
+                     THEN coalesce(j.lease_expires_at, j.updated_at + public.unwatched_lease()) < this_moment
+                     ELSE NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
+          ORDER BY j.claimed_at LIMIT p_limit
+          FOR UPDATE OF j SKIP LOCKED) s;
+
+    RETURN QUERY
+    SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
+        ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), '{}') e
+    UNION ALL
+    SELECT r.id, 'released', 'pending' FROM public.release_jobs(
+        back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
+END $$;
+
+-- unwatched_lease: how long a holder may be silent that sends no heartbeats, such as the Node worker.
+-- Change it with: ALTER DATABASE … SET mobvibe.unwatched_lease = '2 hours'.
+CREATE OR REPLACE FUNCTION public.unwatched_lease() RETURNS interval
+LANGUAGE sql STABLE SET search_path = ''
+AS $$ SELECT coalesce(nullif(current_setting('mobvibe.unwatched_lease', true), ''), '1 hour')::interval $$;
+
+-- settle_sessions: brings sessions to where their jobs stand. A session completes with the last of its open
+-- jobs. The rows are locked before that is asked: two last jobs must not each see the other one open.
+CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    IF coalesce(cardinality(p_sessions), 0) = 0 THEN
+        RETURN;
+    END IF;
+    -- The host's own triggers on its sessions table may name their tables and functions without a schema.
+    -- Everything below is named in full; the path ends with this function.
+    PERFORM pg_catalog.set_config('search_path', 'public', true);
+    PERFORM FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR UPDATE;
+    UPDATE public.coding_sessions s
+    SET status = p_status,
+        error_message = CASE p_status WHEN 'failed' THEN r.error END,
+        started_at = CASE p_status WHEN 'active' THEN coalesce(s.started_at, this_moment) ELSE s.started_at END,
+        completed_at = CASE p_status WHEN 'active' THEN NULL ELSE this_moment END,
+        updated_at = this_moment
+    FROM (SELECT DISTINCT ON (u.id) u.id, u.error FROM unnest(p_sessions, p_errors) AS u (id, error)) r
+    WHERE s.id = r.id AND s.status <> 'expired'
+      AND (p_status <> 'active' OR s.status <> 'active')
+      AND (p_status <> 'completed' OR NOT EXISTS (
+          SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing')));
+END $$;

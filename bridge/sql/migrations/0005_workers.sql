@@ -1,0 +1,85 @@
+-- Worker processes: they announce what they can run, and one heartbeat a process keeps all its jobs.
+
+CREATE OR REPLACE FUNCTION public.register_worker(
+    p_worker uuid, p_name text, p_slots integer, p_queues text[], p_actor_options jsonb, p_version text, p_lease interval)
+RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    INSERT INTO public.workers (id, name, slots, queues, actors, actor_options, version, lease_expires_at)
+    VALUES (p_worker, p_name, p_slots, p_queues, ARRAY(SELECT jsonb_object_keys(p_actor_options) ORDER BY 1),
+            p_actor_options, p_version, clock_timestamp() + p_lease)
+    ON CONFLICT (id) DO NOTHING
+$$;
+
+-- heartbeat_worker: renews the worker's lease and tells what of p_jobs/p_execs, which it holds, it must let go.
+-- A draining worker lives, and is given nothing more.
+--   refused    the worker was declared lost: everything it holds belongs to others (the only row then)
+--   lost       this attempt is over in the database: taken over, deleted, settled by hand
+--   cancelled  an operator wants this job stopped
+--   stray      the database thinks this worker runs it, and has for longer than a lease: it never got the word
+CREATE OR REPLACE FUNCTION public.heartbeat_worker(p_worker uuid, p_lease interval, p_draining boolean, p_jobs uuid[], p_execs uuid[])
+RETURNS TABLE (verdict text, job_id uuid, exec uuid, fence bigint)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    UPDATE public.workers w SET lease_expires_at = this_moment + p_lease, heartbeat_at = this_moment,
+        draining = p_draining
+    WHERE w.id = p_worker AND w.stopped_at IS NULL;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'refused', NULL::uuid, NULL::uuid, NULL::bigint;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT CASE WHEN j.id IS NULL THEN 'lost' ELSE 'cancelled' END, h.job, h.exec, j.fence
+    FROM unnest(p_jobs, p_execs) AS h (job, exec)
+    LEFT JOIN public.coding_jobs j ON j.id = h.job AND j.status = 'processing' AND j.exec = h.exec
+    WHERE j.id IS NULL OR j.cancel_requested_at IS NOT NULL
+    UNION ALL
+    SELECT 'stray', j.id, j.exec, j.fence FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.worker = p_worker AND j.exec IS NOT NULL AND j.exec <> ALL (p_execs)
+      AND j.started_at < this_moment - p_lease;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.stop_worker(p_worker uuid) RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    UPDATE public.workers SET stopped_at = clock_timestamp(), stop_reason = 'stopped'
+    WHERE id = p_worker AND stopped_at IS NULL
+$$;
+
+-- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
+-- one can, and tells which actors nobody alive knows. Looks at p_limit such jobs at the most.
+CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
+RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH live AS MATERIALIZED (
+        SELECT w.queues, w.actors, w.actor_options FROM public.workers w
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+    ), stuck AS MATERIALIZED (
+        SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
+        WHERE j.status = 'pending' AND j.due
+          AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
+        LIMIT p_limit
+    ), home AS MATERIALIZED (
+        SELECT DISTINCT ON (o.key) o.key AS actor, o.value ->> 'queue' AS queue
+        FROM live l CROSS JOIN LATERAL jsonb_each(l.actor_options) AS o
+        WHERE (o.value ->> 'queue') = ANY (l.queues) ORDER BY o.key, 2
+    ), routed AS (
+        UPDATE public.coding_jobs j SET queue = h.queue, updated_at = this_moment
+        FROM stuck s JOIN home h ON h.actor = s.actor
+        WHERE j.id = s.id AND j.status = 'pending'
+        RETURNING j.id
+    )
+    SELECT s.actor, s.queue, count(*), h.queue
+    FROM stuck s LEFT JOIN home h ON h.actor = s.actor
+    GROUP BY s.actor, s.queue, h.queue;
+END $$;

@@ -1,0 +1,96 @@
+-- The four functions of the Node worker, with their names, arguments and results, for it, psql and PostgREST.
+-- Old bodies may return other types; their signatures are the same, so replacing is enough.
+
+-- claim_next_job: highest priority first, then oldest. There are no heartbeats on this path: the holder has
+-- unwatched_lease() to report.
+CREATE OR REPLACE FUNCTION public.claim_next_job()
+RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    PERFORM public.promote_due_jobs(1000);
+    RETURN QUERY
+    WITH RECURSIVE queues AS (
+        (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.queue FROM public.coding_jobs j
+                WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
+        FROM queues q WHERE q.queue IS NOT NULL
+    ), next AS MATERIALIZED (
+        SELECT c.id
+        FROM queues q CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = q.queue
+              AND (j.run_at IS NULL OR j.run_at <= this_moment)
+            ORDER BY j.priority DESC, j.seq LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        ) c
+        ORDER BY c.priority DESC, c.seq LIMIT 1
+    )
+    UPDATE public.coding_jobs j
+    SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = this_moment,
+        claimed_at = this_moment, claimed_by = 'claim_next_job',
+        lease_expires_at = this_moment + public.unwatched_lease(), cancel_requested_at = NULL, updated_at = this_moment
+    FROM next WHERE j.id = next.id
+    RETURNING j.id, j.session_id, j.prompt, j.priority;
+END $$;
+COMMENT ON FUNCTION public.claim_next_job() IS 'Takes the most urgent due job: one row, or none';
+
+-- complete_job: only a processing row changes, and never one that a fleet worker has started: that attempt
+-- answers to its fence alone.
+CREATE OR REPLACE FUNCTION public.complete_job(job_id_param uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    sessions uuid[];
+BEGIN
+    WITH done AS (
+        UPDATE public.coding_jobs j
+        SET status = 'completed', error_message = NULL, completed_at = this_moment, lease_expires_at = NULL,
+            updated_at = this_moment
+        WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
+        RETURNING j.id, j.fence, j.claimed_at, j.started_at, j.session_id
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome)
+        SELECT d.id, d.fence, d.claimed_at, d.started_at, this_moment, 'completed' FROM done d
+    )
+    SELECT array_agg(d.session_id) FILTER (WHERE d.session_id IS NOT NULL) INTO sessions FROM done d;
+    PERFORM public.settle_sessions(sessions, 'completed', NULL);
+END $$;
+COMMENT ON FUNCTION public.complete_job(uuid) IS 'Completes a job taken with claim_next_job()';
+
+-- fail_job: true when the job will run again, false when it will not (or was not the caller's to fail).
+CREATE OR REPLACE FUNCTION public.fail_job(job_id_param uuid, error_msg text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    verdict text;
+BEGIN
+    PERFORM FROM public.coding_jobs j
+    WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    SELECT e.status INTO verdict
+    FROM public.end_failed_attempts(ARRAY[job_id_param], ARRAY['failed'], ARRAY[error_msg], ARRAY[false], '{}') e;
+    RETURN verdict = 'pending';
+END $$;
+COMMENT ON FUNCTION public.fail_job(uuid, text) IS 'Fails a job taken with claim_next_job(): true = it will be retried';
+
+CREATE OR REPLACE FUNCTION public.get_queue_stats()
+RETURNS TABLE (pending_count bigint, processing_count bigint, completed_count bigint, failed_count bigint,
+               oldest_pending_age interval)
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+    SELECT count(*) FILTER (WHERE j.status = 'pending'),
+           count(*) FILTER (WHERE j.status = 'processing'),
+           count(*) FILTER (WHERE j.status = 'completed'),
+           count(*) FILTER (WHERE j.status = 'failed'),
+           clock_timestamp() - min(j.created_at) FILTER (WHERE j.status = 'pending')
+    FROM public.coding_jobs j
+$$;
+COMMENT ON FUNCTION public.get_queue_stats() IS 'Jobs by status, and the age of the oldest pending one';

@@ -1,0 +1,96 @@
+-- What the tables do by themselves: tell who listens, keep `due` true, take dependent rows along.
+
+-- notify_new_job: for a statement that inserted one row the original JSON, for more one count. Never a
+-- notification per row: each takes a lock at commit that all notifying transactions share.
+-- Off for a transaction: SET LOCAL mobvibe.notify = 'off'; for good: ALTER TABLE … DISABLE TRIGGER on_job_created.
+CREATE OR REPLACE FUNCTION public.notify_new_job() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    jobs bigint;
+BEGIN
+    IF current_setting('mobvibe.notify', true) = 'off' THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) INTO jobs FROM created;
+    IF jobs = 1 THEN
+        PERFORM pg_notify('new_job', json_build_object('job_id', c.id, 'session_id', c.session_id,
+            'priority', c.priority, 'created_at', c.created_at)::text) FROM created c;
+    ELSIF jobs > 1 THEN
+        PERFORM pg_notify('new_job', json_build_object('count', jobs)::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- notify_job_status_change: the same for rows whose status a statement changed.
+CREATE OR REPLACE FUNCTION public.notify_job_status_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    jobs bigint;
+BEGIN
+    IF current_setting('mobvibe.notify', true) = 'off' THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) INTO jobs
+    FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status IS DISTINCT FROM o.status;
+    IF jobs = 1 THEN
+        PERFORM pg_notify('job_status_changed', json_build_object('job_id', n.id, 'session_id', n.session_id,
+            'old_status', o.status, 'new_status', n.status, 'updated_at', n.updated_at)::text)
+        FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status IS DISTINCT FROM o.status;
+    ELSIF jobs > 1 THEN
+        PERFORM pg_notify('job_status_changed', json_build_object('count', jobs)::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- keep_due: a job with a time to wait for stays out of the ready ones until then.
+CREATE OR REPLACE FUNCTION public.keep_due() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    NEW.due := coalesce(NEW.run_at <= clock_timestamp(), true);
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    DELETE FROM public.job_attempts a USING deleted d WHERE a.job_id = d.id;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.delete_jobs_of_sessions() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    DELETE FROM public.coding_jobs j USING deleted d WHERE j.session_id = d.id;
+    DELETE FROM public.session_events e USING deleted d WHERE e.session_id = d.id;
+    RETURN NULL;
+END $$;
+
+-- Dropped first: an old database has row triggers under two of these names.
+DROP TRIGGER IF EXISTS on_job_created ON public.coding_jobs;
+CREATE TRIGGER on_job_created AFTER INSERT ON public.coding_jobs
+    REFERENCING NEW TABLE AS created
+    FOR EACH STATEMENT EXECUTE FUNCTION public.notify_new_job();
+
+DROP TRIGGER IF EXISTS on_job_status_changed ON public.coding_jobs;
+CREATE TRIGGER on_job_status_changed AFTER UPDATE ON public.coding_jobs
+    REFERENCING OLD TABLE AS before_update NEW TABLE AS after_update
+    FOR EACH STATEMENT EXECUTE FUNCTION public.notify_job_status_change();
+
+DROP TRIGGER IF EXISTS on_job_run_at ON public.coding_jobs;
+CREATE TRIGGER on_job_run_at BEFORE INSERT OR UPDATE OF run_at ON public.coding_jobs
+    FOR EACH ROW WHEN (NEW.run_at IS NOT NULL OR NOT NEW.due) EXECUTE FUNCTION public.keep_due();
+
+DROP TRIGGER IF EXISTS on_job_deleted ON public.coding_jobs;
+CREATE TRIGGER on_job_deleted AFTER DELETE ON public.coding_jobs
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION public.delete_attempts_of_jobs();
+
+DROP TRIGGER IF EXISTS on_session_deleted ON public.coding_sessions;
+CREATE TRIGGER on_session_deleted AFTER DELETE ON public.coding_sessions
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION public.delete_jobs_of_sessions();

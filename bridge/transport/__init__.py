@@ -1,0 +1,1 @@
+"""The road: messages over Redis. It may lose, double, delay or reorder any of them."""

@@ -1,0 +1,162 @@
+"""Dramatiq's RedisBroker, made to carry jobs: woken consumers, acknowledgements in groups, no delays."""
+
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dramatiq import Message, Middleware
+from dramatiq.brokers.redis import RedisBroker
+
+from bridge.errors import BadMessageError, RedisUnavailableError
+from bridge.transport.client import Client, in_our_words, load_script
+from bridge.transport.consumer import JobConsumer
+from bridge.transport.wakeups import WakeUps, freed_channel, wake_channel
+
+logger = logging.getLogger(__name__)
+
+# Dramatiq calls a process dead by its own clock and gives its messages to others. Here that only cleans up:
+# attempts are fenced, and recovery comes from Postgres long before.
+HEARTBEAT_TIMEOUT_MS = 300_000
+DEAD_MESSAGE_TTL_MS = 86_400_000
+
+
+def _decode(data: bytes, queue_name: str) -> "Message[Any]":  # noqa: ARG001 -- the form of `open_message`
+    return Message.decode(data)
+
+
+def _nothing_refused(error: BadMessageError, data: bytes) -> None:
+    """A plain broker has nobody to tell."""
+
+
+def _all_stay(messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
+    return messages
+
+
+class JobBroker(RedisBroker):
+    """What Dramatiq promises of a RedisBroker holds, but for delays: those belong to Postgres.
+
+    `open_message`, `refused` and `returned` are where a worker process plugs in: how bytes become a message,
+    whom to tell about one that did not, and what becomes of messages the process cannot run any more
+    (`returned` gives back those that Redis shall keep).
+    """
+
+    def __init__(
+        self, client: Client, *, namespace: str = "dramatiq", middleware: list[Middleware] | None = None
+    ) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            client=client,
+            namespace=namespace,
+            middleware=middleware,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+            dead_message_ttl=DEAD_MESSAGE_TTL_MS,
+        )
+        self.open_message: Callable[[bytes, str], Message[Any]] = _decode
+        self.refused: Callable[[BadMessageError, bytes], None] = _nothing_refused
+        self.returned: Callable[[Sequence[Message[Any]]], Sequence[Message[Any]]] = _all_stay
+        self.draining = False
+        self._exchange = load_script(client, "exchange")
+        self._lock = threading.Lock()
+        self._consumers: defaultdict[str, set[JobConsumer]] = defaultdict(set)
+        self._wakeups: WakeUps | None = None
+        self._down = False
+
+    @property
+    def consumer_class(self) -> type[JobConsumer]:
+        return JobConsumer
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue, without the delay queue beside it that nothing here would ever use."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
+        if delay is not None:
+            raise ValueError("delays belong to Postgres: insert the job with run_at instead")
+        message = super().enqueue(message)
+        self.client.publish(wake_channel(self.namespace), message.queue_name)
+        return message
+
+    def drain(self) -> None:
+        """Take no more messages; what is out may finish."""
+        self.draining = True
+        self._wake(None)
+
+    def close(self) -> None:
+        if self._wakeups is not None:
+            self._wakeups.close()
+            self._wakeups = None
+
+    def announce_freed(self, settled: Mapping[str, int]) -> None:
+        """Tell bridges that this worker settled so many jobs, by queue, and has room again.
+
+        A hint: losing it costs a moment.
+        """
+        try:
+            with in_our_words():
+                self.client.publish(freed_channel(self.namespace), json.dumps(dict(settled)))
+        except RedisUnavailableError as error:
+            self.redis_failed(error)
+
+    # What consumers need of their broker.
+
+    def add_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
+        with self._lock:
+            self._consumers[queue_name].add(consumer)
+            if self._wakeups is None:
+                self._wakeups = WakeUps(self.client, wake_channel(self.namespace), self._wake)
+                self._wakeups.start()
+
+    def remove_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
+        with self._lock:
+            self._consumers[queue_name].discard(consumer)
+
+    def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[bytes]:
+        """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …"""
+        now_ms = int(time.time() * 1000)
+        with in_our_words():
+            taken: list[bytes] = self._exchange(
+                keys=[self.namespace], args=[queue_name, self.broker_id, now_ms, room, *done]
+            )
+        return taken
+
+    def requeue_unknown(self, queue_name: str, known: set[str]) -> None:
+        """Put back messages that Redis thinks we hold and we do not: their answer was lost on the way."""
+        with in_our_words():
+            held: Any = self.client.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}")
+            unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
+            if unknown:
+                self.do_requeue(queue_name, *unknown)
+
+    def maintain(self, queue_name: str) -> None:
+        """Dramatiq's own clean-up of this queue: messages of dead processes, old dead letters."""
+        with in_our_words():
+            self.scripts["dispatch"](
+                keys=[self.namespace],
+                args=[
+                    "qsize", int(time.time() * 1000), queue_name, self.broker_id,
+                    self.heartbeat_timeout, self.dead_message_ttl, 1, self._max_unpack_size(),
+                ],
+            )  # fmt: skip
+
+    def redis_failed(self, error: RedisUnavailableError) -> None:
+        if not self._down:
+            self._down = True
+            logger.error("Redis is unreachable, running jobs go on", extra={"reason": str(error)})
+
+    def redis_works(self) -> None:
+        if self._down:
+            self._down = False
+            logger.info("Redis is back")
+
+    def _wake(self, queue_name: str | None) -> None:
+        with self._lock:
+            queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
+            woken = [consumer for consumers in queues for consumer in consumers]
+        for consumer in woken:
+            consumer.wake()

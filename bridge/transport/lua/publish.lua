@@ -1,0 +1,23 @@
+-- publish: puts messages on one queue and wakes its consumers. One call, however many messages.
+-- A message id that is there already is left alone, so saying a publish twice is harmless.
+--
+-- KEYS[1]  namespace
+-- ARGV     queue name, then id, payload, id, payload, …
+-- Returns the number of messages that were new.
+--
+-- namespace:queue          list of ids, RPUSH in, LPOP out
+-- namespace:queue.msgs     hash id -> payload, until acknowledged
+-- namespace:__wake__       channel, payload = queue name
+
+local queue = KEYS[1] .. ":" .. ARGV[1]
+local published = 0
+for i = 2, #ARGV, 2 do
+    if redis.call("hsetnx", queue .. ".msgs", ARGV[i], ARGV[i + 1]) == 1 then
+        redis.call("rpush", queue, ARGV[i])
+        published = published + 1
+    end
+end
+if published > 0 then
+    redis.call("publish", KEYS[1] .. ":__wake__", ARGV[1])
+end
+return published

@@ -1,0 +1,68 @@
+"""Wake-ups over Redis pub/sub: hints only, for what a poll would find a little later."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from bridge.backoff import full_jitter
+from bridge.errors import RedisUnavailableError
+from bridge.transport.client import Client, in_our_words
+
+logger = logging.getLogger(__name__)
+
+
+def wake_channel(namespace: str) -> str:
+    """Says a queue's name when messages were put on it."""
+    return f"{namespace}:__wake__"
+
+
+def freed_channel(namespace: str) -> str:
+    """Says that workers have room again."""
+    return f"{namespace}:__freed__"
+
+
+class WakeUps:
+    """Calls back with each message on a channel, and with None whenever some may have been missed."""
+
+    def __init__(self, client: Client, channel: str, callback: Callable[[str | None], None]) -> None:
+        self._client = client
+        self._channel = channel
+        self._callback = callback
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"wake-ups {channel}", daemon=True)
+        self.subscribed = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout_seconds: float = 2.0) -> None:
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                self._subscribe()
+                failures = 0
+            except RedisUnavailableError:
+                # Who publishes and fetches reports Redis down; here it only means slower wake-ups.
+                self.subscribed.clear()
+                failures += 1
+                self._stopping.wait(0.05 + full_jitter(failures, cap_seconds=1.0))
+            except Exception:
+                logger.exception("Wake-ups failed and start again")
+                self._stopping.wait(1.0)
+
+    def _subscribe(self) -> None:
+        with in_our_words(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:
+            subscription.subscribe(self._channel)
+            while not self._stopping.is_set():
+                message = subscription.get_message(timeout=0.5)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self.subscribed.set()
+                    self._callback(None)  # subscribed first, then one look: nothing falls between the two
+                elif message["type"] == "message":
+                    self._callback(message["data"].decode("utf-8", "replace"))
