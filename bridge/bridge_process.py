@@ -1,0 +1,106 @@
+"""The bridge put together: listener, dispatcher, recovery and monitor, each on a link of its own."""
+
+import json
+import logging
+import os
+import socket
+
+from bridge.addresses import host_and_port
+from bridge.database import Link, check_database, patiently
+from bridge.dispatcher import Dispatcher
+from bridge.job_queue import CHANNEL, JobQueue
+from bridge.listener import Listener
+from bridge.loop import Loop
+from bridge.monitor import Monitor
+from bridge.recovery import Recovery
+from bridge.settings import Settings
+from bridge.transport.client import check_redis, connect_redis
+from bridge.transport.publisher import Publisher
+from bridge.transport.wakeups import WakeUps, freed_channel
+
+logger = logging.getLogger(__name__)
+
+
+class BridgeProcess:
+    """`bridge run`: from start to stop, in the order of the methods."""
+
+    def __init__(self, settings: Settings) -> None:
+        dsn = settings.postgres_dsn()
+        self._settings = settings
+        self._redis = connect_redis(settings.redis_address())
+        namespace = settings.redis_namespace
+        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "monitor")]
+        dispatch_link, recovery_link, monitor_link = self._links
+
+        dispatcher = Dispatcher(
+            JobQueue(dispatch_link),
+            Publisher(self._redis, namespace),
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            lease_seconds=settings.lease_seconds,
+            poll_seconds=settings.poll_interval_ms / 1000,
+        )
+        self._dispatcher = dispatcher
+        self._dispatch = Loop("dispatcher", dispatcher.step)
+        recovery = Recovery(recovery_link, self._dispatch.wake, lease_seconds=settings.lease_seconds)
+        self._recovery = Loop("recovery", recovery.step)
+        monitor = Monitor(
+            JobQueue(monitor_link),
+            self._redis,
+            namespace=namespace,
+            interval_seconds=settings.monitor_interval_ms / 1000,
+        )
+        self._monitor = Loop("monitor", monitor.step)
+        self._listener = Listener(dsn, CHANNEL, self._new_job)
+        self._room = WakeUps(self._redis, freed_channel(namespace), self._room_again)
+
+    def check(self) -> None:
+        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights."""
+        check_database(self._settings.postgres_dsn())
+        where = host_and_port(self._settings.redis_address(), 6379)
+        patiently(lambda: check_redis(self._redis), where=where)
+
+    def start(self) -> None:
+        self._listener.start()
+        self._room.start()
+        for loop in (self._dispatch, self._recovery, self._monitor):
+            loop.start()
+        logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Stop claiming and leave; False when a loop was still at work after the time given.
+
+        A batch that was claimed is handed over or put back before its loop ends, so nothing is left behind.
+        """
+        loops = (self._dispatch, self._monitor, self._recovery)
+        for loop in loops:
+            loop.stop()
+        ended = [loop.join(timeout_seconds) for loop in loops]
+        self._listener.close()
+        self._room.close()
+        clean = all(ended)
+        if clean:
+            for link in self._links:
+                link.close()
+            self._redis.close()
+        return clean
+
+    def _new_job(self, payload: str) -> None:
+        if payload:
+            logger.info("New job notification received", extra=_notified(payload))
+        self._dispatch.wake()
+
+    def _room_again(self, message: str | None) -> None:
+        self._dispatcher.heard(message)
+        self._dispatch.wake()
+
+
+def _notified(payload: str) -> dict[str, object]:
+    """What a notification says, for the log. It may be anybody's: nothing else is done with it."""
+    try:
+        note = json.loads(payload)
+        if "count" in note:
+            return {"jobs": int(note["count"])}
+        session = note["session_id"]
+        return {"jobId": str(note["job_id"])[:36], "sessionId": None if session is None else str(session)[:36]}
+    except (ValueError, TypeError, KeyError):
+        return {}

@@ -1,0 +1,41 @@
+"""The worker's side put together: `connect_broker()` for an actors package."""
+
+import dramatiq
+from dramatiq.middleware import AsyncIO, CurrentMessage, ShutdownNotifications, TimeLimit
+
+from bridge.errors import SettingsError
+from bridge.reporter import ActorWindow, Reporter
+from bridge.settings import Settings, load_settings
+from bridge.transport.client import connect_redis
+from bridge.transport.job_broker import JobBroker
+
+
+class FleetBroker(JobBroker):
+    """The broker of an actors package; `settings` are those it was connected with."""
+
+    settings: Settings
+
+
+def connect_broker(settings: Settings | None = None) -> FleetBroker:
+    """Read the settings and make our broker Dramatiq's current one. Opens no connection.
+
+    Call it in the `__init__` of an actors package, before the modules that declare actors are imported.
+    A setting that is missing or malformed ends the program with one line and exit code 1.
+    """
+    try:
+        settings = settings or load_settings()
+        settings.postgres_dsn()
+        client = connect_redis(settings.redis_address())
+    except SettingsError as error:
+        raise SystemExit(f"mobvibe: {error}") from None
+    reporter = Reporter(settings)
+    broker = FleetBroker(
+        client,
+        namespace=settings.redis_namespace,
+        # The order matters. Reporter first: TimeLimit must be off again before a report is made, and no job
+        # may be started that another hook then keeps from running unseen. ActorWindow last.
+        middleware=[reporter, TimeLimit(), ShutdownNotifications(), CurrentMessage(), AsyncIO(), ActorWindow(reporter)],
+    )
+    broker.settings = settings
+    dramatiq.set_broker(broker)
+    return broker

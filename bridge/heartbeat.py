@@ -1,0 +1,117 @@
+"""The life of a worker process as Postgres sees it: one row, renewed by one heartbeat for all its jobs."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID, uuid4
+
+from bridge.attempts import AttemptBook, Held, Verdict
+from bridge.loop import Loop
+from bridge.runs import JobCancelledError, LeaseLostError, Runs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAbilities:
+    """What a worker process announces: how many jobs at once, from which queues, by which actors."""
+
+    slots: int
+    queues: Sequence[str]
+    actors: Mapping[str, Mapping[str, Any]]
+
+
+class Heartbeat:
+    """Registers the process, keeps its lease, and passes on what it must let go of.
+
+    On a link of its own, so that no report in the queue can delay it. A worker that was declared lost stops
+    all it runs and registers anew, under a new id: whatever it still says under the old one is refused.
+    """
+
+    def __init__(
+        self,
+        book: AttemptBook,
+        runs: Runs,
+        abilities: WorkerAbilities,
+        give_back: Callable[[Held], None],
+        *,
+        lease_seconds: float,
+    ) -> None:
+        self._book = book
+        self._runs = runs
+        self._abilities = abilities
+        self._give_back = give_back
+        self._lease = timedelta(seconds=lease_seconds)
+        self._rest_seconds = lease_seconds / 3
+        self._lock = threading.Lock()
+        self._worker = uuid4()
+        self._draining = False
+        self._loop = Loop("heartbeat", self._beat)
+
+    @property
+    def worker(self) -> UUID:
+        """The id under which this process is registered now."""
+        with self._lock:
+            return self._worker
+
+    def open(self) -> None:
+        self._register()
+        self._loop.start()
+
+    def drain(self) -> None:
+        """Tell bridges, at once, to hand nothing more over to this worker."""
+        self._draining = True
+        self._loop.wake()
+
+    def close(self, timeout_seconds: float) -> None:
+        """Say goodbye: what this worker still holds may be taken over at once."""
+        self._loop.stop()
+        self._loop.join(timeout_seconds)
+        self._book.stop(self._worker)
+        self._book.close()
+
+    def _register(self) -> None:
+        self._book.register(
+            self._worker,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            slots=self._abilities.slots,
+            queues=self._abilities.queues,
+            actors=self._abilities.actors,
+            version=version("mobvibe-bridge"),
+            lease=self._lease,
+        )
+
+    def _beat(self) -> float:
+        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining)
+        if verdicts is None:
+            self._start_over()
+            return self._rest_seconds
+        for verdict, held in verdicts:
+            match verdict:
+                case Verdict.LOST:
+                    if self._runs.interrupt(held.exec, LeaseLostError):
+                        logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(held.job_id)})
+                case Verdict.CANCELLED:
+                    if self._runs.interrupt(held.exec, JobCancelledError):
+                        logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
+                case Verdict.STRAY:
+                    logger.warning(
+                        "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
+                    )
+                    self._give_back(held)
+        return self._rest_seconds
+
+    def _start_over(self) -> None:
+        stopped = self._runs.interrupt_all(LeaseLostError)
+        with self._lock:
+            self._worker = uuid4()
+        self._register()
+        logger.warning(
+            "This worker was declared lost and starts over", extra={"stopped": stopped, "worker": str(self._worker)}
+        )

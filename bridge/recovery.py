@@ -1,0 +1,78 @@
+"""The one arrow back: what went silent is taken back, what waits in the wrong place is moved."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from bridge.database import Link
+from bridge.job import Outcome
+from bridge.job_queue import JobQueue
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 1.0
+_ROUTE_SECONDS = 5.0
+_BATCH = 500
+_ROUTE_LOOK = 5000
+
+
+class Recovery:
+    """Sweeps once a second. Every bridge may: in Postgres one of them at a time does, and doubling is harmless."""
+
+    def __init__(self, link: Link, on_freed: Callable[[], None], *, lease_seconds: float) -> None:
+        self._link = link
+        self._queue = JobQueue(link)
+        self._on_freed = on_freed
+        self._lease_seconds = lease_seconds
+        self._first_link: float | None = None
+        self._routed_at = 0.0
+        self._stuck: set[tuple[str, str]] = set()
+
+    def step(self) -> float:
+        """One sweep; the seconds to rest."""
+        freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
+        reclaimed = 0 if self._workers_were_cut_off_too() else self._reclaim()
+        if freed or reclaimed:
+            self._on_freed()
+        return 0.0 if reclaimed == _BATCH else _SWEEP_SECONDS
+
+    def _workers_were_cut_off_too(self) -> bool:
+        """For a lease after our own link came back nobody is declared lost: their heartbeats need that long."""
+        _ = self._link.connection
+        if self._first_link is None:
+            self._first_link = self._link.opened_at
+        came_back = self._link.opened_at != self._first_link
+        return came_back and time.monotonic() - self._link.opened_at < self._lease_seconds
+
+    def _reclaim(self) -> int:
+        reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=timedelta(seconds=self._lease_seconds))
+        for job in reclaimed:
+            level = logging.INFO if job.outcome is Outcome.RELEASED else logging.WARNING
+            logger.log(
+                level,
+                "Job taken back",
+                extra={"jobId": str(job.job_id), "outcome": job.outcome.value, "status": job.status.value},
+            )
+        return len(reclaimed)
+
+    def _route(self) -> bool:
+        """Move jobs to a queue where somebody can run them; say once who waits in vain."""
+        self._routed_at = time.monotonic()
+        stuck = self._queue.route_jobs(limit=_ROUTE_LOOK)
+        waiting = {(group.actor, group.queue) for group in stuck if group.routed_to is None}
+        for group in stuck:
+            if group.routed_to is not None:
+                logger.info(
+                    "Jobs moved to the queue of their actor",
+                    extra={"actor": group.actor, "queue": group.queue, "to": group.routed_to, "jobs": group.jobs},
+                )
+            elif (group.actor, group.queue) not in self._stuck:
+                logger.warning(
+                    "Jobs wait: no live worker knows their actor. Start one that does: dramatiq actors",
+                    extra={"actor": group.actor, "queue": group.queue, "jobs": group.jobs},
+                )
+        for actor, queue in self._stuck - waiting:
+            logger.info("Jobs wait no longer for a worker", extra={"actor": actor, "queue": queue})
+        self._stuck = waiting
+        return any(group.routed_to for group in stuck)

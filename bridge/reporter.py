@@ -1,0 +1,259 @@
+"""Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
+
+`Reporter` stands first in the list (see broker.py): its before-hook runs before all others, its after-hook
+after all others. `ActorWindow` stands last, so that an actor can be interrupted in its own code only.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from dramatiq import Actor, Broker, Message, Middleware, Worker
+from dramatiq.broker import MessageProxy
+from dramatiq.common import iter_queue
+from dramatiq.middleware import MiddlewareError, SkipMessage
+
+from bridge.attempts import Held
+from bridge.database import check_database
+from bridge.envelope import read_claim, unseal
+from bridge.errors import BadMessageError, BridgeError, DirectSendError
+from bridge.heartbeat import WorkerAbilities
+from bridge.job import Failed, Released, set_current_job
+from bridge.logs import configure_logging
+from bridge.outcome import report_of
+from bridge.parent_watch import watch_parent
+from bridge.reports import Ending
+from bridge.runs import Run
+from bridge.settings import Settings
+from bridge.transport.job_broker import JobBroker
+from bridge.worker_process import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_ACTOR_DELAY_SECONDS = 5.0
+
+
+class _DirectSendRefusedError(MiddlewareError, DirectSendError):
+    """Both: Dramatiq passes on only the one, callers know only the other."""
+
+
+class Reporter(Middleware):
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: WorkerProcess | None = None
+
+    @property
+    def actor_options(self) -> set[str]:
+        # Retries belong to Postgres; the options of Dramatiq's own middleware are known, so that existing
+        # actors load unchanged. `max_retries` and `throws` are honoured, the other three have no meaning here.
+        return {"takes_job", "max_retries", "throws", "min_backoff", "max_backoff", "retry_when"}
+
+    @property
+    def process(self) -> WorkerProcess:
+        assert self._process is not None, "no worker process is running here"
+        return self._process
+
+    # Boot, in the order it happens.
+
+    def before_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
+        raise _DirectSendRefusedError(
+            f"{message.actor_name}.send() has no job behind it: jobs begin in Postgres. "
+            f'Use enqueue(connection, "{message.actor_name}", payload) from bridge.'
+        )
+
+    def after_process_boot(self, broker: Broker) -> None:
+        configure_logging(self._settings)
+        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_says_it_better)
+        watch_parent()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        assert isinstance(broker, JobBroker)
+        broker.open_message = self._open_message(broker)
+        broker.refused = self._refused
+        broker.returned = self._returned
+        # Taken jobs wait behind running ones, and other workers may be idle: take no more than can run.
+        worker.queue_prefetch = worker.worker_threads
+        worker.worker_timeout = 200
+        queues = sorted(broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues()))
+        try:
+            check_database(self._settings.postgres_dsn())
+            self._process = WorkerProcess(
+                self._settings,
+                WorkerAbilities(
+                    worker.worker_threads, queues, {actor.actor_name: _card(actor) for actor in broker.actors.values()}
+                ),
+                broker.announce_freed,
+            )
+            self._process.open()
+        except BridgeError as error:
+            logger.critical("This worker cannot start: %s", error)
+            raise SystemExit(error.exit_code) from None
+        logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
+
+    # A job's life.
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        try:
+            run = self._start(broker, message)
+        except SkipMessage:
+            raise
+        except Exception as error:
+            # Anything else raised here would let the actor run.
+            logger.exception("A job could not be started")
+            raise SkipMessage("not started") from error
+        message.__dict__["run"] = run
+        set_current_job(run.attempt.job)
+        logger.info("Processing job", extra=run.log_fields)
+
+    def _start(self, broker: Broker, message: MessageProxy) -> Run:
+        job_id, fence = read_claim(message._message)  # noqa: SLF001
+        held = Held(job_id, fence, uuid4())
+        run = self.process.start(held)
+        if run is None:
+            logger.info(
+                "Message skipped: its attempt is over or not ours", extra={"jobId": str(job_id), "fence": fence}
+            )
+            raise SkipMessage("not ours")
+        job = run.attempt.job
+        actor = broker.get_actor(message.actor_name)
+        try:
+            args, kwargs = ((job,), {}) if actor.options.get("takes_job") else _arguments(job.payload)
+        except ValueError as error:
+            self.process.end(run, Ending(held, Failed(f"bad payload: {error}", final=True), run, None))
+            raise SkipMessage("bad payload") from error
+        message._message = message._message.copy(args=args, kwargs=kwargs)  # noqa: SLF001
+        return run
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        run: Run | None = message.__dict__.pop("run", None)
+        if run is None:
+            return
+        set_current_job(None)
+        actor = broker.actors.get(message.actor_name)
+        report = report_of(result, exception, throws=actor.options.get("throws") if actor else None)
+        if report is None:
+            logger.info("Job dropped: its attempt is no longer ours", extra=run.log_fields)
+            self.process.end(run, None)
+        else:
+            shown = exception if isinstance(report, Failed) else None
+            self.process.end(run, Ending(run.held, report, run, shown))
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        # Another middleware may skip what we have started.
+        run: Run | None = message.__dict__.pop("run", None)
+        if run is not None:
+            set_current_job(None)
+            self.process.end(run, Ending(run.held, Released(), run))
+
+    # The end.
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        assert isinstance(broker, JobBroker)
+        broker.drain()
+        self.process.wind_down(lambda: self._leave_now(broker, worker))
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self.process.close()
+
+    def _leave_now(self, broker: JobBroker, worker: Worker) -> None:
+        """Some thread sits in code that no exception reaches. Hand everything back and end the process under it."""
+        try:
+            for consumer in worker.consumers.values():
+                if consumer.consumer is not None:
+                    consumer.consumer.close()
+            self._returned([item.message._message for item in iter_queue(worker.work_queue)])  # noqa: SLF001
+            self.process.close()
+        finally:
+            logging.shutdown()
+            os._exit(0)
+
+    # What the transport asks.
+
+    def _open_message(self, broker: JobBroker) -> "Callable[[bytes, str], Message[Any]]":
+        def open_message(data: bytes, queue_name: str) -> "Message[Any]":
+            message = unseal(data, queue_name)
+            if message.actor_name not in broker.actors:
+                raise BadMessageError("unknown_actor", message.actor_name[:80])
+            return message
+
+        return open_message
+
+    def _refused(self, error: BadMessageError, data: bytes) -> None:
+        if error.reason != "unknown_actor":
+            return  # it names no job that we could believe; the claim's lease brings a real one back
+        logger.warning(
+            "A job came to a worker that does not know its actor: give such actors a queue of their own",
+            extra={"reason": str(error)},
+        )
+        self._hand_back(Message.decode(data), timedelta(seconds=UNKNOWN_ACTOR_DELAY_SECONDS))
+
+    def _returned(self, messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
+        """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
+        for message in messages:
+            self._hand_back(message, None)
+        return []
+
+    def _hand_back(self, message: "Message[Any]", delay: timedelta | None) -> None:
+        job_id, fence = read_claim(message)
+        self.process.reports.submit(Ending(Held(job_id, fence, None), Released(delay)))
+
+
+class ActorWindow(Middleware):
+    """The last before the actor and the first after it: between the two, and only there, it may be interrupted."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        if (run := message.__dict__.get("run")) is not None:
+            self._reporter.process.runs.enter(run)
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if (run := message.__dict__.get("run")) is not None:
+            self._reporter.process.runs.leave(run)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        self.after_process_message(broker, message)
+
+
+def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
+    return {"queue": actor.queue_name, "max_retries": actor.options.get("max_retries")}
+
+
+def _arguments(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The call a plain Dramatiq actor's payload describes. Raises ValueError for what cannot be a call."""
+    if not isinstance(payload, dict):
+        raise ValueError("it must be an object")
+    args, kwargs = payload.get("args", []), payload.get("kwargs", {})
+    if not isinstance(args, list):
+        raise ValueError("'args' must be a list")
+    if not isinstance(kwargs, dict):
+        raise ValueError("'kwargs' must be an object")
+    if strange := set(payload) - {"args", "kwargs"}:
+        raise ValueError(f"a plain actor takes 'args' and 'kwargs' only, not {', '.join(sorted(strange))}")
+    return tuple(args), kwargs
+
+
+def _says_it_better(record: logging.LogRecord) -> bool:
+    """Keeps out Dramatiq's lines about message outcomes: they print arguments, and ours say the same."""
+    text = str(record.msg)
+    return not (
+        text.startswith(("Failed to process message", "Message %s was skipped")) or "returned a value that is" in text
+    )

@@ -1,0 +1,104 @@
+"""What a worker process has to report, in order and many at a time: events first, then endings."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from bridge.attempts import AttemptBook, Event, Held
+from bridge.group_commit import GroupCommit
+from bridge.job import Completed, Failed, Released, Report, Status
+from bridge.runs import Run, Runs
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R", Completed, Failed, Released)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ending:
+    """How a run ended. `exception` is for the log; the store gets its text in the report."""
+
+    held: Held
+    report: Report
+    run: Run | None = None
+    exception: BaseException | None = None
+
+
+class Reports:
+    """Writes reports as soon as the last write has ended; the actor's thread does not wait.
+
+    A crash before the write costs a second run, never a loss. Zero rows for a report means that the attempt
+    is no longer ours: that is said in the log and nowhere else, since nothing of it may count.
+    """
+
+    def __init__(self, book: AttemptBook, runs: Runs, on_settled: Callable[[Mapping[str, int]], None]) -> None:
+        self._book = book
+        self._runs = runs
+        self._on_settled = on_settled
+        self._writer = GroupCommit[Event | Ending]("reports", self._write)
+
+    def open(self) -> None:
+        self._writer.start()
+
+    def submit(self, *items: Event | Ending) -> None:
+        self._writer.submit(*items)
+
+    def give_back(self, held: Held) -> None:
+        """Hand back an attempt that was started and will not be run."""
+        self.submit(Ending(held, Released()))
+
+    def close(self, timeout_seconds: float) -> int:
+        """Write what is left, within the time given; how many items were lost (their jobs run again)."""
+        left = self._writer.close(timeout_seconds)
+        self._book.close()
+        return left
+
+    def _write(self, items: Sequence[Event | Ending]) -> None:
+        if events := [item for item in items if isinstance(item, Event)]:
+            self._book.add_events(events)
+        endings = [item for item in items if isinstance(item, Ending)]
+        if not endings:
+            return
+        settled: dict[UUID, Status] = {}
+        if completed := _only(Completed, endings):
+            settled |= self._book.complete(completed)
+        if failed := _only(Failed, endings):
+            settled |= self._book.fail(failed)
+        if released := _only(Released, endings):
+            settled |= self._book.release(released)
+        if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
+            settled |= self._book.recorded(missing)  # said before, and only the answer was lost
+        self._runs.remove([ending.held.exec for ending in endings])
+        self._on_settled(Counter(ending.run.attempt.queue for ending in endings if ending.run))
+        for ending in endings:
+            _log(ending, settled.get(ending.held.job_id))
+
+
+def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[Held, R]]:
+    return [(ending.held, ending.report) for ending in endings if isinstance(ending.report, kind)]
+
+
+def _log(ending: Ending, status: Status | None) -> None:
+    run = ending.run
+    fields = run.log_fields | {"duration": run.duration_ms} if run else {"jobId": str(ending.held.job_id)}
+    if status is None and ending.held.exec is None:
+        logger.debug("A hand-over was over already", extra=fields)
+        return
+    if status is None:
+        logger.warning("Report refused: this attempt is no longer ours", extra=fields)
+        return
+    match ending.report:
+        case Completed():
+            logger.info("Job completed", extra=fields)
+        case Failed():
+            error = ending.exception
+            shown = (type(error), error, error.__traceback__) if error is not None else None
+            if status is Status.PENDING:
+                logger.warning("Job failed, will retry", extra=fields, exc_info=shown)
+            else:
+                logger.error("Job failed", extra=fields, exc_info=shown)
+        case Released():
+            logger.info("Job handed back", extra=fields)

@@ -1,0 +1,113 @@
+"""What this worker process holds, from the start of each attempt until its report is settled.
+
+An actor can be interrupted, by an exception raised in its thread, only between `enter` and `leave`: before
+and after, the thread is in the middle of our own or Dramatiq's work.
+"""
+
+import ctypes
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from dramatiq.middleware import Interrupt, raise_thread_exception
+
+from bridge.attempts import Held
+from bridge.job import Attempt
+
+
+class LeaseLostError(Interrupt):
+    """This attempt belongs to somebody else now, or to nobody: nothing it does counts any more."""
+
+
+class JobCancelledError(Interrupt):
+    """An operator cancelled the job."""
+
+
+class WorkerStoppingError(Interrupt):
+    """The worker process must stop before the job could end; the job is handed back."""
+
+
+@dataclass(eq=False)
+class Run:
+    held: Held
+    attempt: Attempt
+    began: float = field(default_factory=time.monotonic)
+    thread: int | None = None  # the thread to interrupt, while inside the actor
+    interrupt: type[Interrupt] | None = None
+
+    ended: float | None = None
+
+    @property
+    def duration_ms(self) -> int:
+        return int(((self.ended or time.monotonic()) - self.began) * 1000)
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        job = self.attempt.job
+        fields: dict[str, object] = {"jobId": str(job.id)}
+        if job.session_id is not None:
+            fields["sessionId"] = str(job.session_id)
+        return fields | {
+            "fence": job.fence, "attempt": job.attempt, "queue": self.attempt.queue, "actor": self.attempt.actor,
+        }  # fmt: skip
+
+
+class Runs:
+    """The runs of one worker process, by exec."""
+
+    def __init__(self) -> None:
+        self._runs: dict[UUID | None, Run] = {}
+        self._lock = threading.Lock()
+
+    def add(self, run: Run) -> None:
+        with self._lock:
+            self._runs[run.held.exec] = run
+
+    def remove(self, execs: Sequence[UUID | None]) -> None:
+        with self._lock:
+            for exec_ in execs:
+                self._runs.pop(exec_, None)
+
+    def all(self) -> list[Run]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def held(self) -> list[Held]:
+        return [run.held for run in self.all()]
+
+    def enter(self, run: Run) -> None:
+        """From here on the actor runs in this thread. Raises at once what came before it could."""
+        with self._lock:
+            run.thread = threading.get_ident()
+            interrupt = run.interrupt
+        if interrupt is not None:
+            raise interrupt
+
+    def leave(self, run: Run) -> None:
+        """The actor is done. An interrupt that comes with its end has come too late: it is taken back."""
+        while True:
+            try:
+                with self._lock:
+                    run.thread = None
+                    run.ended = run.ended or time.monotonic()
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
+            except Interrupt:
+                continue
+            return
+
+    def interrupt(self, exec_: UUID | None, reason: type[Interrupt]) -> bool:
+        """Interrupt one run; False when this process does not have it, or the actor is done."""
+        with self._lock:
+            run = self._runs.get(exec_)
+            if run is None or run.interrupt is not None:
+                return False
+            run.interrupt = reason
+            if run.thread is not None:
+                raise_thread_exception(run.thread, reason)
+            return run.thread is not None
+
+    def interrupt_all(self, reason: type[Interrupt]) -> int:
+        """Interrupt everything; how many actors were running."""
+        return sum(self.interrupt(run.held.exec, reason) for run in self.all())

@@ -1,0 +1,114 @@
+"""One worker process put together: its links to Postgres, its heartbeat, its start calls and its reports."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bridge.attempts import AttemptBook, Event, Held
+from bridge.database import Link
+from bridge.heartbeat import Heartbeat, WorkerAbilities
+from bridge.job import Job
+from bridge.json_text import to_json
+from bridge.reports import Ending, Reports
+from bridge.runs import Run, Runs, WorkerStoppingError
+from bridge.settings import Settings
+from bridge.starts import Starts
+
+logger = logging.getLogger(__name__)
+
+_STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
+_FLUSH_SECONDS = 5.0
+
+
+class WorkerProcess:
+    """Everything between Dramatiq's hooks and the database, from boot to shutdown."""
+
+    def __init__(
+        self, settings: Settings, abilities: WorkerAbilities, on_settled: Callable[[Mapping[str, int]], None]
+    ) -> None:
+        dsn = settings.postgres_dsn()
+        self._grace_seconds = settings.grace_seconds
+        self._shut_down = threading.Event()
+        self.runs = Runs()
+        self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
+        self._heartbeat = Heartbeat(
+            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=5_000)),
+            self.runs,
+            abilities,
+            self.reports.give_back,
+            lease_seconds=settings.lease_seconds,
+        )
+        self._starts = Starts(
+            AttemptBook(Link(dsn, "starts")),
+            lambda: self._heartbeat.worker,
+            self.reports.give_back,
+            patience_seconds=settings.lease_seconds,
+        )
+
+    def open(self) -> None:
+        """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
+        self._heartbeat.open()
+        self._starts.open()
+        self.reports.open()
+
+    def start(self, held: Held) -> Run | None:
+        """Take up an attempt; None when it is not ours to run."""
+        attempt = self._starts.start(held)
+        if attempt is None:
+            return None
+        job = replace(attempt.job, _emit=self._emitter(attempt.job, held))
+        run = Run(held, replace(attempt, job=job))
+        self.runs.add(run)
+        return run
+
+    def _emitter(self, job: Job, held: Held) -> Callable[[str, Mapping[str, Any]], None]:
+        def emit(event_type: str, data: Mapping[str, Any]) -> None:
+            if job.session_id is not None:
+                self.reports.submit(Event(held, event_type, to_json(data, f"{event_type!r} event")))
+
+        return emit
+
+    def wind_down(self, on_stuck: Callable[[], None]) -> None:
+        """Give running jobs the grace time, then interrupt them; `on_stuck` if even that does not end them."""
+        self._heartbeat.drain()
+        threading.Thread(target=self._wind_down, args=(on_stuck,), name="wind down", daemon=True).start()
+
+    def _wind_down(self, on_stuck: Callable[[], None]) -> None:
+        if self._shut_down.wait(self._grace_seconds):
+            return
+        running = self.runs.interrupt_all(WorkerStoppingError)
+        if running:
+            logger.warning("Shutdown timeout - job may be incomplete", extra={"jobs": running})
+        if not self._shut_down.wait(_STUCK_SECONDS):
+            on_stuck()
+
+    def close(self) -> None:
+        """Hand back what still runs, write all reports, and leave."""
+        if self._shut_down.is_set():
+            return
+        self._shut_down.set()
+        for run in self.runs.all():
+            if run.thread is not None:
+                logger.warning("Job handed back while it still runs", extra=run.log_fields)
+                self.reports.give_back(run.held)
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        self._starts.close(0.5)
+        lost = self.reports.close(max(0.5, deadline - time.monotonic()))
+        if lost:
+            logger.error(
+                "Reports were lost: Postgres did not answer; their jobs will run again", extra={"reports": lost}
+            )
+        try:
+            self._heartbeat.close(1.0)
+        except Exception:
+            logger.debug("No goodbye to Postgres", exc_info=True)
+
+    def end(self, run: Run, ending: Ending | None) -> None:
+        """The actor is done: report it, or drop what is no longer ours."""
+        if ending is None:
+            self.runs.remove([run.held.exec])
+        else:
+            self.reports.submit(ending)
