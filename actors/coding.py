@@ -1,0 +1,81 @@
+"""Coding sessions: runs the shell blocks of a session's prompt in the session's workspace."""
+
+import re
+from typing import Any
+
+from actors import broker
+from actors.shell import Limits, Results, ShellRun
+from bridge import Fail, Job, actor
+
+_BLOCK = re.compile(r"^ {0,3}```sh[ \t]*\r?\n(.*?)^ {0,3}```[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_SHOWN_CHARACTERS = 200
+
+
+class ScriptFailedError(Exception):
+    """A block ended with another code than 0, or broke a limit."""
+
+
+# No time limit of Dramatiq's: the warden keeps SANDBOX_TIMEOUT_MS, and ends the processes with it.
+@actor(queue_name="coding", max_retries=3, time_limit=float("inf"))
+def run_coding_session(job: Job) -> dict[str, Any]:
+    """Run the ```sh blocks of the prompt in order; the first that fails fails the attempt.
+
+    Output goes to the session's events as `terminal` while it is written; a `completion` event with the
+    exit codes closes the attempt.
+    """
+    settings = broker.settings
+    if settings.is_production:
+        raise Fail(
+            "run_coding_session runs commands on this machine, and production has no sandbox for them yet: "
+            "configure one, or take this actor out of the fleet"
+        )
+    blocks = shell_blocks(job.prompt or "")
+    if not blocks:
+        return _complete(job, Results(), note="The prompt holds no ```sh block: there was nothing to run.")
+
+    # The id is a UUID: it cannot lead out of the folder.
+    workspace = (settings.workspaces / str(job.session_id or job.id)).resolve()
+    workspace.mkdir(parents=True, exist_ok=True)
+    limits = Limits(
+        seconds=settings.sandbox_timeout_ms / 1000,
+        memory_mb=settings.sandbox_memory_mb,
+        processes=settings.sandbox_processes,
+        file_mb=settings.sandbox_file_mb,
+    )
+    variables = {
+        "MOBVIBE_JOB_ID": str(job.id),
+        "MOBVIBE_FENCE": str(job.fence),
+        "MOBVIBE_SESSION_ID": str(job.session_id or ""),
+    }
+
+    def on_output(block: int, stream: str, text: str) -> None:
+        command = blocks[block].strip()[:_SHOWN_CHARACTERS]
+        job.emit("terminal", {"command": command, "output": text, "stream": stream, "block": block})
+
+    with ShellRun(blocks, workspace, limits, variables, on_output) as run:
+        results = run.wait()
+    return _complete(job, results)
+
+
+def shell_blocks(prompt: str) -> list[str]:
+    """The closed ```sh blocks of a prompt, in order."""
+    return [match[1].replace("\r\n", "\n") for match in _BLOCK.finditer(prompt)]
+
+
+def _complete(job: Job, results: Results, *, note: str | None = None) -> dict[str, Any]:
+    """Close the attempt with its completion event; the job's result. Raises ScriptFailedError for a bad end."""
+    codes = results.exit_codes
+    problem = None
+    if results.broken_limit is not None:
+        problem = f"block {len(codes)} broke the limit on {results.broken_limit}"
+    elif codes and codes[-1] != 0:
+        problem = f"block {len(codes)} ended with exit code {codes[-1]}"
+    summary: dict[str, Any] = {"exitCodes": codes, "success": problem is None}
+    if note or problem:
+        summary["message"] = note or problem
+    if results.output_cut:
+        summary["outputCut"] = True
+    job.emit("completion", summary)
+    if problem is not None:
+        raise ScriptFailedError(problem)
+    return summary
