@@ -1,0 +1,59 @@
+"""The session's stream: in order, and only from the attempt that is the job's own."""
+
+import json
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from bridge.attempts import Event
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+
+
+def events_of(rows: Rows, session_id: UUID) -> list[tuple[str, object]]:
+    found = rows.all("SELECT event_type, data FROM get_session_events(%s)", [session_id])
+    return [(row["event_type"], row["data"]) for row in reversed(found)]
+
+
+@pytest.fixture
+def session_id(rows: Rows) -> UUID:
+    session_id = rows.add_session()
+    rows.add_job(session_id=session_id)
+    return session_id
+
+
+def test_events_are_stored_in_order(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    held = hands.started()
+
+    stored = hands.book.add_events([Event(held, "terminal", json.dumps({"n": n})) for n in range(200)])
+
+    assert stored == 200
+    assert events_of(rows, session_id) == [("terminal", {"n": n}) for n in range(200)]
+
+
+def test_events_of_a_stale_attempt_are_not_stored(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    worker = hands.add_worker()
+    old = hands.started(worker)
+    hands.release(old)
+    new = hands.started(worker)
+
+    assert (
+        hands.book.add_events([Event(old, "terminal", "{}"), Event(replace(new, exec=uuid4()), "terminal", "{}")]) == 0
+    )
+    assert hands.book.add_events([Event(new, "terminal", '{"new": true}')]) == 1
+
+    assert events_of(rows, session_id) == [("terminal", {"new": True})]
+
+
+def test_events_of_a_finished_job_are_not_stored(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    held = hands.started()
+    hands.complete(held)
+
+    assert hands.book.add_events([Event(held, "terminal", "{}")]) == 0
+
+
+def test_a_job_without_a_session_has_no_stream(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+
+    assert hands.book.add_events([Event(hands.started(), "terminal", "{}")]) == 0

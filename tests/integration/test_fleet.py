@@ -1,0 +1,346 @@
+"""The whole road: a row, the bridge, Redis, an actor, the report."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import psycopg
+import pytest
+import redis
+
+from bridge import enqueue
+from bridge.envelope import message_id, seal
+from bridge.errors import DirectSendError
+from bridge.job import Claim
+from tests.support.fleet import Fleet
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+Add = Callable[..., UUID]
+NewFleet = Callable[..., Fleet]
+
+
+@pytest.fixture
+def add(dsn: str, rows: Rows) -> Add:
+    def add(actor: str, payload: dict[str, Any] | None = None, **columns: Any) -> UUID:
+        return rows.add_job(actor=actor, queue=columns.pop("queue", "tests"), payload=payload or {}, **columns)
+
+    return add
+
+
+def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
+    """Wait for jobs to end; the last one's row."""
+    eventually(
+        lambda: all(rows.job(job_id)["status"] in ("completed", "failed", "cancelled") for job_id in job_ids),
+        seconds=seconds,
+        what="the end of the jobs",
+    )
+    return rows.job(job_ids[-1])
+
+
+def test_a_committed_job_runs_and_its_result_is_stored(fleet: Fleet, rows: Rows, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        job_id = enqueue(connection, "double", {"n": 21})
+
+    job = finished(rows, job_id)
+
+    assert (job["status"], job["result"], job["queue"]) == ("completed", {"twice": 42}, "tests")
+    assert rows.outcomes(job_id) == ["completed"]
+    check_invariants(rows)
+
+
+def test_a_rolled_back_job_never_runs(fleet: Fleet, rows: Rows, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        gone = enqueue(connection, "double", {"n": 1})
+        connection.rollback()
+        job_id = enqueue(connection, "double", {"n": 2})
+
+    finished(rows, job_id)
+
+    assert fleet.doings.starts(gone) == 0
+
+
+def test_an_async_actor_knows_its_job(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("double_later", {"n": 4})
+
+    assert finished(rows, job_id)["result"] == {"twice": 8, "current": str(job_id)}
+
+
+def test_an_exception_is_a_failed_attempt_and_the_job_runs_again(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("explode", max_retries=2)
+
+    job = finished(rows, job_id)
+
+    assert (job["status"], job["retry_count"], job["error_message"]) == ("failed", 2, "ValueError: attempt 2")
+    assert [attempt["error"] for attempt in rows.attempts(job_id)] == ["ValueError: attempt 1", "ValueError: attempt 2"]
+    check_invariants(rows)
+
+
+def test_fail_is_final(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job = finished(rows, add("give_up", max_retries=10))
+
+    assert (job["status"], job["retry_count"], job["error_message"]) == ("failed", 1, "there is no point")
+
+
+def test_retry_chooses_the_wait(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("try_later")
+
+    eventually(lambda: rows.job(job_id)["retry_count"] == 1)
+
+    waits = rows.value("SELECT extract(epoch FROM run_at - now()) FROM coding_jobs WHERE id = %s", [job_id])
+    assert 3500 < waits <= 3600
+
+
+def test_a_result_that_is_no_json_is_a_failure_that_says_so(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job = finished(rows, add("no_json", max_retries=1))
+
+    assert job["error_message"].startswith("the result cannot be stored as JSON")
+
+
+def test_events_come_in_order_and_before_the_end(fleet: Fleet, rows: Rows, add: Add) -> None:
+    session_id = rows.add_session()
+    job_id = add("narrate", {"n": 300}, session_id=session_id)
+
+    finished(rows, job_id)
+
+    events = rows.all("SELECT data FROM session_events WHERE session_id = %s ORDER BY seq", [session_id])
+    assert [event["data"]["n"] for event in events] == list(range(300))
+    assert rows.session(session_id)["status"] == "completed"
+
+
+def test_existing_dramatiq_actors_are_called_unchanged(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("plain", {"args": [1, "two"], "kwargs": {"three": 3}}, queue="default")
+
+    assert finished(rows, job_id)["result"] == 2
+    assert fleet.doings.plain == [((1, "two"), {"three": 3})]
+
+
+def test_errors_an_existing_actor_expects_are_final(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job = finished(rows, add("plain", {"kwargs": {"missing": True}}, queue="default", max_retries=5))
+
+    assert (job["status"], job["retry_count"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"args": 5}, "bad payload: 'args' must be a list"),
+        ({"kwargs": []}, "bad payload: 'kwargs' must be an object"),
+        ({"n": 1}, "bad payload: a plain actor takes 'args' and 'kwargs' only, not n"),
+    ],
+)
+def test_a_broken_payload_fails_its_job_and_nobody_else(
+    fleet: Fleet, rows: Rows, add: Add, payload: dict[str, Any], message: str
+) -> None:
+    job_id = add("plain", payload, queue="default")
+    neighbour = add("plain", queue="default")
+
+    finished(rows, neighbour, job_id)
+
+    job = rows.job(job_id)
+    assert (job["status"], job["error_message"]) == ("failed", message)
+    assert rows.job(neighbour)["status"] == "completed"
+
+
+def test_a_payload_that_is_no_object_fails_its_job(fleet: Fleet, rows: Rows) -> None:
+    job_id = rows.value(
+        "INSERT INTO coding_jobs (actor, queue, payload) VALUES ('plain', 'default', '[1]') RETURNING id"
+    )
+
+    assert finished(rows, job_id)["error_message"] == "bad payload: it must be an object"
+
+
+def test_a_time_limit_ends_an_attempt(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job = finished(rows, add("too_slow", max_retries=1))
+
+    assert (job["status"], job["error_message"]) == ("failed", "the time limit was exceeded")
+
+
+def test_many_jobs_all_run_once(fleet: Fleet, rows: Rows) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (actor, queue, payload)"
+        " SELECT 'double', 'tests', jsonb_build_object('n', i) FROM generate_series(1, 500) i"
+    )
+
+    eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0, seconds=30)
+
+    assert len(fleet.doings.started) == 500
+    check_invariants(rows)
+
+
+def test_a_running_job_is_cancelled_in_its_thread(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id, later = add("wait_at_gate"), add("wait_forever")
+    eventually(lambda: len(quick_fleet.doings.started) == 2)
+
+    for each in (job_id, later):
+        rows.all("SELECT cancel_job(%s)", [each])
+
+    assert finished(rows, job_id, later)["status"] == "cancelled"
+    assert rows.outcomes(job_id) == rows.outcomes(later) == ["cancelled"]
+    assert sorted(quick_fleet.doings.interrupted) == ["CancelledError", "JobCancelledError"]
+    check_invariants(rows)
+
+
+def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("wait_at_gate")
+    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+
+    rows.all("UPDATE workers SET stopped_at = now(), stop_reason = 'lost' WHERE stopped_at IS NULL")
+    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
+    quick_fleet.doings.gates["gate"].set()
+
+    job = finished(rows, job_id)
+    assert (job["status"], job["result"]) == ("completed", {"fence": 2})
+    assert rows.outcomes(job_id) == ["crashed", "completed"]
+    assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") == 1
+    check_invariants(rows)
+
+
+def test_a_row_deleted_under_a_running_job_stops_it(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+    session_id = rows.add_session()
+    job_id = add("wait_at_gate", session_id=session_id)
+    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+
+    rows.all("DELETE FROM coding_sessions WHERE id = %s", [session_id])
+
+    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
+    assert rows.all("SELECT FROM coding_jobs") == []
+
+
+def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFleet, rows: Rows, add: Add) -> None:
+    hasty = new_fleet(shutdown_timeout_ms=100)
+    hasty.start_worker(threads=1)
+    hasty.start_bridge()
+    running, waiting = add("wait_at_gate"), add("wait_at_gate")
+    eventually(lambda: hasty.doings.starts(running) == 1)
+
+    hasty.workers.pop().stop()
+
+    for job_id in (running, waiting):
+        job = rows.job(job_id)
+        assert (job["status"], job["retry_count"]) == ("pending", 0), job_id
+    assert hasty.doings.interrupted == ["WorkerStoppingError"]
+    assert rows.outcomes(running) == ["released"]
+    assert rows.value("SELECT stop_reason FROM workers ORDER BY started_at DESC LIMIT 1") == "stopped"
+    check_invariants(rows)
+
+
+def test_a_stopping_worker_lets_a_job_end_that_can(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("wait_at_gate")
+    eventually(lambda: fleet.doings.starts(job_id) == 1)
+    worker = fleet.workers.pop()
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    eventually(lambda: fleet.broker.draining)
+
+    fleet.doings.gates["gate"].set()
+
+    stopping.join(10)
+    assert rows.job(job_id)["status"] == "completed"
+
+
+def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows, add: Add, redis_url: str) -> None:
+    quick = new_fleet(lease_ms=1500)
+    quick.start_worker()
+    job_ids = [add("double", {"n": n}) for n in range(4)]
+    client = redis.Redis.from_url(redis_url)
+    quick.broker.draining = True  # nobody takes what the bridge hands over
+    quick.start_bridge()
+    eventually(lambda: client.llen("dramatiq:tests") == 4)
+
+    client.flushall()
+    quick.broker.draining = False
+
+    finished(rows, *job_ids)
+    assert {rows.job(job_id)["retry_count"] for job_id in job_ids} == {0}
+    assert all(quick.doings.starts(job_id) == 1 for job_id in job_ids)
+    check_invariants(rows)
+
+
+def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
+    job_id = add("wait_at_gate")
+    eventually(lambda: fleet.doings.starts(job_id) == 1)
+    client = redis.Redis.from_url(redis_url)
+    name = message_id(job_id, 1)
+    payload = seal(Claim(job_id, 1, "tests", "wait_at_gate")).encode()
+    for _ in range(5):
+        client.hset("dramatiq:tests.msgs", name, payload)
+        client.rpush("dramatiq:tests", name)
+    eventually(lambda: client.llen("dramatiq:tests") == 0)
+
+    fleet.doings.gates["gate"].set()
+
+    finished(rows, job_id)
+    marker = add("double", {"n": 1})
+    finished(rows, marker)
+    assert fleet.doings.starts(job_id) == 1
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
+    rows.all("UPDATE workers SET slots = slots")  # a live worker is there
+    pending = rows.add_job(actor="double", queue="tests", run_at="2999-01-01")
+    client = redis.Redis.from_url(redis_url)
+    forged = {
+        message_id(pending, 1): seal(Claim(pending, 1, "tests", "double")).encode(),
+        message_id(pending, 7): seal(Claim(pending, 7, "tests", "give_up")).encode(),
+        "junk": b"\x80\x04junk",
+        "plain": dramatiq.Message("tests", "plain", ("x",), {}, {"redis_message_id": "plain"}).encode(),
+    }
+    for name, payload in forged.items():
+        client.hset("dramatiq:tests.msgs", name, payload)
+        client.rpush("dramatiq:tests", name)
+
+    real = add("double", {"n": 3})
+
+    assert finished(rows, real)["result"] == {"twice": 6}
+    eventually(lambda: client.hlen("dramatiq:tests.msgs") == 0, what="all messages to be done with")
+    job = rows.job(pending)
+    assert (job["status"], job["fence"], job["exec"]) == ("pending", 0, None)
+    assert fleet.doings.plain == []
+    assert sorted(client.hkeys("dramatiq:tests.XQ.msgs")) == [b"junk", b"plain"]
+
+
+def test_an_actor_unknown_to_everybody_waits_and_runs_once_somebody_knows_it(
+    fleet: Fleet, rows: Rows, add: Add, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = add("not_written_yet")
+    eventually(lambda: "no live worker knows their actor" in caplog.text, seconds=15)
+    assert (rows.job(job_id)["status"], rows.job(job_id)["fence"]) == ("pending", 0)
+
+    rows.all("UPDATE coding_jobs SET actor = 'double', payload = '{\"n\": 1}' WHERE id = %s", [job_id])
+    rows.all("NOTIFY new_job")
+
+    assert finished(rows, job_id)["status"] == "completed"
+
+
+def test_sending_past_postgres_is_refused_with_what_to_do(fleet: Fleet) -> None:
+    with pytest.raises(DirectSendError, match=r'plain.send\(\) has no job behind it.*enqueue\(connection, "plain"'):
+        fleet.broker.actors["plain"].send(1)
+
+
+def test_a_scheduled_job_starts_on_time(fleet: Fleet, rows: Rows) -> None:
+    job_id = rows.value(
+        "INSERT INTO coding_jobs (actor, queue, payload, run_at)"
+        " VALUES ('double', 'tests', '{\"n\": 1}', clock_timestamp() + interval '700 ms') RETURNING id"
+    )
+
+    finished(rows, job_id)
+
+    late = rows.value("SELECT extract(epoch FROM started_at - run_at) FROM coding_jobs WHERE id = %s", [job_id])
+    assert 0 <= late < 2
+
+
+def test_every_link_to_postgres_may_break(fleet: Fleet, rows: Rows, add: Add) -> None:
+    for round_ in range(5):
+        job_ids = [add("double", {"n": n}) for n in range(20)]
+        rows.all(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'mobvibe %%' AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        finished(rows, *job_ids, seconds=45)
+        assert {rows.job(job_id)["status"] for job_id in job_ids} == {"completed"}, round_
+    check_invariants(rows)

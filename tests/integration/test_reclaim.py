@@ -1,0 +1,206 @@
+"""The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
+
+from datetime import timedelta
+
+from bridge.attempts import Verdict
+from bridge.job import Status
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+
+
+def test_jobs_of_a_lost_worker_have_crashed_and_run_again(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)
+
+    assert hands.reclaim() == {job_id: ("crashed", "pending")}
+
+    job = rows.job(job_id)
+    assert job["retry_count"] == 1
+    assert "was lost" in job["error_message"]
+    assert not hands.complete(held)
+    row = rows.one("SELECT * FROM workers WHERE id = %s", [worker])
+    assert (row["stop_reason"], row["stopped_at"] is not None) == ("lost", True)
+
+
+def test_a_job_that_loses_its_worker_every_time_fails(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job(max_retries=2)
+    for _ in range(2):
+        worker = hands.add_worker()
+        hands.make_due(job_id)
+        hands.started(worker)
+        hands.silence(worker)
+        hands.reclaim()
+
+    job = rows.job(job_id)
+    assert (job["status"], job["error_message"][:7]) == ("failed", "crashed")
+    assert rows.outcomes(job_id) == ["crashed", "crashed"]
+
+
+def test_nothing_is_taken_from_the_living(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    hands.started()
+
+    assert hands.reclaim() == {}
+
+
+def test_a_heartbeat_keeps_a_worker_alive(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)  # the lease ran out, and nobody has noticed yet
+
+    assert hands.heartbeat(worker, held) == {}
+
+    assert hands.reclaim() == {}
+
+
+def test_a_worker_declared_lost_is_told_so(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)
+    hands.reclaim()
+
+    assert hands.heartbeat(worker, held) is None
+
+
+def test_a_heartbeat_names_what_is_no_longer_ours(hands: Hands, rows: Rows) -> None:
+    lost, cancelled, kept = (rows.add_job() for _ in range(3))
+    worker = hands.add_worker()
+    held = {claim.job_id: hands.start(worker, claim) for claim in hands.claim()}
+    rows.all("DELETE FROM coding_jobs WHERE id = %s", [lost])
+    assert hands.queue.cancel_job(cancelled) is Status.PROCESSING
+
+    verdicts = hands.heartbeat(worker, *(attempt for attempt in held.values() if attempt))
+
+    ours = {job_id: attempt.exec for job_id, attempt in held.items() if attempt}
+    assert verdicts == {ours[lost]: Verdict.LOST, ours[cancelled]: Verdict.CANCELLED}
+    assert kept not in (lost, cancelled)
+
+
+def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    assert hands.heartbeat(worker) == {}  # it may be on its way still
+
+    rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
+
+    assert hands.heartbeat(worker) == {held.exec: Verdict.STRAY}
+    assert hands.heartbeat(worker, held) == {}
+
+
+def test_a_hand_over_nobody_started_is_released_without_a_retry_spent(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job(max_retries=1)
+    hands.add_worker()
+    hands.claim_one()
+    assert hands.reclaim() == {}
+    hands.expire(job_id)
+
+    assert hands.reclaim() == {job_id: ("released", "pending")}
+
+    assert rows.job(job_id)["retry_count"] == 0
+    assert hands.claim_one().fence == 2
+
+
+def test_a_job_the_node_worker_left_behind_is_reclaimed(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    claimed = hands.queue.claim_next_job()
+    assert claimed is not None
+    assert hands.reclaim() == {}
+    hands.expire(job_id)
+
+    assert hands.reclaim() == {job_id: ("reclaimed", "pending")}
+
+    assert rows.job(job_id)["retry_count"] == 1
+    assert rows.outcomes(job_id) == ["reclaimed"]
+
+
+def test_a_row_made_processing_by_hand_comes_back_in_the_end(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job(status="processing")
+    assert hands.reclaim() == {}
+
+    rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER USER")
+    rows.all("UPDATE coding_jobs SET updated_at = now() - interval '61 minutes' WHERE id = %s", [job_id])
+
+    assert hands.reclaim() == {job_id: ("reclaimed", "pending")}
+
+
+def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+
+    hands.book.stop(worker)
+
+    assert hands.reclaim() == {job_id: ("crashed", "pending")}
+
+
+def test_nobody_is_declared_lost_right_after_postgres_came_up(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+
+    assert hands.queue.reclaim_jobs(limit=10, grace=timedelta(days=1)) == []
+
+    assert rows.value("SELECT stopped_at FROM workers WHERE id = %s", [worker]) is None
+
+
+def test_one_sweep_runs_at_a_time(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    with rows.connection.transaction():
+        rows.all("SELECT pg_advisory_xact_lock(hashtext('mobvibe.reclaim'))")
+        assert hands.reclaim() == {}
+
+    assert job_id in hands.reclaim()
+
+
+def test_a_sweep_passes_over_a_row_that_somebody_is_changing(hands: Hands, rows: Rows, dsn: str) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)
+    other = Hands(dsn, rows)
+    with other.link.connection.transaction():
+        assert other.complete(held)  # not committed yet
+        assert hands.reclaim() == {}
+    other.close()
+
+    assert hands.reclaim() == {}
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+def test_a_crash_of_a_job_to_be_cancelled_cancels_it(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.queue.cancel_job(job_id)
+    hands.silence(worker)
+
+    assert hands.reclaim() == {job_id: ("cancelled", "cancelled")}
+
+
+def test_stuck_jobs_move_to_the_queue_of_their_actor(hands: Hands, rows: Rows) -> None:
+    wrong = rows.add_job(actor="build_report")  # inserted without a queue: it says 'coding'
+    unknown = rows.add_job(actor="nobody")
+    hands.add_worker(actors={"build_report": {"queue": "reports"}})
+
+    groups = {(group.actor, group.routed_to) for group in hands.queue.route_jobs(limit=100)}
+
+    assert groups == {("build_report", "reports"), ("nobody", None)}
+    assert hands.claim_one().queue == "reports"
+    assert rows.job(wrong)["queue"] == "reports"
+    assert rows.job(unknown)["queue"] == "coding"
+
+
+def test_jobs_that_can_run_where_they_are_stay_there(hands: Hands, rows: Rows) -> None:
+    rows.add_job(actor="build_report", queue="coding")
+    hands.add_worker(queues=["coding", "reports"], actors={"build_report": {"queue": "reports"}})
+
+    assert hands.queue.route_jobs(limit=100) == []

@@ -1,0 +1,115 @@
+"""pending → active → completed | failed: a session follows its jobs."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+
+
+def test_a_session_is_active_while_its_job_runs_and_completed_after(hands: Hands, rows: Rows) -> None:
+    session_id = rows.add_session()
+    rows.add_job(session_id=session_id)
+
+    held = hands.started()
+    active = rows.session(session_id)
+    assert (active["status"], active["started_at"] is not None, active["completed_at"]) == ("active", True, None)
+
+    hands.complete(held)
+    done = rows.session(session_id)
+    assert (done["status"], done["completed_at"] is not None) == ("completed", True)
+
+
+def test_a_session_completes_with_the_last_of_its_jobs(hands: Hands, rows: Rows) -> None:
+    session_id = rows.add_session()
+    for _ in range(2):
+        rows.add_job(session_id=session_id)
+    worker = hands.add_worker()
+    first, second = (hands.start(worker, claim) for claim in hands.claim())
+    assert first and second
+
+    hands.complete(first)
+    assert rows.session(session_id)["status"] == "active"
+
+    hands.complete(second)
+    assert rows.session(session_id)["status"] == "completed"
+
+
+def test_two_last_jobs_ending_at_once_complete_the_session(hands: Hands, rows: Rows, dsn: str) -> None:
+    for _ in range(10):
+        session_id = rows.add_session()
+        for _ in range(2):
+            rows.add_job(session_id=session_id)
+        worker = hands.add_worker()
+        both = [attempt for claim in hands.claim() if (attempt := hands.start(worker, claim))]
+        others = [Hands(dsn, rows) for _ in both]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda pair: pair[0].complete(pair[1]), zip(others, both, strict=True)))
+        for other in others:
+            other.close()
+
+        assert rows.session(session_id)["status"] == "completed"
+
+
+def test_a_dead_letter_fails_the_session_and_a_retry_does_not(hands: Hands, rows: Rows) -> None:
+    session_id = rows.add_session()
+    job_id = rows.add_job(session_id=session_id, max_retries=2)
+    worker = hands.add_worker()
+    hands.fail(hands.started(worker), "first")
+    assert rows.session(session_id)["status"] == "active"
+
+    hands.make_due(job_id)
+    hands.fail(hands.started(worker), "second")
+
+    session = rows.session(session_id)
+    assert (session["status"], session["error_message"]) == ("failed", "second")
+
+
+def test_a_new_job_wakes_a_finished_session_and_never_an_expired_one(hands: Hands, rows: Rows) -> None:
+    finished, expired = rows.add_session(status="completed"), rows.add_session(status="expired")
+    for session_id in (finished, expired):
+        rows.add_job(session_id=session_id)
+    worker = hands.add_worker()
+    for claim in hands.claim():
+        hands.start(worker, claim)
+
+    assert rows.session(finished)["status"] == "active"
+    assert rows.session(expired)["status"] == "expired"
+
+
+def test_deleting_a_session_takes_jobs_attempts_and_events_along(hands: Hands, rows: Rows) -> None:
+    session_id = rows.add_session()
+    job_id = rows.add_job(session_id=session_id)
+    worker = hands.add_worker()
+    hands.release(hands.started(worker))
+    held = hands.started(worker)
+    rows.all("INSERT INTO session_events (session_id, event_type) VALUES (%s, 'terminal')", [session_id])
+
+    rows.all("DELETE FROM coding_sessions WHERE id = %s", [session_id])
+
+    for table in ("coding_jobs", "job_attempts", "session_events"):
+        assert rows.value(f"SELECT count(*) FROM {table}") == 0, table
+    assert not hands.complete(held)
+    assert hands.heartbeat(worker, held) != {}
+    assert job_id == held.job_id
+
+
+def test_a_job_may_name_a_session_that_does_not_exist(hands: Hands, rows: Rows) -> None:
+    rows.all("INSERT INTO coding_jobs (session_id, prompt) VALUES (gen_random_uuid(), 'hello')")
+
+    assert hands.complete(hands.started())
+
+
+def test_triggers_of_the_host_find_their_own_tables(hands: Hands, rows: Rows) -> None:
+    # A host's trigger is written for the usual search_path, and our functions run with an empty one.
+    rows.all("""
+        CREATE TABLE usage_log (session_id uuid, status text);
+        CREATE FUNCTION count_usage() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO usage_log VALUES (NEW.id, NEW.status); RETURN NEW; END $$;
+        CREATE TRIGGER count_usage AFTER UPDATE ON coding_sessions FOR EACH ROW EXECUTE FUNCTION count_usage();
+    """)
+    session_id = rows.add_session()
+    rows.add_job(session_id=session_id)
+
+    hands.complete(hands.started())
+
+    assert [row["status"] for row in rows.all("SELECT status FROM usage_log")] == ["active", "completed"]

@@ -1,0 +1,151 @@
+"""A bridge and a worker inside the test's own process, over real stores."""
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+from dramatiq import Worker
+from dramatiq.middleware import Interrupt, TimeLimit
+
+from bridge import Fail, Job, Retry, actor, current_job
+from bridge.bridge_process import BridgeProcess
+from bridge.broker import FleetBroker, connect_broker
+from bridge.settings import Settings
+
+
+class Doings:
+    """What actors did, for tests to see, and gates for tests to hold actors at."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[UUID, int]] = []
+        self.interrupted: list[str] = []
+        self.plain: list[tuple[Any, ...]] = []
+        self.gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+    def begin(self, job: Job) -> None:
+        self.started.append((job.id, job.fence))
+
+    def starts(self, job_id: UUID) -> int:
+        return sum(1 for started, _ in self.started if started == job_id)
+
+    def hold(self, gate: str, seconds: float = 30) -> None:
+        """Wait at a gate in a way that interrupts can reach."""
+        deadline = time.monotonic() + seconds
+        while not self.gates[gate].wait(0.02):
+            assert time.monotonic() < deadline, f"nobody opened the gate {gate}"
+
+
+def declare_actors(doings: Doings) -> None:  # noqa: C901 -- a list of small actors
+    """The actors of the tests, on Dramatiq's current broker."""
+
+    @actor(queue_name="tests")
+    def double(job: Job) -> dict[str, int]:
+        doings.begin(job)
+        return {"twice": job.payload["n"] * 2}
+
+    @actor(queue_name="tests")
+    async def double_later(job: Job) -> dict[str, Any]:
+        doings.begin(job)
+        await asyncio.sleep(0.01)
+        return {"twice": job.payload["n"] * 2, "current": str(current_job().id)}
+
+    @actor(queue_name="tests", max_retries=2)
+    def explode(job: Job) -> None:
+        doings.begin(job)
+        raise ValueError(f"attempt {job.attempt}")
+
+    @actor(queue_name="tests")
+    def give_up(job: Job) -> None:
+        raise Fail("there is no point")
+
+    @actor(queue_name="tests")
+    def try_later(job: Job) -> None:
+        raise Retry("not yet", delay=3600)
+
+    @actor(queue_name="tests")
+    def no_json(job: Job) -> Any:
+        return {"x": object()}
+
+    @actor(queue_name="tests")
+    def narrate(job: Job) -> None:
+        for n in range(job.payload["n"]):
+            job.emit("thinking", {"n": n})
+
+    @actor(queue_name="tests")
+    def wait_at_gate(job: Job) -> dict[str, int]:
+        doings.begin(job)
+        try:
+            doings.hold(job.payload.get("gate", "gate"))
+        except Interrupt as error:
+            doings.interrupted.append(type(error).__name__)
+            raise
+        return {"fence": job.fence}
+
+    @actor(queue_name="tests", time_limit=200)
+    def too_slow(job: Job) -> None:
+        doings.begin(job)
+        doings.hold("never")
+
+    @actor(queue_name="tests")
+    async def wait_forever(job: Job) -> None:
+        doings.begin(job)
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            doings.interrupted.append("CancelledError")
+            raise
+
+    @dramatiq.actor(max_retries=5, min_backoff=100, throws=KeyError)
+    def plain(*args: Any, **kwargs: Any) -> int:
+        doings.plain.append((args, kwargs))
+        if kwargs.get("missing"):
+            raise KeyError("missing")
+        return len(args)
+
+
+class Fleet:
+    """Started piece by piece, stopped as a whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.doings = Doings()
+        self.broker: FleetBroker = connect_broker(settings)
+        declare_actors(self.doings)
+        self.bridge: BridgeProcess | None = None
+        self.workers: list[Worker] = []
+
+    def start(self) -> "Fleet":
+        self.start_worker()
+        self.start_bridge()
+        return self
+
+    def start_bridge(self) -> BridgeProcess:
+        self.bridge = BridgeProcess(self.settings)
+        self.bridge.start()
+        return self.bridge
+
+    def start_worker(self, threads: int = 4) -> Worker:
+        for middleware in self.broker.middleware:
+            if isinstance(middleware, TimeLimit):
+                manager: Any = middleware.manager
+                manager.interval = 0.05
+                if not manager.is_alive():
+                    manager.start()
+        worker = Worker(self.broker, worker_threads=threads)
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        for gate in self.doings.gates.values():
+            gate.set()
+        workers, self.workers = self.workers, []
+        for worker in workers:
+            worker.stop(5000)
+        self.broker.close()
+        bridge, self.bridge = self.bridge, None
+        assert bridge is None or bridge.stop(10)

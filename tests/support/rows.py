@@ -1,0 +1,51 @@
+"""Rows as a test sees them, by plain SQL of its own."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+
+class Rows:
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+
+    def all(self, query: str, params: Any = None) -> list[dict[str, Any]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(query, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def one(self, query: str, params: Any = None) -> dict[str, Any]:
+        (row,) = self.all(query, params)
+        return row
+
+    def value(self, query: str, params: Any = None) -> Any:
+        return next(iter(self.one(query, params).values()))
+
+    def job(self, job_id: UUID) -> dict[str, Any]:
+        return self.one("SELECT * FROM coding_jobs WHERE id = %s", [job_id])
+
+    def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
+        return self.all("SELECT * FROM job_attempts WHERE job_id = %s ORDER BY fence", [job_id])
+
+    def outcomes(self, job_id: UUID) -> list[str]:
+        return [attempt["outcome"] for attempt in self.attempts(job_id)]
+
+    def session(self, session_id: UUID) -> dict[str, Any]:
+        return self.one("SELECT * FROM coding_sessions WHERE id = %s", [session_id])
+
+    def add_session(self, **columns: Any) -> UUID:
+        return self._insert("coding_sessions", columns)
+
+    def add_job(self, **columns: Any) -> UUID:
+        return self._insert("coding_jobs", columns)
+
+    def _insert(self, table: str, columns: dict[str, Any]) -> UUID:
+        names = ", ".join(columns)
+        marks = ", ".join("%s" for _ in columns)
+        values = [Jsonb(value) if isinstance(value, dict) else value for value in columns.values()]
+        what = f"({names}) VALUES ({marks})" if columns else "DEFAULT VALUES"
+        job_id: UUID = self.value(f"INSERT INTO {table} {what} RETURNING id", values)
+        return job_id

@@ -1,0 +1,97 @@
+"""Imports point one way: from the edges down to the words."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+BRIDGE = Path(__file__).parents[2] / "bridge"
+
+# A module imports only from its own layer or a lower one. Inside a layer, the order is the order of the journey.
+LAYERS = [
+    {"addresses", "backoff", "errors", "job", "json_text", "logs", "settings", "stores_file"},  # words
+    {"database", "group_commit", "loop", "parent_watch"},  # tools
+    {"actor_decorator", "attempts", "envelope", "job_queue", "listener", "migrations", "transport"},  # borders
+    {
+        "dispatcher",
+        "heartbeat",
+        "monitor",
+        "outcome",
+        "recovery",
+        "reporter",
+        "reports",
+        "runs",
+        "starts",
+        "worker_process",
+    },
+    {"web"},  # window
+    {"broker", "bridge_process", "cli", "embedded", "supervisor", "up", "doctor", "__main__"},  # edges
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Who may import a foreign package.
+ALLOWED = {
+    "psycopg": {"database", "job_queue", "listener", "migrations"},
+    "psycopg_pool": {"database"},
+    "redis": {"transport"},
+    "flask": {"web"},
+    "gunicorn": {"web"},
+    "click": {"cli"},
+    "yoyo": {"migrations"},
+    "dramatiq": {"actor_decorator", "broker", "envelope", "outcome", "reporter", "runs", "transport"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in BRIDGE.rglob("*.py") if path.name != "__init__.py" or path.parent != BRIDGE)
+
+
+def unit(path: Path) -> str:
+    """The module or package directly below bridge/ that a file belongs to."""
+    return path.relative_to(BRIDGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.append(node.module or "")
+    return found
+
+
+def test_every_module_has_its_place() -> None:
+    assert {unit(path) for path in modules()} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
+def test_imports_point_downward(path: Path) -> None:
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "bridge" and len(parts) > 1:
+            assert LEVEL[parts[1]] <= LEVEL[unit(path)], f"{unit(path)} imports {name} from a higher layer"
+        assert parts[0] != "actors", "the bridge knows actors by name only"
+        assert unit(path) in ALLOWED.get(parts[0], {unit(path)}), f"{unit(path)} may not import {parts[0]}"
+
+
+def test_actors_know_neither_stores_nor_settings() -> None:
+    for path in sorted((BRIDGE.parent / "actors").rglob("*.py")):
+        for name in imports(path):
+            assert name.split(".")[0] not in {"psycopg", "redis", "pydantic_settings", "flask"}, f"{path.name}: {name}"
+            assert not name.startswith(("bridge.settings", "bridge.database", "bridge.transport")), (
+                f"{path.name}: {name}"
+            )
+
+
+def test_statements_live_in_files() -> None:
+    for path in modules():
+        if unit(path) in {"migrations", "embedded"}:
+            continue  # they make databases and schemas, which take no parameters
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                text = ast.unparse(node).upper()
+                assert not any(
+                    f"{verb} " in text for verb in ("SELECT", "INSERT INTO", "UPDATE PUBLIC", "DELETE FROM")
+                ), path

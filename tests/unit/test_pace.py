@@ -1,0 +1,74 @@
+"""How far ahead of the free slots jobs are handed over."""
+
+from datetime import timedelta
+
+import pytest
+
+from bridge.dispatcher import Pace
+from bridge.job_queue import QueueStats
+from bridge.monitor import hours_minutes_seconds, log_fields
+
+
+def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05) -> float:
+    now = 0.0
+    while now < seconds:
+        now += every
+        pace.settled({"coding": max(1, int(per_second * every))}, now)
+    return now
+
+
+def test_nothing_goes_ahead_before_anything_was_settled() -> None:
+    assert Pace().ahead(0.0) == {}
+
+
+def test_short_jobs_get_a_tenth_of_a_second_of_stock() -> None:
+    pace = Pace()
+    now = settle(pace, per_second=2000, seconds=2)
+
+    assert 190 <= pace.ahead(now)["coding"] <= 210
+
+
+def test_long_jobs_get_none() -> None:
+    pace = Pace()
+    now = settle(pace, per_second=2, seconds=10, every=0.5)
+
+    assert pace.ahead(now) == {}
+
+
+def test_a_queue_that_went_quiet_is_forgotten() -> None:
+    pace = Pace()
+    now = settle(pace, per_second=2000, seconds=1)
+
+    assert pace.ahead(now + 1.1) == {}
+    assert pace.ahead(now) == {}
+
+
+def test_the_stock_is_bounded() -> None:
+    pace = Pace()
+    now = settle(pace, per_second=1_000_000, seconds=1)
+
+    assert pace.ahead(now)["coding"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (None, None),
+        (timedelta(seconds=15.9), "00:00:15"),
+        (timedelta(hours=1, minutes=2, seconds=3), "01:02:03"),
+        (timedelta(days=5), "120:00:00"),
+        (timedelta(seconds=-3), "00:00:00"),
+    ],
+)
+def test_ages_are_told_in_hours_minutes_seconds(age: timedelta | None, text: str | None) -> None:
+    assert hours_minutes_seconds(age) == text
+
+
+def test_statistics_have_the_node_workers_names() -> None:
+    fields = log_fields(QueueStats(5, 2, 143, 1, timedelta(seconds=15)))
+
+    assert fields == {
+        "pending": 5, "processing": 2, "completed": 143, "failed": 1,
+        "oldestPending": "00:00:15", "successRate": "99.3",
+    }  # fmt: skip
+    assert log_fields(QueueStats(0, 0, 0, 0, None))["successRate"] == "0.0"

@@ -1,0 +1,349 @@
+"""Publisher, broker and consumer over fakeredis: what Dramatiq promises of a RedisBroker, and what we add."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import fakeredis
+import pytest
+import redis
+from dramatiq import Message, Worker
+from dramatiq.broker import MessageProxy
+
+from bridge.envelope import seal
+from bridge.errors import BadMessageError, RedisUnavailableError
+from bridge.job import Claim
+from bridge.transport.consumer import JobConsumer
+from bridge.transport.job_broker import JobBroker
+from bridge.transport.publisher import Publisher
+from bridge.transport.wakeups import WakeUps
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def server() -> fakeredis.FakeServer:
+    return fakeredis.FakeServer()
+
+
+@pytest.fixture
+def client(server: fakeredis.FakeServer) -> Iterator[redis.Redis]:
+    client: redis.Redis = fakeredis.FakeRedis(server=server)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def broker(client: redis.Redis) -> Iterator[JobBroker]:
+    broker = JobBroker(client, middleware=[])
+    broker.declare_queue("coding")
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def publisher(client: redis.Redis) -> Publisher:
+    return Publisher(client, "dramatiq")
+
+
+def claims(count: int, queue: str = "coding") -> list[Claim]:
+    return [Claim(uuid4(), 1, queue, "run") for _ in range(count)]
+
+
+def consume(broker: JobBroker, prefetch: int = 10) -> JobConsumer:
+    consumer = broker.consume("coding", prefetch=prefetch, timeout=10)
+    assert isinstance(consumer, JobConsumer)
+    return consumer
+
+
+def take(consumer: JobConsumer, count: int) -> list[MessageProxy]:
+    taken: list[MessageProxy] = []
+
+    def enough() -> bool:
+        message = next(consumer)
+        if message is not None:
+            taken.append(message)
+        return len(taken) == count
+
+    eventually(enough, what=f"{count} messages")
+    return taken
+
+
+def ids(messages: Sequence[MessageProxy]) -> list[str]:
+    return [message.args[0] for message in messages]
+
+
+def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobBroker) -> None:
+    batch = claims(30)
+
+    assert publisher.publish(batch) == 30
+
+    assert ids(take(consume(broker, prefetch=100), 30)) == [str(claim.job_id) for claim in batch]
+
+
+def test_publishing_twice_is_publishing_once(publisher: Publisher, client: redis.Redis) -> None:
+    batch = claims(3)
+    publisher.publish(batch)
+
+    assert publisher.publish(batch) == 0
+
+    assert client.llen("dramatiq:coding") == client.hlen("dramatiq:coding.msgs") == 3
+
+
+def test_a_large_batch_over_several_queues_is_published_whole(publisher: Publisher, client: redis.Redis) -> None:
+    assert publisher.publish([*claims(2500), *claims(10, "reports")]) == 2510
+
+    assert client.llen("dramatiq:coding") == 2500
+    assert client.llen("dramatiq:reports") == 10
+
+
+def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+    publisher.publish(claims(5))
+    consumer = consume(broker, prefetch=2)
+    taken = take(consumer, 2)
+    assert [next(consumer) for _ in range(3)] == [None, None, None]
+    assert client.llen("dramatiq:coding") == 3
+
+    consumer.ack(taken[0])
+
+    take(consumer, 1)
+    assert client.llen("dramatiq:coding") == 2
+
+
+def test_a_message_that_is_done_is_forgotten(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+    publisher.publish(claims(3))
+    consumer = consume(broker)
+    for message in take(consumer, 3):
+        consumer.ack(message)
+
+    eventually(lambda: next(consumer) is None and client.hlen("dramatiq:coding.msgs") == 0)
+
+    assert client.keys("dramatiq:__acks__*") == []
+
+
+def test_a_late_word_about_a_message_given_to_another_changes_nothing(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    publisher.publish(claims(1))
+    consumer = consume(broker)
+    (message,) = take(consumer, 1)
+    client.delete(f"dramatiq:__acks__.{broker.broker_id}.coding")  # taken from us, as maintenance does
+
+    consumer.ack(message)
+    next(consumer)
+
+    assert client.hlen("dramatiq:coding.msgs") == 1
+
+
+def test_an_idle_consumer_is_woken_by_a_publish(publisher: Publisher, broker: JobBroker) -> None:
+    # It rests an hour unless woken: only the wake-up can bring the message in time.
+    consumer = broker.consume("coding", prefetch=1, timeout=3_600_000)
+    assert isinstance(consumer, JobConsumer)
+    assert broker._wakeups is not None
+    assert broker._wakeups.subscribed.wait(5)
+    got: list[MessageProxy] = []
+
+    def wait_for_one() -> None:
+        while not got:
+            got.extend(message for message in [next(consumer)] if message is not None)
+
+    thread = threading.Thread(target=wait_for_one, daemon=True)
+    thread.start()
+    eventually(lambda: consumer._next_poll > 0 and not consumer._wake.is_set(), what="a consumer that has looked")
+
+    publisher.publish(claims(1))
+
+    thread.join(10)
+    assert len(got) == 1
+
+
+def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    refused: list[str] = []
+    broker.refused = lambda error, data: refused.append(error.reason)
+
+    def open_message(data: bytes, queue: str) -> "Message[Any]":
+        if data == b"junk":
+            raise BadMessageError("undecodable")
+        return Message.decode(data)
+
+    broker.open_message = open_message
+    client.hset("dramatiq:coding.msgs", "bad", "junk")
+    client.rpush("dramatiq:coding", "bad", "no payload at all")
+    publisher.publish(claims(2))
+
+    assert len(take(consume(broker), 2)) == 2
+
+    assert refused == ["undecodable"]
+    assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"bad": b"junk"}
+    assert client.llen("dramatiq:coding") == 0
+
+
+def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client: redis.Redis) -> None:
+    (claim,) = claims(1)
+    client.hset("dramatiq:coding.msgs", "other", seal(claim).encode())
+    client.rpush("dramatiq:coding", "other")
+
+    assert next(consume(broker)) is None
+    assert client.hkeys("dramatiq:coding.XQ.msgs") == [b"other"]
+
+
+def test_what_was_taken_goes_back_when_the_consumer_closes(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    publisher.publish(claims(5))
+    consumer = consume(broker, prefetch=5)
+    (message,) = take(consumer, 1)  # the other four are taken, and not handed on
+
+    consumer.close()
+    consumer.requeue([message])
+
+    assert client.llen("dramatiq:coding") == 5
+    assert client.keys("dramatiq:__acks__*") == []
+
+
+def test_a_process_may_keep_redis_out_of_what_it_gives_back(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    returned: list[str] = []
+
+    def take_back(messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
+        returned.extend(message.message_id for message in messages)
+        return []
+
+    broker.returned = take_back
+    publisher.publish(claims(3))
+    consumer = consume(broker, prefetch=3)
+    take(consumer, 1)
+
+    consumer.close()
+
+    assert len(returned) == 2
+    assert client.llen("dramatiq:coding") == 0
+    assert client.hlen("dramatiq:coding.msgs") == 1  # the one that is out
+
+
+def test_a_draining_broker_takes_no_more_and_still_acknowledges(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    publisher.publish(claims(3))
+    consumer = consume(broker, prefetch=1)
+    (message,) = take(consumer, 1)
+    broker.drain()
+
+    consumer.ack(message)
+
+    eventually(lambda: next(consumer) is None and client.hlen("dramatiq:coding.msgs") == 2)
+    assert client.llen("dramatiq:coding") == 2
+
+
+def test_a_redis_outage_is_told_once_and_costs_nothing(
+    publisher: Publisher,
+    broker: JobBroker,
+    client: redis.Redis,
+    server: fakeredis.FakeServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "bridge.transport.job_broker")
+    publisher.publish(claims(2))
+    consumer = consume(broker, prefetch=1)
+    (message,) = take(consumer, 1)
+
+    server.connected = False
+    consumer.ack(message)
+    assert [next(consumer) for _ in range(20)] == [None] * 20
+    with pytest.raises(RedisUnavailableError):
+        publisher.publish(claims(1))
+    server.connected = True
+
+    take(consumer, 1)
+    assert [record.getMessage() for record in caplog.records if record.name.endswith("job_broker")] == [
+        "Redis is unreachable, running jobs go on",
+        "Redis is back",
+    ]
+    eventually(lambda: next(consumer) is None and client.hlen("dramatiq:coding.msgs") == 1)
+
+
+def test_messages_whose_answer_was_lost_are_taken_again(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.publish(claims(2))
+    consumer = consume(broker)
+    exchange = broker.exchange
+    lost: list[int] = []
+
+    def lose_the_first_answer(queue: str, room: int, done: Sequence[str]) -> list[bytes]:
+        taken = exchange(queue, room, done)
+        if not lost:
+            lost.append(len(taken) // 2)
+            raise RedisUnavailableError("the answer was lost")
+        return taken
+
+    monkeypatch.setattr(broker, "exchange", lose_the_first_answer)
+
+    assert len(take(consumer, 2)) == 2
+    assert lost == [2]
+
+
+def test_messages_of_a_dead_process_come_back(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+    publisher.publish(claims(2))
+    dead = JobBroker(client, middleware=[])
+    take(consume(dead), 2)
+    dead.close()
+    client.zadd("dramatiq:__heartbeats__", {dead.broker_id: 1})
+
+    broker.maintain("coding")
+
+    assert len(take(consume(broker), 2)) == 2
+
+
+def test_delays_are_refused_with_what_to_use_instead(broker: JobBroker) -> None:
+    message: Message[Any] = Message("coding", "run", (), {}, {})
+    with pytest.raises(ValueError, match="insert the job with run_at"):
+        broker.enqueue(message, delay=1000)
+
+
+def test_no_delay_queue_is_declared(broker: JobBroker) -> None:
+    assert broker.get_declared_queues() == {"coding"}
+    assert broker.get_declared_delay_queues() == set()
+
+
+def test_dramatiqs_own_worker_runs_on_it(broker: JobBroker) -> None:
+    done: list[int] = []
+
+    @dramatiq.actor(broker=broker, queue_name="coding")
+    def add(n: int) -> None:
+        done.append(n)
+
+    worker = Worker(broker, worker_threads=4, worker_timeout=50)
+    worker.start()
+    for n in range(100):
+        add.send(n)
+    broker.join("coding", timeout=10_000)
+    worker.stop()
+
+    assert sorted(done) == list(range(100))
+
+
+def test_an_unknown_actor_goes_to_the_dead_letters(broker: JobBroker, client: redis.Redis) -> None:
+    worker = Worker(broker, worker_threads=1, worker_timeout=50)
+    worker.start()
+    broker.enqueue(Message("coding", "nobody", (), {}, {}))
+
+    eventually(lambda: client.zcard("dramatiq:coding.XQ") == 1)
+    worker.stop()
+
+
+def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.Redis) -> None:
+    heard: list[str | None] = []
+    wakeups = WakeUps(client, "dramatiq:__freed__", heard.append)
+    wakeups.start()
+    assert wakeups.subscribed.wait(5)
+
+    broker.announce_freed({"coding": 2})
+
+    eventually(lambda: heard[-1] == '{"coding": 2}')
+    assert heard[0] is None  # subscribed: something may have been missed before
+    wakeups.close()
