@@ -62,25 +62,34 @@ def in_our_words() -> Iterator[None]:
         raise PostgresUnavailableError(first_line(error)) from error
 
 
-def connect(dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> Connection:
-    """Open an autocommit connection that shows up as `mobvibe <name>` in pg_stat_activity.
+def connect_options(dsn: str, name: str) -> dict[str, Any]:
+    """What to connect with: autocommit, rows as dicts, and `mobvibe <name>` in pg_stat_activity.
 
-    Raises PostgresUnavailableError, or SettingsError for an address the driver cannot read.
+    Raises SettingsError for an address the driver cannot read.
     """
     try:
         options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
     except psycopg.ProgrammingError:
-        raise SettingsError(
-            "DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/name"
-        ) from None
-    options["application_name"] = f"mobvibe {name}"
+        example = "postgresql://user:password@host:5432/name"
+        raise SettingsError(f"DATABASE_URL cannot be read; it looks like {example}") from None
+    return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}
+
+
+def prepare(connection: Connection, statement_timeout_ms: int) -> None:
+    """No statement and no wait for a lock may take for ever."""
+    connection.execute(
+        "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
+        [str(statement_timeout_ms), str(min(statement_timeout_ms, 10_000))],
+    )
+
+
+def connect(dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> Connection:
+    """Open a connection. Raises PostgresUnavailableError, or SettingsError for an unreadable address."""
+    options = connect_options(dsn, name)
     with in_our_words():
-        connection: Connection = psycopg.connect(**options, autocommit=True, row_factory=dict_row)
+        connection: Connection = psycopg.connect(**options)
         try:
-            connection.execute(
-                "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
-                [str(statement_timeout_ms), str(min(statement_timeout_ms, 10_000))],
-            )
+            prepare(connection, statement_timeout_ms)
         except BaseException:
             connection.close()
             raise
@@ -112,6 +121,12 @@ class Link:
         with self._kept_or_closed():
             cursor = self.connection.execute(statement(name), params)
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction; calls inside it belong to it."""
+        with self._kept_or_closed(), self.connection.transaction():
+            yield self.connection
 
     @contextmanager
     def _kept_or_closed(self) -> Iterator[None]:

@@ -20,16 +20,16 @@ from bridge.attempts import Held
 from bridge.database import check_database
 from bridge.envelope import read_claim, unseal
 from bridge.errors import BadMessageError, BridgeError, DirectSendError
-from bridge.heartbeat import WorkerAbilities
 from bridge.job import Failed, Released, set_current_job
 from bridge.logs import configure_logging
-from bridge.outcome import report_of
 from bridge.parent_watch import watch_parent
-from bridge.reports import Ending
-from bridge.runs import Run
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
-from bridge.worker_process import WorkerProcess
+from bridge.worker.heartbeat import WorkerAbilities
+from bridge.worker.outcome import report_of
+from bridge.worker.process import WorkerProcess
+from bridge.worker.reports import Ending
+from bridge.worker.runs import Run
 
 logger = logging.getLogger(__name__)
 

@@ -10,35 +10,26 @@ BRIDGE = Path(__file__).parents[2] / "bridge"
 # A module imports only from its own layer or a lower one. Inside a layer, the order is the order of the journey.
 LAYERS = [
     {"addresses", "backoff", "errors", "job", "json_text", "logs", "settings", "stores_file"},  # words
-    {"database", "group_commit", "loop", "parent_watch"},  # tools
+    {"database", "group_commit", "loop", "parent_watch", "pool", "signals"},  # tools
     {"actor_decorator", "attempts", "envelope", "job_queue", "listener", "migrations", "transport"},  # borders
-    {
-        "dispatcher",
-        "heartbeat",
-        "monitor",
-        "outcome",
-        "recovery",
-        "reporter",
-        "reports",
-        "runs",
-        "starts",
-        "worker_process",
-    },
+    {"dispatcher", "monitor", "recovery", "reporter", "worker"},  # hops
     {"web"},  # window
-    {"broker", "bridge_process", "cli", "embedded", "supervisor", "up", "doctor", "__main__"},  # edges
+    {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Who may import a foreign package.
 ALLOWED = {
-    "psycopg": {"database", "job_queue", "listener", "migrations"},
-    "psycopg_pool": {"database"},
+    "psycopg": {"database", "job_queue", "listener", "migrations", "pool"},
+    "psycopg_pool": {"pool"},
     "redis": {"transport"},
     "flask": {"web"},
     "gunicorn": {"web"},
-    "click": {"cli"},
+    "jwt": {"web"},
+    "prometheus_client": {"web"},
+    "click": {"cli", "up"},
     "yoyo": {"migrations"},
-    "dramatiq": {"actor_decorator", "broker", "envelope", "outcome", "reporter", "runs", "transport"},
+    "dramatiq": {"actor_decorator", "broker", "envelope", "reporter", "transport", "worker"},
 }
 
 

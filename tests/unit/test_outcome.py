@@ -9,8 +9,8 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from bridge import Fail, Retry
 from bridge.job import Completed, Failed, Released
-from bridge.outcome import report_of
-from bridge.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
+from bridge.worker.outcome import report_of
+from bridge.worker.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
 
 
 @pytest.mark.parametrize(

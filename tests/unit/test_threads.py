@@ -14,7 +14,7 @@ from bridge.errors import PostgresUnavailableError
 from bridge.group_commit import GroupCommit
 from bridge.job import Attempt, Job
 from bridge.loop import Loop
-from bridge.runs import LeaseLostError, Run, Runs, WorkerStoppingError
+from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
 from tests.support.waiting import eventually
 
 AN_HOUR = 3600.0

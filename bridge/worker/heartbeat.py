@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.loop import Loop
-from bridge.runs import JobCancelledError, LeaseLostError, Runs
+from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from bridge.errors import Fail, PayloadError, Retry
 from bridge.job import Completed, Failed, Released, Report
 from bridge.json_text import to_json
-from bridge.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
+from bridge.worker.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
 
 
 def report_of(result: Any, exception: BaseException | None, *, throws: Any = None) -> Report | None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
-from bridge.heartbeat import Heartbeat, WorkerAbilities
 from bridge.job import Job
 from bridge.json_text import to_json
-from bridge.reports import Ending, Reports
-from bridge.runs import Run, Runs, WorkerStoppingError
 from bridge.settings import Settings
-from bridge.starts import Starts
+from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.reports import Ending, Reports
+from bridge.worker.runs import Run, Runs, WorkerStoppingError
+from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
-from bridge.runs import Run, Runs
+from bridge.worker.runs import Run, Runs
 
 logger = logging.getLogger(__name__)
 

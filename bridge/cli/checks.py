@@ -1,0 +1,77 @@
+"""Finding out what is wrong, and what is set."""
+
+import json
+import urllib.error
+import urllib.request
+
+import click
+
+from bridge.addresses import mask_address
+from bridge.settings import Settings, load_settings
+
+_MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def doctor(*, as_json: bool) -> None:
+    """Check both stores, the schema, LISTEN, the workers and the clocks, and name the fix for what is wrong.
+
+    Exit code 1 when something failed. Changes nothing.
+    """
+    from bridge.doctor import examine
+
+    findings = examine(load_settings())
+    if as_json:
+        click.echo(json.dumps([{"check": f.check, "state": f.state, "found": f.found, "fix": f.fix} for f in findings]))
+    else:
+        for finding in findings:
+            mark, colour = _MARK[finding.state]
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {finding.found}")
+            if finding.fix:
+                click.echo(f"      {'':<18} → {finding.fix}")
+    if any(finding.state == "fail" for finding in findings):
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("probe", type=click.Choice(["health", "live", "ready"]), default="ready")
+@click.option("--timeout", "timeout_seconds", type=float, default=4.0, show_default=True, help="Seconds.")
+def healthcheck(probe: str, timeout_seconds: float) -> None:
+    """Ask the web process of this machine how it is; exit code 1 unless it is well. For container probes."""
+    settings = load_settings()
+    path = {"health": "/health", "live": "/livez", "ready": "/readyz"}[probe]
+    host = "127.0.0.1" if settings.bind_host in ("0.0.0.0", "") else settings.bind_host  # noqa: S104 -- compared only
+    url = f"http://{host}:{settings.http_port}{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
+            click.echo(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        click.echo(error.read().decode(), err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        click.echo(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}", err=True)
+        raise SystemExit(1) from None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def config(*, as_json: bool) -> None:
+    """Show the settings in effect, without their secrets."""
+    shown = _shown(load_settings())
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        for name, value in shown.items():
+            click.echo(f"{name:<28}{'-' if value is None else value}")
+
+
+def _shown(settings: Settings) -> dict[str, str | int | None]:
+    shown: dict[str, str | int | None] = {}
+    for name, value in settings:
+        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else None
+        if name in ("database_url", "redis_url"):
+            shown[name.upper()] = mask_address(secret) if secret else None
+        elif name != "honcho_process_name":
+            shown[name.upper()] = "***" if secret else value if isinstance(value, int | None) else str(value)
+    return shown | {"effective HTTP port": settings.http_port}

@@ -1,0 +1,195 @@
+"""Looking at jobs, and doing something about them."""
+
+import getpass
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import click
+
+from bridge.database import Link
+from bridge.errors import BridgeError
+from bridge.job import Status
+from bridge.job_queue import JobQueue, enqueue
+from bridge.settings import load_settings
+
+_STATUSES = click.Choice([status.value for status in Status])
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+class NoSuchJobError(BridgeError):
+    """The id names no job."""
+
+
+def open_link() -> Link:
+    return Link(load_settings().postgres_dsn(), "cli")
+
+
+def echo_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, default=_text, ensure_ascii=False))
+    elif not rows:
+        click.echo(empty, err=True)
+    else:
+        table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+        for row in table:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 -- a readable column
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, send, retry and cancel jobs."""
+
+
+@jobs.command("list")
+@click.option("--status", type=_STATUSES, help="Only jobs that stand so.")
+@click.option("--actor", help="Only jobs of this actor.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@json_option
+def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
+    """The latest jobs, newest first."""
+    rows = open_link().call("list_jobs", {"status": status, "actor": actor, "limit": limit})
+    echo_rows(rows, as_json=as_json, empty="No such jobs.")
+
+
+@jobs.command("show")
+@click.argument("job_id", type=click.UUID)
+@json_option
+def show_job(job_id: UUID, *, as_json: bool) -> None:
+    """One job with its attempts."""
+    link = open_link()
+    found = link.call("show_job", {"id": job_id})
+    if not found:
+        raise NoSuchJobError(f"There is no job {job_id}")
+    attempts = link.call("show_attempts", {"id": job_id})
+    if as_json:
+        click.echo(json.dumps(found[0] | {"attempts": attempts}, default=_text, ensure_ascii=False))
+        return
+    for name, value in found[0].items():
+        if value is not None:
+            click.echo(f"{name:<20} {_text(value) if not isinstance(value, dict | list) else json.dumps(value)}")
+    click.echo()
+    echo_rows(attempts, as_json=False, empty="No attempt has ended yet.")
+
+
+@jobs.command("send")
+@click.argument("prompt", required=False)
+@click.option("--actor", default="run_coding_session", show_default=True, help="Who shall run it.")
+@click.option("--payload", help="A JSON object.")
+@click.option("--session", "session_id", type=click.UUID, help="The session it belongs to.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option("--run-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Not before: 2030-01-31T08:00:00+0100")
+@click.option("--max-retries", type=click.IntRange(0), help="Attempts; by default what the actor says.")
+def send_job(
+    prompt: str | None,
+    actor: str,
+    payload: str | None,
+    session_id: UUID | None,
+    priority: int,
+    run_at: datetime | None,
+    max_retries: int | None,
+) -> None:
+    """Insert a job; prints its id. A coding session is made for a prompt that comes without one."""
+    try:
+        data = json.loads(payload) if payload else {}
+    except ValueError as error:
+        raise click.BadParameter(f"is no JSON: {error}", param_hint="--payload") from None
+    if not isinstance(data, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--payload")
+    link = open_link()
+    with link.transaction() as connection:
+        if session_id is None and prompt is not None and actor == "run_coding_session":
+            session_id = link.call("create_session", {"user": None, "project": None, "prompt": prompt})[0]["id"]
+        job_id = enqueue(
+            connection,
+            actor,
+            data,
+            session_id=session_id,
+            prompt=prompt,
+            priority=priority,
+            run_at=run_at,
+            max_retries=max_retries,
+        )
+    click.echo(job_id)
+
+
+@jobs.command("retry")
+@click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
+@click.option("--reason", help="Kept in the audit trail.")
+def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
+    """Run finished jobs again with all their retries, or waiting ones now."""
+    _operate("retry_job", job_ids, reason, {Status.PENDING: "will run", Status.PROCESSING: "is running, left alone"})
+
+
+@jobs.command("cancel")
+@click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
+@click.option("--reason", help="Kept in the audit trail.")
+def cancel_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
+    """Cancel jobs: pending ones at once, running ones with their worker's next heartbeat."""
+    words = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}
+    _operate("cancel_job", job_ids, reason, words)
+
+
+def _operate(action: str, job_ids: tuple[UUID, ...], reason: str | None, words: dict[Status, str]) -> None:
+    queue = JobQueue(open_link())
+    unknown = 0
+    for job_id in job_ids:
+        status = getattr(queue, action)(job_id, by=_operator(), reason=reason)
+        unknown += status is None
+        said = "does not exist" if status is None else words.get(status, f"is {status.value}, left alone")
+        click.echo(f"{job_id} {said}")
+    if unknown:
+        raise SystemExit(1)
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a password file
+        return "mobvibe"
+
+
+@click.command()
+@json_option
+def queues(*, as_json: bool) -> None:
+    """Open jobs by queue."""
+    echo_rows(open_link().call("queue_counts"), as_json=as_json, empty="No open jobs.")
+
+
+@click.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """How many jobs stand where, and who works on them."""
+    link = open_link()
+    stats = JobQueue(link).get_queue_stats()
+    workers = {name: int(value) for name, value in link.call("worker_counts")[0].items()}
+    age = stats.oldest_pending_age
+    figures = {
+        "pending": stats.pending_count,
+        "processing": stats.processing_count,
+        "completed": stats.completed_count,
+        "failed": stats.failed_count,
+        "cancelled": link.call("cancelled_count")[0]["cancelled"],
+        "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
+        **workers,
+    }
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            click.echo(f"{name:<22}{'-' if value is None else value}")

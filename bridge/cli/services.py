@@ -1,0 +1,75 @@
+"""The processes of the Procfile, and all of them at once."""
+
+import logging
+
+import click
+
+from bridge.logs import configure_logging
+from bridge.settings import Settings, given_names, likely_typos, load_settings
+
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 10.0
+
+
+def service_settings() -> Settings:
+    """Settings for a long-running process, with logging set up and likely typing errors pointed out."""
+    settings = load_settings()
+    configure_logging(settings)
+    for given, meant in likely_typos(given_names()):
+        logger.warning("%s is no setting; did you mean %s?", given, meant)
+    return settings
+
+
+@click.command()
+def run() -> None:
+    """Run the bridge: claim jobs from Postgres and hand them to the workers."""
+    from bridge.bridge_process import BridgeProcess
+    from bridge.signals import StopSignal
+
+    settings = service_settings()
+    settings.postgres_dsn(), settings.redis_address()
+    stop = StopSignal()
+    bridge = BridgeProcess(settings)
+    bridge.check()
+    if stop.is_set():
+        return
+    bridge.start()
+    stop.wait()
+    logger.info("Received shutdown signal", extra={"signal": stop.name})
+    if bridge.stop(_STOP_SECONDS):
+        logger.info("Bridge stopped cleanly")
+    else:
+        logger.warning("Bridge stopped with a call still under way; its jobs come back by themselves")
+
+
+@click.command()
+def worker() -> None:
+    """Run the workers: `dramatiq` with the options that the settings give, restarted when it dies."""
+    from bridge.worker.supervisor import Supervisor
+
+    settings = service_settings()
+    settings.postgres_dsn(), settings.redis_address()
+    Supervisor(settings).run()
+    logger.info("Workers stopped")
+
+
+@click.command()
+def web() -> None:
+    """Serve health, statistics, the sessions API and the start page."""
+    from bridge.web.server import serve
+
+    serve(service_settings())
+
+
+@click.command()
+@click.option("--sample/--no-sample", default=True, help="Send a sample job when everything is up (the default).")
+def up(*, sample: bool) -> None:
+    """Run everything on this machine, with Postgres and Redis of its own where none are set.
+
+    Ctrl-C stops it all; the data stays in .mobvibe/. While it runs, other commands in this folder find its
+    stores by themselves. For development only.
+    """
+    from bridge.up import Launcher
+
+    Launcher(load_settings()).run(sample=sample)

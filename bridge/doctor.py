@@ -1,0 +1,166 @@
+"""`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from bridge.addresses import host_and_port
+from bridge.database import Link, check_database
+from bridge.errors import BridgeError, RedisUnavailableError
+from bridge.listener import Listener
+from bridge.settings import Settings, given_names, likely_typos
+from bridge.transport.client import Client, connect_redis, in_our_words
+
+_POOLER_PORT = 6543
+_OLDEST_POSTGRES = 15
+_CLOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    state: Literal["ok", "warn", "fail"]
+    found: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """All findings, in the order of the road. A check that cannot be made because an earlier one failed is left out."""
+    findings = list(_settings(settings))
+    postgres = list(_postgres(settings))
+    redis = list(_redis(settings))
+    return findings + postgres + redis
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for given, meant in likely_typos(given_names()):
+        yield Finding("settings", "warn", f"{given} is no setting", f"did you mean {meant}?")
+    for name, value in (("DATABASE_URL", settings.postgres_dsn), ("REDIS_URL", settings.redis_address)):
+        try:
+            value()
+        except BridgeError as error:
+            yield Finding("settings", "fail", str(error), f"set {name}, or start both stores with: mobvibe up")
+    if settings.is_production and settings.supabase_jwt_secret is None:
+        yield Finding("settings", "warn", "SUPABASE_JWT_SECRET is not set", "without it the sessions API answers 503")
+    if settings.log_level in ("trace", "debug") and settings.is_production:
+        yield Finding("settings", "warn", f"LOG_LEVEL is {settings.log_level} in production", "set LOG_LEVEL=info")
+
+
+def _postgres(settings: Settings) -> Iterator[Finding]:
+    try:
+        dsn = settings.postgres_dsn()
+    except BridgeError:
+        return
+    link = Link(dsn, "doctor", statement_timeout_ms=5_000)
+    try:
+        row = link.call("server_facts")[0]
+    except BridgeError as error:
+        where = host_and_port(dsn, 5432)
+        yield Finding("postgres", "fail", f"{where}: {error}", "check DATABASE_URL, the server and the way to it")
+        return
+    major = int(row["version_num"]) // 10000
+    if major < _OLDEST_POSTGRES:
+        yield Finding("postgres", "fail", f"Postgres {major}", f"use {_OLDEST_POSTGRES} or later")
+    else:
+        yield Finding("postgres", "ok", f"Postgres {major} at {host_and_port(dsn, 5432)}")
+    yield _clock(row["now"])
+    try:
+        check_database(dsn, tries=1)
+    except BridgeError as error:
+        yield Finding("schema", "fail", str(error), "mobvibe migrate up, with the role that owns the tables")
+        return
+    yield Finding("schema", "ok", "up to date, and the role may use it")
+    yield _listen(dsn)
+    yield from _workers(link)
+    yield from _stuck(link)
+    link.close()
+
+
+def _clock(database_time: datetime) -> Finding:
+    apart = abs((datetime.now(UTC) - database_time).total_seconds())
+    if apart > _CLOCK_SECONDS:
+        found = f"this machine and Postgres differ by {apart:.0f} s"
+        return Finding("clocks", "warn", found, "leases use the database's clock alone, but logs will mislead: run NTP")
+    return Finding("clocks", "ok", f"within {max(apart, 0.1):.1f} s of Postgres")
+
+
+def _listen(dsn: str) -> Finding:
+    heard: list[str] = []
+    listener = Listener(dsn, "mobvibe_doctor", heard.append)
+    listener.start()
+    works = listener.listening.wait(6.0)
+    listener.close()
+    if works:
+        return Finding("listen", "ok", "notifications arrive")
+    fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"
+    if urlsplit(dsn).port == _POOLER_PORT:
+        fix = "port 6543 is a pooler in transaction mode: use the session pooler on port 5432"
+    return Finding("listen", "warn", "notifications do not arrive", fix)
+
+
+def _workers(link: Link) -> Iterator[Finding]:
+    workers = link.call("list_workers")
+    live = [row for row in workers if row["live"]]
+    if not live:
+        yield Finding("workers", "fail", "none is alive: jobs wait", "start one: mobvibe worker, or dramatiq actors")
+        return
+    slots = sum(int(row["slots"]) for row in live)
+    queues = sorted({queue for row in live for queue in row["queues"]})
+    yield Finding("workers", "ok", f"{len(live)} alive, {slots} slots, queues {', '.join(queues)}")
+    for other in sorted({str(row["version"]) for row in live} - {version("mobvibe-bridge")}):
+        found = f"some run version {other}, this is {version('mobvibe-bridge')}"
+        yield Finding("workers", "warn", found, "finish the roll-out")
+
+
+def _stuck(link: Link) -> Iterator[Finding]:
+    for row in link.call("waiting_in_vain"):
+        found = f"{row['jobs']} wait for actor {row['actor']!r} in queue {row['queue']!r}, where no live worker runs it"
+        yield Finding("jobs", "warn", found, "start a worker whose actors package has it, or correct the rows")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    try:
+        address = settings.redis_address()
+    except BridgeError:
+        return
+    client = connect_redis(address, timeout_seconds=3.0)
+    where = host_and_port(address, 6379)
+    try:
+        began = time.monotonic()
+        with in_our_words():
+            client.ping()
+        took = (time.monotonic() - began) * 1000
+    except RedisUnavailableError as error:
+        yield Finding("redis", "fail", f"{where}: {error}", "check REDIS_URL, the server and the way to it")
+        return
+    yield Finding("redis", "ok", f"answers at {where} in {took:.0f} ms")
+    host = urlsplit(address).hostname or "localhost"
+    if host not in ("localhost", "127.0.0.1", "::1") and not urlsplit(address).password:
+        yield Finding(
+            "redis", "warn", "no password on an address outside this machine", "set requirepass or an ACL user"
+        )
+    policy = _asked(lambda: _config(client, "maxmemory-policy"))
+    if policy is None:
+        yield Finding("redis", "warn", "its memory policy may not be asked for", "make sure it is noeviction")
+    elif policy != "noeviction":
+        yield Finding("redis", "warn", f"maxmemory-policy is {policy}", "set it to noeviction: eviction drops messages")
+    else:
+        yield Finding("redis", "ok", "maxmemory-policy noeviction")
+    client.close()
+
+
+def _config(client: Client, name: str) -> str:
+    answer: Any = client.config_get(name)
+    return str(answer[name])
+
+
+def _asked(question: Callable[[], str]) -> str | None:
+    try:
+        with in_our_words():
+            return question()
+    except (RedisUnavailableError, KeyError):
+        return None

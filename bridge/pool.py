@@ -1,0 +1,61 @@
+"""A few Postgres connections for many threads, for the web process."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from bridge.database import Connection, Params, connect_options, in_our_words, prepare, statement
+from bridge.errors import PostgresUnavailableError
+
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
+
+
+class Pool:
+    """Opens nothing until it is used, and gives up on a busy or absent Postgres after `patience_seconds`."""
+
+    def __init__(
+        self, dsn: str, name: str, *, size: int = 8, patience_seconds: float = 2.0, statement_timeout_ms: int = 2_000
+    ) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(patience_seconds)))},
+            connection_class=psycopg.Connection[DictRow],
+            min_size=0,
+            max_size=size,
+            max_idle=60.0,
+            timeout=patience_seconds,
+            reconnect_timeout=patience_seconds,
+            configure=lambda connection: prepare(connection, statement_timeout_ms),
+            check=ConnectionPool.check_connection,
+            open=False,
+            name=name,
+        )
+
+    def call(self, name: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """Run the statement `sql/<name>.sql` in a transaction of its own; its rows, if it returns any."""
+        with self.connection() as connection:
+            return self.on(connection, name, params)
+
+    @staticmethod
+    def on(connection: Connection, name: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """The same on a connection, in whatever transaction it has open."""
+        cursor = connection.execute(statement(name), params)
+        return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for a while, in autocommit: open a transaction on it where one is needed."""
+        self._pool.open()  # harmless when it is open
+        with in_our_words():
+            try:
+                with self._pool.connection() as connection:
+                    yield connection
+            except PoolTimeout as error:
+                raise PostgresUnavailableError("no connection to Postgres in time") from error
+
+    def close(self) -> None:
+        self._pool.close()

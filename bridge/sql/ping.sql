@@ -1,0 +1,2 @@
+-- ping: whether Postgres answers at all.
+SELECT 1 AS pong

@@ -1,0 +1,70 @@
+"""The window: health, statistics, the sessions API and the start page."""
+
+import logging
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.settings import Settings
+from bridge.web import health, index, sessions, stats
+from bridge.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(settings: Settings) -> Flask:
+    """The web app. Opens no connection until the first request needs one."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    services = Services(settings)
+    app.extensions["mobvibe"] = services
+    for blueprint in (
+        health.blueprint(services),
+        stats.blueprint(services),
+        sessions.blueprint(services),
+        index.blueprint(services),
+    ):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(BridgeError, _unavailable)
+    app.register_error_handler(Exception, _crash)
+    app.after_request(_secure)
+    return app
+
+
+def _failure(message: str, status: int) -> tuple[Response, int]:
+    return jsonify(success=False, error=message), status
+
+
+def _refuse(error: HTTPException) -> tuple[Response, int] | Response:
+    if error.code is None or error.code < 400:  # noqa: PLR2004 -- a redirect is no error
+        return error.get_response()  # type: ignore[return-value]
+    messages = {404: "Not found", 405: "Method not allowed", 413: f"Body is larger than {MAX_BODY_BYTES // 1024} kB"}
+    response, status = _failure(messages.get(error.code, error.name), error.code)
+    if error.code == 405:  # noqa: PLR2004
+        response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
+    return response, status
+
+
+def _unavailable(error: BridgeError) -> tuple[Response, int]:
+    """A store is away, or not set up: the caller may come back, the operator finds why in the log."""
+    logger.warning("Request failed: %s", error)
+    store = error.store if isinstance(error, StoreUnavailableError) else "The service"
+    return _failure(f"{store} is unavailable, try again later", 503)
+
+
+def _crash(error: Exception) -> tuple[Response, int]:
+    logger.error("Request crashed", exc_info=error)
+    return _failure("Internal server error", 500)
+
+
+def _secure(response: Response) -> Response:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
+    return response

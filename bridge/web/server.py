@@ -1,0 +1,71 @@
+"""The web process: the app under gunicorn, in one process with threads."""
+
+import logging
+import socket
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from bridge.errors import PortTakenError
+from bridge.settings import Settings
+from bridge.web import create_app
+
+logger = logging.getLogger(__name__)
+
+THREADS = 16
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bind": f"{settings.bind_host}:{settings.http_port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "graceful_timeout": int(min(settings.grace_seconds, 10)) or 1,
+            "timeout": 30,
+            "keepalive": 5,
+            "proc_name": "mobvibe web",
+            "logger_class": "bridge.web.server_log.ServerLog",
+            "when_ready": lambda _: logger.info("Web ready", extra={"port": settings.http_port}),
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises PortTakenError, in one line, when somebody else has the port."""
+    settings.postgres_dsn()
+    settings.redis_address()
+    check_port(settings.bind_host, settings.http_port)
+    if settings.supabase_jwt_secret is None:
+        logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
+    _Server(settings).run()
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise PortTakenError unless we could listen there."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except PermissionError:
+        raise PortTakenError(
+            f"Port {port} needs rights we do not have. Set HEALTH_CHECK_PORT to one above 1023."
+        ) from None
+    except socket.gaierror:
+        raise PortTakenError(f"BIND_HOST {host} is no address of this machine.") from None
+    except OSError as error:
+        raise PortTakenError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Set HEALTH_CHECK_PORT to a free port."
+        ) from None

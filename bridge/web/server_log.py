@@ -1,0 +1,23 @@
+"""gunicorn's log, on our terms: our format, no line per request."""
+
+import logging
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+
+class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Hands everything to the root logger that `configure_logging` has set up."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002 -- gunicorn passes it
+        self.loglevel = logging.getLogger().level
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+            log.setLevel(max(self.loglevel, logging.WARNING))
+
+    def access(self, *_: Any, **__: Any) -> None:
+        """Probes would fill the log."""
+
+    def reopen_files(self) -> None:
+        """There are none."""

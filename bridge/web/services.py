@@ -1,0 +1,86 @@
+"""What the pages share: the stores, and answers that need not be asked for by every viewer."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.database import SCHEMA_VERSION
+from bridge.errors import BridgeError
+from bridge.pool import Pool
+from bridge.settings import Settings
+from bridge.transport.client import check_redis, connect_redis
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """By component, `ok` or what is wrong with it."""
+
+    checks: dict[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return all(check == "ok" for check in self.checks.values())
+
+
+class Cached:
+    """The last answer for a while, and one question at a time: many viewers cost what one does."""
+
+    def __init__(self, ask: Callable[[], Any], seconds: float) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._answer: Any = None
+        self._asked_at = float("-inf")
+
+    def get(self) -> Any:
+        with self._lock:
+            if time.monotonic() - self._asked_at >= self._seconds:
+                self._answer = self._ask()
+                self._asked_at = time.monotonic()
+            return self._answer
+
+
+class Services:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pool = Pool(settings.postgres_dsn(), "web")
+        # Probes have a link of their own: a busy pool must not make the process look dead.
+        self._probe = Pool(settings.postgres_dsn(), "probe", size=1, patience_seconds=1.0, statement_timeout_ms=1_000)
+        self._redis = connect_redis(settings.redis_address(), timeout_seconds=1.0)
+        self.started = time.monotonic()
+        self.readiness = Cached(self._look, seconds=1.0)
+        self.statistics = Cached(self._count, seconds=1.0)
+
+    def _look(self) -> Readiness:
+        return Readiness({"postgres": self._ask_postgres(), "schema": self._ask_schema(), "redis": self._ask_redis()})
+
+    def _ask_postgres(self) -> str:
+        return _ok_or_why(lambda: self._probe.call("ping"))
+
+    def _ask_schema(self) -> str:
+        def ask() -> None:
+            found = self._probe.call("check_schema")[0]["version"]
+            if found != SCHEMA_VERSION:
+                raise BridgeError(f"schema {found}, this version needs {SCHEMA_VERSION}")
+
+        return _ok_or_why(ask)
+
+    def _ask_redis(self) -> str:
+        return _ok_or_why(lambda: check_redis(self._redis))
+
+    def _count(self) -> dict[str, Any]:
+        return {
+            "stats": self.pool.call("get_queue_stats")[0] | self.pool.call("cancelled_count")[0],
+            "queues": self.pool.call("queue_counts"),
+            "workers": self.pool.call("worker_counts")[0],
+        }
+
+
+def _ok_or_why(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except BridgeError as error:
+        return str(error)
+    return "ok"

@@ -1,0 +1,161 @@
+"""The sessions API of MobVibe's apps: start a coding session, and see how it stands."""
+
+import json
+import logging
+import re
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, request
+
+from bridge.job_queue import enqueue
+from bridge.web.services import Services
+from bridge.web.tokens import TokenError, read_user
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "run_coding_session"
+PROMPT_LEAST, PROMPT_MOST = 10, 5000
+EVENTS_SHOWN = 1000
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+class RefusedError(Exception):
+    """A request that is not served: what the caller is told, and the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def blueprint(services: Services) -> Blueprint:
+    pages = Blueprint("sessions", __name__, url_prefix="/functions/v1")
+    secret = services.settings.supabase_jwt_secret
+
+    def user() -> UUID:
+        if secret is None:
+            raise RefusedError("Tokens cannot be checked: SUPABASE_JWT_SECRET is not set", 503)
+        try:
+            return read_user(request.headers.get("Authorization"), secret.get_secret_value())
+        except TokenError as error:
+            logger.info("Token refused", extra={"reason": str(error)})
+            raise RefusedError("Invalid or expired token", 401) from None
+
+    @pages.post("/start-coding-session")
+    def start_coding_session() -> tuple[Response, int]:
+        owner = user()
+        project, prompt = read_order(request.get_data())
+        return jsonify(success=True, data=_start(services, owner, project, prompt)), 201
+
+    @pages.get("/get-session-status")
+    def get_session_status() -> Response:
+        owner = user()
+        session = _session_id(request.args.get("sessionId"))
+        return jsonify(success=True, data=_status(services, owner, session))
+
+    @pages.errorhandler(RefusedError)
+    def refuse(error: RefusedError) -> tuple[Response, int]:
+        return jsonify(success=False, error=str(error)), error.status
+
+    @pages.after_request
+    def allow_other_origins(response: Response) -> Response:
+        # Web builds of the app call from their own origin. A token is needed anyway, and no cookie is used.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Headers"] = "authorization, x-client-info, apikey, content-type"
+        return response
+
+    return pages
+
+
+def read_order(body: bytes) -> tuple[UUID, str]:
+    """The project and the prompt of a start request. Raises RefusedError for anything else."""
+    try:
+        order = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RefusedError("Body is not valid JSON") from None
+    if not isinstance(order, dict):
+        raise RefusedError("Body must be a JSON object")
+    project, prompt = order.get("projectId"), order.get("prompt")
+    if not isinstance(project, str) or not _UUID.fullmatch(project):
+        raise RefusedError("Invalid project ID format")
+    if not isinstance(prompt, str):
+        raise RefusedError("Prompt is required")
+    if len(prompt.strip()) < PROMPT_LEAST:
+        raise RefusedError(f"Prompt must be at least {PROMPT_LEAST} characters")
+    if len(prompt) > PROMPT_MOST:
+        raise RefusedError(f"Prompt must be at most {PROMPT_MOST} characters")
+    if re.search("[\x00\ud800-\udfff]", prompt):
+        raise RefusedError("Prompt contains characters that cannot be stored")
+    return UUID(project), prompt
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[str, Any]:
+    """Session and job in one transaction: both are there, or neither."""
+    who = {"user": user, "project": project}
+    if services.pool.call("projects_table")[0]["present"] and not services.pool.call("owns_project", who)[0]["owned"]:
+        raise RefusedError("Project not found or access denied", 404)
+    with services.pool.connection() as connection, connection.transaction():
+        session = services.pool.on(connection, "create_session", who | {"prompt": prompt})[0]
+        job_id = enqueue(connection, ACTOR, session_id=session["id"], prompt=prompt)
+    logger.info("Coding session started", extra={"sessionId": str(session["id"]), "jobId": str(job_id)})
+    return {
+        "sessionId": str(session["id"]),
+        "jobId": str(job_id),
+        "expiresAt": session["expires_at"].isoformat(),
+        "status": session["status"],
+    }
+
+
+def _session_id(text: str | None) -> UUID:
+    if not text:
+        raise RefusedError("sessionId query parameter is required")
+    if not _UUID.fullmatch(text):
+        raise RefusedError("Invalid session ID format")
+    return UUID(text)
+
+
+def _status(services: Services, user: UUID, session_id: UUID) -> dict[str, Any]:
+    rows = services.pool.call("session_status", {"session": session_id, "user": user})
+    if not rows:  # the same answer whether it does not exist or is somebody else's
+        raise RefusedError("Session not found or access denied", 404)
+    session = rows[0]
+    events = services.pool.call("session_events", {"session": session_id, "limit": EVENTS_SHOWN})
+    return {
+        "id": str(session["id"]),
+        "projectId": _text(session["project_id"]),
+        "status": session["status"],
+        "initialPrompt": session["initial_prompt"],
+        "expiresAt": _text(session["expires_at"]),
+        "startedAt": _text(session["started_at"]),
+        "completedAt": _text(session["completed_at"]),
+        "errorMessage": session["error_message"],
+        "metadata": session["metadata"],
+        "createdAt": _text(session["created_at"]),
+        "updatedAt": _text(session["updated_at"]),
+        "events": [
+            {
+                "id": str(event["id"]),
+                "event_type": event["event_type"],
+                "data": event["data"],
+                "created_at": _text(event["created_at"]),
+            }
+            for event in events
+        ],
+    }
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,115 @@
+"""How it goes: /stats for people and scripts, /metrics for Prometheus."""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bridge.errors import BridgeError
+from bridge.monitor import hours_minutes_seconds
+from bridge.web.services import Services
+
+
+def blueprint(services: Services) -> Blueprint:
+    pages = Blueprint("stats", __name__)
+    registry = CollectorRegistry()
+    registry.register(_Figures(services))
+    ProcessCollector(registry=registry)
+
+    @pages.get("/stats")
+    def stats() -> Response:
+        return jsonify(aggregated_stats(services))
+
+    @pages.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return pages
+
+
+def aggregated_stats(services: Services) -> dict[str, Any]:
+    """Jobs by status under the names of the log line, open jobs by queue, and the fleet."""
+    figures = services.statistics.get()
+    stats = figures["stats"]
+    completed, failed = stats["completed_count"], stats["failed_count"]
+    age = stats["oldest_pending_age"]
+    return {
+        "pending": stats["pending_count"],
+        "processing": stats["processing_count"],
+        "completed": completed,
+        "failed": failed,
+        "cancelled": stats["cancelled"],
+        "oldestPending": hours_minutes_seconds(age),
+        "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
+        "successRate": f"{100 * completed / (completed + failed):.1f}" if completed + failed else "0.0",
+        "queues": [
+            {"queue": row["queue"], "pending": row["pending"], "processing": row["processing"]}
+            for row in figures["queues"]
+        ],
+        "workers": {name: int(value) for name, value in figures["workers"].items()},
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+class _Figures(Collector):
+    """Taken from Postgres when Prometheus asks, so that they are the same whichever web process it meets."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "bridge_uptime_seconds", "Age of this web process", value=time.monotonic() - self._services.started
+        )
+        build = GaugeMetricFamily("bridge_build_info", "Version of the bridge, as a label", labels=["version"])
+        build.add_metric([version("mobvibe-bridge")], 1)
+        yield build
+        up = GaugeMetricFamily("bridge_up", "Whether a component can be used (1) or not (0)", labels=["component"])
+        for component, check in self._services.readiness.get().checks.items():
+            up.add_metric([component], 1 if check == "ok" else 0)
+        yield up
+        try:
+            figures = self._services.statistics.get()
+        except BridgeError:
+            return  # bridge_up says why; absent figures are better than old ones
+        yield from _of_jobs(figures)
+        yield from _of_workers(figures["workers"])
+
+
+def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
+    depth = GaugeMetricFamily("bridge_queue_depth", "Open jobs", labels=["queue", "state"])
+    oldest = GaugeMetricFamily("bridge_oldest_pending_age_seconds", "Age of the oldest pending job", labels=["queue"])
+    for row in figures["queues"]:
+        depth.add_metric([row["queue"], "pending"], row["pending"])
+        depth.add_metric([row["queue"], "processing"], row["processing"])
+        oldest.add_metric([row["queue"]], row["oldest_pending_seconds"] or 0)
+    yield depth
+    yield oldest
+    finished = CounterMetricFamily(
+        "bridge_jobs_finished", "Jobs that ended, as the table holds them", labels=["outcome"]
+    )
+    stats = figures["stats"]
+    for outcome, count in (
+        ("completed", stats["completed_count"]),
+        ("failed", stats["failed_count"]),
+        ("cancelled", stats["cancelled"]),
+    ):
+        finished.add_metric([outcome], count)
+    yield finished
+
+
+def _of_workers(workers: dict[str, Any]) -> Iterable[Metric]:
+    yield GaugeMetricFamily("bridge_workers", "Live worker processes", value=int(workers["workers"]))
+    slots = GaugeMetricFamily("bridge_worker_slots", "Worker threads", labels=["state"])
+    slots.add_metric(["total"], int(workers["slots"]))
+    slots.add_metric(["busy"], int(workers["busy"]))
+    yield slots

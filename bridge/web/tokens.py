@@ -1,0 +1,47 @@
+"""Who is asking: Supabase's user tokens, signed with HS256."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import jwt
+
+AUDIENCE = "authenticated"
+LEEWAY_SECONDS = 10
+
+
+class TokenError(Exception):
+    """A token that does not let anybody in. The reason is for the log, never for the caller."""
+
+
+def read_user(authorization: str | None, secret: str) -> UUID:
+    """The user that an Authorization header proves. Raises TokenError with the reason.
+
+    The project's own keys (anon, service_role) are signed with the same secret: they are no users, and
+    their role and missing subject keep them out.
+    """
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise TokenError("no bearer token")
+    try:
+        claims = jwt.decode(
+            token.strip(),
+            secret,
+            algorithms=["HS256"],  # fixed here: what the token says of itself does not count
+            audience=AUDIENCE,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "sub", "aud"], "strict_aud": True},
+        )
+    except jwt.PyJWTError as error:
+        raise TokenError(f"{type(error).__name__}: {error}") from None
+    if claims.get("role") != AUDIENCE:
+        raise TokenError("the role is not 'authenticated'")
+    try:
+        return UUID(claims["sub"])
+    except (ValueError, AttributeError, TypeError):
+        raise TokenError("the subject is no UUID") from None
+
+
+def make_token(user: UUID, secret: str, lifetime: timedelta) -> str:
+    """A user token, for development and tests."""
+    claims = {"sub": str(user), "aud": AUDIENCE, "role": AUDIENCE, "exp": datetime.now(UTC) + lifetime}
+    return jwt.encode(claims, secret, algorithm="HS256")
