@@ -1,0 +1,372 @@
+"""The web process over real stores: health, figures, the sessions API, and what it says to bad requests."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from bridge.attempts import Event
+from bridge.migrations import migrate_up
+from bridge.settings import Settings
+from bridge.web import create_app
+from bridge.web.tokens import make_token
+from tests.support import legacy
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+
+SECRET = "a-secret-of-this-test-that-is-long-enough"
+USER = uuid4()
+PROJECT = uuid4()
+PROMPT = "Build a page that says hello"
+
+
+def client_of(settings: Settings, **overrides: Any) -> FlaskClient:
+    changed = {"supabase_jwt_secret": SecretStr(SECRET)} | overrides
+    return create_app(settings.model_copy(update=changed)).test_client()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    client = client_of(settings)
+    yield client
+    client.application.extensions["mobvibe"].pool.close()
+
+
+@pytest.fixture
+def cut_off(settings: Settings) -> FlaskClient:
+    """A web process whose stores do not answer."""
+    return client_of(
+        settings,
+        database_url=SecretStr("postgresql://u:geheim@127.0.0.1:9/d"),
+        redis_url=SecretStr("redis://:geheim@127.0.0.1:9/0"),
+    )
+
+
+def bearer(user: UUID = USER) -> dict[str, str]:
+    return {"Authorization": f"Bearer {make_token(user, SECRET, timedelta(minutes=5))}"}
+
+
+def start(client: FlaskClient, body: Any = None, **options: Any) -> Any:
+    data = body if isinstance(body, bytes | str) else json.dumps(body or {"projectId": str(PROJECT), "prompt": PROMPT})
+    headers = options.pop("headers", bearer())
+    return client.post("/functions/v1/start-coding-session", data=data, headers=headers, **options)
+
+
+# Health.
+
+
+def test_health_has_exactly_the_promised_keys(client: FlaskClient) -> None:
+    answer = client.get("/health")
+
+    assert answer.status_code == 200
+    assert answer.content_type == "application/json"
+    assert answer.json is not None
+    assert list(answer.json) == ["status", "uptime", "timestamp"]
+    assert answer.json["status"] == "healthy"
+    assert 0 <= answer.json["uptime"] < 60
+    assert answer.json["timestamp"].endswith("Z")
+    told = datetime.fromisoformat(answer.json["timestamp"])
+    assert abs((datetime.now(UTC) - told).total_seconds()) < 10
+
+
+def test_a_ready_process_says_so(client: FlaskClient) -> None:
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ready", "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"}},
+    )
+
+
+def test_health_and_liveness_do_not_need_the_stores_and_readiness_names_them(cut_off: FlaskClient) -> None:
+    assert cut_off.get("/health").status_code == 200
+    assert cut_off.get("/livez").json == {"status": "alive"}
+
+    answer = cut_off.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["status"] == "unavailable"
+    assert set(answer.json["checks"]) == {"postgres", "schema", "redis"}
+    assert "ok" not in answer.json["checks"].values()
+    assert "geheim" not in answer.text
+
+
+def test_an_old_schema_is_not_ready(client: FlaskClient, rows: Rows) -> None:
+    rows.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["checks"]["schema"].startswith("schema 1, this version needs")
+    assert answer.json["checks"]["postgres"] == "ok"
+
+
+# Figures.
+
+
+def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+    rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
+    rows.add_job(actor="x", queue="reports")
+    for status in ("completed", "completed", "failed", "cancelled"):
+        rows.add_job(status=status)
+    hands.add_worker(slots=4)
+    hands.start(hands.add_worker(slots=2), hands.claim_one())
+
+    answer = client.get("/stats")
+
+    assert answer.json is not None
+    stats = answer.json
+    assert [stats[name] for name in ("pending", "processing", "completed", "failed", "cancelled")] == [1, 1, 2, 1, 1]
+    assert stats["successRate"] == "66.7"
+    assert stats["queues"] == [
+        {"queue": "coding", "pending": 0, "processing": 1},
+        {"queue": "reports", "pending": 1, "processing": 0},
+    ]
+    assert stats["workers"] == {"workers": 2, "slots": 6, "busy": 1}
+
+
+def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+    rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
+    rows.add_job(status="completed")
+    hands.add_worker(slots=4)
+
+    answer = client.get("/metrics")
+
+    samples = {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert samples["bridge_queue_depth", ("coding", "pending")] == 1
+    assert 75 <= samples["bridge_oldest_pending_age_seconds", ("coding",)] < 135
+    assert samples["bridge_jobs_finished_total", ("completed",)] == 1
+    assert samples["bridge_workers", ()] == 1
+    assert samples["bridge_worker_slots", ("total",)] == 4
+    assert [samples["bridge_up", (component,)] for component in ("postgres", "schema", "redis")] == [1, 1, 1]
+
+
+def test_metrics_are_served_without_the_stores(cut_off: FlaskClient) -> None:
+    answer = cut_off.get("/metrics")
+
+    assert answer.status_code == 200
+    assert 'bridge_up{component="postgres"} 0.0' in answer.text
+    assert "bridge_queue_depth" not in answer.text
+
+
+def test_the_start_page_shows_addresses_and_counts(client: FlaskClient, rows: Rows) -> None:
+    rows.add_job(queue="reports")
+
+    answer = client.get("/")
+
+    assert answer.status_code == 200
+    for text in ("/health", "/livez", "/readyz", "/stats", "/metrics", "start-coding-session", "reports", "0 workers"):
+        assert text in answer.text
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    for asset in ("index.css", "index.js", "icon.svg"):
+        with client.get(f"/static/{asset}") as served:
+            assert served.status_code == 200
+
+
+def test_the_start_page_says_that_postgres_is_away(cut_off: FlaskClient) -> None:
+    answer = cut_off.get("/")
+
+    assert answer.status_code == 200
+    assert "Postgres is unavailable" in answer.text
+    assert "geheim" not in answer.text
+
+
+# The sessions API.
+
+
+def test_a_session_and_its_job_are_made_together(client: FlaskClient, rows: Rows) -> None:
+    answer = start(client)
+
+    assert answer.status_code == 201
+    assert answer.json["success"] is True
+    data = answer.json["data"]
+    assert list(data) == ["sessionId", "jobId", "expiresAt", "status"]
+    assert data["status"] == "pending"
+    lifetime = datetime.fromisoformat(data["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(minutes=29) < lifetime <= timedelta(minutes=30)
+    session = rows.session(UUID(data["sessionId"]))
+    assert (session["user_id"], session["project_id"], session["initial_prompt"]) == (USER, PROJECT, PROMPT)
+    job = rows.job(UUID(data["jobId"]))
+    assert (job["session_id"], job["prompt"], job["actor"]) == (session["id"], PROMPT, "run_coding_session")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Body is not valid JSON"),
+        (b"{", "Body is not valid JSON"),
+        (b'{"prompt": NaN}', "Body is not valid JSON"),
+        (b'{"prompt": "a", "prompt": "b"}', "Body is not valid JSON"),
+        (b'\xef\xbb\xbf{"prompt": "a"}', "Body is not valid JSON"),
+        ('{"prompt": "a"}'.encode("utf-16"), "Body is not valid JSON"),
+        (b"[" * 20_000, "Body is not valid JSON"),
+        (b"[]", "Body must be a JSON object"),
+        (b'"text"', "Body must be a JSON object"),
+        ({"prompt": PROMPT}, "Invalid project ID format"),
+        ({"projectId": "1", "prompt": PROMPT}, "Invalid project ID format"),
+        ({"projectId": 7, "prompt": PROMPT}, "Invalid project ID format"),
+        ({"projectId": f"{{{PROJECT}}}", "prompt": PROMPT}, "Invalid project ID format"),
+        ({"projectId": str(PROJECT)}, "Prompt is required"),
+        ({"projectId": str(PROJECT), "prompt": None}, "Prompt is required"),
+        ({"projectId": str(PROJECT), "prompt": ["x" * 20]}, "Prompt is required"),
+        ({"projectId": str(PROJECT), "prompt": "too short"}, "Prompt must be at least 10 characters"),
+        ({"projectId": str(PROJECT), "prompt": " " * 50}, "Prompt must be at least 10 characters"),
+        ({"projectId": str(PROJECT), "prompt": "x" * 5001}, "Prompt must be at most 5000 characters"),
+        (
+            {"projectId": str(PROJECT), "prompt": "nul \x00 inside it"},
+            "Prompt contains characters that cannot be stored",
+        ),
+        ({"projectId": str(PROJECT), "prompt": "lone \ud800 surrogate"}, "Prompt contains characters that cannot be"),
+    ],
+)
+def test_a_bad_body_is_refused_with_its_reason(client: FlaskClient, rows: Rows, body: Any, message: str) -> None:
+    answer = start(client, body)
+
+    assert answer.status_code == 400
+    assert answer.json["success"] is False
+    assert answer.json["error"].startswith(message)
+    assert rows.all("SELECT FROM coding_jobs") == []
+
+
+@pytest.mark.parametrize("prompt", ["x" * 10, "x" * 5000, "ünïcödé 😀 " * 3])
+def test_a_prompt_within_the_limits_is_taken(client: FlaskClient, prompt: str) -> None:
+    assert start(client, {"projectId": str(PROJECT), "prompt": prompt}).status_code == 201
+
+
+def test_what_a_user_may_not_choose_is_ignored(client: FlaskClient, rows: Rows) -> None:
+    body = {"projectId": str(PROJECT), "prompt": PROMPT, "status": "completed", "priority": 100, "max_retries": 99}
+
+    job = rows.job(UUID(start(client, body).json["data"]["jobId"]))
+
+    assert (job["status"], job["priority"], job["max_retries"]) == ("pending", 0, 3)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}])
+def test_a_request_without_a_good_token_is_401(client: FlaskClient, headers: dict[str, str]) -> None:
+    answer = start(client, headers=headers)
+
+    assert (answer.status_code, answer.json) == (401, {"success": False, "error": "Invalid or expired token"})
+    assert client.get("/functions/v1/get-session-status?sessionId=x", headers=headers).status_code == 401
+
+
+def test_without_a_secret_nobody_gets_in(settings: Settings) -> None:
+    answer = start(client_of(settings, supabase_jwt_secret=None))
+
+    assert (answer.status_code, answer.json["success"]) == (503, False)
+    assert "SUPABASE_JWT_SECRET" in answer.json["error"]
+
+
+def test_a_store_that_is_away_is_503_and_shows_nothing(cut_off: FlaskClient) -> None:
+    answer = start(cut_off)
+
+    assert (answer.status_code, answer.json["error"]) == (503, "Postgres is unavailable, try again later")
+    assert "geheim" not in answer.text
+
+
+def test_a_body_that_is_too_large_is_413(client: FlaskClient) -> None:
+    answer = start(client, b'{"prompt": "' + b"x" * 100_000 + b'"}')
+
+    assert (answer.status_code, answer.json) == (413, {"success": False, "error": "Body is larger than 64 kB"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/functions/v1/start-coding-session", 405),
+        ("DELETE", "/health", 405),
+        ("GET", "/nothing/here", 404),
+        ("POST", "/functions/v1/unknown", 404),
+    ],
+)
+def test_wrong_paths_and_methods_are_answered_in_json(client: FlaskClient, method: str, path: str, status: int) -> None:
+    answer = client.open(path, method=method)
+
+    assert answer.status_code == status
+    assert answer.json is not None
+    assert answer.json["success"] is False
+
+
+def test_a_session_is_shown_to_its_user_with_its_events(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+    data = start(client).json["data"]
+    held = hands.started()
+    hands.book.add_events([Event(held, "terminal", '{"n": 1}'), Event(held, "completion", '{"n": 2}')])
+
+    answer = client.get(f"/functions/v1/get-session-status?sessionId={data['sessionId']}", headers=bearer())
+
+    assert answer.status_code == 200
+    assert answer.json is not None
+    session = answer.json["data"]
+    assert list(session) == [
+        "id", "projectId", "status", "initialPrompt", "expiresAt", "startedAt", "completedAt", "errorMessage",
+        "metadata", "createdAt", "updatedAt", "events",
+    ]  # fmt: skip
+    assert (session["id"], session["projectId"], session["status"]) == (data["sessionId"], str(PROJECT), "active")
+    assert [(event["event_type"], event["data"]) for event in session["events"]] == [
+        ("completion", {"n": 2}),
+        ("terminal", {"n": 1}),
+    ]
+    assert list(session["events"][0]) == ["id", "event_type", "data", "created_at"]
+
+
+def test_another_users_session_looks_like_none(client: FlaskClient) -> None:
+    session_id = start(client).json["data"]["sessionId"]
+
+    others = client.get(f"/functions/v1/get-session-status?sessionId={session_id}", headers=bearer(uuid4()))
+    none = client.get(f"/functions/v1/get-session-status?sessionId={uuid4()}", headers=bearer())
+
+    assert others.status_code == none.status_code == 404
+    assert others.json == none.json == {"success": False, "error": "Session not found or access denied"}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "sessionId query parameter is required"),
+        ("?sessionId=", "sessionId query parameter is required"),
+        ("?sessionId=7", "Invalid session ID format"),
+        ("?sessionId=' OR 1=1 --", "Invalid session ID format"),
+    ],
+)
+def test_a_bad_session_id_is_refused(client: FlaskClient, query: str, message: str) -> None:
+    answer = client.get(f"/functions/v1/get-session-status{query}", headers=bearer())
+
+    assert (answer.status_code, answer.json) == (400, {"success": False, "error": message})
+
+
+def test_an_unfinished_session_past_its_time_is_shown_as_expired(client: FlaskClient, rows: Rows) -> None:
+    session_id = start(client).json["data"]["sessionId"]
+    rows.all("UPDATE coding_sessions SET expires_at = now() - interval '1s'")
+
+    answer = client.get(f"/functions/v1/get-session-status?sessionId={session_id}", headers=bearer())
+
+    assert answer.json is not None
+    assert answer.json["data"]["status"] == "expired"
+
+
+def test_a_project_of_somebody_else_is_refused(settings: Settings, empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
+        migrate_up(empty_dsn)
+        mine = rows.value("INSERT INTO projects (user_id) VALUES (%s) RETURNING id", [USER])
+        other = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+        client = client_of(settings, database_url=SecretStr(empty_dsn))
+
+        assert start(client, {"projectId": str(mine), "prompt": PROMPT}).status_code == 201
+        for project in (other, uuid4()):
+            answer = start(client, {"projectId": str(project), "prompt": PROMPT})
+            assert (answer.status_code, answer.json["error"]) == (404, "Project not found or access denied")
+        client.application.extensions["mobvibe"].pool.close()

@@ -1,0 +1,36 @@
+"""`mobvibe` as a process of its own, with an environment of the test's choosing."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# What a process needs to run at all; nothing that the bridge would read.
+PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    def one_line(self) -> str:
+        """The only line of standard error; a traceback or a flood fails the test."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def mobvibe(*args: str, cwd: Path, seconds: float = 60, **environment: str) -> Said:
+    result = subprocess.run(
+        [sys.executable, "-m", "bridge", *args],
+        cwd=cwd,
+        env=PLAIN | environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    return Said(result.returncode, result.stdout, result.stderr)
