@@ -91,6 +91,7 @@ class Reporter(Middleware):
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
+        broker.announce_freed({})  # there is room where there was none
         logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
 
     # A job's life.

@@ -1,28 +1,32 @@
 """Stop signals for a process of ours: the first one asks, the second one insists."""
 
 import os
+import select
 import signal
-import threading
 from types import FrameType
 
 
 class StopSignal:
-    """Set by the first SIGTERM or SIGINT. The second one ends the process at once."""
+    """Set by the first SIGTERM or SIGINT. The second one ends the process at once.
+
+    A pipe, and no lock: a handler may run in the middle of anything, another handler included.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self.name = ""
+        self._readable, self._writable = os.pipe()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_signal)
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        if self._event.is_set():
+        if self.name:
             os._exit(128 + signum)
         self.name = signal.Signals(signum).name
-        self._event.set()
+        os.write(self._writable, b".")  # never read: the pipe stays readable, and so the signal stays set
 
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return bool(self.name)
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        return self._event.wait(timeout_seconds)
+        """Wait for the signal; False when it has not come in time."""
+        return bool(select.select([self._readable], [], [], timeout_seconds)[0])

@@ -23,14 +23,14 @@ class Said:
         return lines[0]
 
 
-def mobvibe(*args: str, cwd: Path, seconds: float = 60, **environment: str) -> Said:
+def mobvibe(*args: str, cwd: Path, **environment: str) -> Said:
     result = subprocess.run(
         [sys.executable, "-m", "bridge", *args],
         cwd=cwd,
         env=PLAIN | environment,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=60,
         check=False,
     )
     return Said(result.returncode, result.stdout, result.stderr)

@@ -15,7 +15,9 @@ class Rows:
     def all(self, query: str, params: Any = None) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(query, params)
-            return cursor.fetchall() if cursor.description else []
+            if cursor.description is None:  # no columns: a command, or a SELECT of nothing but rows
+                return [{}] * cursor.rowcount if (cursor.statusmessage or "").startswith("SELECT") else []
+            return cursor.fetchall()
 
     def one(self, query: str, params: Any = None) -> dict[str, Any]:
         (row,) = self.all(query, params)

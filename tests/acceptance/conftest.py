@@ -1,0 +1,48 @@
+"""Real processes, in a project folder of their own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import Fleet, Launched
+
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder as a user has it: the Procfile, the actors package, and one topic more."""
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(ROOT / "Procfile", project)
+    shutil.copytree(ROOT / "actors", project / "actors", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).with_name("topic.py"), project / "actors" / "topic.py")
+    with (project / "actors" / "__init__.py").open("a") as package:
+        package.write("from actors import topic as topic\n")
+    tmp_path.chmod(0o700)  # as /root is: nobody else may pass
+    return project
+
+
+@pytest.fixture
+def launch(project: Path) -> Iterator[type[Launched]]:
+    """Starts `mobvibe up` in the project; whatever is left ends with the test."""
+    Launched.project = project
+    yield Launched
+    Launched.end_all()
+
+
+@pytest.fixture
+def outside(project: Path, dsn: str, redis_url: str) -> Iterator[Fleet]:
+    """Starts processes one by one against stores that are not theirs."""
+    fleet = Fleet(project, {"DATABASE_URL": dsn, "REDIS_URL": redis_url, "LEASE_MS": "3000"})
+    yield fleet
+    fleet.end_all()

@@ -1,0 +1,274 @@
+"""The processes by themselves, against outside stores: signals, kills, and what is left of the jobs."""
+
+import json
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+import redis
+
+from bridge.embedded.server import pick_port
+from tests.acceptance.processes import BIN, Fleet, worker_children
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Path:
+    """What actors wrote, one line a run: job and fence."""
+    return tmp_path / "effects"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    return tmp_path / "gate"
+
+
+def runs(effects: Path) -> Counter[str]:
+    return Counter(effects.read_text().splitlines() if effects.exists() else [])
+
+
+def add_waiting(rows: Rows, effects: Path, gate: Path, **columns: object) -> UUID:
+    payload = {"file": str(effects), "gate": str(gate)}
+    return rows.add_job(actor="write_line_and_wait", queue="topic", payload=payload, **columns)
+
+
+def add_lines(rows: Rows, effects: Path, count: int) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (actor, queue, payload)"
+        " SELECT 'write_line', 'topic', jsonb_build_object('file', %s::text) FROM generate_series(1, %s)",
+        [str(effects), count],
+    )
+
+
+def completed(rows: Rows) -> int:
+    count: int = rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'")
+    return count
+
+
+def test_honcho_runs_everything_against_outside_stores(outside: Fleet, rows: Rows, effects: Path) -> None:
+    honcho = outside.start(str(BIN / "honcho"), "start", HEALTH_CHECK_PORT=str(pick_port()))
+    for text in ("Bridge ready", "Worker ready", "Web ready"):
+        honcho.wait_for(text)
+    joined = outside.worker(processes=2, threads=4)
+    eventually(lambda: rows.value("SELECT sum(slots) FROM workers WHERE stopped_at IS NULL") == 9)
+
+    add_lines(rows, effects, 200)
+
+    eventually(lambda: completed(rows) == 200, seconds=30)
+    assert sum(runs(effects).values()) == len(runs(effects)) == 200
+    assert rows.value("SELECT count(DISTINCT worker) FROM job_attempts") >= 2
+    assert joined.stop() == 0
+    family = honcho.descendants()
+    honcho.send(signal.SIGTERM)
+    honcho.wait(10)
+    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+    assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") == 0
+    assert "Traceback" not in honcho.output + joined.output
+    check_invariants(rows)
+
+
+def test_a_killed_worker_child_costs_one_attempt(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge()
+    doomed = outside.worker()
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    for child in worker_children(doomed):
+        child.send_signal(signal.SIGKILL)
+    doomed.wait(20)
+    outside.worker()
+    eventually(lambda: rows.job(job_id)["fence"] == 2 and rows.job(job_id)["exec"], seconds=20)
+    gate.touch()
+
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    assert rows.outcomes(job_id) == ["crashed", "completed"]
+    assert rows.job(job_id)["retry_count"] == 1
+    assert set(runs(effects).values()) == {1}
+    check_invariants(rows)
+
+
+def test_the_supervisor_starts_dead_workers_again(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge()
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
+    supervisor.wait_for("Worker ready")
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    (dramatiq,) = psutil.Process(supervisor.popen.pid).children()
+    dramatiq.children()[0].send_signal(signal.SIGKILL)
+
+    eventually(lambda: rows.job(job_id)["fence"] == 2 and rows.job(job_id)["exec"], seconds=20)
+    gate.touch()
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    assert "The workers died, starting them again" in supervisor.output
+    family = supervisor.descendants()
+    assert supervisor.stop() == 0
+    assert not [p for p in family if p.is_running()]
+
+
+def test_a_killed_supervisor_takes_its_workers_along(outside: Fleet, rows: Rows) -> None:
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
+    supervisor.wait_for("Worker ready")
+    family = supervisor.descendants()
+    assert len(family) >= 2
+
+    supervisor.send(signal.SIGKILL)
+    supervisor.wait(10)
+
+    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], seconds=20)
+    assert rows.value("SELECT stop_reason FROM workers") == "stopped"
+
+
+def test_killing_the_bridge_again_and_again_loses_nothing(outside: Fleet, rows: Rows, effects: Path) -> None:
+    outside.worker(processes=2, threads=4)
+    for _ in range(5):
+        bridge = outside.bridge()
+        add_lines(rows, effects, 300)
+        eventually(lambda: completed(rows) % 300 > 20)
+        bridge.send(signal.SIGKILL)
+        bridge.wait(10)
+    outside.bridge()
+
+    eventually(lambda: completed(rows) == 1500, seconds=60)
+
+    assert max(runs(effects).values()) == 1
+    assert len({line.split()[0] for line in runs(effects)}) == 1500
+    check_invariants(rows)
+
+
+def test_emptying_redis_again_and_again_loses_nothing(
+    outside: Fleet, rows: Rows, effects: Path, redis_url: str
+) -> None:
+    outside.bridge()
+    outside.worker(processes=2, threads=4)
+    with redis.Redis.from_url(redis_url) as client:
+        for round_ in range(1, 6):
+            add_lines(rows, effects, 300)
+            for part in (50, 100, 200):
+                eventually(lambda: completed(rows) >= (round_ - 1) * 300 + part or not client.flushall(), seconds=60)  # noqa: B023
+                client.flushall()
+            eventually(lambda: completed(rows) == round_ * 300, seconds=60)  # noqa: B023
+
+    assert max(runs(effects).values()) == 1, "an attempt ran twice"
+    assert rows.value("SELECT max(retry_count) FROM coding_jobs") == 0
+    assert len({line.split()[0] for line in runs(effects)}) == 1500
+    check_invariants(rows)
+
+
+def test_a_stopped_worker_finishes_what_it_can(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge()
+    worker = outside.worker(threads=1)
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    worker.send(signal.SIGTERM)
+    worker.wait_for("Shutting down")
+    gate.touch()
+
+    assert worker.wait(20) == 0
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+@pytest.mark.parametrize("actor_is_deaf", [False, True])
+def test_a_stopped_worker_hands_back_what_it_cannot_finish(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, project: Path, actor_is_deaf: bool
+) -> None:
+    if actor_is_deaf:  # one long call that no exception can reach
+        topic = project / "actors" / "topic.py"
+        topic.write_text(topic.read_text().replace("time.sleep(0.02)", "time.sleep(600)"))
+    outside.bridge()
+    worker = outside.worker(threads=1, SHUTDOWN_TIMEOUT_MS="300")
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    assert worker.stop(15) == 0
+
+    assert "Shutdown timeout - job may be incomplete" in worker.output
+    job = rows.job(job_id)
+    assert (job["status"], job["retry_count"]) == ("pending", 0)
+    assert rows.outcomes(job_id) == ["released"]
+    gate.touch()
+    outside.worker()
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    check_invariants(rows)
+
+
+def test_stopping_the_bridge_leaves_nothing_claimed(outside: Fleet, rows: Rows) -> None:
+    bridge = outside.bridge()
+    rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 50)")
+
+    assert bridge.stop(15) == 0
+
+    assert "Bridge stopped cleanly" in bridge.output
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 0
+
+
+def test_a_second_signal_ends_the_bridge_at_once(outside: Fleet) -> None:
+    bridge = outside.bridge(POLL_INTERVAL_MS="60000")
+
+    for _ in range(20):
+        if bridge.popen.poll() is None:
+            bridge.send(signal.SIGTERM)
+
+    assert bridge.wait(5) in (0, 128 + signal.SIGTERM)  # 0: it was done before the second one arrived
+
+
+def test_production_logs_are_json_lines(outside: Fleet, rows: Rows, effects: Path) -> None:
+    bridge = outside.bridge(NODE_ENV="production")
+    worker = outside.worker(NODE_ENV="production")
+    add_lines(rows, effects, 1)
+    eventually(lambda: completed(rows) == 1)
+    worker.wait_for("Job completed")
+
+    lines = [json.loads(line) for line in bridge.output.splitlines()]
+    lines += [json.loads(line) for line in worker.output.splitlines() if line.startswith("{")]
+    told = {line["msg"]: line for line in lines}
+    for text in ("New job notification received", "Processing job", "Job completed", "Queue statistics"):
+        assert {"level", "time", "pid", "hostname"} <= set(told[text])
+    assert {"jobId", "fence", "attempt", "queue", "duration"} <= set(told["Job completed"])
+
+
+def test_the_coding_actor_refuses_production(outside: Fleet, rows: Rows) -> None:
+    outside.bridge()
+    outside.worker(NODE_ENV="production")
+    session_id = rows.add_session()
+    job_id = rows.add_job(session_id=session_id, prompt="```sh\necho geheim > /tmp/x\n```")
+
+    eventually(lambda: rows.job(job_id)["status"] == "failed")
+
+    assert "production has no sandbox" in rows.job(job_id)["error_message"]
+    assert rows.job(job_id)["retry_count"] == 1
+
+
+def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
+    outside.environment = {}
+    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")
+
+    assert worker.wait(20) == 1
+    assert "mobvibe: DATABASE_URL is missing" in worker.output
+    assert "Traceback" not in worker.output
+
+
+def test_actors_without_a_schema_say_so_in_one_line(outside: Fleet, empty_dsn: str) -> None:
+    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
+
+    assert worker.wait(20) == 4
+    assert (
+        "This worker cannot start: The database is not set up for the bridge. Run: mobvibe migrate up" in worker.output
+    )
+    assert "Traceback" not in worker.output
+
+
+def test_the_bridge_waits_for_a_store_and_says_so(outside: Fleet) -> None:
+    bridge = outside.start(sys.executable, "-m", "bridge", "run", REDIS_URL="redis://:geheim@127.0.0.1:9/0")
+
+    bridge.wait_for("Cannot reach Redis at 127.0.0.1:9")
+
+    assert "retry 1/10" in bridge.output
+    assert "geheim" not in bridge.output

@@ -1,0 +1,217 @@
+"""`mobvibe up`: the first five minutes, and every way they can end."""
+
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from bridge import enqueue
+from tests.acceptance.processes import BIN, Launched, Process
+from tests.support.invariants import check_invariants
+from tests.support.waiting import eventually
+
+Launch = type[Launched]
+
+
+def none_left(family: list[psutil.Process]) -> None:
+    eventually(
+        lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], what="the end of all processes"
+    )
+
+
+def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
+    up = launch().wait_until_ready()
+    up.wait_for("Sample job")
+    assert "completed" in up.output.split("Sample job")[1].splitlines()[0]
+
+    with urllib.request.urlopen(up.printed("Health")) as answer:
+        assert list(json.load(answer)) == ["status", "uptime", "timestamp"]
+    with urllib.request.urlopen(up.printed("Dashboard")) as answer:
+        assert b"MobVibe bridge" in answer.read()
+
+    said = subprocess.run(["/bin/sh", "-c", f"{up.curl_line()} -sS"], capture_output=True, text=True, check=True).stdout
+    answered = json.loads(said)
+    assert answered["success"] is True, said
+    rows = up.rows()
+    job_id = UUID(answered["data"]["jobId"])
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    events = rows.all(
+        "SELECT event_type, data FROM session_events WHERE session_id = %s ORDER BY seq",
+        [answered["data"]["sessionId"]],
+    )
+    assert [event["event_type"] for event in events] == ["terminal", "completion"]
+    assert events[0]["data"]["output"] == "Hello from the MobVibe bridge\n"
+    assert events[1]["data"] == {"exitCodes": [0], "success": True}
+    assert rows.session(UUID(answered["data"]["sessionId"]))["status"] == "completed"
+    for text in ("New job notification received", "Processing job", "Job completed", "Queue statistics"):
+        assert text in up.output
+    with redis.Redis.from_url(up.printed("Redis")) as client:
+        assert client.ping()
+
+    # Other commands in the same folder find the stores by themselves.
+    assert json.loads(up.second_terminal("status", "--json").out)["completed"] == 2
+    assert up.second_terminal("doctor").code == 0
+    joined = Process([str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "4"], project, {}, project / "joined.log")
+    joined.wait_for("Worker ready")
+    eventually(lambda: rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") == 2)
+    assert joined.stop() == 0
+    check_invariants(rows)
+
+    family = up.descendants()
+    assert len(family) > 5
+    assert up.interrupt() < 10
+    none_left(family)
+    assert "Traceback" not in up.output
+
+    # Again, on the data that is there, and with the token that was printed before.
+    token = up.printed("Token")
+    again = launch("--no-sample").wait_until_ready()
+    assert "Schema: up to date" in again.output
+    assert again.rows().job(job_id)["status"] == "completed"
+    request = urllib.request.Request(
+        f"{again.printed('Dashboard')}functions/v1/get-session-status?sessionId={answered['data']['sessionId']}",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer)["data"]["status"] == "completed"
+
+
+def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> None:
+    up = launch("--no-sample").wait_until_ready()
+    rows = up.rows()
+    effects = tmp_path / "effects"
+    session_id = rows.add_session()
+    by_sql = rows.value(
+        "INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, 'no block in here') RETURNING id", [session_id]
+    )
+    with psycopg.connect(up.printed("Postgres")) as connection:
+        enqueue(connection, "write_line", {"file": str(effects)})
+        connection.rollback()
+        committed = enqueue(connection, "write_line", {"file": str(effects)})
+    with psycopg.connect(up.printed("Postgres")) as connection:
+        summed = enqueue(connection, "add", {"args": [2], "kwargs": {"right": 3}})
+
+    for job_id in (by_sql, committed, summed):
+        eventually(lambda: rows.job(job_id)["status"] == "completed", what=f"job {job_id}")  # noqa: B023
+
+    assert effects.read_text() == f"{committed} 1\n"
+    assert rows.job(summed)["result"] == 5
+    (event,) = rows.all("SELECT event_type, data FROM session_events WHERE session_id = %s", [session_id])
+    assert event["event_type"] == "completion"
+    assert "no ```sh block" in event["data"]["message"]
+
+
+def test_ctrl_c_hands_a_running_job_back(launch: Launch, tmp_path: Path) -> None:
+    up = launch("--no-sample").wait_until_ready()
+    rows = up.rows()
+    effects, gate = tmp_path / "effects", tmp_path / "gate"
+    with psycopg.connect(up.printed("Postgres")) as connection:
+        job_id = enqueue(connection, "write_line_and_wait", {"file": str(effects), "gate": str(gate)})
+    eventually(effects.exists)
+
+    family = up.descendants()
+    took = up.interrupt()
+
+    assert took < 10
+    none_left(family)
+    assert "Shutdown timeout - job may be incomplete" in up.output
+    again = launch("--no-sample").wait_until_ready()
+    rows = again.rows()
+    eventually(lambda: rows.job(job_id)["fence"] == 2)
+    assert (rows.job(job_id)["retry_count"], rows.outcomes(job_id)) == (0, ["released"])
+    gate.touch()
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    assert effects.read_text() == f"{job_id} 1\n{job_id} 2\n"
+    check_invariants(rows)
+
+
+def test_ctrl_c_ends_the_commands_of_a_coding_session(launch: Launch) -> None:
+    up = launch("--no-sample").wait_until_ready()
+    rows = up.rows()
+    marker = f"{os.getpid()}.7"
+    said = up.second_terminal("jobs", "send", f"Wait.\n```sh\necho up; sleep {marker}\n```")
+    job_id = UUID(said.out.strip())
+    eventually(lambda: rows.all("SELECT FROM session_events WHERE event_type = 'terminal'"))
+
+    assert up.interrupt() < 10
+
+    assert not [p for p in psutil.process_iter(["cmdline"]) if f"sleep {marker}" in " ".join(p.info["cmdline"] or [])]
+    again = launch("--no-sample").wait_until_ready()
+    assert again.rows().job(job_id)["retry_count"] == 0
+
+
+def test_a_killed_launcher_leaves_nothing_that_blocks_the_next_start(launch: Launch, tmp_path: Path) -> None:
+    up = launch("--no-sample").wait_until_ready()
+    effects, gate = tmp_path / "effects", tmp_path / "gate"
+    with psycopg.connect(up.printed("Postgres")) as connection:
+        job_id = enqueue(connection, "write_line_and_wait", {"file": str(effects), "gate": str(gate)})
+    eventually(effects.exists)
+    family = up.descendants()
+
+    up.send(signal.SIGKILL)
+    up.wait(10)
+    again = launch("--no-sample").wait_until_ready()
+
+    none_left(family)
+    gate.touch()
+    rows = again.rows()
+    eventually(lambda: rows.job(job_id)["status"] == "completed")
+    check_invariants(rows)
+
+
+def test_one_launcher_a_folder(launch: Launch) -> None:
+    up = launch("--no-sample").wait_until_ready()
+
+    second = launch("--no-sample")
+
+    assert second.wait(20) == 1
+    assert (
+        second.output.strip() == f"mobvibe: mobvibe up runs already in this folder (pid {up.popen.pid}). Stop it first."
+    )
+
+
+def test_a_taken_port_is_stepped_over_unless_it_was_asked_for(launch: Launch) -> None:
+    up = launch("--no-sample").wait_until_ready()
+    taken = up.printed("Health").rpartition(":")[2].partition("/")[0]
+    other = launch.project.parent / "other"
+    other.mkdir()
+    for name in ("Procfile", "actors"):
+        (other / name).symlink_to(launch.project / name)
+    launch.project = other
+
+    asked_for = launch("--no-sample", HEALTH_CHECK_PORT=taken)
+    assert asked_for.wait(20) == 1
+    assert f"Cannot listen on 127.0.0.1:{taken}: Address already in use" in asked_for.output
+    stepped_over = launch("--no-sample", PORT=taken).wait_until_ready()
+
+    assert f"Port {taken} is taken, using {int(taken) + 1}" in stepped_over.output
+
+
+def test_a_process_that_cannot_start_ends_the_launcher_with_its_reason(launch: Launch, project: Path) -> None:
+    (project / "actors" / "__init__.py").write_text("import a_module_that_is_not_there\n")
+
+    up = launch("--no-sample")
+
+    assert up.wait(40) == 1
+    assert "No module named 'a_module_that_is_not_there'" in up.output
+    assert "A process of the Procfile ended, and so all did" in up.output.strip().splitlines()[-1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that others may not reach")
+def test_no_folder_is_opened_for_others(launch: Launch, project: Path) -> None:
+    folders = [project.parent, project, *project.parents]
+    before = {folder: folder.stat().st_mode for folder in folders}
+
+    launch("--no-sample").wait_until_ready().interrupt()
+
+    assert {folder: folder.stat().st_mode for folder in folders} == before
+    assert project.parent.stat().st_mode & 0o077 == 0
+    assert (project / ".mobvibe").stat().st_mode & 0o077 == 0

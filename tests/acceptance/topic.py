@@ -1,0 +1,32 @@
+"""Actors of the acceptance tests, as a team would add a topic of its own."""
+
+import time
+from pathlib import Path
+
+import dramatiq
+
+from bridge import Job, actor
+
+
+@actor(queue_name="topic")
+def write_line(job: Job) -> None:
+    """One line per run, appended: the outside world's memory of what really happened."""
+    with Path(job.payload["file"]).open("a") as file:
+        file.write(f"{job.id} {job.fence}\n")
+
+
+@actor(queue_name="topic")
+def write_line_and_wait(job: Job) -> dict[str, int]:
+    """The same, and on until a file appears."""
+    with Path(job.payload["file"]).open("a") as file:
+        file.write(f"{job.id} {job.fence}\n")
+    gate = Path(job.payload["gate"])
+    while not gate.exists():
+        time.sleep(0.02)
+    return {"fence": job.fence}
+
+
+@dramatiq.actor
+def add(left: int, right: int) -> int:
+    """Code that was here before the bridge."""
+    return left + right
