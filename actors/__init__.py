@@ -2,6 +2,6 @@
 
 from bridge.broker import connect_broker
 
-broker = connect_broker()
+connect_broker()
 
 from actors import coding as coding  # noqa: E402 -- actors bind to the broker when they are imported

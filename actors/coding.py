@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from actors import broker
 from actors.shell import Limits, Results, ShellRun
 from bridge import Fail, Job, actor
+from bridge.broker import connected_settings
 
 _BLOCK = re.compile(r"^ {0,3}```sh[ \t]*\r?\n(.*?)^ {0,3}```[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _SHOWN_CHARACTERS = 200
@@ -23,7 +23,7 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     Output goes to the session's events as `terminal` while it is written; a `completion` event with the
     exit codes closes the attempt.
     """
-    settings = broker.settings
+    settings = connected_settings()
     if settings.is_production:
         raise Fail(
             "run_coding_session runs commands on this machine, and production has no sandbox for them yet: "

@@ -1,13 +1,15 @@
 """The worker's side put together: `connect_broker()` for an actors package."""
 
 import dramatiq
-from dramatiq.middleware import AsyncIO, CurrentMessage, ShutdownNotifications, TimeLimit
+import dramatiq.broker
+from dramatiq.middleware import CurrentMessage, ShutdownNotifications, TimeLimit
 
 from bridge.errors import SettingsError
 from bridge.reporter import ActorWindow, Reporter
 from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
+from bridge.worker.manners import QuietAsyncIO
 
 
 class FleetBroker(JobBroker):
@@ -34,8 +36,23 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         namespace=settings.redis_namespace,
         # The order matters. Reporter first: TimeLimit must be off again before a report is made, and no job
         # may be started that another hook then keeps from running unseen. ActorWindow last.
-        middleware=[reporter, TimeLimit(), ShutdownNotifications(), CurrentMessage(), AsyncIO(), ActorWindow(reporter)],
+        middleware=[
+            reporter,
+            TimeLimit(),
+            ShutdownNotifications(),
+            CurrentMessage(),
+            QuietAsyncIO(),
+            ActorWindow(reporter),
+        ],
     )
     broker.settings = settings
     dramatiq.set_broker(broker)
     return broker
+
+
+def connected_settings() -> Settings:
+    """The settings that `connect_broker()` read. Raises RuntimeError where it was not called."""
+    broker = dramatiq.broker.global_broker
+    if not isinstance(broker, FleetBroker):
+        raise RuntimeError("no broker of ours: call connect_broker() (from bridge.broker) first")
+    return broker.settings

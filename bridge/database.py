@@ -14,7 +14,15 @@ from psycopg.rows import DictRow, dict_row
 
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
-from bridge.errors import PostgresUnavailableError, RightsError, SchemaError, SettingsError, StoreUnavailableError
+from bridge.errors import (
+    PostgresBusyError,
+    PostgresRefusedError,
+    PostgresUnavailableError,
+    RightsError,
+    SchemaError,
+    SettingsError,
+    StoreUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +40,19 @@ _CONNECT_DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
+
+
+# A row may be held by somebody else for as long as they like; others must not wait behind it.
+_LOCK_TIMEOUT_MS = 2_000
+
+_BUSY = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+# Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
+_PASSING = ("08", "28", "3D", "53", "57", "58")
 
 
 @cache
@@ -57,9 +78,14 @@ def in_our_words() -> Iterator[None]:
         raise RightsError(
             f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
         ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        # Timeouts, deadlocks and shutdowns are among these: each may pass by itself.
-        raise PostgresUnavailableError(first_line(error)) from error
+    except _BUSY as error:
+        raise PostgresBusyError(first_line(error)) from error
+    except psycopg.Error as error:
+        state = error.sqlstate or ""
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state
+        if lost or state.startswith(_PASSING):
+            raise PostgresUnavailableError(first_line(error)) from error
+        raise PostgresRefusedError(first_line(error)) from error
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
@@ -79,7 +105,7 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     """No statement and no wait for a lock may take for ever."""
     connection.execute(
         "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
-        [str(statement_timeout_ms), str(min(statement_timeout_ms, 10_000))],
+        [str(statement_timeout_ms), str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS))],
     )
 
 

@@ -28,6 +28,14 @@ class PostgresUnavailableError(StoreUnavailableError):
     store = "Postgres"
 
 
+class PostgresBusyError(PostgresUnavailableError):
+    """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock."""
+
+
+class PostgresRefusedError(BridgeError):
+    """Postgres will not take this, now or later: its data, not the weather."""
+
+
 class RedisUnavailableError(StoreUnavailableError):
     store = "Redis"
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from bridge.backoff import full_jitter
-from bridge.errors import StoreUnavailableError
+from bridge.errors import BridgeError, PostgresBusyError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +21,11 @@ class GroupCommit(Generic[Item]):
 
     There is no interval to wait for: an item alone is written at once, and under load the groups grow by
     themselves. While the store is away the items wait, in order, and are written when it is back; writing
-    an item twice must therefore be harmless. An item that the store refuses is written alone, and if it is
-    refused again it is dropped with a log line, so that it cannot hold up the others.
+    an item twice must therefore be harmless.
+
+    No item holds up the others. A group that does not get through is taken apart: an item that meets a lock
+    goes to the back of the queue, one that the store refuses is given to `on_refused`, which may return
+    another one to write in its place.
     """
 
     def __init__(
@@ -30,11 +33,13 @@ class GroupCommit(Generic[Item]):
         name: str,
         write: Callable[[Sequence[Item]], None],
         *,
+        on_refused: Callable[[Item, BridgeError], Item | None] = lambda _item, _error: None,
         group_size: int = 500,
         capacity: int = 100_000,
     ) -> None:
         self._name = name
         self._write = write
+        self._on_refused = on_refused
         self._group_size = group_size
         self._capacity = capacity
         self._items: deque[Item] = deque()
@@ -68,14 +73,12 @@ class GroupCommit(Generic[Item]):
         failures = 0
         while (group := self._next_group()) is not None:
             try:
-                self._write_or_isolate(group)
+                behind = self._write_or_take_apart(group)
             except StoreUnavailableError as error:
                 if failures == 0:
                     logger.error("%s is unreachable, %s wait", error.store, self._name, extra={"reason": str(error)})
                 failures += 1
-                self._closing.wait(0.05 + full_jitter(failures, cap_seconds=2.0))
-                if self._closing.is_set():
-                    time.sleep(0.05)  # the store may come back within the time that is left
+                self._rest(full_jitter(failures, cap_seconds=2.0))
                 continue
             if failures:
                 logger.info("%s are written again", self._name.capitalize())
@@ -83,7 +86,10 @@ class GroupCommit(Generic[Item]):
             with self._changed:
                 for _ in group:
                     self._items.popleft()
+                self._items.extend(behind)
                 self._changed.notify_all()
+            if behind:
+                self._rest(0.2)
 
     def _next_group(self) -> list[Item] | None:
         """What waits, in order; None when it is time to end."""
@@ -93,14 +99,31 @@ class GroupCommit(Generic[Item]):
                 return None
             return list(islice(self._items, self._group_size))
 
-    def _write_or_isolate(self, group: Sequence[Item]) -> None:
+    def _write_or_take_apart(self, group: Sequence[Item]) -> list[Item]:
+        """Write a group, one by one where it does not get through; what must be tried again behind the others."""
         try:
             self._write(group)
+        except PostgresBusyError:
+            if len(group) == 1:
+                return list(group)
         except StoreUnavailableError:
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001 -- a bug met by one item is that item's alone
             if len(group) == 1:
-                logger.exception("One of the %s was refused and dropped", self._name)
-                return
-            for item in group:
-                self._write_or_isolate([item])
+                instead = self._refused(group[0], error)
+                return [] if instead is None else [instead]
+        else:
+            return []
+        return [item for one in group for item in self._write_or_take_apart([one])]
+
+    def _refused(self, item: Item, error: Exception) -> Item | None:
+        if isinstance(error, BridgeError):
+            logger.error("One of the %s was refused", self._name, extra={"reason": str(error)})
+            return self._on_refused(item, error)
+        logger.error("One of the %s met a bug", self._name, exc_info=error)
+        return self._on_refused(item, BridgeError(f"{type(error).__name__}: {error}"))
+
+    def _rest(self, seconds: float) -> None:
+        self._closing.wait(0.05 + seconds)
+        if self._closing.is_set():
+            time.sleep(0.05)  # the store may come back within the time that is left

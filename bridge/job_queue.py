@@ -138,6 +138,10 @@ class JobQueue:
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
         return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
 
+    def prune_workers(self, age: timedelta) -> None:
+        """Forget worker processes that ended longer ago than `age`."""
+        self._link.call("prune_workers", {"age": age})
+
     # Operators.
 
     def cancel_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:

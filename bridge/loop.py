@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from bridge.backoff import full_jitter
-from bridge.errors import StoreUnavailableError
+from bridge.errors import BridgeError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
 
-    A failing step never ends the loop: it rests a jittered while and goes on. A store that is down is
-    logged once when it goes and once when it is back, however often the step fails in between.
+    A failing step never ends the loop: it rests a jittered while and goes on. Trouble that we know is logged
+    once when it begins and once when it is over, however often the step fails in between.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
@@ -49,12 +49,11 @@ class Loop:
         """One step with the loop's own error handling; returns the rest in seconds."""
         try:
             rest = self._step()
-        except StoreUnavailableError as error:
+        except BridgeError as error:
             if self._failures == 0:
+                trouble = f"{error.store} is unreachable" if isinstance(error, StoreUnavailableError) else "Trouble"
                 logger.error(
-                    "%s is unreachable, trying again until it is back",
-                    error.store,
-                    extra={"loop": self.name, "reason": str(error)},
+                    "%s, trying again until it is over", trouble, extra={"loop": self.name, "reason": str(error)}
                 )
             return self._rest_after_failure()
         except Exception:

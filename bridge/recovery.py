@@ -15,6 +15,8 @@ _SWEEP_SECONDS = 1.0
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
+_PRUNE_SECONDS = 3600.0
+_WORKERS_KEPT = timedelta(days=7)
 
 
 class Recovery:
@@ -27,10 +29,14 @@ class Recovery:
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._routed_at = 0.0
+        self._pruned_at = float("-inf")
         self._stuck: set[tuple[str, str]] = set()
 
     def step(self) -> float:
         """One sweep; the seconds to rest."""
+        if time.monotonic() - self._pruned_at >= _PRUNE_SECONDS:
+            self._queue.prune_workers(_WORKERS_KEPT)
+            self._pruned_at = time.monotonic()
         freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
         reclaimed = 0 if self._workers_were_cut_off_too() else self._reclaim()
         if freed or reclaimed:

@@ -22,10 +22,10 @@ from bridge.envelope import read_claim, unseal
 from bridge.errors import BadMessageError, BridgeError, DirectSendError
 from bridge.job import Failed, Released, set_current_job
 from bridge.logs import configure_logging
-from bridge.parent_watch import watch_parent
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.heartbeat import WorkerAbilities
+from bridge.worker.manners import behave
 from bridge.worker.outcome import report_of
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
@@ -67,7 +67,7 @@ class Reporter(Middleware):
     def after_process_boot(self, broker: Broker) -> None:
         configure_logging(self._settings)
         logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_says_it_better)
-        watch_parent()
+        behave()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)

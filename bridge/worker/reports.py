@@ -3,11 +3,12 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
 from bridge.attempts import AttemptBook, Event, Held
+from bridge.errors import BridgeError
 from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
 from bridge.worker.runs import Run, Runs
@@ -38,7 +39,7 @@ class Reports:
         self._book = book
         self._runs = runs
         self._on_settled = on_settled
-        self._writer = GroupCommit[Event | Ending]("reports", self._write)
+        self._writer = GroupCommit[Event | Ending]("reports", self._write, on_refused=self._on_refused)
 
     def open(self) -> None:
         self._writer.start()
@@ -55,6 +56,16 @@ class Reports:
         left = self._writer.close(timeout_seconds)
         self._book.close()
         return left
+
+    def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
+        """A result that Postgres cannot store is a failure of its attempt. Anything else is let go of: the
+        heartbeat then finds an attempt that nobody holds, and hands it back.
+        """
+        if isinstance(item, Ending) and isinstance(item.report, Completed):
+            return replace(item, report=Failed(f"the result could not be stored: {error}"))
+        if isinstance(item, Ending):
+            self._runs.remove([item.held.exec])
+        return None
 
     def _write(self, items: Sequence[Event | Ending]) -> None:
         if events := [item for item in items if isinstance(item, Event)]:

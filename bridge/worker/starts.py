@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from bridge.attempts import AttemptBook, Held
-from bridge.errors import StoreUnavailableError
+from bridge.errors import BridgeError
 from bridge.group_commit import GroupCommit
 from bridge.job import Attempt
 
@@ -39,7 +39,7 @@ class Starts:
         self._give_back = give_back
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
-        self._writer = GroupCommit[_Request]("start calls", self._write)
+        self._writer = GroupCommit[_Request]("start calls", self._write, on_refused=_answer_no)
 
     def open(self) -> None:
         self._writer.start()
@@ -59,13 +59,7 @@ class Starts:
 
     def _write(self, requests: Sequence[_Request]) -> None:
         waiting = [request for request in requests if not request.given_up]
-        try:
-            started = self._book.start(self._worker(), [request.held for request in waiting]) if waiting else {}
-        except StoreUnavailableError:
-            raise
-        except Exception:
-            logger.exception("Start calls failed: these jobs are not run here")
-            started = {}
+        started = self._book.start(self._worker(), [request.held for request in waiting]) if waiting else {}
         for request in waiting:
             attempt = started.get(request.exec)
             with self._lock:
@@ -75,3 +69,7 @@ class Starts:
                     continue
             if attempt is not None:
                 self._give_back(request.held)  # the thread has gone on: nobody will run this
+
+
+def _answer_no(request: _Request, error: BridgeError) -> None:  # noqa: ARG001 -- the log has said it
+    request.answered.set()

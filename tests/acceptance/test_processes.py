@@ -1,8 +1,10 @@
 """The processes by themselves, against outside stores: signals, kills, and what is left of the jobs."""
 
 import json
+import os
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from uuid import UUID
@@ -197,6 +199,35 @@ def test_a_stopped_worker_hands_back_what_it_cannot_finish(
     outside.worker()
     eventually(lambda: rows.job(job_id)["status"] == "completed")
     check_invariants(rows)
+
+
+def test_a_signal_to_the_whole_group_is_one_signal(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge()
+    worker = outside.worker(processes=2, threads=1)
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    os.killpg(worker.popen.pid, signal.SIGTERM)
+    worker.wait_for("Shutting down")
+    gate.touch()
+
+    assert worker.wait(20) == 0
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+def test_a_second_signal_ends_the_workers_at_once(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    worker = outside.worker(threads=1)
+    outside.bridge()
+    add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+    worker.send(signal.SIGTERM)
+    worker.wait_for("Shutting down")
+    eventually(lambda: time.time() - worker.log.stat().st_mtime > 1.1, what="a second signal that is a second one")
+
+    worker.send(signal.SIGTERM)
+
+    assert worker.wait(5) == 1
+    eventually(lambda: not [p for p in worker.descendants() if p.is_running()])
 
 
 def test_stopping_the_bridge_leaves_nothing_claimed(outside: Fleet, rows: Rows) -> None:

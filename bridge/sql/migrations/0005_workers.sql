@@ -50,6 +50,11 @@ AS $$
     WHERE id = p_worker AND stopped_at IS NULL
 $$;
 
+-- prune_workers: forgets processes that ended long ago.
+CREATE OR REPLACE FUNCTION public.prune_workers(p_age interval) RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$;
+
 -- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
 -- one can, and tells which actors nobody alive knows. Looks at p_limit such jobs at the most.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)

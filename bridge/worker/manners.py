@@ -1,0 +1,51 @@
+"""How a worker's process behaves towards signals, its parent and its own end. Dramatiq's child process runs this."""
+
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+from dramatiq import Broker, Worker
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.middleware import AsyncIO
+
+from bridge.parent_watch import watch_parent
+
+_SAME_SIGNAL_SECONDS = 1.0
+
+
+class QuietAsyncIO(AsyncIO):
+    """Dramatiq's event loop for async actors, in a thread that does not keep a dying process alive.
+
+    Dramatiq's own thread does: a process told to exit at once would wait for it for ever, with its heartbeat
+    going on and its jobs never taken back.
+    """
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
+        thread = EventLoopThread(self.logger)
+        thread.daemon = True
+        thread.start(timeout=5.0)
+        set_event_loop_thread(thread)
+
+
+def behave() -> None:
+    """Make one stop signal one stop signal, and end with the parent.
+
+    Dramatiq takes a second SIGTERM for "at once". But a signal to the whole process group, as honcho, systemd
+    and `timeout` send it, reaches a worker twice: by itself, and passed on by the parent. What comes within a
+    second of the first is the same signal.
+    """
+    watch_parent()
+    theirs: Any = signal.getsignal(signal.SIGTERM)
+    if not callable(theirs):
+        return
+    first_at: list[float] = []
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        if first_at and time.monotonic() - first_at[0] < _SAME_SIGNAL_SECONDS:
+            return
+        first_at.append(time.monotonic())
+        theirs(signum, frame)
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, on_signal)
