@@ -6,12 +6,13 @@ from typing import Any
 from actors.shell import Limits, Results, ShellRun
 from bridge import Fail, Job, actor
 from bridge.broker import connected_settings
+from bridge.errors import BridgeError
 
 _BLOCK = re.compile(r"^ {0,3}```sh[ \t]*\r?\n(.*?)^ {0,3}```[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _SHOWN_CHARACTERS = 200
 
 
-class ScriptFailedError(Exception):
+class ScriptFailedError(BridgeError):
     """A block ended with another code than 0, or broke a limit."""
 
 
@@ -54,7 +55,7 @@ def run_coding_session(job: Job) -> dict[str, Any]:
 
     with ShellRun(blocks, workspace, limits, variables, on_output) as run:
         results = run.wait()
-    return _complete(job, results)
+    return _complete(job, results, scripts=len(blocks))
 
 
 def shell_blocks(prompt: str) -> list[str]:
@@ -62,7 +63,7 @@ def shell_blocks(prompt: str) -> list[str]:
     return [match[1].replace("\r\n", "\n") for match in _BLOCK.finditer(prompt)]
 
 
-def _complete(job: Job, results: Results, *, note: str | None = None) -> dict[str, Any]:
+def _complete(job: Job, results: Results, *, scripts: int = 0, note: str | None = None) -> dict[str, Any]:
     """Close the attempt with its completion event; the job's result. Raises ScriptFailedError for a bad end."""
     codes = results.exit_codes
     problem = None
@@ -70,6 +71,8 @@ def _complete(job: Job, results: Results, *, note: str | None = None) -> dict[st
         problem = f"block {len(codes)} broke the limit on {results.broken_limit}"
     elif codes and codes[-1] != 0:
         problem = f"block {len(codes)} ended with exit code {codes[-1]}"
+    elif len(codes) < scripts:
+        problem = f"block {len(codes) + 1} ended without an exit code: its process was killed"
     summary: dict[str, Any] = {"exitCodes": codes, "success": problem is None}
     if note or problem:
         summary["message"] = note or problem

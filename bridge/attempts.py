@@ -5,11 +5,11 @@ does not was taken over, settled by hand or deleted meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from bridge.database import Link
 from bridge.job import Attempt, Completed, Failed, Job, Released, Status
@@ -30,11 +30,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something for the session's stream; `data` is JSON text."""
+    """Something for the session's stream; `data` is JSON text. Its id makes saying it twice harmless."""
 
     held: Held
     event_type: str
     data: str
+    id: UUID = field(default_factory=uuid4)
 
 
 class Verdict(StrEnum):
@@ -126,6 +127,7 @@ class AttemptBook:
         """Store events in order; how many were stored. Those of attempts no longer ours are not."""
         params = {
             **_keys([event.held for event in events]),
+            "events": [event.id for event in events],
             "types": [storable_text(event.event_type) for event in events],
             "data": [event.data for event in events],
         }

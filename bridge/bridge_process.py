@@ -102,5 +102,5 @@ def _notified(payload: str) -> dict[str, object]:
             return {"jobs": int(note["count"])}
         session = note["session_id"]
         return {"jobId": str(note["job_id"])[:36], "sessionId": None if session is None else str(session)[:36]}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return {}

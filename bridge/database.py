@@ -53,6 +53,7 @@ _BUSY = (
 )
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
+_READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
 
 
 @cache
@@ -73,7 +74,9 @@ def in_our_words() -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise SchemaError(f"{first_line(error)}. Run: mobvibe migrate up") from error
+        raise SchemaError(
+            f"The database is not set up for the bridge ({first_line(error)}). Run: mobvibe migrate up"
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise RightsError(
             f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
@@ -83,7 +86,7 @@ def in_our_words() -> Iterator[None]:
     except psycopg.Error as error:
         state = error.sqlstate or ""
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state
-        if lost or state.startswith(_PASSING):
+        if lost or state.startswith(_PASSING) or state == _READ_ONLY:
             raise PostgresUnavailableError(first_line(error)) from error
         raise PostgresRefusedError(first_line(error)) from error
 

@@ -6,14 +6,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.backoff import full_jitter
-from bridge.errors import BridgeError, PostgresBusyError, StoreUnavailableError
+from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+
+# The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
+_MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 
 
 class GroupCommit(Generic[Item]):
@@ -42,8 +46,10 @@ class GroupCommit(Generic[Item]):
         self._on_refused = on_refused
         self._group_size = group_size
         self._capacity = capacity
-        self._items: deque[Item] = deque()
-        self._changed = threading.Condition()
+        # Not a lock and a list: an actor is interrupted wherever it is, in `submit` too, and a lock it held
+        # then would never be let go. A put is one step that is done or not.
+        self._submitted: SimpleQueue[Item | None] = SimpleQueue()
+        self._waiting: deque[Item] = deque()  # the writer's own
         self._closing = threading.Event()
         self._give_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -51,53 +57,56 @@ class GroupCommit(Generic[Item]):
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, *items: Item) -> None:
-        """Queue items for writing. Blocks only while `capacity` items wait, until the store is back."""
-        with self._changed:
-            while len(self._items) >= self._capacity and not self._closing.is_set():
-                self._changed.wait(0.5)
-            self._items.extend(items)
-            self._changed.notify_all()
+    def submit(self, item: Item) -> None:
+        """Queue an item for writing. Blocks only while `capacity` items wait, until the store is back."""
+        while len(self._waiting) + self._submitted.qsize() >= self._capacity and not self._closing.is_set():
+            time.sleep(0.05)
+        self._submitted.put(item)
 
     def close(self, timeout_seconds: float) -> int:
         """Write what is left, within the time given; how many items were not."""
         self._give_up_at = time.monotonic() + timeout_seconds
         self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._submitted.put(None)  # wakes the writer
         self._thread.join(timeout_seconds + 0.1)
-        with self._changed:
-            return len(self._items)
+        return len(self._waiting) + self._submitted.qsize()
 
     def _run(self) -> None:
         failures = 0
         while (group := self._next_group()) is not None:
             try:
                 behind = self._write_or_take_apart(group)
-            except StoreUnavailableError as error:
+            except _MAY_PASS as error:
                 if failures == 0:
-                    logger.error("%s is unreachable, %s wait", error.store, self._name, extra={"reason": str(error)})
+                    logger.error("Postgres does not take the %s, they wait", self._name, extra={"reason": str(error)})
                 failures += 1
                 self._rest(full_jitter(failures, cap_seconds=2.0))
                 continue
             if failures:
                 logger.info("%s are written again", self._name.capitalize())
                 failures = 0
-            with self._changed:
-                for _ in group:
-                    self._items.popleft()
-                self._items.extend(behind)
-                self._changed.notify_all()
+            for _ in group:
+                self._waiting.popleft()
+            self._waiting.extend(behind)
             if behind:
                 self._rest(0.2)
 
     def _next_group(self) -> list[Item] | None:
         """What waits, in order; None when it is time to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closing.is_set())
-            if not self._items or time.monotonic() >= self._give_up_at:
+        while not self._waiting:
+            if self._closing.is_set() and self._submitted.empty():
                 return None
-            return list(islice(self._items, self._group_size))
+            self._take(block=True)
+        while len(self._waiting) < self._group_size and not self._submitted.empty():
+            self._take(block=False)
+        if time.monotonic() >= self._give_up_at:
+            return None
+        return list(islice(self._waiting, self._group_size))
+
+    def _take(self, *, block: bool) -> None:
+        item = self._submitted.get(block)
+        if item is not None:
+            self._waiting.append(item)
 
     def _write_or_take_apart(self, group: Sequence[Item]) -> list[Item]:
         """Write a group, one by one where it does not get through; what must be tried again behind the others."""
@@ -106,7 +115,7 @@ class GroupCommit(Generic[Item]):
         except PostgresBusyError:
             if len(group) == 1:
                 return list(group)
-        except StoreUnavailableError:
+        except _MAY_PASS:
             raise
         except Exception as error:  # noqa: BLE001 -- a bug met by one item is that item's alone
             if len(group) == 1:

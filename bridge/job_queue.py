@@ -191,7 +191,13 @@ def enqueue(
         raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
     if isinstance(priority, bool) or not -(2**31) <= priority < 2**31:
         raise ValueError("priority must be a whole number that fits 32 bits")
-    named = actor if isinstance(actor, str) else actor.actor_name
+    named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
+    if named is None:
+        raise TypeError(f"{actor!r} is no actor: decorate it with @actor, or pass its name")
+    if not 0 < len(named) <= 200:  # noqa: PLR2004 -- the table's own limit
+        raise ValueError("actor must be a name of 1 to 200 characters")
+    if payload is not None and not isinstance(payload, Mapping):
+        raise ValueError(f"payload must be a mapping, a JSON object; got {type(payload).__name__}")
     known = None if isinstance(actor, str) else actor
     params = {
         "actor": named,

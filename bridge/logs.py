@@ -35,6 +35,8 @@ _PINO_LEVEL = {
 }
 _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Lines about its threads at every start of a worker process.
+_DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -89,9 +91,10 @@ class PinoFormatter(JsonFormatter):
 class PrettyFormatter(logging.Formatter):
     """HH:MM:SS.mmm INFO  Job completed jobId=… duration=12"""
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, clock: bool = True) -> None:
         super().__init__()
         self._colour = colour
+        self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
         name = next(name for name, level in reversed(LEVELS.items()) if record.levelno >= level or level == TRACE)
@@ -100,13 +103,13 @@ class PrettyFormatter(logging.Formatter):
         label = f"{level:<5}"
         if self._colour:
             label = f"\x1b[{_COLOUR[level]}m{label}\x1b[0m"
-        clock = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d}"
+        clock = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d} " if self._clock else ""
         known = ((key, value) for key, value in _fields(record).items() if value is not None)
         fields = "".join(f" {key}={_UNPRINTABLE.sub('?', str(value))}" for key, value in known)
         if self._colour and fields:
             fields = f"\x1b[2m{fields}\x1b[0m"
         error = _error(record)
-        return f"{clock} {label} {message}{fields}" + (f"\n{error['stack'].rstrip()}" if error else "")
+        return f"{clock}{label} {message}{fields}" + (f"\n{error['stack'].rstrip()}" if error else "")
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -115,7 +118,9 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(PrettyFormatter(colour=_wants_colour(stream)) if pretty else PinoFormatter())
+    colour = _wants_colour(stream)
+    handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
+    handler.addFilter(_worth_saying)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -123,6 +128,10 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root.setLevel(LEVELS[settings.log_level])
     for chatty in ("psycopg", "psycopg.pool", "yoyo.migrations"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    return record.msg not in _DRAMATIQS_OWN
 
 
 def _wants_colour(stream: TextIO) -> bool:

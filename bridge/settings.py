@@ -38,13 +38,14 @@ class _RunningStoresSource(PydanticBaseSettingsSource):
         state = {name.lower(): value for name, value in self.current_state.items()}
         mode = state.get("node_env") or state.get("app_env")
         folder = Path(state.get("mobvibe_dir") or Settings.model_fields["mobvibe_dir"].default)
-        stores = None if mode == "production" else find_running_stores(folder)
+        stores = None if str(mode).strip().lower() == "production" else find_running_stores(folder)
         if stores is None:
             return {}
         return {
             "database_url": stores.database_url,
             "redis_url": stores.redis_url,
             "supabase_jwt_secret": stores.supabase_jwt_secret,
+            "health_check_port": stores.health_check_port,
         }
 
 

@@ -37,6 +37,7 @@ from bridge.web.tokens import make_token
 DEVELOPER = UUID("00000000-0000-4000-8000-000000000001")
 SAMPLE_PROJECT = UUID("00000000-0000-4000-8000-000000000002")
 SAMPLE_PROMPT = "Say hello.\n```sh\necho Hello from the MobVibe bridge\n```"
+_USUAL = ("bridge", "worker", "web")
 _TOKEN_LIFETIME = timedelta(days=7)
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 7.0
@@ -64,10 +65,10 @@ class Launcher:
                 "mobvibe up is for development and NODE_ENV is production. "
                 "Set DATABASE_URL and REDIS_URL, run mobvibe migrate up, and start the processes of the Procfile."
             )
-        if not Path("Procfile").exists():
-            raise EmbeddedStoreError("There is no Procfile here. Run mobvibe up from the project's folder.")
         adopt_orphans()
         stop = StopSignal()
+        for name in self._stores.open_folder():  # before anything that would have to be undone
+            click.echo(f"Ended a leftover of an earlier start: {name}", err=True)
         try:
             running = self._start_stores()
             self._start_processes(running)
@@ -75,6 +76,12 @@ class Launcher:
                 self._tell(running)
                 if sample:
                     self._send_sample(running, stop)
+            elif not stop.is_set():
+                click.echo(
+                    f"Not ready after {_READY_SECONDS:.0f} s: the lines above say why; mobvibe doctor may, too. "
+                    "Still trying; Ctrl-C stops.",
+                    err=True,
+                )
             while not stop.wait(0.2):
                 self._check_processes()
             click.echo("Stopping …", err=True)
@@ -85,8 +92,6 @@ class Launcher:
     # Up.
 
     def _start_stores(self) -> RunningStores:
-        for name in self._stores.open_folder():
-            click.echo(f"Ended a leftover of an earlier start: {name}", err=True)
         self._port = self._choose_port()
         settings = self._settings
         database_url = settings.database_url.get_secret_value() if settings.database_url else None
@@ -151,12 +156,21 @@ class Launcher:
         if sys.stdout.isatty():
             environment.setdefault("FORCE_COLOR", "1")
         self._honcho = subprocess.Popen(
-            [sys.executable, "-m", "honcho", "start"],
+            [sys.executable, "-m", "honcho", "start", "--procfile", self._procfile()],
             env=environment,
             start_new_session=True,  # Ctrl-C comes to us alone: the stores must outlive the processes
             preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- no other threads here
         )
         remember_process(self._folder, "honcho", self._honcho.pid, signal.SIGTERM)
+
+    def _procfile(self) -> Path:
+        """The project's, or where it has none the usual three."""
+        ours = Path("Procfile")
+        if ours.exists():
+            return ours
+        usual = self._folder / "Procfile"
+        usual.write_text("".join(f"{name}: python -m bridge {name.replace('bridge', 'run')}\n" for name in _USUAL))
+        return usual
 
     def _check_processes(self) -> None:
         if self._honcho is not None and self._honcho.poll() is not None:
@@ -213,6 +227,8 @@ class Launcher:
         if self._wait(has_ended, stop, _READY_SECONDS):
             took = time.monotonic() - self._began
             click.echo(f"  Sample job {data['jobId']} {ended['status']}, {took:.1f} s after the start\n")
+        elif not stop.is_set():
+            click.echo(f"  The sample job {data['jobId']} has not ended yet: see mobvibe doctor", err=True)
 
     def _ask(
         self, path: str, body: dict[str, Any] | None = None, token: str | None = None

@@ -9,21 +9,22 @@ from bridge.cli.checks import config, doctor, healthcheck
 from bridge.cli.database import migrate
 from bridge.cli.jobs import jobs, queues, status
 from bridge.cli.services import run, up, web, worker
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, StoreUnavailableError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("mobvibe-bridge"), prog_name="mobvibe")
 def cli() -> None:
-    r"""Background jobs from Postgres on Dramatiq's fleet.
+    # No raw string: click wants the control character itself.
+    """Background jobs from Postgres on Dramatiq's fleet.
 
     \b
     mobvibe up                          everything on this machine, stores included
     mobvibe migrate up                  set up or upgrade the database
     honcho start                        bridge, worker and web against DATABASE_URL and REDIS_URL
-    mobvibe jobs send "say hello"       try it
+    mobvibe jobs send --actor NAME      insert a job
     mobvibe doctor                      find out what is wrong
-    """
+    """  # noqa: D301
 
 
 for command in (up, run, worker, web, migrate, jobs, queues, status, doctor, healthcheck, config):
@@ -34,6 +35,9 @@ def main() -> int:
     """Run a command; its exit code."""
     try:
         result = cli.main(standalone_mode=False)
+    except StoreUnavailableError as error:
+        click.echo(f"mobvibe: {error}. Check its address, or run: mobvibe doctor", err=True)
+        return error.exit_code
     except BridgeError as error:
         click.echo(f"mobvibe: {error}", err=True)
         return error.exit_code

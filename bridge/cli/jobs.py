@@ -15,6 +15,7 @@ from bridge.job_queue import JobQueue, enqueue
 from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
+_EVENTS_SHOWN = 50
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
@@ -77,14 +78,18 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
     if not found:
         raise NoSuchJobError(f"There is no job {job_id}")
     attempts = link.call("show_attempts", {"id": job_id})
+    session = found[0]["session_id"]
+    events = link.call("session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
     if as_json:
-        click.echo(json.dumps(found[0] | {"attempts": attempts}, default=_text, ensure_ascii=False))
+        click.echo(json.dumps(found[0] | {"attempts": attempts, "events": events}, default=_text, ensure_ascii=False))
         return
     for name, value in found[0].items():
         if value is not None:
             click.echo(f"{name:<20} {_text(value) if not isinstance(value, dict | list) else json.dumps(value)}")
     click.echo()
     echo_rows(attempts, as_json=False, empty="No attempt has ended yet.")
+    for event in events:
+        click.echo(f"{event['created_at']:%H:%M:%S} {event['event_type']:<11} {json.dumps(event['data'])}")
 
 
 @jobs.command("send")
@@ -92,7 +97,9 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
 @click.option("--actor", default="run_coding_session", show_default=True, help="Who shall run it.")
 @click.option("--payload", help="A JSON object.")
 @click.option("--session", "session_id", type=click.UUID, help="The session it belongs to.")
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option(
+    "--priority", type=click.IntRange(-(2**31), 2**31 - 1), default=0, show_default=True, help="Higher goes first."
+)
 @click.option("--run-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Not before: 2030-01-31T08:00:00+0100")
 @click.option("--max-retries", type=click.IntRange(0), help="Attempts; by default what the actor says.")
 def send_job(

@@ -72,7 +72,7 @@ class ServerProcess:
         if self._process is not None:
             end_child(self._process, self._stop_signal)
             self._process = None
-        forget_process(self._folder, self.name)
+            forget_process(self._folder, self.name)
 
 
 def end_child(process: "subprocess.Popen[bytes]", signum: signal.Signals, *, patience_seconds: float = 4.0) -> None:

@@ -1,11 +1,15 @@
 -- check_rights: what this role lacks, in words. Row security that hides rows from it counts: an empty answer
 -- must never be taken for an empty queue.
 SELECT 'use table public.' || t.name AS lacking
-FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'INSERT'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'),
+FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege('public.' || t.name, r.right_name)
 GROUP BY t.name
+UNION ALL
+SELECT 'use sequence public.' || s.name
+FROM (VALUES ('coding_jobs_seq'), ('session_events_seq')) AS s (name)
+WHERE NOT has_sequence_privilege('public.' || s.name, 'USAGE')
 UNION ALL
 SELECT 'see the rows of public.' || t.name || ' (row level security hides them)'
 FROM (VALUES ('coding_jobs'), ('coding_sessions'), ('session_events'), ('workers')) AS t (name)

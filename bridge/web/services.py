@@ -1,5 +1,6 @@
 """What the pages share: the stores, and answers that need not be asked for by every viewer."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.database import SCHEMA_VERSION
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
 from bridge.pool import Pool
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Services:
         def ask() -> None:
             found = self._probe.call("check_schema")[0]["version"]
             if found != SCHEMA_VERSION:
-                raise BridgeError(f"schema {found}, this version needs {SCHEMA_VERSION}")
+                raise SchemaError(f"schema {found}, this version needs {SCHEMA_VERSION}")
 
         return _ok_or_why(ask)
 
@@ -81,6 +84,16 @@ class Services:
 def _ok_or_why(ask: Callable[[], object]) -> str:
     try:
         ask()
+    except StoreUnavailableError as error:
+        return _out(f"{error.store} does not answer", error)
+    except SchemaError as error:
+        return _out("the database is not migrated, or by another version", error)
     except BridgeError as error:
-        return str(error)
+        return _out("refused", error)
     return "ok"
+
+
+def _out(seen: str, error: BridgeError) -> str:
+    # Anybody may ask; addresses and roles are for the log.
+    logger.debug("Not ready", extra={"reason": str(error)})
+    return seen

@@ -75,17 +75,19 @@ def read_order(body: bytes) -> tuple[UUID, str]:
         raise RefusedError("Body is not valid JSON") from None
     if not isinstance(order, dict):
         raise RefusedError("Body must be a JSON object")
+    if unknown := sorted(set(order) - {"projectId", "prompt"}):
+        raise RefusedError(f"Unknown field: {', '.join(unknown)[:100]}", 422)
     project, prompt = order.get("projectId"), order.get("prompt")
     if not isinstance(project, str) or not _UUID.fullmatch(project):
-        raise RefusedError("Invalid project ID format")
+        raise RefusedError("Invalid project ID format", 422)
     if not isinstance(prompt, str):
-        raise RefusedError("Prompt is required")
+        raise RefusedError("Prompt is required", 422)
     if len(prompt.strip()) < PROMPT_LEAST:
-        raise RefusedError(f"Prompt must be at least {PROMPT_LEAST} characters")
+        raise RefusedError(f"Prompt must be at least {PROMPT_LEAST} characters", 422)
     if len(prompt) > PROMPT_MOST:
-        raise RefusedError(f"Prompt must be at most {PROMPT_MOST} characters")
+        raise RefusedError(f"Prompt must be at most {PROMPT_MOST} characters", 422)
     if re.search("[\x00\ud800-\udfff]", prompt):
-        raise RefusedError("Prompt contains characters that cannot be stored")
+        raise RefusedError("Prompt contains characters that cannot be stored", 422)
     return UUID(project), prompt
 
 

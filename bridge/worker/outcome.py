@@ -17,6 +17,13 @@ def report_of(result: Any, exception: BaseException | None, *, throws: Any = Non
 
     `throws` is the actor's option of that name: errors that another attempt would only meet again.
     """
+    try:
+        return _report_of(result, exception, throws)
+    except Exception as error:  # noqa: BLE001 -- an exception whose own text fails, a result changed meanwhile: the attempt must end
+        return Failed(f"{type(exception or error).__name__}: its report could not be made")
+
+
+def _report_of(result: Any, exception: BaseException | None, throws: Any) -> Report | None:
     match exception:
         case None:
             try:

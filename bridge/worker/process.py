@@ -32,6 +32,7 @@ class WorkerProcess:
         dsn = settings.postgres_dsn()
         self._grace_seconds = settings.grace_seconds
         self._shut_down = threading.Event()
+        self._closing = threading.Lock()
         self.runs = Runs()
         self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
         self._heartbeat = Heartbeat(
@@ -87,8 +88,11 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""
-        if self._shut_down.is_set():
-            return
+        with self._closing:  # a second caller waits: the process must not end under the first
+            if not self._shut_down.is_set():
+                self._close()
+
+    def _close(self) -> None:
         self._shut_down.set()
         for run in self.runs.all():
             if run.thread is not None:

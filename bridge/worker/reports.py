@@ -4,17 +4,22 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TypeVar
 from uuid import UUID
 
+import dramatiq.errors
+
 from bridge.attempts import AttemptBook, Event, Held
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
 from bridge.worker.runs import Run, Runs
 
 logger = logging.getLogger(__name__)
 
+_SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
+_REFUSED = "failed, and the database would not store why"
 R = TypeVar("R", Completed, Failed, Released)
 
 
@@ -44,8 +49,8 @@ class Reports:
     def open(self) -> None:
         self._writer.start()
 
-    def submit(self, *items: Event | Ending) -> None:
-        self._writer.submit(*items)
+    def submit(self, item: Event | Ending) -> None:
+        self._writer.submit(item)
 
     def give_back(self, held: Held) -> None:
         """Hand back an attempt that was started and will not be run."""
@@ -58,13 +63,17 @@ class Reports:
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
-        """A result that Postgres cannot store is a failure of its attempt. Anything else is let go of: the
-        heartbeat then finds an attempt that nobody holds, and hands it back.
+        """A result that Postgres cannot store is a failure of its attempt, and a failure it cannot store is a
+        plainer one. Anything else is let go of: the heartbeat then finds an attempt that nobody holds, and
+        hands it back.
         """
-        if isinstance(item, Ending) and isinstance(item.report, Completed):
-            return replace(item, report=Failed(f"the result could not be stored: {error}"))
-        if isinstance(item, Ending):
-            self._runs.remove([item.held.exec])
+        match item:
+            case Ending(report=Completed()):
+                return replace(item, report=Failed(f"the result could not be stored: {error}"))
+            case Ending(report=Failed() as report) if report != (plain := Failed(_REFUSED, final=report.final)):
+                return replace(item, report=plain)
+            case Ending():
+                self._runs.remove([item.held.exec])
         return None
 
     def _write(self, items: Sequence[Event | Ending]) -> None:
@@ -105,11 +114,26 @@ def _log(ending: Ending, status: Status | None) -> None:
         case Completed():
             logger.info("Job completed", extra=fields)
         case Failed():
-            error = ending.exception
-            shown = (type(error), error, error.__traceback__) if error is not None else None
+            shown = _stack(ending.exception)
+            if shown is None:
+                fields["error"] = ending.report.error[:500]
             if status is Status.PENDING:
                 logger.warning("Job failed, will retry", extra=fields, exc_info=shown)
             else:
                 logger.error("Job failed", extra=fields, exc_info=shown)
         case Released():
             logger.info("Job handed back", extra=fields)
+
+
+def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
+    """What to show of an actor's exception: nothing of one that says it in a line, and no frame of Dramatiq's."""
+    if error is None or isinstance(error, _SAYS_IT_ALL):
+        return None
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _is_dramatiqs(trace):
+        trace = trace.tb_next
+    return type(error), error, trace
+
+
+def _is_dramatiqs(trace: TracebackType) -> bool:
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith("dramatiq.")

@@ -60,8 +60,10 @@ class Supervisor:
                 return
             if code in (_IMPORT_FAILED, _REFUSED):
                 raise self._explain(code)
+            if time.monotonic() - began < _STEADY_SECONDS and (reason := self._import_error()):
+                raise self._explain(_IMPORT_FAILED, reason)
             self._deaths = 0 if time.monotonic() - began > _STEADY_SECONDS else self._deaths + 1
-            rest = min(10.0, 0.5 * 2**self._deaths)
+            rest = min(10.0, 0.5 * 2 ** min(self._deaths, 5))
             logger.error("The workers died, starting them again", extra={"exitCode": code, "restSeconds": rest})
             self._stop.wait(rest)
 
@@ -87,11 +89,21 @@ class Supervisor:
             process.kill()
             return process.wait()
 
-    def _explain(self, code: int) -> WorkersFailedError:
+    def _import_error(self) -> str | None:
+        """Why the actors package cannot be imported, in a line; None when it can.
+
+        Dramatiq's exit code tells of an ImportError only, not of a syntax error or a misspelt option.
+        """
+        program = f"import sys; sys.path.insert(0, '.'); import {self._settings.actors_module}"
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        lines = result.stderr.strip().splitlines()
+        return lines[-1] if result.returncode and lines else None
+
+    def _explain(self, code: int, reason: str = "the reason is above") -> WorkersFailedError:
         if code == _IMPORT_FAILED:
             module = self._settings.actors_module
             error = WorkersFailedError(
-                f"The actors package {module!r} cannot be imported (the reason is above). "
+                f"The actors package {module!r} cannot be imported ({reason}). "
                 "Run from the folder that holds it, or set ACTORS_MODULE."
             )
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import psutil
+import psycopg
 import pytest
 import redis
 
@@ -112,6 +113,23 @@ def test_the_supervisor_starts_dead_workers_again(outside: Fleet, rows: Rows, ef
     family = supervisor.descendants()
     assert supervisor.stop() == 0
     assert not [p for p in family if p.is_running()]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "reason"), [("def broken(:\n", "SyntaxError"), ("actor(max_retry=2)(print)\n", "max_retry")]
+)
+def test_an_actors_package_with_a_mistake_is_said_and_not_tried_for_ever(
+    outside: Fleet, project: Path, mistake: str, reason: str
+) -> None:
+    with (project / "actors" / "topic.py").open("a") as topic:
+        topic.write(mistake)
+
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
+
+    assert supervisor.wait(20) == 2
+    last = supervisor.output.strip().splitlines()[-1]
+    assert "The actors package 'actors' cannot be imported" in last
+    assert reason in last
 
 
 def test_a_killed_supervisor_takes_its_workers_along(outside: Fleet, rows: Rows) -> None:
@@ -224,30 +242,47 @@ def test_a_second_signal_ends_the_workers_at_once(outside: Fleet, rows: Rows, ef
     worker.wait_for("Shutting down")
     eventually(lambda: time.time() - worker.log.stat().st_mtime > 1.1, what="a second signal that is a second one")
 
+    family = worker.descendants()
+    assert family
+
     worker.send(signal.SIGTERM)
 
     assert worker.wait(5) == 1
-    eventually(lambda: not [p for p in worker.descendants() if p.is_running()])
+    eventually(lambda: not [process for process in family if process.is_running()])
 
 
-def test_stopping_the_bridge_leaves_nothing_claimed(outside: Fleet, rows: Rows) -> None:
+def test_stopping_the_bridge_leaves_nothing_behind_that_redis_does_not_have(
+    outside: Fleet, rows: Rows, redis_url: str
+) -> None:
     bridge = outside.bridge()
+    # A worker that takes nothing: what is handed over for it stays in Redis.
+    rows.all(
+        """INSERT INTO workers (id, name, slots, queues, actors, version, lease_expires_at)
+           VALUES (gen_random_uuid(), 'idle', 20, '{coding}', '{run_coding_session}', '0', now() + interval '1 hour')"""
+    )
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 50)")
+    eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") > 0)
 
     assert bridge.stop(15) == 0
 
     assert "Bridge stopped cleanly" in bridge.output
-    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 0
+    with redis.Redis.from_url(redis_url) as client:
+        handed_over = client.llen("dramatiq:coding")
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == handed_over == 20
 
 
-def test_a_second_signal_ends_the_bridge_at_once(outside: Fleet) -> None:
-    bridge = outside.bridge(POLL_INTERVAL_MS="60000")
+def test_a_second_signal_ends_the_bridge_at_once(outside: Fleet, rows: Rows, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        # The dispatcher waits for this lock, for seconds: the bridge cannot stop cleanly meanwhile.
+        bridge = outside.bridge(POLL_INTERVAL_MS="100")
+        connection.execute("LOCK TABLE coding_jobs IN ACCESS EXCLUSIVE MODE")
+        eventually(lambda: rows.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0)
 
-    for _ in range(20):
-        if bridge.popen.poll() is None:
-            bridge.send(signal.SIGTERM)
+        bridge.send(signal.SIGTERM)
+        bridge.wait_for("Received shutdown signal")
+        bridge.send(signal.SIGTERM)
 
-    assert bridge.wait(5) in (0, 128 + signal.SIGTERM)  # 0: it was done before the second one arrived
+        assert bridge.wait(1.5) == 128 + signal.SIGTERM
 
 
 def test_production_logs_are_json_lines(outside: Fleet, rows: Rows, effects: Path) -> None:

@@ -85,6 +85,7 @@ def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
 
 
 def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> None:
+    (launch.project / "Procfile").unlink()  # a project need not have one
     up = launch("--no-sample").wait_until_ready()
     rows = up.rows()
     effects = tmp_path / "effects"
@@ -173,6 +174,11 @@ def test_one_launcher_a_folder(launch: Launch) -> None:
     second = launch("--no-sample")
 
     assert second.wait(20) == 1
+    # The first one's stores are still found by everybody else.
+    assert (launch.project / ".mobvibe" / "stores.json").exists()
+    assert {"postgres", "redis", "honcho"} <= set(
+        json.loads((launch.project / ".mobvibe" / "processes.json").read_text())
+    )
     assert (
         second.output.strip() == f"mobvibe: mobvibe up runs already in this folder (pid {up.popen.pid}). Stop it first."
     )

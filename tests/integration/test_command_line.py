@@ -138,10 +138,6 @@ def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
     assert not (tmp_path / ".mobvibe").exists()
 
 
-def test_up_wants_a_procfile(tmp_path: Path) -> None:
-    assert "There is no Procfile here" in mobvibe("up", cwd=tmp_path).one_line()
-
-
 def test_migrations_are_applied_and_told(tmp_path: Path, empty_dsn: str) -> None:
     environment = {"DATABASE_URL": empty_dsn}
     missing = mobvibe("migrate", "status", cwd=tmp_path, **environment)

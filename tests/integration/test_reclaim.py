@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import psycopg
+
 from bridge.attempts import Verdict
 from bridge.job import Status
 from tests.support.hands import Hands
@@ -77,7 +79,7 @@ def test_a_heartbeat_names_what_is_no_longer_ours(hands: Hands, rows: Rows) -> N
 
     ours = {job_id: attempt.exec for job_id, attempt in held.items() if attempt}
     assert verdicts == {ours[lost]: Verdict.LOST, ours[cancelled]: Verdict.CANCELLED}
-    assert kept not in (lost, cancelled)
+    assert kept in ours
 
 
 def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows: Rows) -> None:
@@ -126,6 +128,39 @@ def test_a_row_made_processing_by_hand_comes_back_in_the_end(hands: Hands, rows:
     rows.all("UPDATE coding_jobs SET updated_at = now() - interval '61 minutes' WHERE id = %s", [job_id])
 
     assert hands.reclaim() == {job_id: ("reclaimed", "pending")}
+
+
+def test_an_attempt_that_a_hand_begins_anew_is_a_new_one_and_holds_up_nobody(hands: Hands, rows: Rows) -> None:
+    again = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    assert hands.complete(held)
+
+    rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", [again])
+
+    job = rows.job(again)
+    assert (job["fence"], job["exec"], job["claimed_by"]) == (held.fence + 1, None, None)
+    crashed = rows.add_job()
+    hands.started(worker)
+    hands.book.stop(worker)
+    rows.all("UPDATE coding_jobs SET lease_expires_at = now() - interval '1 s' WHERE id = %s", [again])
+    assert hands.reclaim() == {again: ("reclaimed", "pending"), crashed: ("crashed", "pending")}
+
+
+def test_a_job_that_cannot_be_taken_back_holds_up_nobody(hands: Hands, rows: Rows, dsn: str) -> None:
+    session = rows.add_session()
+    worker = hands.add_worker()
+    stuck = rows.add_job(session_id=session, max_retries=1)
+    hands.started(worker)
+    free = rows.add_job()
+    hands.started(worker)
+    hands.book.stop(worker)
+
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session])
+        assert hands.reclaim() == {free: ("crashed", "pending")}
+
+    assert hands.reclaim() == {stuck: ("crashed", "failed")}
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -80,9 +81,31 @@ def test_web_roles_can_no_longer_write_events(supabase: Rows) -> None:
 def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
     open_ = rows.all(f"""
         SELECT f.name FROM ({OUR_FUNCTIONS}) f JOIN pg_proc p ON p.oid = f.name::regprocedure
-        WHERE NOT coalesce(p.proconfig, '{{}}') @> ARRAY['search_path=""'] OR p.prosecdef""")
+        WHERE NOT coalesce(p.proconfig, '{{}}') @> ARRAY['search_path=""']""")
+    as_owner = rows.all(
+        f"SELECT p.proname FROM ({OUR_FUNCTIONS}) f JOIN pg_proc p ON p.oid = f.name::regprocedure WHERE p.prosecdef"
+    )
 
     assert open_ == []
+    assert {row["proname"] for row in as_owner} == {"delete_attempts_of_jobs", "delete_jobs_of_sessions"}
+
+
+def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:
+    role = f"old_{uuid4().hex[:8]}"
+    rows.all(f"CREATE ROLE {role}")
+    rows.all(f"GRANT SELECT, INSERT, UPDATE, DELETE ON coding_jobs, coding_sessions, session_events TO {role}")
+    session = rows.add_session()
+    try:
+        rows.all(f"SET ROLE {role}")
+        job = rows.add_job(session_id=session, prompt="an old client's")
+        rows.all("INSERT INTO session_events (session_id, event_type) VALUES (%s, 'thinking')", [session])
+        rows.all("UPDATE coding_jobs SET priority = 5 WHERE id = %s", [job])
+        rows.all("DELETE FROM coding_jobs WHERE id = %s", [job])
+        rows.all("DELETE FROM coding_sessions WHERE id = %s", [session])
+    finally:
+        rows.all("RESET ROLE")
+        rows.all(f"DROP OWNED BY {role}")
+        rows.all(f"DROP ROLE {role}")
 
 
 def test_public_can_call_none_of_our_functions(rows: Rows) -> None:

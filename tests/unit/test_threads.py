@@ -1,5 +1,6 @@
 """The three small machines with threads: Loop, GroupCommit and Runs."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -155,15 +156,16 @@ def test_items_wait_for_a_store_that_is_away(
 ) -> None:
     caplog.set_level(logging.INFO)
     sink.down = True
-    commit.submit(1, 2)
-    eventually(lambda: "unreachable" in caplog.text)
+    commit.submit(1)
+    commit.submit(2)
+    eventually(lambda: "they wait" in caplog.text)
     commit.submit(3)
     sink.down = False
 
     eventually(lambda: sink.written == [1, 2, 3])
     assert commit.close(5) == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "Postgres is unreachable, reports wait",
+        "Postgres does not take the reports, they wait",
         "Reports are written again",
     ]
 
@@ -173,7 +175,9 @@ def test_a_refused_item_does_not_hold_up_the_others(
 ) -> None:
     sink.refuses = 2
     sink.open.clear()
-    commit.submit(1, 2, 3)
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
     sink.open.set()
 
     assert commit.close(5) == 0
@@ -184,7 +188,9 @@ def test_a_refused_item_does_not_hold_up_the_others(
 
 def test_closing_gives_up_in_time_and_counts_what_is_lost(sink: Sink, commit: GroupCommit[int]) -> None:
     sink.down = True
-    commit.submit(1, 2, 3)
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
     began = time.monotonic()
 
     assert commit.close(0.3) == 3
@@ -196,7 +202,8 @@ def test_a_full_queue_makes_its_callers_wait(sink: Sink) -> None:
     commit = GroupCommit[int]("reports", sink.write, capacity=2)
     commit.start()
     sink.open.clear()
-    commit.submit(1, 2)
+    commit.submit(1)
+    commit.submit(2)
     blocked = threading.Thread(target=commit.submit, args=(3,))
     blocked.start()
     blocked.join(0.1)
@@ -330,7 +337,9 @@ def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: Gr
         write(items)
 
     commit._write = busy_for_one
-    commit.submit(1, 2, 3)
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
     eventually(lambda: sink.written == [2, 3])
 
     locked.clear()
@@ -343,8 +352,40 @@ def test_a_refused_item_may_be_written_in_another_form(sink: Sink) -> None:
     sink.refuses = 2
     commit = GroupCommit[int]("reports", sink.write, on_refused=lambda item, error: item * 100)
     commit.start()
-
-    commit.submit(1, 2, 3)
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
 
     eventually(lambda: sorted(sink.written) == [1, 3, 200])
+    assert commit.close(5) == 0
+
+
+def test_an_interrupt_in_the_middle_of_submitting_leaves_no_lock_behind(sink: Sink) -> None:
+    commit = GroupCommit[int]("reports", sink.write)
+    commit.start()
+
+    class Stopped(BaseException):
+        pass
+
+    for _ in range(50):
+        submitting = threading.Event()
+
+        def submit_all_the_time(submitting: threading.Event = submitting) -> None:
+            with contextlib.suppress(Stopped):
+                while True:
+                    commit.submit(1)
+                    submitting.set()
+
+        thread = threading.Thread(target=submit_all_the_time)
+        thread.start()
+        assert submitting.wait(5)
+        assert thread.ident is not None
+        raise_thread_exception(thread.ident, Stopped)
+        thread.join(5)
+        assert not thread.is_alive()
+
+    written = len(sink.written)
+    commit.submit(2)
+    eventually(lambda: 2 in sink.written)
+    assert written > 0
     assert commit.close(5) == 0

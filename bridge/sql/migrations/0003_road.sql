@@ -20,8 +20,10 @@ BEGIN
         SELECT w.id, w.slots, w.queues, w.actors FROM public.workers w
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
     ), held AS MATERIALIZED (
+        -- What claim_next_job() or a hand took is in nobody's slot here.
         SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
-        FROM public.coding_jobs j WHERE j.status = 'processing' GROUP BY 1, 2, 3
+        FROM public.coding_jobs j
+        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR j.claimed_by <> 'claim_next_job') GROUP BY 1, 2, 3
     ), lane AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors,
             (SELECT sum(greatest(0, l.slots - coalesce(
@@ -93,7 +95,8 @@ BEGIN
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs) AS r (id, fence, exec)
         WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
-          AND (j.exec IS NULL AND j.cancel_requested_at IS NULL OR j.exec = r.exec AND j.worker = p_worker)
+          AND (j.exec IS NULL AND j.cancel_requested_at IS NULL AND j.claimed_by <> 'claim_next_job'
+               OR j.exec = r.exec AND j.worker = p_worker)
           AND EXISTS (SELECT FROM public.workers w
                       WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.lease_expires_at > this_moment)
         RETURNING j.id, j.exec, j.fence, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.queue, j.actor
@@ -149,7 +152,7 @@ BEGIN
         UPDATE public.coding_jobs j
         SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
             completed_at = CASE WHEN j.cancel_requested_at IS NOT NULL THEN this_moment END,
-            run_at = CASE WHEN r.delay > interval '0' THEN this_moment + r.delay END,
+            run_at = CASE WHEN r.delay > interval '0' THEN this_moment + least(r.delay, interval '10 years') END,
             due = coalesce(r.delay, interval '0') <= interval '0',
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)

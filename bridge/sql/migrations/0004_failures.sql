@@ -31,7 +31,7 @@ BEGIN
             CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
                  ELSE 'failed' END AS status,
-            greatest(coalesce(r.delay, public.retry_delay(j.retry_count)), interval '0') AS delay
+            least(greatest(coalesce(r.delay, public.retry_delay(j.retry_count)), interval '0'), interval '10 years') AS delay
         FROM unnest(p_ids, p_outcomes, p_errors, p_finals, p_delays) AS r (id, outcome, error, final, delay)
         JOIN public.coding_jobs j ON j.id = r.id
     ), ended AS (
@@ -79,10 +79,14 @@ END $$;
 -- started has crashed. A hand-over that no worker started in time is released: it never ran, so it spends no
 -- retry. What claim_next_job() handed out counts as run. Selection and change see the same locked rows.
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
--- One caller at a time; a second one finds nothing to do. Index: jobs_processing.
+-- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
+-- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
+-- by itself, and what fails is said in the server's log and tried again with the next sweep.
+-- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+    SET lock_timeout = '200ms'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -106,7 +110,7 @@ BEGIN
     INTO ids, outcomes, errors, back, back_fences
     FROM (SELECT j.id, j.fence,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
-                   WHEN j.claimed_by IS DISTINCT FROM 'claim_next_job' AND j.claimed_by IS NOT NULL THEN 'released'
+                   WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
                    ELSE 'reclaimed' END AS outcome,
               CASE WHEN j.exec IS NOT NULL
                    THEN 'crashed: worker ' || coalesce((SELECT w.name FROM public.workers w WHERE w.id = j.worker), j.worker::text)
@@ -117,14 +121,24 @@ BEGIN
             AND CASE WHEN j.exec IS NULL
                      THEN coalesce(j.lease_expires_at, j.updated_at + public.unwatched_lease()) < this_moment
                      ELSE NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
-          ORDER BY j.claimed_at LIMIT p_limit
+          -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
+          ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
 
-    RETURN QUERY
-    SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-        ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), '{}') e
-    UNION ALL
-    SELECT r.id, 'released', 'pending' FROM public.release_jobs(
+    BEGIN
+        RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
+            ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), '{}') e;
+    EXCEPTION WHEN OTHERS THEN
+        FOR i IN 1 .. least(cardinality(ids), 50) LOOP
+            BEGIN
+                RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
+                    ids[i:i], outcomes[i:i], errors[i:i], '{false}', '{}') e;
+            EXCEPTION WHEN OTHERS THEN
+                RAISE LOG 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
+            END;
+        END LOOP;
+    END;
+    RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
         back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
 END $$;
 

@@ -56,7 +56,7 @@ LANGUAGE sql SET search_path = ''
 AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$;
 
 -- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
--- one can, and tells which actors nobody alive knows. Looks at p_limit such jobs at the most.
+-- one can, and tells which actors nobody alive knows. Looks at p_limit jobs of either kind at the most.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = ''
@@ -69,15 +69,20 @@ BEGIN
     WITH live AS MATERIALIZED (
         SELECT w.queues, w.actors, w.actor_options FROM public.workers w
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
-    ), stuck AS MATERIALIZED (
-        SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
-        WHERE j.status = 'pending' AND j.due
-          AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
-        LIMIT p_limit
     ), home AS MATERIALIZED (
         SELECT DISTINCT ON (o.key) o.key AS actor, o.value ->> 'queue' AS queue
         FROM live l CROSS JOIN LATERAL jsonb_each(l.actor_options) AS o
         WHERE (o.value ->> 'queue') = ANY (l.queues) ORDER BY o.key, 2
+    ), stuck AS MATERIALIZED (
+        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
+         WHERE j.status = 'pending' AND j.due AND EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
+           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
+         LIMIT p_limit)
+        UNION ALL
+        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
+         WHERE j.status = 'pending' AND j.due AND NOT EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
+           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
+         LIMIT p_limit)
     ), routed AS (
         UPDATE public.coding_jobs j SET queue = h.queue, updated_at = this_moment
         FROM stuck s JOIN home h ON h.actor = s.actor

@@ -39,8 +39,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.claim_next_job() IS 'Takes the most urgent due job: one row, or none';
 
--- complete_job: only a processing row changes, and never one that a fleet worker has started: that attempt
--- answers to its fence alone.
+-- complete_job: only a processing row changes, and never one that a bridge took: that attempt answers to its
+-- fence alone.
 CREATE OR REPLACE FUNCTION public.complete_job(job_id_param uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -53,6 +53,7 @@ BEGIN
         SET status = 'completed', error_message = NULL, completed_at = this_moment, lease_expires_at = NULL,
             updated_at = this_moment
         WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
+          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job'
         RETURNING j.id, j.fence, j.claimed_at, j.started_at, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome)
@@ -71,7 +72,8 @@ DECLARE
     verdict text;
 BEGIN
     PERFORM FROM public.coding_jobs j
-    WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL FOR UPDATE;
+    WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
+          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job' FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

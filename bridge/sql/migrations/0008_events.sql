@@ -9,22 +9,23 @@ BEGIN
     WHERE a.attrelid = 'public.session_events'::regclass AND a.attname IN ('data', 'event_data') AND NOT a.attisdropped
     ORDER BY a.attname LIMIT 1;
 
-    -- add_session_events: stores events whose attempt is still the job's own, in the order given.
+    -- add_session_events: stores events whose attempt is still the job's own, in the order given, each id once.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION public.add_session_events(
-            p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
+            p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
         LANGUAGE plpgsql SET search_path = ''
             SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
         AS $fn$
         DECLARE
             stored integer;
         BEGIN
-            INSERT INTO public.session_events (session_id, event_type, %1$I, created_at)
-            SELECT j.session_id, e.type, e.data, clock_timestamp()
-            FROM unnest(p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (job, exec, type, data, position)
+            INSERT INTO public.session_events (id, session_id, event_type, %1$I, created_at)
+            SELECT e.id, j.session_id, e.type, e.data, clock_timestamp()
+            FROM unnest(p_ids, p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (id, job, exec, type, data, position)
             JOIN public.coding_jobs j
               ON j.id = e.job AND j.exec = e.exec AND j.status = 'processing' AND j.session_id IS NOT NULL
-            ORDER BY e.position;
+            ORDER BY e.position
+            ON CONFLICT DO NOTHING;
             GET DIAGNOSTICS stored = ROW_COUNT;
             RETURN stored;
         END $fn$

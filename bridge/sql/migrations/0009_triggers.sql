@@ -53,8 +53,24 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
+-- take_by_hand: whoever makes a row 'processing' without a new fence (an old client, psql) begins a new attempt
+-- all the same: the last one is in the ledger, and must never end a second time.
+CREATE OR REPLACE FUNCTION public.take_by_hand() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    NEW.fence := OLD.fence + 1;
+    NEW.exec := NULL;
+    NEW.worker := NULL;
+    NEW.claimed_by := NULL;
+    NEW.claimed_at := clock_timestamp();
+    NEW.lease_expires_at := NEW.claimed_at + public.unwatched_lease();
+    RETURN NEW;
+END $$;
+
+-- The two below act with the owner's rights: who may delete a job or a session need not reach what hangs on it.
+CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     DELETE FROM public.job_attempts a USING deleted d WHERE a.job_id = d.id;
@@ -62,7 +78,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION public.delete_jobs_of_sessions() RETURNS trigger
-LANGUAGE plpgsql SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     DELETE FROM public.coding_jobs j USING deleted d WHERE j.session_id = d.id;
@@ -84,6 +100,11 @@ CREATE TRIGGER on_job_status_changed AFTER UPDATE ON public.coding_jobs
 DROP TRIGGER IF EXISTS on_job_run_at ON public.coding_jobs;
 CREATE TRIGGER on_job_run_at BEFORE INSERT OR UPDATE OF run_at ON public.coding_jobs
     FOR EACH ROW WHEN (NEW.run_at IS NOT NULL OR NOT NEW.due) EXECUTE FUNCTION public.keep_due();
+
+DROP TRIGGER IF EXISTS on_job_taken_by_hand ON public.coding_jobs;
+CREATE TRIGGER on_job_taken_by_hand BEFORE UPDATE OF status ON public.coding_jobs
+    FOR EACH ROW WHEN (NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.fence = OLD.fence)
+    EXECUTE FUNCTION public.take_by_hand();
 
 DROP TRIGGER IF EXISTS on_job_deleted ON public.coding_jobs;
 CREATE TRIGGER on_job_deleted AFTER DELETE ON public.coding_jobs
