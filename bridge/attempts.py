@@ -105,23 +105,13 @@ class AttemptBook:
     def start(self, worker: UUID, held: Sequence[Held]) -> dict[UUID, Attempt]:
         """Take up attempts; by exec, those that are ours to run. Saying it twice gives the same answer."""
         rows = self._link.call("start_jobs", {"worker": worker, **_keys(held)})
-        return {
-            row["exec"]: Attempt(
-                Job(
-                    id=row["job_id"],
-                    session_id=row["session_id"],
-                    prompt=row["prompt"],
-                    payload=row["payload"],
-                    priority=row["priority"],
-                    attempt=row["attempt"],
-                    fence=row["fence"],
-                ),
-                exec=row["exec"],
-                queue=row["queue"],
-                actor=row["actor"],
-            )
-            for row in rows
-        }
+        started = {}
+        for row in rows:
+            ours = held[row.pop("position") - 1]
+            queue, actor = row.pop("queue"), row.pop("actor")
+            assert ours.exec is not None
+            started[ours.exec] = Attempt(Job(id=ours.job_id, fence=ours.fence, **row), ours.exec, queue, actor)
+        return started
 
     def add_events(self, events: Sequence[Event]) -> int:
         """Store events in order; how many were stored. Those of attempts no longer ours are not."""
@@ -139,7 +129,9 @@ class AttemptBook:
             **_keys([held for held, _ in reports]),
             "results": [completed.result for _, completed in reports],
         }
-        return {row["job_id"]: Status.COMPLETED for row in self._link.call("complete_jobs", params)}
+        accepted = self._link.call("complete_jobs", params)[0]["accepted"]
+        jobs = accepted if accepted is not None else [held.job_id for held, _ in reports]
+        return dict.fromkeys(jobs, Status.COMPLETED)
 
     def fail(self, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
         """Report failures; `pending` is a retry to come, `failed` a dead letter."""
@@ -166,9 +158,15 @@ class AttemptBook:
         return {row["job_id"]: Status(row["status"]) for row in rows}
 
 
-def _keys(held: Sequence[Held]) -> dict[str, list[Any]]:
+def _keys(held: Sequence[Held]) -> dict[str, str]:
+    # As the text of arrays: the driver would look at each element by itself, which takes longer than a short job.
     return {
-        "ids": [attempt.job_id for attempt in held],
-        "fences": [attempt.fence for attempt in held],
-        "execs": [attempt.exec for attempt in held],
+        "ids": _array([attempt.job_id.hex for attempt in held]),
+        "fences": _array([str(attempt.fence) for attempt in held]),
+        "execs": _array(["NULL" if attempt.exec is None else attempt.exec.hex for attempt in held]),
     }
+
+
+def _array(plain: Sequence[str]) -> str:
+    """An array of what needs no quotes."""
+    return f"{{{','.join(plain)}}}"

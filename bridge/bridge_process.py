@@ -41,7 +41,7 @@ class BridgeProcess:
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        recovery = Recovery(recovery_link, self._dispatch.wake, lease_seconds=settings.lease_seconds)
+        recovery = Recovery(recovery_link, self._freed, lease_seconds=settings.lease_seconds)
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
             JobQueue(monitor_link),
@@ -89,9 +89,13 @@ class BridgeProcess:
             logger.info("New job notification received", extra=_notified(payload))
         self._dispatch.wake()
 
-    def _room_again(self, message: str | None) -> None:
-        self._dispatcher.heard(message)
+    def _freed(self) -> None:
+        self._dispatcher.count_anew()
         self._dispatch.wake()
+
+    def _room_again(self, message: str | None) -> None:
+        if self._dispatcher.heard(message):
+            self._dispatch.wake()
 
 
 def _notified(payload: str) -> dict[str, object]:

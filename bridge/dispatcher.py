@@ -1,56 +1,24 @@
 """Pending rows → messages: claims what workers can start soon, and hands it over."""
 
-import json
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping
 from datetime import timedelta
 
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
+from bridge.pace import Pace
+from bridge.room import Room
 from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-_AHEAD_SECONDS = 0.1
-_AHEAD_MOST = 1000
+_DEEP = 100
+_PAUSE_SECONDS = 0.02
 _DUE_LOOK_SECONDS = 0.25
+_COUNT_LOOK_SECONDS = 1.0
 _BUSY_REST_SECONDS = 1.0
-
-
-class Pace:
-    """How many jobs to hand over beyond the free slots: what the workers will finish within a tenth of a second.
-
-    Measured, from what workers say they have settled. Short jobs get a stock that hides the way through
-    Redis; long ones get none, so that the next job is chosen when a slot is free and not before.
-    """
-
-    def __init__(self) -> None:
-        self._rates: dict[str, float] = {}
-        self._since: dict[str, float] = {}
-
-    def settled(self, counts: Mapping[str, int], now: float) -> None:
-        """Workers have settled so many jobs, by queue."""
-        for queue, count in counts.items():
-            elapsed = now - self._since.get(queue, now - 1.0)
-            self._since[queue] = now
-            # An average over the last quarter second or so: each report counts for as long as it took.
-            weight = min(1.0, elapsed / 0.25)
-            rate = count / max(elapsed, 0.001)
-            self._rates[queue] = self._rates.get(queue, 0.0) * (1 - weight) + rate * weight
-
-    def ahead(self, now: float) -> dict[str, int]:
-        """Queue → jobs to hand over beyond the free slots; queues that went quiet are forgotten."""
-        ahead = {}
-        for queue, rate in list(self._rates.items()):
-            if now - self._since[queue] > 1.0:
-                del self._rates[queue], self._since[queue]
-            elif (jobs := min(_AHEAD_MOST, int(rate * _AHEAD_SECONDS))) > 0:
-                ahead[queue] = jobs
-        return ahead
 
 
 class Dispatcher:
@@ -71,36 +39,56 @@ class Dispatcher:
         self._lease = timedelta(seconds=lease_seconds)
         self._poll_seconds = poll_seconds
         self._pace = Pace()
+        self._room = Room(name)
         self._due_looked_at = 0.0
+        self._next_claim = 0.0
         self._road_is_open = True
 
-    def heard(self, message: str | None) -> None:
-        """A worker's word that it has room again: how many jobs it settled, by queue."""
-        try:
-            counts = json.loads(message or "{}")
-            self._pace.settled(Counter({str(queue): int(count) for queue, count in counts.items()}), time.monotonic())
-        except (ValueError, TypeError, AttributeError):
-            logger.debug("A wake-up was not understood")
+    def heard(self, message: str | None) -> bool:
+        """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
+        self._pace.heard(message, time.monotonic())
+        return self._room.heard(message)
+
+    def count_anew(self) -> None:
+        """Something changed that nobody could hear."""
+        self._room.count_anew()
 
     def step(self) -> float:
         """Hand over one batch; the seconds to rest."""
         if not self._road_is_open:
             self._publisher.check()  # before claiming: what cannot be handed over stays where it is
             self._road_is_open = True
-        claims = self._queue.claim_jobs(
-            self._name, limit=BATCH, lease=self._lease, ahead=self._pace.ahead(time.monotonic())
-        )
+        now = time.monotonic()
+        ahead = self._pace.ahead(now)
+        if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
+            return pause
+        if self._room.count_is_due(now):
+            self._count()
+        room = self._room.room(ahead)
+        claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, room=room) if room else []
         if claims:
             self._hand_over(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
+        if not room:
+            return min(self._rest(busy=True), _COUNT_LOOK_SECONDS)  # what is free may have gone unheard
+        # While much is handed over ahead, workers do not wait for us: fewer and larger claims cost less.
+        self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
 
+    def _count(self) -> None:
+        began = time.monotonic()
+        queues = self._queue.queue_room()
+        now = time.monotonic()
+        self._room.counted(queues, now=now, took=now - began)
+
     def _hand_over(self, claims: list[Claim]) -> None:
+        handed = self._room.claimed(claims)
         try:
-            published = self._publisher.publish(claims)
+            published = self._publisher.publish(claims, self._pace.together, handed=handed, by=self._name)
         except RedisUnavailableError as error:
             self._road_is_open = False
+            self._room.count_anew()
             self._put_back(claims, f"could not be handed over: {error}")
             raise
         logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})

@@ -1,10 +1,14 @@
-"""Claim → Redis message, and Redis message → (job id, fence). The two sides stand side by side.
+"""Claims → Redis message, and Redis message → (job id, fence) each. The two sides stand side by side.
 
 A message says which job and which attempt, and nothing else of the job: prompt and payload stay in Postgres
-and come back from the start call. So a forged or stale message has nothing to say.
+and come back from the start call. So a forged or stale message has nothing to say. Short jobs of one actor
+travel together; each is started, fenced and settled by itself all the same.
 """
 
+import json
 import time
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -14,31 +18,41 @@ from dramatiq.errors import DecodeError
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 
+JOBS_MOST = 100  # in one message
 # Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
 
 
-def message_id(job_id: UUID, fence: int) -> str:
-    """One id for one hand-over of one attempt: publishing it twice is publishing it once."""
-    return f"{job_id}:{fence}"
+def message_id(job_id: UUID, fence: int, more: int = 0) -> str:
+    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first."""
+    return f"{job_id}:{fence}+{more}" if more else f"{job_id}:{fence}"
 
 
-def seal(claim: Claim) -> "Message[None]":
-    """The message that hands `claim` over."""
-    name = message_id(claim.job_id, claim.fence)
-    return Message(
-        queue_name=claim.queue,
-        actor_name=claim.actor,
-        args=(str(claim.job_id), claim.fence),
-        kwargs={},
-        options={"redis_message_id": name},
-        message_id=name,
-        message_timestamp=int(time.time() * 1000),
+def seal(claims: Sequence[Claim]) -> tuple[str, str]:
+    """The message that hands `claims` over, which share queue and actor: its id and its JSON text.
+
+    Written out by hand: for a short job the encoder would be the dearest part of its way.
+    """
+    first = claims[0]
+    name = message_id(first.job_id, first.fence, len(claims) - 1)
+    now_ms = int(time.time() * 1000)
+    args = ",".join([f'"{claim.job_id}",{claim.fence}' for claim in claims])
+    return name, (
+        f'{{"queue_name":{_quoted(first.queue)},"actor_name":{_quoted(first.actor)},"args":[{args}],"kwargs":{{}},'
+        f'"options":{{"redis_message_id":"{name}"}},"message_id":"{name}","message_timestamp":{now_ms}}}'
     )
 
 
-def unseal(data: bytes, queue_name: str) -> "Message[None]":
-    """The message in `data`, taken from `queue_name`. Raises BadMessageError for anything `seal` cannot make."""
+@lru_cache(maxsize=1000)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
+def unseal(data: bytes, queue_name: str, redis_id: str) -> tuple[str, list[tuple[UUID, int]]]:
+    """The actor, and the jobs with their fences, that `data` names, taken from `queue_name` under `redis_id`.
+
+    Raises BadMessageError for anything `seal` cannot make.
+    """
     try:
         message: Message[None] = Message.decode(data)
     except DecodeError as error:
@@ -48,24 +62,28 @@ def unseal(data: bytes, queue_name: str) -> "Message[None]":
         isinstance(fields.options, dict) and isinstance(fields.message_id, str) and isinstance(fields.actor_name, str)
     ):
         raise BadMessageError("malformed")
-    read_claim(message)
     # Dramatiq's worker thread looks its consumer up by this name and dies when there is none.
     if message.queue_name != queue_name:
         raise BadMessageError("wrong_queue", f"says {str(message.queue_name)[:80]!r}")
     if strange := set(message.options) - _ALLOWED_OPTIONS:
         raise BadMessageError("strange_options", ", ".join(sorted(map(str, strange)))[:80])
-    return message
+    if not message.options.get("redis_message_id") == message.message_id == redis_id:
+        raise BadMessageError("wrong_id")
+    return _read_claims(message)
 
 
-def read_claim(message: "Message[None]") -> tuple[UUID, int]:
-    """The job and the fence that a message names. Raises BadMessageError when it names none."""
+def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]:
+    args = message.args
     try:
-        job_id, fence = message.args
-        if not isinstance(job_id, str) or type(fence) is not int or fence < 1 or message.kwargs:
+        ids, fences = args[::2], args[1::2]
+        if not 0 < len(ids) == len(fences) <= JOBS_MOST or message.kwargs:
             raise ValueError
-        job = UUID(job_id)
+        if any(type(fence) is not int or fence < 1 for fence in fences) or any(type(text) is not str for text in ids):
+            raise ValueError
+        jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    if message.options.get("redis_message_id") != message.message_id or message.message_id != message_id(job, fence):
+    more = f"+{len(ids) - 1}" if len(ids) > 1 else ""
+    if message.message_id != f"{ids[0]}:{fences[0]}{more}":
         raise BadMessageError("wrong_id")
-    return job, fence
+    return message.actor_name, list(zip(jobs, fences, strict=True))

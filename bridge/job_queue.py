@@ -18,6 +18,7 @@ from bridge.database import Link, statement
 from bridge.job import Claim, Outcome, Status
 from bridge.json_text import storable_text, to_json
 from bridge.listener import Listener
+from bridge.room import QueueRoom
 
 CHANNEL = "new_job"
 
@@ -108,12 +109,16 @@ class JobQueue:
 
     # The bridge's side of the road.
 
-    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, ahead: Mapping[str, int]) -> list[Claim]:
-        """Take the most urgent due jobs that live workers can start soon, most urgent first.
+    def queue_room(self) -> list[QueueRoom]:
+        """For each queue that live workers serve, how many more jobs they could start at once."""
+        return [QueueRoom(**row) for row in self._link.call("queue_room")]
 
-        `ahead` says, per queue, how many jobs to hand over beyond what free slots can take at once.
+    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, room: Mapping[str, int]) -> list[Claim]:
+        """Take the most urgent due jobs that live workers know, most urgent first.
+
+        `room` says how many, by queue.
         """
-        params = {"bridge": bridge, "limit": limit, "lease": lease, "ahead": json.dumps(dict(ahead))}
+        params = {"bridge": bridge, "limit": limit, "lease": lease, "room": json.dumps(dict(room))}
         return [Claim(**row) for row in self._link.call("claim_jobs", params)]
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:

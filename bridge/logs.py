@@ -9,11 +9,16 @@ import os
 import re
 import socket
 import sys
+import time
 import traceback
+from functools import lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from bridge.log_buffer import BufferedHandler
+from bridge.log_record import LeanRecord
 from bridge.settings import Settings
 
 TRACE = 5
@@ -34,18 +39,35 @@ _PINO_LEVEL = {
     logging.CRITICAL: 60,
 }
 _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
+_BORN_WITH = 20
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Lines about its threads at every start of a worker process.
 _DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+@lru_cache
+def _level_name(levelno: int) -> str:
+    return next(name for name, level in reversed(LEVELS.items()) if levelno >= level or level == TRACE).upper()
+
+
+@lru_cache
 def _pino_level(levelno: int) -> int:
     return next((pino for level, pino in sorted(_PINO_LEVEL.items(), reverse=True) if levelno >= level), 10)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    # What a record is born with comes first, and needs no look.
+    return {name: value for name, value in islice(vars(record).items(), _BORN_WITH, None) if name not in _STANDARD}
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
 
 
 def _error(record: logging.LogRecord) -> dict[str, str] | None:
@@ -97,27 +119,30 @@ class PrettyFormatter(logging.Formatter):
         self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
-        name = next(name for name, level in reversed(LEVELS.items()) if record.levelno >= level or level == TRACE)
-        level = name.upper()
-        message = _UNPRINTABLE.sub("?", record.getMessage())
+        level = _level_name(record.levelno)
+        message = _printable(record.getMessage())
         label = f"{level:<5}"
         if self._colour:
             label = f"\x1b[{_COLOUR[level]}m{label}\x1b[0m"
-        clock = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d} " if self._clock else ""
-        known = ((key, value) for key, value in _fields(record).items() if value is not None)
-        fields = "".join(f" {key}={_UNPRINTABLE.sub('?', str(value))}" for key, value in known)
+        clock = f"{_clock(int(record.created))}.{int(record.msecs):03d} " if self._clock else ""
+        fields = "".join(
+            [f" {key}={_printable(str(value))}" for key, value in _fields(record).items() if value is not None]
+        )
         if self._colour and fields:
             fields = f"\x1b[2m{fields}\x1b[0m"
         error = _error(record)
         return f"{clock}{label} {message}{fields}" + (f"\n{error['stack'].rstrip()}" if error else "")
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffered: bool = False) -> None:
     """Make the root logger speak our form, at LOG_LEVEL, on stderr (or `stream`)."""
+    # What our lines do not show need not be found out for each of them: where in the code, which thread.
+    logging._srcfile = None  # noqa: SLF001 -- the documented way
+    logging.setLogRecordFactory(LeanRecord)
     logging.addLevelName(TRACE, "TRACE")
     stream = stream or sys.stderr
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
-    handler = logging.StreamHandler(stream)
+    handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
     colour = _wants_colour(stream)
     handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
     handler.addFilter(_worth_saying)

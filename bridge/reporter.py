@@ -6,34 +6,31 @@ after all others. `ActorWindow` stands last, so that an actor can be interrupted
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+import time
 from typing import Any
-from uuid import uuid4
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.middleware import MiddlewareError, SkipMessage
 
-from bridge.attempts import Held
 from bridge.database import check_database
-from bridge.envelope import read_claim, unseal
-from bridge.errors import BadMessageError, BridgeError, DirectSendError
+from bridge.errors import BridgeError, DirectSendError
 from bridge.job import Failed, Released, set_current_job
 from bridge.logs import configure_logging
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
+from bridge.transport.slots import Slots
 from bridge.worker.heartbeat import WorkerAbilities
-from bridge.worker.manners import behave
+from bridge.worker.intake import WorkerIntake
+from bridge.worker.manners import behave, own_stderr
 from bridge.worker.outcome import report_of
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
+from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
-
-UNKNOWN_ACTOR_DELAY_SECONDS = 5.0
 
 
 class _DirectSendRefusedError(MiddlewareError, DirectSendError):
@@ -65,18 +62,15 @@ class Reporter(Middleware):
         )
 
     def after_process_boot(self, broker: Broker) -> None:
-        configure_logging(self._settings)
+        configure_logging(self._settings, own_stderr(), buffered=True)
         logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_says_it_better)
         behave()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
-        broker.open_message = self._open_message(broker)
-        broker.refused = self._refused
-        broker.returned = self._returned
-        # Taken jobs wait behind running ones, and other workers may be idle: take no more than can run.
-        worker.queue_prefetch = worker.worker_threads
+        worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
         worker.worker_timeout = 200
+        vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
         queues = sorted(broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues()))
         try:
             check_database(self._settings.postgres_dsn())
@@ -88,6 +82,8 @@ class Reporter(Middleware):
                 broker.announce_freed,
             )
             self._process.open()
+            broker.intake = WorkerIntake(broker, self._process)
+            broker.slots = Slots(worker.worker_threads)
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
@@ -97,36 +93,32 @@ class Reporter(Middleware):
     # A job's life.
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        run: Run | None = getattr(message, "run", None)
+        if run is None:
+            raise SkipMessage("not started here")  # whatever it is, no attempt stands behind it
         try:
-            run = self._start(broker, message)
+            self._begin(broker, message, run)
         except SkipMessage:
             raise
         except Exception as error:
             # Anything else raised here would let the actor run.
-            logger.exception("A job could not be started")
-            raise SkipMessage("not started") from error
-        message.__dict__["run"] = run
-        set_current_job(run.attempt.job)
-        logger.info("Processing job", extra=run.log_fields)
+            logger.exception("A job could not be begun")
+            raise SkipMessage("not begun") from error
 
-    def _start(self, broker: Broker, message: MessageProxy) -> Run:
-        job_id, fence = read_claim(message._message)  # noqa: SLF001
-        held = Held(job_id, fence, uuid4())
-        run = self.process.start(held)
-        if run is None:
-            logger.info(
-                "Message skipped: its attempt is over or not ours", extra={"jobId": str(job_id), "fence": fence}
-            )
-            raise SkipMessage("not ours")
+    def _begin(self, broker: Broker, message: MessageProxy, run: Run) -> None:
         job = run.attempt.job
-        actor = broker.get_actor(message.actor_name)
+        actor = broker.actors[message.actor_name]
         try:
-            args, kwargs = ((job,), {}) if actor.options.get("takes_job") else _arguments(job.payload)
+            message.args, message.kwargs = ((job,), {}) if actor.options.get("takes_job") else _arguments(job.payload)
         except ValueError as error:
-            self.process.end(run, Ending(held, Failed(f"bad payload: {error}", final=True), run, None))
+            message.__dict__["run"] = None
+            self.process.end(run, Ending(run.held, Failed(f"bad payload: {error}", final=True), run))
             raise SkipMessage("bad payload") from error
-        message._message = message._message.copy(args=args, kwargs=kwargs)  # noqa: SLF001
-        return run
+        if job.session_id is not None:
+            object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
+        run.began = time.monotonic()
+        set_current_job(job)
+        logger.info("Processing job", extra=run.log_fields)
 
     def after_process_message(
         self,
@@ -136,9 +128,10 @@ class Reporter(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        run: Run | None = message.__dict__.pop("run", None)
+        run: Run | None = getattr(message, "run", None)
         if run is None:
             return
+        message.__dict__["run"] = None
         set_current_job(None)
         actor = broker.actors.get(message.actor_name)
         report = report_of(result, exception, throws=actor.options.get("throws") if actor else None)
@@ -151,8 +144,9 @@ class Reporter(Middleware):
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         # Another middleware may skip what we have started.
-        run: Run | None = message.__dict__.pop("run", None)
+        run: Run | None = getattr(message, "run", None)
         if run is not None:
+            message.__dict__["run"] = None
             set_current_job(None)
             self.process.end(run, Ending(run.held, Released(), run))
 
@@ -172,41 +166,11 @@ class Reporter(Middleware):
             for consumer in worker.consumers.values():
                 if consumer.consumer is not None:
                     consumer.consumer.close()
-            self._returned([item.message._message for item in iter_queue(worker.work_queue)])  # noqa: SLF001
+            broker.intake.returned([item.message for item in iter_queue(worker.work_queue)])
             self.process.close()
         finally:
             logging.shutdown()
             os._exit(0)
-
-    # What the transport asks.
-
-    def _open_message(self, broker: JobBroker) -> "Callable[[bytes, str], Message[Any]]":
-        def open_message(data: bytes, queue_name: str) -> "Message[Any]":
-            message = unseal(data, queue_name)
-            if message.actor_name not in broker.actors:
-                raise BadMessageError("unknown_actor", message.actor_name[:80])
-            return message
-
-        return open_message
-
-    def _refused(self, error: BadMessageError, data: bytes) -> None:
-        if error.reason != "unknown_actor":
-            return  # it names no job that we could believe; the claim's lease brings a real one back
-        logger.warning(
-            "A job came to a worker that does not know its actor: give such actors a queue of their own",
-            extra={"reason": str(error)},
-        )
-        self._hand_back(Message.decode(data), timedelta(seconds=UNKNOWN_ACTOR_DELAY_SECONDS))
-
-    def _returned(self, messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
-        """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
-        for message in messages:
-            self._hand_back(message, None)
-        return []
-
-    def _hand_back(self, message: "Message[Any]", delay: timedelta | None) -> None:
-        job_id, fence = read_claim(message)
-        self.process.reports.submit(Ending(Held(job_id, fence, None), Released(delay)))
 
 
 class ActorWindow(Middleware):
@@ -216,7 +180,7 @@ class ActorWindow(Middleware):
         self._reporter = reporter
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        if (run := message.__dict__.get("run")) is not None:
+        if (run := getattr(message, "run", None)) is not None:
             self._reporter.process.runs.enter(run)
 
     def after_process_message(
@@ -227,7 +191,7 @@ class ActorWindow(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        if (run := message.__dict__.get("run")) is not None:
+        if (run := getattr(message, "run", None)) is not None:
             self._reporter.process.runs.leave(run)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:

@@ -1,3 +1,3 @@
 -- claim_jobs: see migrations/0003_road.sql
 SELECT job_id, fence, queue, actor
-FROM public.claim_jobs(%(bridge)s, %(limit)s, %(lease)s, %(ahead)s::jsonb)
+FROM public.claim_jobs(%(bridge)s, %(limit)s, %(lease)s, %(room)s::jsonb)

@@ -5,14 +5,15 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
-from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
 
-from bridge.errors import BadMessageError, RedisUnavailableError
+from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError
 from bridge.transport.client import in_our_words
+from bridge.transport.intake import JobMessage
+from bridge.transport.slots import Slots
 
 if TYPE_CHECKING:
     from bridge.transport.job_broker import JobBroker
@@ -21,27 +22,32 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 60.0
+_START_AGAIN_SECONDS = 0.2
 
 
 class JobConsumer(Consumer):
-    """Yields messages as long as fewer than `prefetch` are out, and None when there is nothing to do.
+    """Yields jobs as long as there are slots for them, and None when there is nothing to do.
 
-    Between messages it sleeps on an event that three things set: a publish (through a wake-up), a message
-    that is done, the end. A poll a second covers a lost wake-up. Redis trouble never leaves this class:
-    Dramatiq would log it, throw the consumer away and sleep three seconds, each time.
+    A whole fetch is opened and started in one go. Between fetches it sleeps on an event that three things set:
+    a publish (through a wake-up), a job that is done, the end. A poll a second covers a lost wake-up. Trouble
+    with a store never leaves this class: Dramatiq would log it, throw the consumer away and sleep three
+    seconds, each time.
     """
 
     def __init__(self, broker: "JobBroker", queue_name: str, prefetch: int, timeout: int) -> None:
         self._broker = broker
         self._queue = queue_name
-        self._prefetch = prefetch
+        self._slots = broker.slots or Slots(prefetch, stock=False)
         self._rest_seconds = timeout / 1000
         self._wake = threading.Event()
         self._lock = threading.Lock()
-        self._out: set[str] = set()  # ids taken from Redis and not done with
+        self._out: dict[str, int] = {}  # id of a message → its jobs that are not done with
         self._done: list[str] = []  # ids to tell Redis about
-        self._fetched: deque[tuple[str, bytes]] = deque()
+        self._opened: list[JobMessage] = []  # to be started
+        self._ready: deque[JobMessage] = deque()  # started, to be yielded
         self._next_poll = 0.0
+        self._next_start = 0.0
+        self._start_failed = False
         self._next_housekeeping = time.monotonic() + random.uniform(1, _HOUSEKEEPING_SECONDS)  # noqa: S311
         self._in_doubt = False  # a call failed: Redis may have given us messages we never saw
         broker.add_consumer(queue_name, self)
@@ -50,63 +56,72 @@ class JobConsumer(Consumer):
         self._wake.set()
 
     def __next__(self) -> MessageProxy | None:
-        while self._fetched or self._exchange():
-            message_id, data = self._fetched.popleft()
-            if (message := self._open(message_id, data)) is not None:
-                return MessageProxy(message)
-        self._wake.wait(self._rest_seconds)
-        return None
+        if not self._ready and not self._fetch():
+            self._wake.wait(self._rest_seconds)
+            return None
+        return self._ready.popleft()
 
     def ack(self, message: MessageProxy) -> None:
-        self._forget(message.options["redis_message_id"])
+        if self._forget(cast("JobMessage", message)):
+            self._broker.wake_all()
 
     def nack(self, message: MessageProxy) -> None:
-        self._put_aside(message.options["redis_message_id"])
+        redis_id = cast("JobMessage", message).redis_id
+        self._put_aside(redis_id)
+        with self._lock:
+            self._out.pop(redis_id, None)
+        self._slots.free()
+        self.wake()
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Give back messages that will not run here, at the end of this worker process."""
-        self._give_back([message._message for message in messages])  # noqa: SLF001 -- the proxy has no other way in
+        """Give back jobs that will not run here, at the end of this worker process."""
+        self._give_back([cast("JobMessage", message) for message in messages])
 
     def close(self) -> None:
         """Give back what was taken and not handed on, and tell Redis what is done."""
         self._broker.remove_consumer(self._queue, self)
-        unread = []
-        while self._fetched:
-            message_id, data = self._fetched.popleft()
-            if (message := self._open(message_id, data)) is not None:
-                unread.append(message)
-        self._give_back(unread)
+        left = [*self._ready, *self._opened]
+        self._ready.clear()
+        self._opened = []
+        self._give_back(left)
         try:
-            self._call(0)
+            self._exchange(0)
         except RedisUnavailableError as error:
             # The messages stay behind; whoever gets them finds their attempts over.
             logger.debug("Acknowledgements were lost", extra={"queue": self._queue, "reason": str(error)})
 
-    def _exchange(self) -> bool:
-        """Tell Redis what is done and take what there is room for; True when messages came."""
+    def _fetch(self) -> bool:
+        """Tell Redis what is done, take what there is room for, and start it; True when there is a job to yield."""
+        if not self._opened or self._broker.draining:
+            self._look()
+        if self._opened and not self._broker.draining and time.monotonic() >= self._next_start:
+            self._start()
+        return bool(self._ready)
+
+    def _look(self) -> None:
         woken = self._wake.is_set()
         self._wake.clear()  # before looking: a wake-up during the call must survive
-        with self._lock:
-            done, room = bool(self._done), self._prefetch - len(self._out)
-        if self._broker.draining:
-            room = 0
         poll_is_due = time.monotonic() >= self._next_poll
-        if self._in_doubt and not poll_is_due:
-            return False
-        if not done and not (room > 0 and (woken or poll_is_due)):
-            return False
+        if not poll_is_due and (self._in_doubt or not (woken or self._done)):
+            return
+        room = 0 if self._broker.draining else self._slots.reserve()
+        before = room
         try:
+            if room == 0 and not self._done and not poll_is_due:
+                return
             self._housekeep()
-            self._call(max(room, 0))
+            room -= self._exchange(room)
         except RedisUnavailableError as error:
             self._in_doubt = True
             self._broker.redis_failed(error)
             self._next_poll = time.monotonic() + random.uniform(0.1, POLL_SECONDS)  # noqa: S311
-            return False
+            return
+        finally:
+            self._slots.settle(before, before - room)
         self._broker.redis_works()
-        return bool(self._fetched)
 
-    def _call(self, room: int) -> None:
+    def _exchange(self, room: int) -> int:
+        """One call to Redis; how many jobs it brought."""
         with self._lock:
             done, self._done = self._done, []
         try:
@@ -115,57 +130,79 @@ class JobConsumer(Consumer):
             with self._lock:
                 self._done = done + self._done
             raise
-        pairs = [(taken[i].decode("utf-8", "replace"), taken[i + 1]) for i in range(0, len(taken), 2)]
-        with self._lock:
-            self._out.update(message_id for message_id, _ in pairs)
-            has_room = len(self._out) < self._prefetch
-        self._fetched.extend(pairs)
+        for i in range(0, len(taken), 2):
+            self._opened += self._open(taken[i].decode("utf-8", "replace"), taken[i + 1])
         # A full answer hints at more; an empty one waits for a wake-up or the poll.
-        more = room > 0 and len(pairs) == room and has_room
-        self._next_poll = 0.0 if more else time.monotonic() + POLL_SECONDS
+        more = 0 < room <= len(self._opened)
+        self._next_poll = 0.0 if more and self._slots.has_room() else time.monotonic() + POLL_SECONDS
+        return len(self._opened)
 
-    def _open(self, message_id: str, data: bytes) -> "Message[Any] | None":
+    def _open(self, redis_id: str, data: bytes) -> list[JobMessage]:
         try:
-            message = self._broker.open_message(data, self._queue)
-            if message.options.get("redis_message_id") != message_id:
-                raise BadMessageError("wrong_id")
-            return message
+            messages = self._broker.intake.open(data, self._queue, redis_id)
         except BadMessageError as error:
             logger.warning(
-                "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": message_id[:80]}
+                "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": redis_id[:80]}
             )
-            self._broker.refused(error, data)
-            self._put_aside(message_id)
-            return None
-
-    def _forget(self, message_id: str) -> None:
+            self._broker.intake.refused(error, data)
+            self._put_aside(redis_id)
+            return []
         with self._lock:
-            self._done.append(message_id)
-            self._out.discard(message_id)
-        self.wake()
+            self._out[redis_id] = len(messages)
+        return messages
 
-    def _put_aside(self, message_id: str) -> None:
+    def _start(self) -> None:
+        opened = self._opened
+        try:
+            ready, self._opened = self._broker.intake.start(opened)
+        except BridgeError as error:
+            if not self._start_failed:
+                logger.error("Jobs cannot be started, they wait", extra={"queue": self._queue, "reason": str(error)})
+            self._start_failed = True
+            self._next_start = time.monotonic() + random.uniform(0.1, POLL_SECONDS)  # noqa: S311
+            return
+        if self._start_failed:
+            self._start_failed = False
+            logger.info("Jobs are started again", extra={"queue": self._queue})
+        if self._opened:
+            self._next_start = time.monotonic() + _START_AGAIN_SECONDS
+        self._ready.extend(ready)
+        if len(ready) + len(self._opened) < len(opened):
+            kept = set(map(id, [*ready, *self._opened]))
+            for message in opened:
+                if id(message) not in kept:
+                    self._forget(message)
+
+    def _forget(self, message: JobMessage) -> bool:
+        """One job is done with; True when it is worth looking for more."""
+        with self._lock:
+            left = self._out.get(message.redis_id, 1) - 1
+            if left > 0:
+                self._out[message.redis_id] = left
+            else:
+                self._out.pop(message.redis_id, None)
+                self._done.append(message.redis_id)
+        return self._slots.free()
+
+    def _put_aside(self, redis_id: str) -> None:
         """Move a message to the dead letters, once."""
         try:
             with in_our_words():
-                self._broker.do_nack(self._queue, message_id)
+                self._broker.do_nack(self._queue, redis_id)
         except RedisUnavailableError as error:
             logger.debug("A dead letter was lost", extra={"queue": self._queue, "reason": str(error)})
-        with self._lock:
-            self._out.discard(message_id)
-        self.wake()
 
-    def _give_back(self, messages: "list[Message[Any]]") -> None:
+    def _give_back(self, messages: Sequence[JobMessage]) -> None:
         if not messages:
             return
-        kept = self._broker.returned(messages)
+        kept = {message.redis_id for message in self._broker.intake.returned(messages)}
         for message in messages:
-            if message not in kept:
-                self._forget(message.options["redis_message_id"])
+            if message.redis_id not in kept:
+                self._forget(message)
         if kept:
             try:
                 with in_our_words():
-                    self._broker.do_requeue(self._queue, *(message.options["redis_message_id"] for message in kept))
+                    self._broker.do_requeue(self._queue, *kept)
             except RedisUnavailableError as error:
                 logger.warning("Messages could not be given back", extra={"queue": self._queue, "reason": str(error)})
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from dramatiq import Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import MiddlewareError
 
-from bridge.errors import BadMessageError, RedisUnavailableError
+from bridge.errors import RedisUnavailableError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.intake import Intake, PlainIntake
+from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps, freed_channel, wake_channel
 
 logger = logging.getLogger(__name__)
@@ -24,29 +27,16 @@ HEARTBEAT_TIMEOUT_MS = 300_000
 DEAD_MESSAGE_TTL_MS = 86_400_000
 
 
-def _decode(data: bytes, queue_name: str) -> "Message[Any]":  # noqa: ARG001 -- the form of `open_message`
-    return Message.decode(data)
-
-
-def _nothing_refused(error: BadMessageError, data: bytes) -> None:
-    """A plain broker has nobody to tell."""
-
-
-def _all_stay(messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
-    return messages
-
-
 class JobBroker(RedisBroker):
     """What Dramatiq promises of a RedisBroker holds, but for delays: those belong to Postgres.
 
-    `open_message`, `refused` and `returned` are where a worker process plugs in: how bytes become a message,
-    whom to tell about one that did not, and what becomes of messages the process cannot run any more
-    (`returned` gives back those that Redis shall keep).
+    `intake` and `slots` are where a worker process plugs in.
     """
 
     def __init__(
         self, client: Client, *, namespace: str = "dramatiq", middleware: list[Middleware] | None = None
     ) -> None:
+        self._hooks: dict[str, list[Callable[..., None]]] = {}
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             namespace=namespace,
@@ -54,9 +44,8 @@ class JobBroker(RedisBroker):
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
             dead_message_ttl=DEAD_MESSAGE_TTL_MS,
         )
-        self.open_message: Callable[[bytes, str], Message[Any]] = _decode
-        self.refused: Callable[[BadMessageError, bytes], None] = _nothing_refused
-        self.returned: Callable[[Sequence[Message[Any]]], Sequence[Message[Any]]] = _all_stay
+        self.intake: Intake = PlainIntake()
+        self.slots: Slots | None = None
         self.draining = False
         self._exchange = load_script(client, "exchange")
         self._lock = threading.Lock()
@@ -67,6 +56,36 @@ class JobBroker(RedisBroker):
     @property
     def consumer_class(self) -> type[JobConsumer]:
         return JobConsumer
+
+    # Dramatiq asks every middleware at every step. Here only those are called that have something to say.
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        for hook in self._hooks_of(f"before_{signal}"):
+            try:
+                hook(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", signal, hook, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        for hook in reversed(self._hooks_of(f"after_{signal}")):
+            try:
+                hook(self, *args, **kwargs)
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", signal, hook, exc_info=True)
+
+    def add_middleware(self, middleware: Middleware, **where: Any) -> None:
+        super().add_middleware(middleware, **where)
+        self._hooks.clear()
+
+    def _hooks_of(self, name: str) -> list[Callable[..., None]]:
+        hooks = self._hooks.get(name)
+        if hooks is None:
+            nothing = getattr(Middleware, name, None)
+            hooks = [getattr(one, name) for one in self.middleware if getattr(type(one), name, nothing) is not nothing]
+            self._hooks[name] = hooks
+        return hooks
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, without the delay queue beside it that nothing here would ever use."""
@@ -85,21 +104,22 @@ class JobBroker(RedisBroker):
     def drain(self) -> None:
         """Take no more messages; what is out may finish."""
         self.draining = True
-        self._wake(None)
+        self.wake_all()
 
     def close(self) -> None:
         if self._wakeups is not None:
             self._wakeups.close()
             self._wakeups = None
 
-    def announce_freed(self, settled: Mapping[str, int]) -> None:
-        """Tell bridges that this worker settled so many jobs, by queue, and has room again.
+    def announce_freed(self, settled: Mapping[str, tuple[int, int]]) -> None:
+        """Tell bridges that this worker has room again: by queue, how many jobs it settled and their milliseconds.
 
         A hint: losing it costs a moment.
         """
+        word = {"settled": dict(settled), "queues": sorted(self._consumers)}
         try:
             with in_our_words():
-                self.client.publish(freed_channel(self.namespace), json.dumps(dict(settled)))
+                self.client.publish(freed_channel(self.namespace), json.dumps(word))
         except RedisUnavailableError as error:
             self.redis_failed(error)
 
@@ -115,6 +135,10 @@ class JobBroker(RedisBroker):
     def remove_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
         with self._lock:
             self._consumers[queue_name].discard(consumer)
+
+    def wake_all(self) -> None:
+        """There are slots again, whichever queue fills them."""
+        self._wake(None)
 
     def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[bytes]:
         """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …"""

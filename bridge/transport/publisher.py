@@ -1,9 +1,12 @@
 """The bridge's end of the road: messages in bulk, one call a queue."""
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 
-from bridge.envelope import message_id, seal
+from bridge.envelope import seal
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, in_our_words, load_script
 
@@ -22,18 +25,37 @@ class Publisher:
         """Raise RedisUnavailableError unless Redis answers."""
         check_redis(self._client)
 
-    def publish(self, claims: Sequence[Claim]) -> int:
-        """Put claims on their queues in the order given; how many were new.
+    def publish(
+        self,
+        claims: Sequence[Claim],
+        together: Callable[[str], int] = lambda _queue: 1,
+        *,
+        handed: Mapping[str, int] | None = None,
+        by: str = "",
+    ) -> int:
+        """Put claims on their queues in the order given, up to `together(queue)` in one message.
 
+        Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
         Raises RedisUnavailableError; what was published until then is unknown.
         """
-        queues: defaultdict[str, list[str | bytes]] = defaultdict(list)
+        queues: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
-            queues[claim.queue] += [message_id(claim.job_id, claim.fence), seal(claim).encode()]
+            queues[claim.queue].append(claim)
         published = 0
+        word = json.dumps({"handed": handed, "by": by}) if handed else ""
         with in_our_words():
-            for queue, messages in queues.items():
+            for queue, waiting in queues.items():
+                messages = [part for some in in_parts(waiting, together(queue)) for part in seal(some)]
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
-                    published += self._publish(keys=[self._namespace], args=[queue, *batch])
+                    published += self._publish(keys=[self._namespace], args=[queue, word, *batch])
+                    word = ""  # once is enough
         return published
+
+
+def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:
+    """Neighbours of one actor, up to `together` of them each: the order stays as it is."""
+    for _, same in groupby(claims, key=attrgetter("actor")):
+        neighbours = list(same)
+        for start in range(0, len(neighbours), together):
+            yield neighbours[start : start + together]

@@ -1,9 +1,13 @@
 """How a worker's process behaves towards signals, its parent and its own end. Dramatiq's child process runs this."""
 
+import logging
+import multiprocessing.util
+import os
 import signal
+import sys
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from dramatiq import Broker, Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
@@ -28,6 +32,17 @@ class QuietAsyncIO(AsyncIO):
         set_event_loop_thread(thread)
 
 
+def own_stderr() -> TextIO:
+    """Where this process's log lines go: straight to standard error.
+
+    Dramatiq sends what its workers write to their parent, line by line, to be written there: that is as
+    much work again as writing it. With its option --log-file only the parent knows where to write.
+    """
+    if any(argument.startswith("--log-file") for argument in sys.argv):
+        return sys.stderr
+    return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+
+
 def behave() -> None:
     """Make one stop signal one stop signal, and end with the parent.
 
@@ -36,6 +51,8 @@ def behave() -> None:
     second of the first is the same signal.
     """
     watch_parent()
+    # A child of multiprocessing ends without Python's usual farewell, and log lines wait a few milliseconds.
+    multiprocessing.util.Finalize(None, logging.shutdown, exitpriority=0)
     theirs: Any = signal.getsignal(signal.SIGTERM)
     if not callable(theirs):
         return

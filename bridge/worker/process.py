@@ -3,17 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
-from bridge.job import Job
 from bridge.json_text import to_json
 from bridge.settings import Settings
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
-from bridge.worker.reports import Ending, Reports
+from bridge.worker.reports import Ending, OnSettled, Reports
 from bridge.worker.runs import Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
 
@@ -26,9 +25,7 @@ _FLUSH_SECONDS = 5.0
 class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown."""
 
-    def __init__(
-        self, settings: Settings, abilities: WorkerAbilities, on_settled: Callable[[Mapping[str, int]], None]
-    ) -> None:
+    def __init__(self, settings: Settings, abilities: WorkerAbilities, on_settled: OnSettled) -> None:
         dsn = settings.postgres_dsn()
         self._grace_seconds = settings.grace_seconds
         self._shut_down = threading.Event()
@@ -42,33 +39,29 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
-        self._starts = Starts(
-            AttemptBook(Link(dsn, "starts")),
-            lambda: self._heartbeat.worker,
-            self.reports.give_back,
-            patience_seconds=settings.lease_seconds,
-        )
+        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
         self._heartbeat.open()
-        self._starts.open()
         self.reports.open()
 
-    def start(self, held: Held) -> Run | None:
-        """Take up an attempt; None when it is not ours to run."""
-        attempt = self._starts.start(held)
-        if attempt is None:
-            return None
-        job = replace(attempt.job, _emit=self._emitter(attempt.job, held))
-        run = Run(held, replace(attempt, job=job))
-        self.runs.add(run)
-        return run
+    def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
+        """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
+        attempts, later = self._starts.start(held)
+        runs: dict[UUID | None, Run] = {
+            one.exec: Run(one, attempt)
+            for one in held
+            if (attempt := attempts.get(one.exec))  # type: ignore[arg-type]
+        }
+        self.runs.add(runs.values())
+        return runs, later
 
-    def _emitter(self, job: Job, held: Held) -> Callable[[str, Mapping[str, Any]], None]:
+    def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
+        """What the job's `emit` does: the events of a session, stored with the other reports."""
+
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
-            if job.session_id is not None:
-                self.reports.submit(Event(held, event_type, to_json(data, f"{event_type!r} event")))
+            self.reports.submit(Event(run.held, event_type, to_json(data, f"{event_type!r} event")))
 
         return emit
 
@@ -99,7 +92,7 @@ class WorkerProcess:
                 logger.warning("Job handed back while it still runs", extra=run.log_fields)
                 self.reports.give_back(run.held)
         deadline = time.monotonic() + _FLUSH_SECONDS
-        self._starts.close(0.5)
+        self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
         if lost:
             logger.error(

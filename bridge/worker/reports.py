@@ -1,7 +1,6 @@
 """What a worker process has to report, in order and many at a time: events first, then endings."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,6 +17,7 @@ from bridge.worker.runs import Run, Runs
 
 logger = logging.getLogger(__name__)
 
+OnSettled = Callable[[Mapping[str, tuple[int, int]]], None]  # queue → jobs settled, milliseconds they ran
 _SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
 _REFUSED = "failed, and the database would not store why"
 R = TypeVar("R", Completed, Failed, Released)
@@ -40,7 +40,7 @@ class Reports:
     is no longer ours: that is said in the log and nowhere else, since nothing of it may count.
     """
 
-    def __init__(self, book: AttemptBook, runs: Runs, on_settled: Callable[[Mapping[str, int]], None]) -> None:
+    def __init__(self, book: AttemptBook, runs: Runs, on_settled: OnSettled) -> None:
         self._book = book
         self._runs = runs
         self._on_settled = on_settled
@@ -92,9 +92,19 @@ class Reports:
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
         self._runs.remove([ending.held.exec for ending in endings])
-        self._on_settled(Counter(ending.run.attempt.queue for ending in endings if ending.run))
+        self._on_settled(_by_queue(endings))
         for ending in endings:
             _log(ending, settled.get(ending.held.job_id))
+
+
+def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, int]]:
+    """Queue → jobs that ended, and the milliseconds they ran."""
+    queues: dict[str, tuple[int, int]] = {}
+    for ending in endings:
+        if ending.run is not None:
+            jobs, ms = queues.get(ending.run.attempt.queue, (0, 0))
+            queues[ending.run.attempt.queue] = jobs + 1, ms + ending.run.duration_ms
+    return queues
 
 
 def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[Held, R]]:

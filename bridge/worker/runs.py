@@ -7,8 +7,9 @@ and after, the thread is in the middle of our own or Dramatiq's work.
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from uuid import UUID
 
 from dramatiq.middleware import Interrupt, raise_thread_exception
@@ -43,7 +44,7 @@ class Run:
     def duration_ms(self) -> int:
         return int(((self.ended or time.monotonic()) - self.began) * 1000)
 
-    @property
+    @cached_property
     def log_fields(self) -> dict[str, object]:
         job = self.attempt.job
         fields: dict[str, object] = {"jobId": str(job.id)}
@@ -61,9 +62,10 @@ class Runs:
         self._runs: dict[UUID | None, Run] = {}
         self._lock = threading.Lock()
 
-    def add(self, run: Run) -> None:
+    def add(self, runs: Iterable[Run]) -> None:
         with self._lock:
-            self._runs[run.held.exec] = run
+            for run in runs:
+                self._runs[run.held.exec] = run
 
     def remove(self, execs: Sequence[UUID | None]) -> None:
         with self._lock:

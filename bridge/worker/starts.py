@@ -1,4 +1,4 @@
-"""Start calls of a worker process, many at a time: each thread waits for its own answer."""
+"""Start calls of a worker process: a whole fetch in one statement."""
 
 import logging
 import threading
@@ -6,70 +6,46 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from bridge.attempts import AttemptBook, Held
-from bridge.errors import BridgeError
-from bridge.group_commit import GroupCommit
+from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.job import Attempt
 
 logger = logging.getLogger(__name__)
 
 
-class _Request:
-    def __init__(self, held: Held) -> None:
-        self.held = held
-        assert held.exec is not None
-        self.exec = held.exec
-        self.attempt: Attempt | None = None
-        self.answered = threading.Event()
-        self.given_up = False
-
-
 class Starts:
-    """Takes up attempts. An answer that does not come in time is a no, and made one in Postgres too."""
+    """Takes up attempts. What is not in the answer is not ours to run: a no unless it is a clear yes."""
 
-    def __init__(
-        self,
-        book: AttemptBook,
-        worker: Callable[[], UUID],
-        give_back: Callable[[Held], None],
-        *,
-        patience_seconds: float,
-    ) -> None:
+    def __init__(self, book: AttemptBook, worker: Callable[[], UUID]) -> None:
         self._book = book
         self._worker = worker
-        self._give_back = give_back
-        self._patience_seconds = patience_seconds
-        self._lock = threading.Lock()
-        self._writer = GroupCommit[_Request]("start calls", self._write, on_refused=_answer_no)
+        self._lock = threading.Lock()  # the consumers of several queues share the link
 
-    def open(self) -> None:
-        self._writer.start()
-
-    def close(self, timeout_seconds: float) -> None:
-        self._writer.close(timeout_seconds)
+    def close(self) -> None:
         self._book.close()
 
-    def start(self, held: Held) -> Attempt | None:
-        """The attempt, now ours; None when it is not, or when nobody could say in time."""
-        request = _Request(held)
-        self._writer.submit(request)
-        if not request.answered.wait(self._patience_seconds):
+    def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
+        """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.
+
+        Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
+        SchemaError when nothing can be said now.
+        """
+        try:
             with self._lock:
-                request.given_up = not request.answered.is_set()
-        return request.attempt
-
-    def _write(self, requests: Sequence[_Request]) -> None:
-        waiting = [request for request in requests if not request.given_up]
-        started = self._book.start(self._worker(), [request.held for request in waiting]) if waiting else {}
-        for request in waiting:
-            attempt = started.get(request.exec)
-            with self._lock:
-                if not request.given_up:
-                    request.attempt = attempt
-                    request.answered.set()
-                    continue
-            if attempt is not None:
-                self._give_back(request.held)  # the thread has gone on: nobody will run this
-
-
-def _answer_no(request: _Request, error: BridgeError) -> None:  # noqa: ARG001 -- the log has said it
-    request.answered.set()
+                return self._book.start(self._worker(), held), []
+        except PostgresBusyError:
+            if len(held) == 1:
+                return {}, list(held)
+        except (StoreUnavailableError, RightsError, SchemaError):
+            raise
+        except BridgeError as error:
+            if len(held) == 1:
+                logger.error("A job cannot be started", extra={"jobId": str(held[0].job_id), "reason": str(error)})
+                return {}, []
+        # One that does not get through must not hold up the others.
+        started: dict[UUID, Attempt] = {}
+        later: list[Held] = []
+        for one in held:
+            ours, busy = self.start([one])
+            started |= ours
+            later += busy
+        return started, later

@@ -265,7 +265,7 @@ def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add:
     eventually(lambda: fleet.doings.starts(job_id) == 1)
     client = redis.Redis.from_url(redis_url)
     name = message_id(job_id, 1)
-    payload = seal(Claim(job_id, 1, "tests", "wait_at_gate")).encode()
+    payload = seal([Claim(job_id, 1, "tests", "wait_at_gate")])[1]
     for _ in range(5):
         client.hset("dramatiq:tests.msgs", name, payload)
         client.rpush("dramatiq:tests", name)
@@ -284,9 +284,9 @@ def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, a
     rows.all("UPDATE workers SET slots = slots")  # a live worker is there
     pending = rows.add_job(actor="double", queue="tests", run_at="2999-01-01")
     client = redis.Redis.from_url(redis_url)
-    forged = {
-        message_id(pending, 1): seal(Claim(pending, 1, "tests", "double")).encode(),
-        message_id(pending, 7): seal(Claim(pending, 7, "tests", "give_up")).encode(),
+    forged: dict[str, str | bytes] = {
+        message_id(pending, 1): seal([Claim(pending, 1, "tests", "double")])[1],
+        message_id(pending, 7): seal([Claim(pending, 7, "tests", "give_up")])[1],
         "junk": b"\x80\x04junk",
         "plain": dramatiq.Message("tests", "plain", ("x",), {}, {"redis_message_id": "plain"}).encode(),
     }

@@ -36,7 +36,8 @@ class Hands:
         return worker
 
     def claim(self, limit: int = 100, ahead: Mapping[str, int] | None = None) -> list[Claim]:
-        return self.queue.claim_jobs("bridge", limit=limit, lease=LEASE, ahead=ahead or {})
+        room = {one.queue: one.room + (ahead or {}).get(one.queue, 0) for one in self.queue.queue_room()}
+        return self.queue.claim_jobs("bridge", limit=limit, lease=LEASE, room=room)
 
     def claim_one(self) -> Claim:
         (claim,) = self.claim()

@@ -1,39 +1,64 @@
-"""Claim → message → (job, fence), and the refusal of everything else."""
+"""Claims → message → (job, fence) each, and the refusal of everything else."""
 
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.envelope import read_claim, seal, unseal
+from bridge.envelope import JOBS_MOST, seal, unseal
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 
 CLAIM = Claim(UUID("123e4567-e89b-12d3-a456-426614174000"), 3, "coding", "run_coding_session")
 
 
+NAME = f"{CLAIM.job_id}:3"
+
+
 def sealed(**changes: Any) -> bytes:
-    fields = json.loads(seal(CLAIM).encode())
+    fields = json.loads(seal([CLAIM])[1])
     fields.update(changes)
     return json.dumps(fields).encode()
 
 
-def test_a_sealed_claim_comes_back_out() -> None:
-    message = unseal(seal(CLAIM).encode(), "coding")
-
-    assert read_claim(message) == (CLAIM.job_id, 3)
-    assert (message.queue_name, message.actor_name) == ("coding", "run_coding_session")
+def claims(count: int) -> list[Claim]:
+    return [Claim(uuid4(), n + 1, "coding", 'run "it"') for n in range(count)]
 
 
-def test_a_message_says_the_job_and_the_attempt_and_nothing_else() -> None:
-    fields = json.loads(seal(CLAIM).encode())
+@pytest.mark.parametrize("count", [1, 2, JOBS_MOST])
+def test_sealed_claims_come_back_out(count: int) -> None:
+    travelling = claims(count)
+    name, text = seal(travelling)
 
-    name = f"{CLAIM.job_id}:3"
+    assert unseal(text.encode(), "coding", name) == (
+        'run "it"',
+        [(claim.job_id, claim.fence) for claim in travelling],
+    )
+
+
+def test_a_message_says_the_jobs_and_the_attempts_and_nothing_else() -> None:
+    fields = json.loads(seal([CLAIM])[1])
+
     assert fields["args"] == [str(CLAIM.job_id), 3]
     assert fields["kwargs"] == {}
-    assert fields["options"] == {"redis_message_id": name}
-    assert fields["message_id"] == name
+    assert fields["options"] == {"redis_message_id": NAME}
+    assert fields["message_id"] == NAME
+
+
+def test_the_id_of_a_message_tells_how_many_jobs_it_brings() -> None:
+    travelling = claims(7)
+
+    assert seal(travelling)[0] == f"{travelling[0].job_id}:1+6"
+
+
+def test_more_jobs_than_fit_are_refused() -> None:
+    name, text = seal(claims(JOBS_MOST + 1))
+
+    with pytest.raises(BadMessageError) as raised:
+        unseal(text.encode(), "coding", name)
+
+    assert raised.value.reason == "no_claim"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +82,9 @@ def test_a_message_says_the_job_and_the_attempt_and_nothing_else() -> None:
         (sealed(args=["not a job", 3]), "no_claim"),
         (sealed(args=[7, 3]), "no_claim"),
         (sealed(kwargs={"command": "rm"}), "no_claim"),
+        (sealed(args=[str(CLAIM.job_id), 3, str(CLAIM.job_id)]), "no_claim"),
         (sealed(args=[str(CLAIM.job_id), 4]), "wrong_id"),
+        (sealed(args=[str(CLAIM.job_id), 3, str(CLAIM.job_id), 3]), "wrong_id"),
         (sealed(message_id="other"), "wrong_id"),
         (sealed(options={"redis_message_id": "other"}), "wrong_id"),
         (sealed(queue_name="other"), "wrong_queue"),
@@ -69,6 +96,6 @@ def test_a_message_says_the_job_and_the_attempt_and_nothing_else() -> None:
 )
 def test_what_seal_cannot_make_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(BadMessageError) as raised:
-        unseal(data, "coding")
+        unseal(data, "coding", NAME)
 
     assert raised.value.reason == reason

@@ -9,9 +9,30 @@ BRIDGE = Path(__file__).parents[2] / "bridge"
 
 # A module imports only from its own layer or a lower one. Inside a layer, the order is the order of the journey.
 LAYERS = [
-    {"addresses", "backoff", "errors", "job", "json_text", "logs", "settings", "stores_file"},  # words
+    {
+        "addresses",
+        "backoff",
+        "errors",
+        "job",
+        "json_text",
+        "log_buffer",
+        "log_record",
+        "logs",
+        "settings",
+        "stores_file",
+    },  # words
     {"database", "group_commit", "loop", "parent_watch", "pool", "signals"},  # tools
-    {"actor_decorator", "attempts", "envelope", "job_queue", "listener", "migrations", "transport"},  # borders
+    {
+        "actor_decorator",
+        "attempts",
+        "envelope",
+        "job_queue",
+        "listener",
+        "migrations",
+        "pace",
+        "room",
+        "transport",
+    },  # borders
     {"dispatcher", "monitor", "recovery", "reporter", "worker"},  # hops
     {"web"},  # window
     {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges

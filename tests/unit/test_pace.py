@@ -1,19 +1,21 @@
-"""How far ahead of the free slots jobs are handed over."""
+"""How far ahead of the free slots jobs are handed over, and how many in one message."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
-from bridge.dispatcher import Pace
 from bridge.job_queue import QueueStats
 from bridge.monitor import hours_minutes_seconds, log_fields
+from bridge.pace import Pace
 
 
-def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05) -> float:
+def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05, job_ms: float = 1.0) -> float:
     now = 0.0
     while now < seconds:
         now += every
-        pace.settled({"coding": max(1, int(per_second * every))}, now)
+        jobs = max(1, int(per_second * every))
+        pace.heard(json.dumps({"settled": {"coding": [jobs, jobs * job_ms]}}), now)
     return now
 
 
@@ -48,6 +50,32 @@ def test_the_stock_is_bounded() -> None:
     now = settle(pace, per_second=1_000_000, seconds=1)
 
     assert pace.ahead(now)["coding"] == 1000
+
+
+def test_short_jobs_travel_together() -> None:
+    pace = Pace()
+    settle(pace, per_second=5000, seconds=2, job_ms=0.5)
+
+    assert 30 <= pace.together("coding") <= 40
+    assert pace.together("another") == 1
+
+
+def test_long_jobs_travel_alone_however_many_there_are() -> None:
+    pace = Pace()
+    settle(pace, per_second=8000, seconds=2, job_ms=1000)
+
+    assert pace.together("coding") == 1
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", "[1]", "{", '{"settled": 7}', '{"settled": {"coding": ["x", 1]}}', "[" * 9999]
+)
+def test_nonsense_is_left_alone(said: str | None) -> None:
+    pace = Pace()
+
+    pace.heard(said, 1.0)
+
+    assert pace.ahead(1.0) == {}
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def busy() -> None:
 
 def test_a_running_actor_is_interrupted_in_its_thread() -> None:
     runs, run = Runs(), new_run()
-    runs.add(run)
+    runs.add([run])
     thread = ActorThread(runs, run, busy)
     assert thread.inside.wait(5)
 
@@ -277,7 +277,7 @@ def test_a_running_actor_is_interrupted_in_its_thread() -> None:
 
 def test_an_interrupt_before_the_actor_begins_keeps_it_from_beginning() -> None:
     runs, run = Runs(), new_run()
-    runs.add(run)
+    runs.add([run])
 
     assert not runs.interrupt(run.held.exec, LeaseLostError)
 
@@ -287,7 +287,7 @@ def test_an_interrupt_before_the_actor_begins_keeps_it_from_beginning() -> None:
 
 def test_an_interrupt_after_the_actor_has_ended_changes_nothing() -> None:
     runs, run = Runs(), new_run()
-    runs.add(run)
+    runs.add([run])
     thread = ActorThread(runs, run, lambda: None)
     thread.join()
 
@@ -298,7 +298,7 @@ def test_an_interrupt_after_the_actor_has_ended_changes_nothing() -> None:
 
 def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
     runs, run = Runs(), new_run()
-    runs.add(run)
+    runs.add([run])
     hold = threading.Event()
     thread = ActorThread(runs, run, lambda: bool(hold.wait(5)))
     assert thread.inside.wait(5)
@@ -315,8 +315,8 @@ def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
 
 def test_what_is_held_is_known_until_it_is_removed() -> None:
     runs, first, second = Runs(), new_run(), new_run()
-    runs.add(first)
-    runs.add(second)
+    runs.add([first])
+    runs.add([second])
     assert runs.held() == [first.held, second.held]
 
     runs.remove([first.held.exec, uuid4()])

@@ -16,6 +16,7 @@ from bridge.envelope import seal
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.publisher import Publisher
 from bridge.transport.wakeups import WakeUps
@@ -162,14 +163,17 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     refused: list[str] = []
-    broker.refused = lambda error, data: refused.append(error.reason)
 
-    def open_message(data: bytes, queue: str) -> "Message[Any]":
-        if data == b"junk":
-            raise BadMessageError("undecodable")
-        return Message.decode(data)
+    class Choosy(PlainIntake):
+        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+            if data == b"junk":
+                raise BadMessageError("undecodable")
+            return super().open(data, queue_name, redis_id)
 
-    broker.open_message = open_message
+        def refused(self, error: BadMessageError, data: bytes) -> None:
+            refused.append(error.reason)
+
+    broker.intake = Choosy()
     client.hset("dramatiq:coding.msgs", "bad", "junk")
     client.rpush("dramatiq:coding", "bad", "no payload at all")
     publisher.publish(claims(2))
@@ -183,7 +187,7 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
 
 def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client: redis.Redis) -> None:
     (claim,) = claims(1)
-    client.hset("dramatiq:coding.msgs", "other", seal(claim).encode())
+    client.hset("dramatiq:coding.msgs", "other", seal([claim])[1])
     client.rpush("dramatiq:coding", "other")
 
     assert next(consume(broker)) is None
@@ -209,11 +213,12 @@ def test_a_process_may_keep_redis_out_of_what_it_gives_back(
 ) -> None:
     returned: list[str] = []
 
-    def take_back(messages: "Sequence[Message[Any]]") -> "Sequence[Message[Any]]":
-        returned.extend(message.message_id for message in messages)
-        return []
+    class Keeping(PlainIntake):
+        def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+            returned.extend(message.message_id for message in messages)
+            return []
 
-    broker.returned = take_back
+    broker.intake = Keeping()
     publisher.publish(claims(3))
     consumer = consume(broker, prefetch=3)
     take(consumer, 1)
@@ -342,8 +347,8 @@ def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.R
     wakeups.start()
     assert wakeups.subscribed.wait(5)
 
-    broker.announce_freed({"coding": 2})
+    broker.announce_freed({"coding": (2, 7)})
 
-    eventually(lambda: heard[-1] == '{"coding": 2}')
+    eventually(lambda: heard[-1] == '{"settled": {"coding": [2, 7]}, "queues": []}')
     assert heard[0] is None  # subscribed: something may have been missed before
     wakeups.close()

@@ -3,47 +3,59 @@
 -- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
 -- The planner settings keep each look-up on the primary key, whatever the statistics say that minute.
 
--- claim_jobs: takes the most urgent due jobs that live workers can start soon.
--- Room in a queue = free slots of its live workers + p_ahead (queue → jobs to hand over beyond that)
---                   - jobs handed over and not yet started. Index: jobs_ready.
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_bridge text, p_limit integer, p_lease interval, p_ahead jsonb DEFAULT '{}')
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+-- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
+-- for it and not yet started; and the queues that share those workers. Index: jobs_processing.
+CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, shared_with text[])
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
-DECLARE
-    this_moment timestamptz := clock_timestamp();
 BEGIN
-    PERFORM public.promote_due_jobs(1000);
     RETURN QUERY
     WITH live AS MATERIALIZED (
-        SELECT w.id, w.slots, w.queues, w.actors FROM public.workers w
-        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+        SELECT w.id, w.slots, w.queues FROM public.workers w
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp() AND NOT w.draining
     ), held AS MATERIALIZED (
         -- What claim_next_job() or a hand took is in nobody's slot here.
         SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
         FROM public.coding_jobs j
         WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR j.claimed_by <> 'claim_next_job') GROUP BY 1, 2, 3
-    ), lane AS MATERIALIZED (
-        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors,
-            (SELECT sum(greatest(0, l.slots - coalesce(
-                (SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
-             FROM live l WHERE q.queue = ANY (l.queues)) AS free,
-            coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0) AS waiting
-        FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue) CROSS JOIN LATERAL unnest(l.actors) AS a (actor)
+    )
+    SELECT q.queue,
+        (sum(greatest(0, l.slots - coalesce((SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
+         - coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0))::integer,
+        (SELECT array_agg(DISTINCT o.queue) FROM live s CROSS JOIN LATERAL unnest(s.queues) AS o (queue)
+         WHERE q.queue = ANY (s.queues))
+    FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue)
+    GROUP BY q.queue;
+END $$;
+
+-- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as
+-- p_room (queue → jobs) says. A claim that a crash of this server undoes has handed over nothing that could be
+-- started, so its commit need not wait for the disk. Index: jobs_ready.
+CREATE OR REPLACE FUNCTION public.claim_jobs(p_bridge text, p_limit integer, p_lease interval, p_room jsonb)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    PERFORM public.promote_due_jobs(1000);
+    RETURN QUERY
+    WITH lane AS MATERIALIZED (
+        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors, least(p_limit, (p_room ->> q.queue)::integer) AS jobs
+        FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND p_room ? q.queue
         GROUP BY q.queue
-    ), room AS MATERIALIZED (
-        SELECT lane.queue, lane.actors,
-            least(p_limit, lane.free + coalesce((p_ahead ->> lane.queue)::integer, 0) - lane.waiting)::integer AS jobs
-        FROM lane
     ), next AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq
-        FROM room CROSS JOIN LATERAL (
+        FROM lane CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
-            WHERE j.status = 'pending' AND j.due AND j.queue = room.queue AND j.actor = ANY (room.actors)
+            WHERE j.status = 'pending' AND j.due AND j.queue = lane.queue AND j.actor = ANY (lane.actors)
               AND (j.run_at IS NULL OR j.run_at <= this_moment)
             ORDER BY j.priority DESC, j.seq
-            LIMIT greatest(room.jobs, 0)
+            LIMIT greatest(lane.jobs, 0)
             FOR UPDATE SKIP LOCKED
         ) c
         ORDER BY c.priority DESC, c.seq
@@ -61,7 +73,7 @@ END $$;
 
 -- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -76,13 +88,14 @@ BEGIN
     RETURN promoted;
 END $$;
 
--- start_jobs: a worker takes up attempts that were handed to it, and learns what the jobs are.
+-- start_jobs: a worker takes up attempts that were handed to it, and learns what the jobs are. Each row says
+-- which of the given attempts it is, counted from 1.
 -- Saying the same start twice (the reply was lost) gives the same answer; a second run, with an exec of
 -- its own, gets nothing. Index: primary key.
 CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
-RETURNS TABLE (job_id uuid, exec uuid, fence bigint, session_id uuid, prompt text, payload jsonb, priority integer,
+RETURNS TABLE ("position" bigint, job_id uuid, session_id uuid, prompt text, payload jsonb, priority integer,
                attempt integer, queue text, actor text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -93,25 +106,25 @@ BEGIN
         UPDATE public.coding_jobs j
         SET exec = r.exec, worker = p_worker, started_at = coalesce(j.started_at, this_moment),
             lease_expires_at = NULL, updated_at = this_moment
-        FROM unnest(p_ids, p_fences, p_execs) AS r (id, fence, exec)
+        FROM unnest(p_ids, p_fences, p_execs) WITH ORDINALITY AS r (id, fence, exec, "position")
         WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
           AND (j.exec IS NULL AND j.cancel_requested_at IS NULL AND j.claimed_by <> 'claim_next_job'
                OR j.exec = r.exec AND j.worker = p_worker)
           AND EXISTS (SELECT FROM public.workers w
                       WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.lease_expires_at > this_moment)
-        RETURNING j.id, j.exec, j.fence, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.queue, j.actor
+        RETURNING r."position", j.id, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.queue, j.actor
     ), active AS MATERIALIZED (
         SELECT public.settle_sessions(array_agg(m.session_id) FILTER (WHERE m.session_id IS NOT NULL), 'active', NULL)
         FROM mine m
     )
-    SELECT m.id, m.exec, m.fence, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1, m.queue, m.actor
+    SELECT m."position", m.id, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1, m.queue, m.actor
     FROM mine m CROSS JOIN active;
 END $$;
 
 -- complete_jobs: attempts that ended well. Returns the jobs whose report was accepted. Index: primary key.
 CREATE OR REPLACE FUNCTION public.complete_jobs(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_results jsonb[])
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -141,7 +154,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.release_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

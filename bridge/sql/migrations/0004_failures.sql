@@ -19,7 +19,7 @@ $$;
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(
     p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, outcome text, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -59,7 +59,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.fail_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -85,7 +85,7 @@ END $$;
 -- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
     SET lock_timeout = '200ms'
 AS $$
 #variable_conflict use_column
@@ -151,7 +151,7 @@ AS $$ SELECT coalesce(nullif(current_setting('mobvibe.unwatched_lease', true), '
 -- settle_sessions: brings sessions to where their jobs stand. A session completes with the last of its open
 -- jobs. The rows are locked before that is asked: two last jobs must not each see the other one open.
 CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

@@ -23,22 +23,32 @@ BEGIN
 END $$;
 
 -- notify_job_status_change: the same for rows whose status a statement changed.
+-- Most statements take all their rows from one status to one other: then nothing needs to be compared.
 CREATE OR REPLACE FUNCTION public.notify_job_status_change() RETURNS trigger
-LANGUAGE plpgsql SET search_path = ''
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = on
 AS $$
 DECLARE
     jobs bigint;
+    is_even boolean;
 BEGIN
-    IF current_setting('mobvibe.notify', true) = 'off' THEN
+    SELECT count(*), coalesce(min(o.status) = max(o.status), false) INTO jobs, is_even FROM before_update o;
+    IF is_even THEN
+        SELECT min(n.status) = max(n.status), CASE WHEN min(n.status) = max(n.status)
+                   AND min(n.status) = (SELECT o.status FROM before_update o LIMIT 1) THEN 0 ELSE jobs END
+        INTO is_even, jobs FROM after_update n;
+    END IF;
+    IF NOT is_even THEN
+        SELECT count(*) INTO jobs
+        FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status <> o.status;
+    END IF;
+    IF jobs = 0 OR current_setting('mobvibe.notify', true) = 'off' THEN
         RETURN NULL;
     END IF;
-    SELECT count(*) INTO jobs
-    FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status IS DISTINCT FROM o.status;
     IF jobs = 1 THEN
         PERFORM pg_notify('job_status_changed', json_build_object('job_id', n.id, 'session_id', n.session_id,
             'old_status', o.status, 'new_status', n.status, 'updated_at', n.updated_at)::text)
-        FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status IS DISTINCT FROM o.status;
-    ELSIF jobs > 1 THEN
+        FROM before_update o JOIN after_update n ON n.id = o.id WHERE n.status <> o.status;
+    ELSE
         PERFORM pg_notify('job_status_changed', json_build_object('count', jobs)::text);
     END IF;
     RETURN NULL;

@@ -9,6 +9,9 @@
 -- ARGV     queue name, worker id, now in ms, number to take, id done, id done, …
 -- Returns id, payload, id, payload, …
 --
+-- The number to take is of jobs. A message of several ends in +n, n being the jobs beyond the first; the last
+-- one taken may bring more than was asked for.
+--
 -- The keys are Dramatiq's own, as its dashboards read them:
 -- namespace:queue                    list of waiting ids
 -- namespace:queue.msgs               hash id -> payload, until done
@@ -27,12 +30,13 @@ for i = 5, #ARGV do
     end
 end
 
-local taken = {}
-for _ = 1, tonumber(ARGV[4]) do
+local taken, room = {}, tonumber(ARGV[4])
+while room > 0 do
     local id = redis.call("lpop", queue)
     if not id then
         break
     end
+    room = room - 1 - (tonumber(string.match(id, "%+(%d+)$")) or 0)
     local payload = redis.call("hget", payloads, id)
     if payload then
         redis.call("sadd", held, id)

@@ -1,0 +1,56 @@
+"""This project, as its users run it: jobs inserted in Postgres, `bridge run`, Dramatiq's own command line."""
+
+import os
+import time
+
+import psycopg
+from record import record
+
+from bridge import Job, actor, enqueue
+from bridge.broker import connect_broker
+
+if __name__ != "__main__":
+    connect_broker()
+
+    @actor(queue_name="bench")
+    def noop(job: Job) -> None:
+        record(job.payload["key"])
+
+    @actor(queue_name="bench")
+    def nap(job: Job) -> None:
+        record(job.payload["key"])
+        time.sleep(0.02)
+
+
+_connection: "psycopg.Connection | None" = None
+
+
+def connection() -> "psycopg.Connection":
+    global _connection  # noqa: PLW0603 -- one client, one connection
+    if _connection is None:
+        _connection = psycopg.connect(os.environ["DATABASE_URL"])
+    return _connection
+
+
+def prepare() -> None:
+    """The schema is there: the database was copied from a migrated one."""
+
+
+def fill(count: int) -> None:
+    with connection() as open_connection:
+        open_connection.execute(
+            """INSERT INTO coding_jobs (actor, queue, payload)
+               SELECT %s, 'bench', jsonb_build_object('key', n) FROM generate_series(0, %s - 1) AS n""",
+            (os.environ.get("BENCH_ACTOR", "noop"), count),
+        )
+
+
+def send(key: int) -> None:
+    enqueue(connection(), "noop", {"key": key})
+    connection().commit()
+
+
+if __name__ == "__main__":
+    from client import main
+
+    main(prepare, fill, send)

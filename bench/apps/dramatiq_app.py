@@ -1,0 +1,41 @@
+"""Dramatiq on Redis alone, as its guide sets it up: no Postgres, no record of what ran."""
+
+import os
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from record import record
+
+broker = RedisBroker(url=os.environ["REDIS_URL"])
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor(queue_name="bench")
+def noop(key: int) -> None:
+    record(key)
+
+
+def prepare() -> None:
+    """Redis needs none."""
+
+
+def fill(count: int) -> None:
+    # The documented way for other languages: a hash entry and a list entry each.
+    for start in range(0, count, 1000):
+        pipe = broker.client.pipeline(transaction=False)
+        for key in range(start, min(start + 1000, count)):
+            message = noop.message(key)
+            message = message.copy(options={"redis_message_id": message.message_id})
+            pipe.hset("dramatiq:bench.msgs", message.message_id, message.encode())
+            pipe.rpush("dramatiq:bench", message.message_id)
+        pipe.execute()
+
+
+def send(key: int) -> None:
+    noop.send(key)
+
+
+if __name__ == "__main__":
+    from client import main
+
+    main(prepare, fill, send)

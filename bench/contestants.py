@@ -1,0 +1,104 @@
+"""Who takes part, and with what commands: two worker processes with eight threads each, unless named."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from bench.stores import Stores
+
+DRAMATIQ = "{bin}/dramatiq"
+TWO_BY_EIGHT = ("--processes", "2", "--threads", "8")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`unfinished` says how many jobs the stores know of that are not done with."""
+
+    name: str
+    app: str
+    commands: tuple[tuple[str, ...], ...]
+    unfinished: Callable[[Stores, "psycopg.Connection"], int]
+    requirements: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    jobs: int = 50_000  # of a drain: enough for several seconds
+    migrated: bool = False
+
+
+def _of_table(query: str) -> Callable[[Stores, "psycopg.Connection"], int]:
+    def unfinished(_: Stores, connection: "psycopg.Connection") -> int:
+        row = connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return unfinished
+
+
+def _dramatiq_messages(stores: Stores, _: "psycopg.Connection") -> int:
+    waiting: Any = stores.redis.hlen("dramatiq:bench.msgs")
+    return int(waiting)
+
+
+def _celery_messages(stores: Stores, _: "psycopg.Connection") -> int:
+    waiting: Any = stores.redis.llen("celery")
+    taken: Any = stores.redis.hlen("unacked")
+    return int(waiting) + int(taken)
+
+
+_our_rows = _of_table("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
+
+
+def bridge(*, processes: int = 2, threads: int = 8, bridges: int = 1, actor: str = "noop") -> Contestant:
+    """This project with its default settings: real `bridge run`, Dramatiq's own command line."""
+    run = ("{bin}/python", "-m", "bridge", "run")
+    fleet = (DRAMATIQ, "bridge_app", "--processes", str(processes), "--threads", str(threads))
+    return Contestant(
+        "bridge", "bridge_app", (*(run,) * bridges, fleet), _our_rows, migrated=True, env={"BENCH_ACTOR": actor}
+    )
+
+
+_pgqueuer = "{bin}/pgq", "run", "pgqueuer_app:factory"
+# Its command line does not start with a newer typer.
+_PGQUEUER = ("pgqueuer[asyncpg]==1.6.0", "typer==0.16.0", "click==8.1.8")
+_pgqueuer_rows = _of_table("SELECT count(*) FROM pgqueuer")
+
+CONTESTANTS = {
+    contestant.name: contestant
+    for contestant in (
+        bridge(),
+        Contestant("dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages),
+        Contestant(
+            "dramatiq_best", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages,
+            env={"dramatiq_queue_prefetch": "200"},
+        ),
+        Contestant(
+            "pgqueuer", "pgqueuer_app", ((*_pgqueuer,), (*_pgqueuer,)), _pgqueuer_rows,
+            requirements=_PGQUEUER, jobs=20_000,
+        ),
+        Contestant(
+            "pgqueuer_best", "pgqueuer_app", ((*_pgqueuer, "--batch-size", "500"),) * 2, _pgqueuer_rows,
+            requirements=_PGQUEUER,
+        ),
+        Contestant(
+            "procrastinate", "procrastinate_app",
+            (("{bin}/procrastinate", "--app", "procrastinate_app.app", "worker", "--concurrency", "8"),) * 2,
+            _of_table("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"),
+            requirements=("procrastinate==3.10.0", "psycopg[binary,pool]==3.3.9"), jobs=3_000,
+        ),
+        Contestant(
+            "celery", "celery_app",
+            (("{bin}/celery", "-A", "celery_app", "worker", "--concurrency", "2", "--loglevel", "INFO"),),
+            _celery_messages, requirements=("celery[redis]==5.7.0",), jobs=5_000,
+        ),
+    )
+}  # fmt: skip
+
+
+def environment(contestant: Contestant, database_url: str, stores: Stores, records: str) -> dict[str, str]:
+    """What a contestant's processes are started with."""
+    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return keep | {
+        "DATABASE_URL": database_url, "REDIS_URL": stores.redis_url, "BENCH_RECORDS": records, **contestant.env,
+    }  # fmt: skip

@@ -1,0 +1,108 @@
+"""One contestant at work: its database, its processes, what its jobs recorded."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from bench import venvs
+from bench.apps.record import Reader
+from bench.contestants import Contestant, environment
+from bench.stores import Stores
+from bridge.parent_watch import dies_with_parent
+
+APPS = Path(__file__).parent / "apps"
+
+
+class Fleet:
+    def __init__(self, contestant: Contestant, stores: Stores, database_url: str, folder: Path, venv: Path) -> None:
+        self.contestant = contestant
+        self.stores = stores
+        self.database_url = database_url
+        self.connection = psycopg.connect(database_url, autocommit=True)
+        self.folder = folder
+        self.records = folder / "records"
+        self.records.mkdir()
+        self.reader = Reader(self.records)
+        self._venv = venv
+        self._env = environment(contestant, database_url, stores, str(self.records)) | {"PYTHONPATH": str(APPS)}
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def client(self, *arguments: str) -> str:
+        """Run the client's side of the contestant; what it prints."""
+        command = [str(self._venv / "python"), str(APPS / f"{self.contestant.app}.py"), *arguments]
+        result = subprocess.run(
+            command, cwd=APPS, env=self._env, stdout=subprocess.PIPE, stderr=self._log(), text=True, check=True
+        )
+        return str(result.stdout)
+
+    def start(self) -> None:
+        for command in self.contestant.commands:
+            self.processes.append(
+                subprocess.Popen(
+                    [part.format(bin=self._venv) for part in command],
+                    cwd=APPS,
+                    env=self._env,
+                    stdout=self._log(),
+                    stderr=self._log(),
+                    start_new_session=True,
+                    preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no threads
+                )
+            )
+
+    def done(self) -> int:
+        return self.reader.count()
+
+    def unfinished(self) -> int:
+        return self.contestant.unfinished(self.stores, self.connection)
+
+    def wait(self, what: str, condition: Callable[[], bool], seconds: float, poll: float = 0.01) -> float:
+        """Wait for a condition; the epoch seconds when it was seen. Raises RuntimeError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+                raise RuntimeError(f"{self.contestant.name}: {what} did not happen; see {self.folder / 'log'}")
+            time.sleep(poll)
+        return time.time()
+
+    def family(self) -> list[psutil.Process]:
+        """The processes we started and all below them."""
+        roots = [psutil.Process(process.pid) for process in self.processes]
+        return [*roots, *(child for root in roots for child in root.children(recursive=True))]
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a session of its own: nobody else is in it
+            process.wait()
+        self.processes.clear()
+        self.connection.close()
+
+    def _log(self) -> int:
+        return os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+@contextmanager
+def open_fleet(contestant: Contestant, stores: Stores, work: Path) -> Iterator[Fleet]:
+    """A contestant with a database and records of its own, prepared and not started."""
+    venv = venvs.make(work / "venvs", (contestant.requirements and contestant.app) or "own", contestant.requirements)
+    folder = Path(tempfile.mkdtemp(prefix=f"{contestant.name}-", dir=work))
+    with stores.database(migrated=contestant.migrated) as database_url:
+        fleet = Fleet(contestant, stores, database_url, folder, venv)
+        try:
+            fleet.client("prepare")
+            yield fleet
+        finally:
+            fleet.stop()

@@ -1,0 +1,26 @@
+"""Each peer in an environment of its own, made once and kept."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def make(folder: Path, name: str, requirements: tuple[str, ...]) -> Path:
+    """The folder of programs of a virtual environment with `requirements`; this project's own for none."""
+    if not requirements:
+        return Path(sys.executable).parent
+    stamp = hashlib.sha256(" ".join((sys.version, *requirements)).encode()).hexdigest()
+    venv = folder / name
+    marker = venv / ".made-from"
+    if not marker.exists() or marker.read_text() != stamp:
+        print(f"Making an environment for {name}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run(
+            [venv / "bin" / "pip", "install", "-qq", "--disable-pip-version-check", *requirements],
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            check=True,
+        )
+        marker.write_text(stamp)
+    return venv / "bin"

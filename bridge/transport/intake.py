@@ -1,0 +1,85 @@
+"""Where a worker process plugs into the transport: how bytes become jobs, and which of them are to run."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
+
+from bridge.errors import BadMessageError
+
+
+class JobMessage(MessageProxy):
+    """One job of a message, as Dramatiq's worker threads see it. `redis_id` names the message it came in.
+
+    Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
+    `held` and `run` are for the worker process: what it asks for, and what it got.
+    """
+
+    def __init__(
+        self, queue_name: str, actor_name: str, message_id: str, redis_id: str, args: tuple[Any, ...] = ()
+    ) -> None:
+        self.failed = False
+        self._exception = None
+        self.queue_name = queue_name
+        self.actor_name = actor_name
+        self.args = args
+        self.kwargs: dict[str, Any] = {}
+        self.options: dict[str, Any] = {"redis_message_id": redis_id}
+        self.message_id = message_id
+        self.message_timestamp = 0
+        self.redis_id = redis_id
+        self.held: Any = None
+        self.run: Any = None
+
+    @property
+    def _message(self) -> "Message[Any]":  # type: ignore[override]
+        """Made only when somebody wants to see it."""
+        return Message(
+            self.queue_name, self.actor_name, self.args, self.kwargs, self.options, self.message_id,
+            self.message_timestamp,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.actor_name}({self.message_id})"  # never its arguments: they may be anything
+
+
+class Intake(Protocol):
+    """What a consumer asks of its worker process. All may be called from several consumers' threads."""
+
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        """The jobs in a message. Raises BadMessageError."""
+
+    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        """Take up jobs: those that are to run here, and those to ask about again; the rest is not ours.
+
+        Raises StoreUnavailableError when nobody can say.
+        """
+
+    def refused(self, error: BadMessageError, data: bytes) -> None:
+        """A message was put aside."""
+
+    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        """Jobs that cannot run here any more; gives back those whose messages Redis shall keep."""
+
+
+class PlainIntake:
+    """Dramatiq's own messages, one job each, all of them to run."""
+
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:  # noqa: ARG002
+        message: Message[Any] = Message.decode(data)
+        if message.options.get("redis_message_id") != redis_id:
+            raise BadMessageError("wrong_id")
+        opened = JobMessage(message.queue_name, message.actor_name, message.message_id, redis_id, message.args)
+        opened.kwargs, opened.options = message.kwargs, message.options
+        opened.message_timestamp = message.message_timestamp
+        return [opened]
+
+    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        return list(messages), []
+
+    def refused(self, error: BadMessageError, data: bytes) -> None:
+        pass
+
+    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        return messages

@@ -1,0 +1,85 @@
+"""What a worker process makes of messages: opened, started a whole fetch at a time, or handed back."""
+
+import logging
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from dramatiq import Broker
+
+from bridge.attempts import Held
+from bridge.envelope import unseal
+from bridge.errors import BadMessageError
+from bridge.job import Released
+from bridge.transport.intake import JobMessage
+from bridge.worker.process import WorkerProcess
+from bridge.worker.reports import Ending
+
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_ACTOR_DELAY = timedelta(seconds=5)
+
+
+class _UnknownActorError(BadMessageError):
+    """The message is good, and this worker does not know its actor."""
+
+    def __init__(self, actor: str, jobs: list[tuple[UUID, int]]) -> None:
+        super().__init__("unknown_actor", actor[:80])
+        self.jobs = jobs
+
+
+class WorkerIntake:
+    def __init__(self, broker: Broker, process: WorkerProcess) -> None:
+        self._broker = broker
+        self._process = process
+
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        actor, jobs = unseal(data, queue_name, redis_id)
+        if actor not in self._broker.actors:
+            raise _UnknownActorError(actor, jobs)
+        randomness = os.urandom(16 * len(jobs))  # in one call: each lets other threads in
+        messages = []
+        for n, (job_id, fence) in enumerate(jobs):
+            opened = JobMessage(queue_name, actor, f"{job_id}:{fence}" if len(jobs) > 1 else redis_id, redis_id)
+            opened.held = Held(job_id, fence, UUID(bytes=randomness[16 * n : 16 * n + 16], version=4))
+            messages.append(opened)
+        return messages
+
+    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        runs, later = self._process.start([message.held for message in messages])
+        ours, again = [], []
+        for message in messages:
+            run = runs.get(message.held.exec)
+            if run is not None and run.attempt.actor == message.actor_name:
+                message.run = run
+                ours.append(message)
+            elif run is not None:  # a forged name on a real hand-over
+                self._process.end(run, Ending(run.held, Released(), run))
+            elif message.held in later:
+                again.append(message)
+            else:
+                logger.info(
+                    "Message skipped: its attempt is over or not ours",
+                    extra={"jobId": str(message.held.job_id), "fence": message.held.fence},
+                )
+        return ours, again
+
+    def refused(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
+        if not isinstance(error, _UnknownActorError):
+            return  # it names no job that we could believe; the claim's lease brings a real one back
+        logger.warning(
+            "A job came to a worker that does not know its actor: give such actors a queue of their own",
+            extra={"reason": str(error)},
+        )
+        for job_id, fence in error.jobs:
+            self._process.reports.submit(Ending(Held(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
+
+    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
+        for message in messages:
+            # Started, or not, or perhaps: an answer may have been lost. Each of the two changes its own case only.
+            self._process.reports.submit(Ending(message.held, Released(), message.run))
+            if message.run is None:
+                self._process.reports.submit(Ending(Held(message.held.job_id, message.held.fence, None), Released()))
+        return []
