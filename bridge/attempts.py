@@ -104,13 +104,13 @@ class AttemptBook:
 
     def start(self, worker: UUID, held: Sequence[Held]) -> dict[UUID, Attempt]:
         """Take up attempts; by exec, those that are ours to run. Saying it twice gives the same answer."""
-        rows = self._link.call("start_jobs", {"worker": worker, **_keys(held)})
+        rows = self._link.tuples("start_jobs", {"worker": worker, **_keys(held)})
         started = {}
-        for row in rows:
-            ours = held[row.pop("position") - 1]
-            queue, actor = row.pop("queue"), row.pop("actor")
+        for position, session_id, prompt, payload, priority, attempt, queue, actor in rows:
+            ours = held[position - 1]
             assert ours.exec is not None
-            started[ours.exec] = Attempt(Job(id=ours.job_id, fence=ours.fence, **row), ours.exec, queue, actor)
+            job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
+            started[ours.exec] = Attempt(job, ours.exec, queue, actor)
         return started
 
     def add_events(self, events: Sequence[Event]) -> int:

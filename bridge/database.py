@@ -10,7 +10,7 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
@@ -150,6 +150,11 @@ class Link:
         with self._kept_or_closed():
             cursor = self.connection.execute(statement(name), params)
             return cursor.fetchall() if cursor.description else []
+
+    def tuples(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """The same, the rows as tuples: for many rows a dict each is a good part of the work."""
+        with self._kept_or_closed(), self.connection.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(statement(name), params).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

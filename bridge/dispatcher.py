@@ -59,7 +59,7 @@ class Dispatcher:
             self._publisher.check()  # before claiming: what cannot be handed over stays where it is
             self._road_is_open = True
         now = time.monotonic()
-        ahead = self._pace.ahead(now)
+        ahead = self._pace.ahead(now, self._room.slots())
         if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
             return pause
         if self._room.count_is_due(now):
@@ -83,9 +83,10 @@ class Dispatcher:
         self._room.counted(queues, now=now, took=now - began)
 
     def _hand_over(self, claims: list[Claim]) -> None:
-        handed = self._room.claimed(claims)
+        handed, slots = self._room.claimed(claims), self._room.slots()
+        together = {queue: self._pace.together(queue, slots.get(queue, 0)) for queue in handed}
         try:
-            published = self._publisher.publish(claims, self._pace.together, handed=handed, by=self._name)
+            published = self._publisher.publish(claims, together, handed=handed, by=self._name)
         except RedisUnavailableError as error:
             self._road_is_open = False
             self._room.count_anew()

@@ -4,6 +4,7 @@ Names and numbers follow pino, so that what reads the Node worker's logs reads t
 to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, then the fields of the event.
 """
 
+import json
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TextIO
@@ -18,6 +20,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from bridge.log_buffer import BufferedHandler
+from bridge.log_lines import LogFields
 from bridge.log_record import LeanRecord
 from bridge.settings import Settings
 
@@ -66,6 +69,16 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in islice(vars(record).items(), _BORN_WITH, None) if name not in _STANDARD}
 
 
+@lru_cache
+def _label(levelno: int, colour: bool) -> str:
+    name = _level_name(levelno)
+    return f"\x1b[{_COLOUR[name]}m{name:<5}\x1b[0m" if colour else f"{name:<5}"
+
+
+def _pairs(fields: Mapping[str, object]) -> str:
+    return "".join([f" {key}={_printable(str(value))}" for key, value in fields.items() if value is not None])
+
+
 def _printable(text: str) -> str:
     return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
 
@@ -109,6 +122,15 @@ class PinoFormatter(JsonFormatter):
             log_data["err"] = error
         log_data["msg"] = record.getMessage()
 
+    def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
+        """The same for a message and fields by themselves."""
+        if fields.text is None:
+            born = json.dumps({"pid": os.getpid(), "hostname": self._hostname} | fields, ensure_ascii=False)
+            fields.text = born[1:-1]
+        own = "".join([f'"{name}": {number}, ' for name, number in more.items()])
+        head = f'{{"level": {_pino_level(levelno)}, "time": {int(time.time() * 1000)}, {fields.text}, '
+        return f'{head}{own}"msg": {json.dumps(message, ensure_ascii=False)}}}'
+
 
 class PrettyFormatter(logging.Formatter):
     """HH:MM:SS.mmm INFO  Job completed jobId=… duration=12"""
@@ -119,19 +141,22 @@ class PrettyFormatter(logging.Formatter):
         self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
-        level = _level_name(record.levelno)
-        message = _printable(record.getMessage())
-        label = f"{level:<5}"
-        if self._colour:
-            label = f"\x1b[{_COLOUR[level]}m{label}\x1b[0m"
-        clock = f"{_clock(int(record.created))}.{int(record.msecs):03d} " if self._clock else ""
-        fields = "".join(
-            [f" {key}={_printable(str(value))}" for key, value in _fields(record).items() if value is not None]
-        )
-        if self._colour and fields:
-            fields = f"\x1b[2m{fields}\x1b[0m"
+        line = self._line(record.levelno, record.created, _printable(record.getMessage()), _pairs(_fields(record)))
         error = _error(record)
-        return f"{clock}{label} {message}{fields}" + (f"\n{error['stack'].rstrip()}" if error else "")
+        return line + (f"\n{error['stack'].rstrip()}" if error else "")
+
+    def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
+        """The same for a message and fields by themselves."""
+        if fields.text is None:
+            fields.text = _pairs(fields)
+        return self._line(levelno, time.time(), message, fields.text + _pairs(more))
+
+    def _line(self, levelno: int, created: float, message: str, pairs: str) -> str:
+        label = _label(levelno, self._colour)
+        clock = f"{_clock(int(created))}.{int(created * 1000) % 1000:03d} " if self._clock else ""
+        if self._colour and pairs:
+            pairs = f"\x1b[2m{pairs}\x1b[0m"
+        return f"{clock}{label} {message}{pairs}"
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffered: bool = False) -> None:

@@ -2,23 +2,46 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.envelope import JOBS_MOST
 
-_AHEAD_SECONDS = 0.1
-_AHEAD_MOST = 1000
+_AHEAD_SECONDS = 0.2
+_AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
 _AVERAGE_SECONDS = 0.25
+_FIRST_SECONDS = 0.01  # what the first word of a queue is taken to have taken
 
 
 @dataclass(slots=True)
 class _Flow:
+    """Averages over the last quarter second or so, in which each report counts for as long as it took.
+
+    `covered` is how much of that span was seen: the first moments must not be watered down by it.
+    """
+
     since: float
-    rate: float = 0.0  # jobs a second
-    seconds: float = 1.0  # of one job in its thread
+    rate: float = 0.0
+    covered: float = 0.0
+    seconds: float | None = None  # of one job in its thread
+
+    def settled(self, jobs: int, seconds: float, now: float) -> None:
+        elapsed = max(now - self.since, 0.001)
+        weight = min(1.0, elapsed / _AVERAGE_SECONDS)
+        self.rate += weight * (jobs / elapsed - self.rate)
+        self.covered += weight * (1 - self.covered)
+        if jobs > 0:
+            known = seconds / jobs if self.seconds is None else self.seconds
+            self.seconds = known + max(weight, 0.1) * (seconds / jobs - known)
+        self.since = now
+
+    def ahead(self, slots: int) -> int:
+        """Jobs that are finished in `_AHEAD_SECONDS`: by what was seen, and never more than `slots` threads can."""
+        can = slots / max(self.seconds or 0.0, 1e-6)
+        return min(_AHEAD_MOST, int(min(self.rate / max(self.covered, 1e-6), can) * _AHEAD_SECONDS))
 
 
 class Pace:
@@ -41,26 +64,16 @@ class Pace:
             return
         with self._lock:
             for queue, (jobs, ms) in settled.items():
-                self._settled(queue, jobs, ms / 1000, now)
+                self._flows.setdefault(queue, _Flow(now - _FIRST_SECONDS)).settled(jobs, ms / 1000, now)
 
-    def _settled(self, queue: str, jobs: int, seconds: float, now: float) -> None:
-        flow = self._flows.setdefault(queue, _Flow(now - _QUIET_SECONDS))
-        elapsed = max(now - flow.since, 0.001)
-        # An average over the last quarter second or so: each report counts for as long as it took.
-        weight = min(1.0, elapsed / _AVERAGE_SECONDS)
-        flow.rate += weight * (jobs / elapsed - flow.rate)
-        if jobs > 0:
-            flow.seconds += max(weight, 0.1) * (seconds / jobs - flow.seconds)
-        flow.since = now
-
-    def ahead(self, now: float) -> dict[str, int]:
-        """Queue → jobs to hand over beyond the free slots; queues that went quiet are forgotten."""
+    def ahead(self, now: float, slots: Mapping[str, int]) -> dict[str, int]:
+        """Queue → jobs to hand over beyond its free `slots`; queues that went quiet are forgotten."""
         with self._lock:
             self._flows = {queue: flow for queue, flow in self._flows.items() if now - flow.since <= _QUIET_SECONDS}
-            ahead = {queue: min(_AHEAD_MOST, int(flow.rate * _AHEAD_SECONDS)) for queue, flow in self._flows.items()}
+            ahead = {queue: flow.ahead(slots.get(queue, 0)) for queue, flow in self._flows.items()}
         return {queue: jobs for queue, jobs in ahead.items() if jobs > 0}
 
-    def together(self, queue: str) -> int:
+    def together(self, queue: str, slots: int) -> int:
         """How many jobs of this queue travel in one message: what one thread does in 20 ms, and never so many
         that a few messages hold all that is handed over.
         """
@@ -68,5 +81,5 @@ class Pace:
             flow = self._flows.get(queue)
             if flow is None:
                 return 1
-            share = int(flow.rate * _AHEAD_SECONDS) // 8
-            return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(flow.seconds, 1e-6))))
+            share = flow.ahead(slots) // 16
+            return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(flow.seconds or 1.0, 1e-6))))

@@ -14,6 +14,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.middleware import MiddlewareError, SkipMessage
 
+from bridge import log_lines
 from bridge.database import check_database
 from bridge.errors import BridgeError, DirectSendError
 from bridge.job import Failed, Released, set_current_job
@@ -118,7 +119,7 @@ class Reporter(Middleware):
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         run.began = time.monotonic()
         set_current_job(job)
-        logger.info("Processing job", extra=run.log_fields)
+        log_lines.info(logger, "Processing job", run.log_fields)
 
     def after_process_message(
         self,

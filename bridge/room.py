@@ -17,13 +17,15 @@ _COUNT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class QueueRoom:
-    """A queue as counted: slots that are free for it, less the jobs on the way to them. May be negative.
+    """A queue as counted: `room` is the slots that are free for it, less the jobs on the way to them. May be negative.
 
-    `shared_with` names the queues that the same workers serve, itself included.
+    `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
+    serve, itself included.
     """
 
     queue: str
     room: int
+    slots: int
     shared_with: Sequence[str]
 
 
@@ -37,6 +39,7 @@ class Room:
         self._name = name
         self._lock = threading.Lock()
         self._room: dict[str, int] = {}
+        self._slots: dict[str, int] = {}
         self._shared: dict[str, Sequence[str]] = {}
         self._changes: defaultdict[str, int] = defaultdict(int)  # since the count under way began
         self._count_at = 0.0
@@ -54,12 +57,18 @@ class Room:
             # What was heard meanwhile is in the count, or is not. Room that is there twice would be handed
             # out twice, so only what was taken counts.
             self._room = {one.queue: one.room + min(0, self._changes[one.queue]) for one in queues}
+            self._slots = {one.queue: one.slots for one in queues}
             self._shared = {one.queue: one.shared_with for one in queues}
             self._count_at = now + max(_COUNT_SECONDS, 50 * took)
 
     def count_anew(self) -> None:
         with self._lock:
             self._count_at = 0.0
+
+    def slots(self) -> dict[str, int]:
+        """Queue → the slots of all live workers that serve it."""
+        with self._lock:
+            return self._slots
 
     def room(self, ahead: Mapping[str, int]) -> dict[str, int]:
         """Queue → jobs to hand over, `ahead` of the free slots by so many."""

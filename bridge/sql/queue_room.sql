@@ -1,2 +1,2 @@
 -- queue_room: see migrations/0003_road.sql
-SELECT queue, room, shared_with FROM public.queue_room()
+SELECT queue, room, slots, shared_with FROM public.queue_room()

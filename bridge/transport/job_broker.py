@@ -111,7 +111,7 @@ class JobBroker(RedisBroker):
             self._wakeups.close()
             self._wakeups = None
 
-    def announce_freed(self, settled: Mapping[str, tuple[int, int]]) -> None:
+    def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
         """Tell bridges that this worker has room again: by queue, how many jobs it settled and their milliseconds.
 
         A hint: losing it costs a moment.

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -28,12 +28,12 @@ class Publisher:
     def publish(
         self,
         claims: Sequence[Claim],
-        together: Callable[[str], int] = lambda _queue: 1,
+        together: Mapping[str, int] | None = None,
         *,
         handed: Mapping[str, int] | None = None,
         by: str = "",
     ) -> int:
-        """Put claims on their queues in the order given, up to `together(queue)` in one message.
+        """Put claims on their queues in the order given, up to `together[queue]` (1 unless it says) in one message.
 
         Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
         Raises RedisUnavailableError; what was published until then is unknown.
@@ -45,7 +45,7 @@ class Publisher:
         word = json.dumps({"handed": handed, "by": by}) if handed else ""
         with in_our_words():
             for queue, waiting in queues.items():
-                messages = [part for some in in_parts(waiting, together(queue)) for part in seal(some)]
+                messages = [part for some in in_parts(waiting, (together or {}).get(queue, 1)) for part in seal(some)]
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
                     published += self._publish(keys=[self._namespace], args=[queue, word, *batch])

@@ -1,18 +1,24 @@
-"""How many jobs a worker process takes: one for each thread, and while jobs are short a small stock besides."""
+"""How many jobs a worker process takes: one for each thread, and while jobs are short a stock besides."""
 
 import threading
 import time
 
-_STOCK_SECONDS = 0.05
-_STOCK_MOST = 200
-_MEASURED_SECONDS = 0.05
+_STOCK_SECONDS = 0.1
+_STOCK_MOST = 500
+_SHORT_SECONDS = 0.01
+_SLOW_STOCK_SECONDS = 0.02
+_SPAN_SECONDS = 0.1
+_MEASURED_SECONDS = 0.01
+_QUIET_SECONDS = 0.5
 
 
 class Slots:
     """Shared by all consumers of a process, so that together they take no more than its threads can run.
 
-    The stock is what the process finishes in 50 ms, by what it has just finished: short jobs then need not wait
-    for the next fetch, and long ones are never taken before a thread is free. `stock=False` keeps to the threads.
+    The stock is what the process finishes in a tenth of a second, by what it has just finished: fetching and
+    starting jobs takes as long for many as for few, and goes on while the threads are at work. Jobs of more than
+    some milliseconds get a stock of 20 ms, which hides the way to the next one: for jobs of seconds that is none,
+    and each is taken when a thread is free. `stock=False` keeps to the threads.
     """
 
     def __init__(self, threads: int, *, stock: bool = True) -> None:
@@ -23,6 +29,7 @@ class Slots:
         self._stock = 0
         self._done = 0
         self._rate = 0.0
+        self._covered = 0.0  # of the average's span; the first moments must not count for the whole of it
         self._measured_at = time.monotonic()
 
     def reserve(self) -> int:
@@ -51,11 +58,18 @@ class Slots:
             return self._held <= 0 or room >= max(1, self._stock * 3 // 4)
 
     def _measure(self) -> None:
-        elapsed = time.monotonic() - self._measured_at
+        now = time.monotonic()
+        elapsed = now - self._measured_at
         if not self._keeps_stock or elapsed < _MEASURED_SECONDS:
             return
-        weight = min(1.0, 5 * elapsed)
-        self._rate += weight * (self._done / elapsed - self._rate)
-        self._stock = min(_STOCK_MOST, int(self._rate * _STOCK_SECONDS))
+        if elapsed > _QUIET_SECONDS:
+            self._rate = self._covered = 0.0
+        else:
+            weight = min(1.0, elapsed / _SPAN_SECONDS)
+            self._rate += weight * (self._done / elapsed - self._rate)
+            self._covered += weight * (1 - self._covered)
+        rate = self._rate / self._covered if self._covered else 0.0
+        is_short = rate * _SHORT_SECONDS >= self._threads
+        self._stock = min(_STOCK_MOST, int(rate * (_STOCK_SECONDS if is_short else _SLOW_STOCK_SECONDS)))
         self._done = 0
-        self._measured_at += elapsed
+        self._measured_at = now

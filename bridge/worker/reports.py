@@ -9,15 +9,17 @@ from uuid import UUID
 
 import dramatiq.errors
 
+from bridge import log_lines
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
+from bridge.log_lines import LogFields
 from bridge.worker.runs import Run, Runs
 
 logger = logging.getLogger(__name__)
 
-OnSettled = Callable[[Mapping[str, tuple[int, int]]], None]  # queue → jobs settled, milliseconds they ran
+OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
 _SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
 _REFUSED = "failed, and the database would not store why"
 R = TypeVar("R", Completed, Failed, Released)
@@ -97,13 +99,13 @@ class Reports:
             _log(ending, settled.get(ending.held.job_id))
 
 
-def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, int]]:
+def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:
     """Queue → jobs that ended, and the milliseconds they ran."""
-    queues: dict[str, tuple[int, int]] = {}
+    queues: dict[str, tuple[int, float]] = {}
     for ending in endings:
         if ending.run is not None:
-            jobs, ms = queues.get(ending.run.attempt.queue, (0, 0))
-            queues[ending.run.attempt.queue] = jobs + 1, ms + ending.run.duration_ms
+            jobs, ms = queues.get(ending.run.attempt.queue, (0, 0.0))
+            queues[ending.run.attempt.queue] = jobs + 1, ms + ending.run.duration * 1000
     return queues
 
 
@@ -113,26 +115,26 @@ def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[Held, R]]:
 
 def _log(ending: Ending, status: Status | None) -> None:
     run = ending.run
-    fields = run.log_fields | {"duration": run.duration_ms} if run else {"jobId": str(ending.held.job_id)}
+    fields = run.log_fields if run else LogFields(jobId=str(ending.held.job_id))
+    more = {"duration": int(run.duration * 1000)} if run else {}
     if status is None and ending.held.exec is None:
         logger.debug("A hand-over was over already", extra=fields)
         return
     if status is None:
-        logger.warning("Report refused: this attempt is no longer ours", extra=fields)
+        logger.warning("Report refused: this attempt is no longer ours", extra=fields | more)
         return
     match ending.report:
         case Completed():
-            logger.info("Job completed", extra=fields)
+            log_lines.info(logger, "Job completed", fields, **more)
         case Failed():
             shown = _stack(ending.exception)
-            if shown is None:
-                fields["error"] = ending.report.error[:500]
+            extra = fields | more if shown else fields | more | {"error": ending.report.error[:500]}
             if status is Status.PENDING:
-                logger.warning("Job failed, will retry", extra=fields, exc_info=shown)
+                logger.warning("Job failed, will retry", extra=extra, exc_info=shown)
             else:
-                logger.error("Job failed", extra=fields, exc_info=shown)
+                logger.error("Job failed", extra=extra, exc_info=shown)
         case Released():
-            logger.info("Job handed back", extra=fields)
+            logger.info("Job handed back", extra=fields | more)
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:

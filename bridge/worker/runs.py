@@ -16,6 +16,7 @@ from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.attempts import Held
 from bridge.job import Attempt
+from bridge.log_lines import LogFields
 
 
 class LeaseLostError(Interrupt):
@@ -41,18 +42,18 @@ class Run:
     ended: float | None = None
 
     @property
-    def duration_ms(self) -> int:
-        return int(((self.ended or time.monotonic()) - self.began) * 1000)
+    def duration(self) -> float:
+        """Seconds from the actor's beginning to its end, or until now."""
+        return (self.ended or time.monotonic()) - self.began
 
     @cached_property
-    def log_fields(self) -> dict[str, object]:
+    def log_fields(self) -> LogFields:
         job = self.attempt.job
-        fields: dict[str, object] = {"jobId": str(job.id)}
+        fields = LogFields(jobId=str(job.id))
         if job.session_id is not None:
             fields["sessionId"] = str(job.session_id)
-        return fields | {
-            "fence": job.fence, "attempt": job.attempt, "queue": self.attempt.queue, "actor": self.attempt.actor,
-        }  # fmt: skip
+        fields.update(fence=job.fence, attempt=job.attempt, queue=self.attempt.queue, actor=self.attempt.actor)
+        return fields
 
 
 class Runs:

@@ -16,6 +16,7 @@ LAYERS = [
         "job",
         "json_text",
         "log_buffer",
+        "log_lines",
         "log_record",
         "logs",
         "settings",

@@ -9,6 +9,8 @@ from bridge.job_queue import QueueStats
 from bridge.monitor import hours_minutes_seconds, log_fields
 from bridge.pace import Pace
 
+SLOTS = {"coding": 16}
+
 
 def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05, job_ms: float = 1.0) -> float:
     now = 0.0
@@ -20,51 +22,69 @@ def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05
 
 
 def test_nothing_goes_ahead_before_anything_was_settled() -> None:
-    assert Pace().ahead(0.0) == {}
+    assert Pace().ahead(0.0, SLOTS) == {}
 
 
-def test_short_jobs_get_a_tenth_of_a_second_of_stock() -> None:
+def test_short_jobs_get_a_fifth_of_a_second_of_stock() -> None:
     pace = Pace()
     now = settle(pace, per_second=2000, seconds=2)
 
-    assert 190 <= pace.ahead(now)["coding"] <= 210
+    assert 380 <= pace.ahead(now, SLOTS)["coding"] <= 420
+
+
+def test_the_first_words_count_in_full() -> None:
+    pace = Pace()
+    pace.heard(json.dumps({"settled": {"coding": [8, 0.4]}}), 10.0)
+    pace.heard(json.dumps({"settled": {"coding": [80, 4]}}), 10.02)
+
+    assert 500 <= pace.ahead(10.02, SLOTS)["coding"] <= 800
+    assert pace.together("coding", 16) > 10
+
+
+def test_long_jobs_that_end_together_are_not_taken_for_short_ones() -> None:
+    pace = Pace()
+    for _ in range(2):
+        pace.heard(json.dumps({"settled": {"coding": [8, 8 * 500]}}), 10.0)
+
+    assert pace.ahead(10.0, SLOTS) == {"coding": 6}  # what 16 threads do in a fifth of a second
+    assert pace.together("coding", 16) == 1
 
 
 def test_long_jobs_get_none() -> None:
     pace = Pace()
-    now = settle(pace, per_second=2, seconds=10, every=0.5)
+    now = settle(pace, per_second=2, seconds=10, every=0.5, job_ms=8000)
 
-    assert pace.ahead(now) == {}
+    assert pace.ahead(now, SLOTS) == {}
 
 
 def test_a_queue_that_went_quiet_is_forgotten() -> None:
     pace = Pace()
     now = settle(pace, per_second=2000, seconds=1)
 
-    assert pace.ahead(now + 1.1) == {}
-    assert pace.ahead(now) == {}
+    assert pace.ahead(now + 1.1, SLOTS) == {}
+    assert pace.ahead(now, SLOTS) == {}
 
 
 def test_the_stock_is_bounded() -> None:
     pace = Pace()
-    now = settle(pace, per_second=1_000_000, seconds=1)
+    now = settle(pace, per_second=1_000_000, seconds=1, job_ms=0)
 
-    assert pace.ahead(now)["coding"] == 1000
+    assert pace.ahead(now, SLOTS)["coding"] == 2000
 
 
 def test_short_jobs_travel_together() -> None:
     pace = Pace()
     settle(pace, per_second=5000, seconds=2, job_ms=0.5)
 
-    assert 30 <= pace.together("coding") <= 40
-    assert pace.together("another") == 1
+    assert 30 <= pace.together("coding", 16) <= 40
+    assert pace.together("another", 16) == 1
 
 
 def test_long_jobs_travel_alone_however_many_there_are() -> None:
     pace = Pace()
     settle(pace, per_second=8000, seconds=2, job_ms=1000)
 
-    assert pace.together("coding") == 1
+    assert pace.together("coding", 10_000) == 1
 
 
 @pytest.mark.parametrize(
@@ -75,7 +95,7 @@ def test_nonsense_is_left_alone(said: str | None) -> None:
 
     pace.heard(said, 1.0)
 
-    assert pace.ahead(1.0) == {}
+    assert pace.ahead(1.0, SLOTS) == {}
 
 
 @pytest.mark.parametrize(

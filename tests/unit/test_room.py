@@ -20,7 +20,7 @@ def claims(queue: str, count: int) -> list[Claim]:
     return [Claim(uuid4(), 1, queue, "run") for _ in range(count)]
 
 
-ALONE = QueueRoom("coding", 8, ["coding"])
+ALONE = QueueRoom("coding", 8, 8, ["coding"])
 
 
 def test_nothing_is_handed_over_before_a_count() -> None:
@@ -28,7 +28,7 @@ def test_nothing_is_handed_over_before_a_count() -> None:
 
 
 def test_what_is_ahead_comes_on_top_and_a_full_queue_is_left_out() -> None:
-    room = counted(ALONE, QueueRoom("reports", -3, ["reports"]))
+    room = counted(ALONE, QueueRoom("reports", -3, 8, ["reports"]))
 
     assert room.room({"coding": 5, "reports": 3}) == {"coding": 13}
 
@@ -44,7 +44,7 @@ def test_claims_take_room_and_ended_jobs_give_it_back() -> None:
 
 
 def test_a_slot_serves_every_queue_of_its_worker() -> None:
-    room = counted(QueueRoom("a", 4, ["a", "b"]), QueueRoom("b", 4, ["a", "b"]))
+    room = counted(QueueRoom("a", 4, 4, ["a", "b"]), QueueRoom("b", 4, 4, ["a", "b"]))
 
     room.claimed(claims("a", 3))
     assert room.room({}) == {"a": 1, "b": 1}

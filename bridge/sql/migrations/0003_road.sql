@@ -4,8 +4,9 @@
 -- The planner settings keep each look-up on the primary key, whatever the statistics say that minute.
 
 -- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
--- for it and not yet started; and the queues that share those workers. Index: jobs_processing.
-CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, shared_with text[])
+-- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
+DROP FUNCTION IF EXISTS public.queue_room();
+CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
@@ -23,6 +24,7 @@ BEGIN
     SELECT q.queue,
         (sum(greatest(0, l.slots - coalesce((SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
          - coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0))::integer,
+        sum(l.slots)::integer,
         (SELECT array_agg(DISTINCT o.queue) FROM live s CROSS JOIN LATERAL unnest(s.queues) AS o (queue)
          WHERE q.queue = ANY (s.queues))
     FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue)
@@ -107,7 +109,7 @@ BEGIN
         SET exec = r.exec, worker = p_worker, started_at = coalesce(j.started_at, this_moment),
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs) WITH ORDINALITY AS r (id, fence, exec, "position")
-        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
+        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence
           AND (j.exec IS NULL AND j.cancel_requested_at IS NULL AND j.claimed_by <> 'claim_next_job'
                OR j.exec = r.exec AND j.worker = p_worker)
           AND EXISTS (SELECT FROM public.workers w
@@ -136,7 +138,7 @@ BEGIN
         SET status = 'completed', result = r.result, error_message = NULL, completed_at = this_moment,
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs, p_results) AS r (id, fence, exec, result)
-        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence AND j.exec = r.exec
+        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence AND j.exec = r.exec
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome)
@@ -169,7 +171,7 @@ BEGIN
             due = coalesce(r.delay, interval '0') <= interval '0',
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
-        WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
+        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.status, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
