@@ -1,4 +1,4 @@
-"""The bridge put together: listener, dispatcher, recovery and monitor, each on a link of its own."""
+"""The bridge put together: listener, dispatcher, recovery, monitor and upkeep, each on a link of its own."""
 
 import json
 import logging
@@ -17,6 +17,7 @@ from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.publisher import Publisher
 from bridge.transport.wakeups import WakeUps, freed_channel
+from bridge.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class BridgeProcess:
         self._settings = settings
         self._redis = connect_redis(settings.redis_address())
         namespace = settings.redis_namespace
-        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "monitor")]
-        dispatch_link, recovery_link, monitor_link = self._links
+        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "monitor", "upkeep")]
+        dispatch_link, recovery_link, monitor_link, upkeep_link = self._links
 
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
@@ -50,6 +51,7 @@ class BridgeProcess:
             interval_seconds=settings.monitor_interval_ms / 1000,
         )
         self._monitor = Loop("monitor", monitor.step)
+        self._upkeep = Loop("upkeep", Upkeep(JobQueue(upkeep_link), retention=settings.retention).step)
         self._listener = Listener(dsn, CHANNEL, self._new_job)
         self._room = WakeUps(self._redis, freed_channel(namespace), self._room_again)
 
@@ -62,7 +64,7 @@ class BridgeProcess:
     def start(self) -> None:
         self._listener.start()
         self._room.start()
-        for loop in (self._dispatch, self._recovery, self._monitor):
+        for loop in (self._dispatch, self._recovery, self._monitor, self._upkeep):
             loop.start()
         logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
 
@@ -71,7 +73,7 @@ class BridgeProcess:
 
         A batch that was claimed is handed over or put back before its loop ends, so nothing is left behind.
         """
-        loops = (self._dispatch, self._monitor, self._recovery)
+        loops = (self._dispatch, self._monitor, self._upkeep, self._recovery)
         for loop in loops:
             loop.stop()
         ended = [loop.join(timeout_seconds) for loop in loops]

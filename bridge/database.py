@@ -26,7 +26,7 @@ from bridge.errors import (
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 Connection = psycopg.Connection[DictRow]
 Params = Mapping[str, Any]
 T = TypeVar("T")

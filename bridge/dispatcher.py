@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError
+from bridge.frontier import Frontier
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
 from bridge.pace import Pace
@@ -40,6 +42,7 @@ class Dispatcher:
         self._poll_seconds = poll_seconds
         self._pace = Pace()
         self._room = Room(name)
+        self._frontier = Frontier()
         self._due_looked_at = 0.0
         self._next_claim = 0.0
         self._road_is_open = True
@@ -65,7 +68,7 @@ class Dispatcher:
         if self._room.count_is_due(now):
             self._count()
         room = self._room.room(ahead)
-        claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, room=room) if room else []
+        claims = self._claim(room) if room else []
         if claims:
             self._hand_over(claims)
             if len(claims) == BATCH:
@@ -75,6 +78,20 @@ class Dispatcher:
         # While much is handed over ahead, workers do not wait for us: fewer and larger claims cost less.
         self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
+
+    def _claim(self, room: Mapping[str, int]) -> list[Claim]:
+        began = time.monotonic()
+        full = self._frontier.full_look_is_due(began)
+        latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
+        spans = self._frontier.spans(room, full=full)
+        claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+        if full:
+            now = time.monotonic()
+            emptied = latest if len(claims) < BATCH else None
+            self._frontier.looked_everywhere(claims, room, took=now - began, latest=emptied, now=now)
+        else:
+            self._frontier.looked(claims)
+        return claims
 
     def _count(self) -> None:
         began = time.monotonic()
@@ -105,6 +122,8 @@ class Dispatcher:
             )
 
     def _rest(self, *, busy: bool) -> float:
+        # A look that was not a full one may have missed something.
+        busy = busy or self._frontier.is_slow
         rest = min(self._poll_seconds, _BUSY_REST_SECONDS) if busy else self._poll_seconds
         now = time.monotonic()
         if now - self._due_looked_at < _DUE_LOOK_SECONDS:

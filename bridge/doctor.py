@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from bridge.addresses import host_and_port
 from bridge.database import Link, check_database
 from bridge.errors import BridgeError, RedisUnavailableError
+from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.settings import Settings, given_names, likely_typos
 from bridge.transport.client import Client, connect_redis, in_our_words
+from bridge.upkeep import HELD_SECONDS
 
 _POOLER_PORT = 6543
 _OLDEST_POSTGRES = 15
@@ -77,6 +79,7 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
     yield _listen(dsn)
     yield from _workers(link)
     yield from _stuck(link)
+    yield from _vacuum(link)
     link.close()
 
 
@@ -120,6 +123,18 @@ def _stuck(link: Link) -> Iterator[Finding]:
     for row in link.call("waiting_in_vain"):
         found = f"{row['jobs']} wait for actor {row['actor']!r} in queue {row['queue']!r}, where no live worker runs it"
         yield Finding("jobs", "warn", found, "start a worker whose actors package has it, or correct the rows")
+
+
+def _vacuum(link: Link) -> Iterator[Finding]:
+    holder = JobQueue(link).vacuum_holder(HELD_SECONDS)
+    if holder is not None:
+        since = f"for {holder.seconds:.0f} s" if holder.seconds else "for long"
+        yield Finding(
+            "vacuum",
+            "warn",
+            f"the {holder.kind} {holder.name} has held it back {since}: dead rows pile up",
+            "end that transaction, or drop the slot; set idle_in_transaction_session_timeout",
+        )
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

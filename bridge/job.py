@@ -33,12 +33,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken for hand-over: all that a Redis message may say."""
+    """A job taken for hand-over. A Redis message says its first four fields at most."""
 
     job_id: UUID
     fence: int
     queue: str
     actor: str
+    priority: int = 0
+    seq: int = 0
 
 
 def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:

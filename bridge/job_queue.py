@@ -4,7 +4,6 @@
 transaction. What workers say about their attempts is in `attempts.py`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bridge.database import Link, statement
+from bridge.frontier import Span
 from bridge.job import Claim, Outcome, Status
 from bridge.json_text import storable_text, to_json
 from bridge.listener import Listener
@@ -67,6 +67,18 @@ class StuckJobs:
     routed_to: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class VacuumHolder:
+    """Who keeps vacuum from removing dead rows: a session, a prepared transaction or a replication slot.
+
+    `seconds` is how long already; None where Postgres does not say.
+    """
+
+    kind: str
+    name: str
+    seconds: float | None
+
+
 class JobQueue:
     """The queue over one connection, for one thread. Methods raise PostgresUnavailableError when it is gone."""
 
@@ -113,13 +125,18 @@ class JobQueue:
         """For each queue that live workers serve, how many more jobs they could start at once."""
         return [QueueRoom(**row) for row in self._link.call("queue_room")]
 
-    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, room: Mapping[str, int]) -> list[Claim]:
-        """Take the most urgent due jobs that live workers know, most urgent first.
+    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span]) -> list[Claim]:
+        """Take the most urgent due jobs that live workers know, most urgent first, where `spans` say to look."""
+        queues, rooms, lows, highs, afters = map(list, zip(*spans, strict=True)) if spans else ([], [], [], [], [])
+        params = {
+            "bridge": bridge, "limit": limit, "lease": lease,
+            "queues": queues, "rooms": rooms, "lows": lows, "highs": highs, "afters": afters,
+        }  # fmt: skip
+        return [Claim(*row) for row in self._link.tuples("claim_jobs", params)]
 
-        `room` says how many, by queue.
-        """
-        params = {"bridge": bridge, "limit": limit, "lease": lease, "room": json.dumps(dict(room))}
-        return [Claim(**row) for row in self._link.call("claim_jobs", params)]
+    def latest_seq(self) -> int:
+        """The newest place given out in the order of age."""
+        return int(self._link.call("latest_seq")[0]["seq"])
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
         """Put back what was claimed and not started; the ids of those that were still ours."""
@@ -143,9 +160,22 @@ class JobQueue:
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
         return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
 
+    def fold_job_counts(self, *, limit: int) -> int:
+        """Add up the differences that statements left; how many rows went."""
+        return int(self._link.call("fold_job_counts", {"limit": limit})[0]["folded"])
+
+    def prune_jobs(self, age: timedelta, *, limit: int) -> int:
+        """Delete jobs that ended longer ago than `age`, oldest first; how many went."""
+        return int(self._link.call("prune_jobs", {"age": age, "limit": limit})[0]["pruned"])
+
     def prune_workers(self, age: timedelta) -> None:
         """Forget worker processes that ended longer ago than `age`."""
         self._link.call("prune_workers", {"age": age})
+
+    def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
+        """Who has held back vacuum for longer than `seconds`, the longest one."""
+        rows = self._link.call("vacuum_holder", {"seconds": seconds})
+        return VacuumHolder(**rows[0]) if rows else None
 
     # Operators.
 

@@ -94,11 +94,20 @@ def _books(dsn: str) -> Iterator[tuple[_Backend, MigrationList]]:
 
 
 def migrate_up(dsn: str) -> list[str]:
-    """Apply what is missing, each file in a transaction of its own; the names of what was applied."""
+    """Apply what is missing, each file in a transaction of its own; the names of what was applied.
+
+    Where a file is missing the others are applied again, in their order: functions are kept in one place, and a
+    database of an earlier version has earlier ones. Every file is safe to run twice.
+    """
     done = []
     with _books(dsn) as (backend, migrations):
-        for migration in backend.to_apply(migrations):
+        missing = {migration.id for migration in backend.to_apply(migrations)}
+        for migration in migrations if missing else ():
             try:
+                if migration.id not in missing:
+                    with connect(dsn, "migrate", statement_timeout_ms=600_000) as again:
+                        again.execute(Path(migration.path).read_bytes())
+                    continue
                 backend.apply_one(migration)
             except psycopg.OperationalError:
                 raise

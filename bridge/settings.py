@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     shutdown_timeout_ms: Milliseconds = 30_000
     lease_ms: Milliseconds = Field(default=30_000, ge=1000)
     monitor_interval_ms: Milliseconds = 30_000
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
 
     health_check_port: int | None = Field(default=None, ge=1, le=65535)
     port: int | None = Field(default=None, ge=1, le=65535)
@@ -169,6 +171,11 @@ class Settings(BaseSettings):
         """
         wanted = self.shutdown_timeout_ms / 1000
         return min(wanted, 1.5) if self.under_honcho else wanted
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long finished jobs are kept; None: for ever."""
+        return None if self.retention_days is None else timedelta(days=self.retention_days)
 
     @property
     def workspaces(self) -> Path:

@@ -175,7 +175,9 @@ def _operator() -> str:
 @json_option
 def queues(*, as_json: bool) -> None:
     """Open jobs by queue."""
-    echo_rows(open_link().call("queue_counts"), as_json=as_json, empty="No open jobs.")
+    shown = ("queue", "pending", "processing", "oldest_pending_seconds")
+    rows = [row for row in open_link().call("queue_counts") if row["pending"] or row["processing"]]
+    echo_rows([{name: row[name] for name in shown} for row in rows], as_json=as_json, empty="No open jobs.")
 
 
 @click.command()
@@ -191,7 +193,7 @@ def status(*, as_json: bool) -> None:
         "processing": stats.processing_count,
         "completed": stats.completed_count,
         "failed": stats.failed_count,
-        "cancelled": link.call("cancelled_count")[0]["cancelled"],
+        "cancelled": sum(row["cancelled"] for row in link.call("queue_counts")),
         "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
         **workers,
     }

@@ -1,7 +1,7 @@
 -- check_rights: what this role lacks, in words. Row security that hides rows from it counts: an empty answer
 -- must never be taken for an empty queue.
 SELECT 'use table public.' || t.name AS lacking
-FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'),
+FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege('public.' || t.name, r.right_name)

@@ -12,6 +12,7 @@ from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
 from bridge.pool import Pool
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
+from bridge.upkeep import HELD_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,9 @@ class Services:
 
     def _count(self) -> dict[str, Any]:
         return {
-            "stats": self.pool.call("get_queue_stats")[0] | self.pool.call("cancelled_count")[0],
             "queues": self.pool.call("queue_counts"),
             "workers": self.pool.call("worker_counts")[0],
+            "vacuum_held": self.pool.call("vacuum_holder", {"seconds": HELD_SECONDS}),
         }
 
 

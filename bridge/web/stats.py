@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +13,10 @@ from prometheus_client.registry import Collector
 
 from bridge.errors import BridgeError
 from bridge.monitor import hours_minutes_seconds
+from bridge.upkeep import HELD_SECONDS
 from bridge.web.services import Services
+
+_STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -34,24 +37,18 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def aggregated_stats(services: Services) -> dict[str, Any]:
-    """Jobs by status under the names of the log line, open jobs by queue, and the fleet."""
+    """Jobs by status under the names of the log line, the same by queue, and the fleet."""
     figures = services.statistics.get()
-    stats = figures["stats"]
-    completed, failed = stats["completed_count"], stats["failed_count"]
-    age = stats["oldest_pending_age"]
+    queues = figures["queues"]
+    total = {status: sum(row[status] for row in queues) for status in _STATUSES}
+    finished = total["completed"] + total["failed"]
+    age = max((row["oldest_pending_seconds"] or 0.0 for row in queues if row["pending"]), default=None)
     return {
-        "pending": stats["pending_count"],
-        "processing": stats["processing_count"],
-        "completed": completed,
-        "failed": failed,
-        "cancelled": stats["cancelled"],
-        "oldestPending": hours_minutes_seconds(age),
-        "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
-        "successRate": f"{100 * completed / (completed + failed):.1f}" if completed + failed else "0.0",
-        "queues": [
-            {"queue": row["queue"], "pending": row["pending"], "processing": row["processing"]}
-            for row in figures["queues"]
-        ],
+        **total,
+        "oldestPending": None if age is None else hours_minutes_seconds(timedelta(seconds=age)),
+        "oldestPendingSeconds": None if age is None else round(age, 3),
+        "successRate": f"{100 * total['completed'] / finished:.1f}" if finished else "0.0",
+        "queues": [{"queue": row["queue"]} | {status: row[status] for status in _STATUSES} for row in queues],
         "workers": {name: int(value) for name, value in figures["workers"].items()},
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
@@ -94,17 +91,17 @@ def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
         oldest.add_metric([row["queue"]], row["oldest_pending_seconds"] or 0)
     yield depth
     yield oldest
-    finished = CounterMetricFamily(
-        "bridge_jobs_finished", "Jobs that ended, as the table holds them", labels=["outcome"]
-    )
-    stats = figures["stats"]
-    for outcome, count in (
-        ("completed", stats["completed_count"]),
-        ("failed", stats["failed_count"]),
-        ("cancelled", stats["cancelled"]),
-    ):
-        finished.add_metric([outcome], count)
+    finished = CounterMetricFamily("bridge_jobs_finished", "Jobs that ended so far", labels=["queue", "outcome"])
+    for row in figures["queues"]:
+        for outcome in ("completed", "failed", "cancelled"):
+            finished.add_metric([row["queue"], outcome], row[f"ever_{outcome}"])
     yield finished
+    held = figures["vacuum_held"]
+    yield GaugeMetricFamily(
+        "bridge_vacuum_held_seconds",
+        "How long a session has kept vacuum from removing dead rows; 0 while it is below five minutes",
+        value=float(held[0]["seconds"] or HELD_SECONDS) if held else 0.0,
+    )
 
 
 def _of_workers(workers: dict[str, Any]) -> Iterable[Metric]:

@@ -87,7 +87,14 @@ def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
     )
 
     assert open_ == []
-    assert {row["proname"] for row in as_owner} == {"delete_attempts_of_jobs", "delete_jobs_of_sessions"}
+    assert {row["proname"] for row in as_owner} == {
+        "count_changed_jobs",
+        "count_deleted_jobs",
+        "count_new_jobs",
+        "count_no_jobs",
+        "delete_attempts_of_jobs",
+        "delete_jobs_of_sessions",
+    }
 
 
 def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:

@@ -128,8 +128,8 @@ def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, hands: Hands
     assert [stats[name] for name in ("pending", "processing", "completed", "failed", "cancelled")] == [1, 1, 2, 1, 1]
     assert stats["successRate"] == "66.7"
     assert stats["queues"] == [
-        {"queue": "coding", "pending": 0, "processing": 1},
-        {"queue": "reports", "pending": 1, "processing": 0},
+        {"queue": "coding", "pending": 0, "processing": 1, "completed": 2, "failed": 1, "cancelled": 1},
+        {"queue": "reports", "pending": 1, "processing": 0, "completed": 0, "failed": 0, "cancelled": 0},
     ]
     assert stats["workers"] == {"workers": 2, "slots": 6, "busy": 1}
 
@@ -148,7 +148,8 @@ def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, hand
     }
     assert samples["bridge_queue_depth", ("coding", "pending")] == 1
     assert 75 <= samples["bridge_oldest_pending_age_seconds", ("coding",)] < 135
-    assert samples["bridge_jobs_finished_total", ("completed",)] == 1
+    assert samples["bridge_jobs_finished_total", ("completed", "coding")] == 1
+    assert samples["bridge_vacuum_held_seconds", ()] == 0
     assert samples["bridge_workers", ()] == 1
     assert samples["bridge_worker_slots", ("total",)] == 4
     assert [samples["bridge_up", (component,)] for component in ("postgres", "schema", "redis")] == [1, 1, 1]

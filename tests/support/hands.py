@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
+from bridge.frontier import Span
 from bridge.job import Claim, Completed, Failed, Released, Status
 from bridge.job_queue import JobQueue
 from tests.support.rows import Rows
@@ -37,7 +38,8 @@ class Hands:
 
     def claim(self, limit: int = 100, ahead: Mapping[str, int] | None = None) -> list[Claim]:
         room = {one.queue: one.room + (ahead or {}).get(one.queue, 0) for one in self.queue.queue_room()}
-        return self.queue.claim_jobs("bridge", limit=limit, lease=LEASE, room=room)
+        spans = [Span(queue, jobs) for queue, jobs in room.items()]
+        return self.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 
     def claim_one(self) -> Claim:
         (claim,) = self.claim()

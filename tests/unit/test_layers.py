@@ -27,6 +27,7 @@ LAYERS = [
         "actor_decorator",
         "attempts",
         "envelope",
+        "frontier",
         "job_queue",
         "listener",
         "migrations",
@@ -34,7 +35,7 @@ LAYERS = [
         "room",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "recovery", "reporter", "worker"},  # hops
+    {"dispatcher", "monitor", "recovery", "reporter", "upkeep", "worker"},  # hops
     {"web"},  # window
     {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges
 ]

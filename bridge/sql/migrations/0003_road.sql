@@ -31,11 +31,16 @@ BEGIN
     GROUP BY q.queue;
 END $$;
 
--- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as
--- p_room (queue → jobs) says. A claim that a crash of this server undoes has handed over nothing that could be
--- started, so its commit need not wait for the disk. Index: jobs_ready.
-CREATE OR REPLACE FUNCTION public.claim_jobs(p_bridge text, p_limit integer, p_lease interval, p_room jsonb)
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text)
+-- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as its room.
+-- Where to look is given as spans: of one queue, the priorities from low to high, behind the place `after` in the
+-- order of age. One span holds a whole queue; several keep out of stretches where only dead index entries lie.
+-- A claim that a crash of this server undoes has handed over nothing that could be started, so its commit need not
+-- wait for the disk. Index: jobs_ready.
+DROP FUNCTION IF EXISTS public.claim_jobs(text, integer, interval, jsonb);
+CREATE OR REPLACE FUNCTION public.claim_jobs(
+    p_bridge text, p_limit integer, p_lease interval,
+    p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
@@ -46,22 +51,26 @@ BEGIN
     PERFORM public.promote_due_jobs(1000);
     RETURN QUERY
     WITH lane AS MATERIALIZED (
-        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors, least(p_limit, (p_room ->> q.queue)::integer) AS jobs
+        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
-        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND p_room ? q.queue
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
         GROUP BY q.queue
-    ), next AS MATERIALIZED (
-        SELECT c.id, c.priority, c.seq
-        FROM lane CROSS JOIN LATERAL (
+    ), found AS MATERIALIZED (
+        SELECT c.id, c.priority, c.seq, span.room,
+               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+        FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
+        JOIN lane ON lane.queue = span.queue
+        CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
-            WHERE j.status = 'pending' AND j.due AND j.queue = lane.queue AND j.actor = ANY (lane.actors)
-              AND (j.run_at IS NULL OR j.run_at <= this_moment)
+            WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
+              AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
+              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment)
             ORDER BY j.priority DESC, j.seq
-            LIMIT greatest(lane.jobs, 0)
+            LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
         ) c
-        ORDER BY c.priority DESC, c.seq
-        LIMIT p_limit
+    ), next AS MATERIALIZED (
+        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     ), claimed AS (
         UPDATE public.coding_jobs j
         SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
@@ -70,7 +79,7 @@ BEGIN
         FROM next WHERE j.id = next.id
         RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
     )
-    SELECT c.id, c.fence, c.queue, c.actor FROM claimed c ORDER BY c.priority DESC, c.seq;
+    SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c ORDER BY c.priority DESC, c.seq;
 END $$;
 
 -- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.

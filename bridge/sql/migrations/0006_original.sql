@@ -82,17 +82,3 @@ BEGIN
     RETURN verdict = 'pending';
 END $$;
 COMMENT ON FUNCTION public.fail_job(uuid, text) IS 'Fails a job taken with claim_next_job(): true = it will be retried';
-
-CREATE OR REPLACE FUNCTION public.get_queue_stats()
-RETURNS TABLE (pending_count bigint, processing_count bigint, completed_count bigint, failed_count bigint,
-               oldest_pending_age interval)
-LANGUAGE sql STABLE SET search_path = ''
-AS $$
-    SELECT count(*) FILTER (WHERE j.status = 'pending'),
-           count(*) FILTER (WHERE j.status = 'processing'),
-           count(*) FILTER (WHERE j.status = 'completed'),
-           count(*) FILTER (WHERE j.status = 'failed'),
-           clock_timestamp() - min(j.created_at) FILTER (WHERE j.status = 'pending')
-    FROM public.coding_jobs j
-$$;
-COMMENT ON FUNCTION public.get_queue_stats() IS 'Jobs by status, and the age of the oldest pending one';

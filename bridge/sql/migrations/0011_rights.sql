@@ -18,7 +18,8 @@ BEGIN
             'end_failed_attempts', 'fail_jobs', 'reclaim_jobs', 'unwatched_lease', 'settle_sessions', 'register_worker',
             'heartbeat_worker', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job', 'complete_job', 'fail_job',
             'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events', 'get_session_events', 'notify_new_job',
-            'notify_job_status_change', 'keep_due', 'take_by_hand',
+            'notify_job_status_change', 'count_new_jobs', 'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs',
+            'recount_jobs', 'fold_job_counts', 'queue_counts', 'prune_jobs', 'keep_due', 'take_by_hand',
             'delete_attempts_of_jobs', 'delete_jobs_of_sessions')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', fn);
@@ -36,7 +37,7 @@ BEGIN
     IF web_roles IS NULL THEN
         RETURN;
     END IF;
-    FOREACH tbl IN ARRAY ARRAY['job_attempts', 'workers', 'job_audit'] LOOP
+    FOREACH tbl IN ARRAY ARRAY['job_attempts', 'job_counts', 'workers', 'job_audit'] LOOP
         EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', tbl);
         EXECUTE format('REVOKE ALL ON TABLE public.%I FROM %s', tbl, web_roles);
     END LOOP;
@@ -55,4 +56,4 @@ END $do$;
 
 -- The version of this schema, whoever applied the files: mobvibe, psql or the supabase CLI.
 CREATE OR REPLACE FUNCTION public.mobvibe_schema_version() RETURNS integer
-LANGUAGE sql IMMUTABLE SET search_path = '' AS $$ SELECT 10 $$;
+LANGUAGE sql IMMUTABLE SET search_path = '' AS $$ SELECT 11 $$;

@@ -1,0 +1,102 @@
+"""Where pending jobs may still lie, so that a claim need not wade through what it has claimed before.
+
+Claimed jobs leave dead entries in the index that a claim reads. They vanish by themselves, unless some session
+keeps a transaction open: then each claim steps over all of them, minutes' worth. While that makes looks slow, most
+of them begin behind what was claimed last, and only now and then one looks everywhere. What such a short look
+cannot see, a job that came back with its old place or one whose transaction was long in committing, waits for the
+next full one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bridge.job import Claim
+
+_SLOW_SECONDS = 0.005
+_CLAIM_SECONDS = 100e-6
+_SHARE = 20  # a full look may take one part in so many of the time
+_REST_SECONDS = 1.0
+_LANES_MOST = 50
+_LOWEST, _HIGHEST = -(2**31), 2**31 - 1
+
+
+class Span(NamedTuple):
+    """Of one queue: `room` jobs at most, of priorities from `low` to `high`, behind the place `after`."""
+
+    queue: str
+    room: int
+    low: int = _LOWEST
+    high: int = _HIGHEST
+    after: int = -1
+
+
+@dataclass(slots=True)
+class _Passed:
+    """What lies behind us in one queue: everything up to `place`, and by priority up to the place of its last claim."""
+
+    place: int = -1
+    lanes: dict[int, int] = field(default_factory=dict)
+
+    def spans(self, queue: str, room: int) -> list[Span]:
+        spans = []
+        ceiling = _HIGHEST
+        for priority, place in sorted(self.lanes.items(), reverse=True):
+            if priority < ceiling:
+                spans.append(Span(queue, room, priority + 1, ceiling, self.place))
+            spans.append(Span(queue, room, priority, priority, max(place, self.place)))
+            ceiling = priority - 1
+        if ceiling >= _LOWEST:
+            spans.append(Span(queue, room, _LOWEST, ceiling, self.place))
+        return spans
+
+
+class Frontier:
+    """For one thread. `spans` before a look, `looked` after it."""
+
+    def __init__(self) -> None:
+        self._passed: defaultdict[str, _Passed] = defaultdict(_Passed)
+        self._next_full_look = 0.0
+        self.is_slow = False
+
+    def full_look_is_due(self, now: float) -> bool:
+        return not self.is_slow or now >= self._next_full_look
+
+    def spans(self, room: Mapping[str, int], *, full: bool) -> list[Span]:
+        """Where to look: everywhere, or behind what is known to be done with."""
+        if full:
+            return [Span(queue, jobs) for queue, jobs in room.items()]
+        return [span for queue, jobs in room.items() for span in self._passed[queue].spans(queue, jobs)]
+
+    def looked_everywhere(
+        self, claims: Sequence[Claim], room: Mapping[str, int], *, took: float, latest: int | None, now: float
+    ) -> None:
+        """What a full look found and how long it took.
+
+        `latest` is a place that was given out before it began, when nothing but the rooms limited it.
+        """
+        self.is_slow = took >= _SLOW_SECONDS + len(claims) * _CLAIM_SECONDS
+        self._next_full_look = now + max(_REST_SECONDS, _SHARE * took)
+        if not self.is_slow:
+            self._passed.clear()
+            return
+        if latest is not None:
+            self._note_emptied(claims, room, latest)
+        self.looked(claims)
+
+    def looked(self, claims: Iterable[Claim]) -> None:
+        """What a look found, behind which nothing is left in its lane."""
+        for claim in claims:
+            lanes = self._passed[claim.queue].lanes
+            lanes[claim.priority] = max(claim.seq, lanes.get(claim.priority, -1))
+            if len(lanes) > _LANES_MOST:
+                lanes.clear()
+
+    def _note_emptied(self, claims: Iterable[Claim], room: Mapping[str, int], latest: int) -> None:
+        found: defaultdict[str, int] = defaultdict(int)
+        for claim in claims:
+            found[claim.queue] += 1
+        for queue, jobs in room.items():
+            if found[queue] < jobs:
+                self._passed[queue] = _Passed(place=latest)
