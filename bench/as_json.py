@@ -108,7 +108,11 @@ def _priority(results: Results) -> dict[str, Any]:
         "overtaken": asdict(percentiles(one.overtaken for one in urgent))
         | {"most": max(one.overtaken for one in urgent)},
         "unclaimed_at_commit": sum(one.unclaimed for one in urgent),
-        "of_these_claimed_with_it": sum(one.claimed_together for one in urgent),
+        "of_these_claimed": {
+            "before_it": sum(one.claimed_before for one in urgent),
+            "with_it": sum(one.claimed_together for one in urgent),
+            "later": sum(one.claimed_later for one in urgent),
+        },
         "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
     }
 

@@ -88,20 +88,17 @@ class Fleet:
         return [root, *root.children(recursive=True)]
 
     def stop(self) -> None:
-        """End all we started, and what they started in sessions of their own."""
+        """End all we started and all below it, at once: nothing they could still say is of interest."""
         families: list[psutil.Process] = []
-        for number, process in enumerate(self.processes):
+        for number in range(len(self.processes)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 families += self.family(number)
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-        for survivor in families:
+        for process in families:  # parents first: none is there to start a child anew
             with contextlib.suppress(psutil.NoSuchProcess):
-                survivor.kill()  # psutil knows a number that became another process's
-        for process in self.processes:
-            process.wait()
+                process.kill()  # psutil knows when a number has become another process's
+        psutil.wait_procs(families, timeout=15)
+        for started in self.processes:
+            started.wait()
         self.processes.clear()
         self.connection.close()
         os.close(self._log)

@@ -17,14 +17,20 @@ _MOMENTS = 8
 
 @dataclass(frozen=True)
 class Urgent:
-    """One urgent job: low jobs that began between its commit and its beginning, and those of them that were
-    claimed after its commit; how many of the latter came with it, in one claim; milliseconds until it began.
+    """One urgent job: how many low jobs began between its commit and its beginning; those of them that were
+    claimed after its commit, by when: before it, in one claim with it, or later; milliseconds until it began.
     """
 
     overtaken: int
-    unclaimed: int
+    claimed_before: int
     claimed_together: int
+    claimed_later: int
     milliseconds: float
+
+    @property
+    def unclaimed(self) -> int:
+        """Overtakers that were in nobody's hands when the urgent job was committed."""
+        return self.claimed_before + self.claimed_together + self.claimed_later
 
 
 def measure(run: Run) -> list[Urgent]:
@@ -74,6 +80,11 @@ def _insert_urgent(fleet: Fleet, key: int) -> float:
 def overtaken(urgent: int, committed: float, began: Mapping[int, float], claimed: Mapping[int, float]) -> Urgent:
     """Who went ahead of `urgent`, from when each job began and was claimed; keys below BACKLOG are the low ones."""
     ahead = [key for key, when in began.items() if key < BACKLOG and committed < when < began[urgent]]
-    unclaimed = [key for key in ahead if claimed[key] > committed]
-    together = [key for key in unclaimed if claimed[key] == claimed[urgent]]
-    return Urgent(len(ahead), len(unclaimed), len(together), 1000 * (began[urgent] - committed))
+    unclaimed = [claimed[key] for key in ahead if claimed[key] > committed]
+    return Urgent(
+        len(ahead),
+        claimed_before=sum(when < claimed[urgent] for when in unclaimed),
+        claimed_together=sum(when == claimed[urgent] for when in unclaimed),
+        claimed_later=sum(when > claimed[urgent] for when in unclaimed),
+        milliseconds=1000 * (began[urgent] - committed),
+    )

@@ -132,8 +132,9 @@ def _priority(results: Results) -> str:
     return (
         f"{len(urgent)} urgent jobs came while 10,000 low ones were under way. Low jobs that began between an urgent "
         f"job's commit and its beginning: median {_count(median(ahead))}, at most {max(ahead):,.0f}. Of them, claimed "
-        f"after that commit: {sum(one.unclaimed for one in urgent)} in all, "
-        f"{sum(one.claimed_together for one in urgent)} of these in one claim with the urgent job. "
+        f"after that commit: {sum(one.unclaimed for one in urgent)} in all; before the urgent job "
+        f"{sum(one.claimed_before for one in urgent)}, in one claim with it "
+        f"{sum(one.claimed_together for one in urgent)}, later {sum(one.claimed_later for one in urgent)}. "
         f"Commit → start of the urgent ones: p50 {percentiles(waited).p50:.1f} ms, at most {max(waited):.1f}."
     )
 
