@@ -35,8 +35,8 @@ def complete() -> Results:
         drain={"bridge": [900, 1000, 5000], "dramatiq": [250], "pgqueuer_best": [500]},
         latency={"bridge": [[3.0] * 99 + [9.0]], "dramatiq": [[10.0] * 100], "pgqueuer": [[6.0], [4.0, 4.0]]},
         idle_latency={"bridge": [[3.0], [5.0]], "dramatiq": [[100.0]]},
-        growth=Growth(2000, [[1.0], [2.0]], [[3.0, 4.0]], [[1.0] * 3], [[6.0] * 3]),
-        held=Held(120, Phase([1.0, 2.0], 1.5, [3.0]), Phase([7.0, 14.0], 10.5, [20.0])),
+        growth=Growth(2000, [[1.0] * 3, [2.0]], [[3.0] * 3, [4.0]], [[1.0] * 3], [[6.0] * 3]),
+        held=Held(120, Phase([1.0, 1.0, 1.0, 2.0], 1.5, [3.0]), Phase([7.0, 7.0, 7.0, 14.0], 10.5, [20.0])),
         insert={way: Insert([80.0, 90.0, 100.0], [100.0]) for way in WAYS},
         idle=Idle(30, {"bridge": 0.5, "worker": 0.25, "web": 0.75}, 3.5, 2.0, memory, memory | {
             "web": Memory(79, 30, 90, 60)
@@ -87,6 +87,12 @@ def test_a_ratio_needs_both_sides() -> None:
 )
 def test_the_figure_of_a_goal(name: str, figure: float) -> None:
     assert goal(name).figure(complete()) == pytest.approx(figure)
+
+
+def test_the_best_peer_is_never_ourselves() -> None:
+    results = Results(latency={"bridge": [[2.0]], "dramatiq": [[8.0]], "celery": [[4.0]]})
+    assert goal("latency_p99_vs_best_peer").figure(results) == 0.5
+    assert goal("latency_p99_vs_best_peer").figure(Results(latency={"bridge": [[2.0]]})) is None
 
 
 def test_every_goal_has_a_figure_in_a_complete_run_and_none_in_an_empty_one() -> None:
