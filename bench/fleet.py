@@ -17,7 +17,7 @@ import psycopg
 from bench import venvs
 from bench.apps.record import Reader
 from bench.contestants import Contestant, environment
-from bench.stores import Stores
+from bench.stores import PATIENCE, Stores
 from bridge.parent_watch import dies_with_parent
 
 APPS = Path(__file__).parent / "apps"
@@ -28,7 +28,7 @@ class Fleet:
         self.contestant = contestant
         self.stores = stores
         self.database_url = database_url
-        self.connection = psycopg.connect(database_url, autocommit=True)
+        self.connection = psycopg.connect(database_url, autocommit=True, options=PATIENCE)
         self.folder = folder
         self.records = folder / "records"
         self.records.mkdir()

@@ -3,6 +3,7 @@
 import psycopg
 
 from bench.run import say
+from bench.stores import PATIENCE
 
 _BATCH = 100_000
 
@@ -24,7 +25,7 @@ _INSERT = """
 def add_finished_jobs(database_url: str, rows: int) -> None:
     """Completed jobs with their ledger rows, then what autovacuum and the checkpointer would have done since."""
     worker = "00000000-0000-4000-8000-000000000001"
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True, options=PATIENCE) as connection:
         connection.execute("SET mobvibe.notify = 'off'")
         for first in range(1, rows + 1, _BATCH):
             last = min(first + _BATCH - 1, rows)

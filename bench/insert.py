@@ -15,6 +15,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from bench.run import Run
+from bench.stores import PATIENCE
 from bridge.job_queue import JobQueue
 
 _ROW = SQL("INSERT INTO {} (actor, queue, payload) VALUES ('noop', 'bench', '{{\"key\": 1}}')")
@@ -49,7 +50,7 @@ def measure(run: Run) -> dict[str, Insert]:
 
 
 def _make_bare_table(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, options=PATIENCE) as connection:
         connection.execute("CREATE TABLE bare (LIKE coding_jobs INCLUDING ALL)")
         row = connection.execute("SELECT reloptions FROM pg_class WHERE oid = 'coding_jobs'::regclass").fetchone()
         for option in (row and row[0]) or ():
@@ -72,7 +73,7 @@ def _statements_per_second(url: str, statement: Composed, clients: int, seconds:
     ready = Barrier(clients)
 
     def client() -> tuple[int, float, float]:
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(url, autocommit=True, options=PATIENCE) as connection:
             for _ in range(6):  # the driver prepares what it has seen five times
                 connection.execute(statement)
             ready.wait(30)

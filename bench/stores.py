@@ -13,6 +13,7 @@ from bridge.embedded import EmbeddedStores
 from bridge.migrations import migrate_up
 
 _TEMPLATE = "bench_template"
+PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself: no question is worth more
 
 
 class Stores:
