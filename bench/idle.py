@@ -14,7 +14,7 @@ from bench.fleet import Fleet, open_fleet
 from bench.run import Run
 
 ROLES = ("bridge", "worker", "web")
-_SETTLE_SECONDS = 5.0
+_SETTLE_SECONDS = 11.0  # a quiet session of Postgres hands in what it counted, starting up included, after ten
 _DRAIN = 5_000
 _MIB = 2**20
 
