@@ -19,7 +19,7 @@ run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a samp
 test: install ## Run all tests, against real Postgres and Redis
 	@$(BIN)/python -m pytest
 
-bench: install ## Measure drain and latency beside other queues (makes their environments, takes minutes)
+bench: install ## Measure speed, growth and costs beside other queues (makes their environments, takes 25 minutes)
 	@$(BIN)/python -m bench
 
 check: install ## Check format, lint, types and the text files

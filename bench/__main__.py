@@ -1,71 +1,80 @@
-"""`python -m bench`: drain and latency of this project and its peers, interleaved, three rounds, medians."""
+"""`python -m bench`: one measurement after the other, then the report."""
 
-import argparse
 import json
+import os
+import platform
+import signal
+import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
-from bench.contestants import CONTESTANTS
-from bench.drain import drain
-from bench.latency import Latency, latency
-from bench.stores import Stores, open_stores
+import psutil
 
-WORK = Path(".bench")
-QUICK = ("bridge", "dramatiq", "pgqueuer_best")
+from bench import drain, growth, held, idle, insert, latency, priority, scale
+from bench.as_json import as_json
+from bench.document import write_between_marks
+from bench.options import Options, read_options
+from bench.plan import QUICK
+from bench.report import as_markdown
+from bench.results import Results
+from bench.run import Run, say
+from bench.stores import open_stores
+
+_WORK = Path(".bench")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of fewer jobs, the main contestants only")
-    parser.add_argument("--json", action="store_true", help="one object instead of a table")
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, help="these contestants")
-    options = parser.parse_args()
-    names = options.only or (QUICK if options.quick else tuple(CONTESTANTS))
-    WORK.mkdir(exist_ok=True)
+    options = read_options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of all that ends what was started
+    _WORK.mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=WORK, prefix="stores-") as folder,
+        tempfile.TemporaryDirectory(dir=_WORK, prefix="stores-") as folder,
         open_stores(Path(folder).resolve()) as stores,
     ):
-        drains = measure_drains(stores, names, rounds=1 if options.quick else 3, quick=options.quick)
-        seconds = 5.0 if options.quick else 20.0
-        latencies = {
-            name: latency(CONTESTANTS[name], stores, WORK.resolve(), rate=50, seconds=seconds) for name in names
-        }
-    if options.json:
-        print(json.dumps(as_json(drains, latencies)))
-    else:
-        print(as_table(drains, latencies))
+        results = measure(Run(stores, _WORK.resolve(), options.plan), options)
+    say("done")
+    text = as_markdown(results, _heading(options))
+    print(json.dumps(as_json(results)) if options.json else text)
+    if options.file:
+        write_between_marks(options.file, text)
+    sys.exit(1 if results.failed else 0)
 
 
-def measure_drains(stores: Stores, names: tuple[str, ...], *, rounds: int, quick: bool) -> dict[str, list[float]]:
-    """Jobs a second, by contestant and round; the rounds interleaved, since the machine changes under them."""
-    drains: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(rounds):
-        for name in names:
-            jobs = CONTESTANTS[name].jobs // (5 if quick else 1)
-            drains[name].append(drain(CONTESTANTS[name], stores, WORK.resolve(), jobs))
-    return drains
+def measure(run: Run, options: Options) -> Results:
+    results, plan, chosen = Results(failed=run.failed), options.plan, options.measurements
+    if "drain" in chosen:
+        results.drain = drain.measure(run, options.of(plan.drain_contestants))
+    if "latency" in chosen:
+        results.latency, results.idle_latency = latency.measure(
+            run, options.of(plan.latency_contestants), options.of(plan.idle_latency_contestants)
+        )
+    if "growth" in chosen:
+        with run.part("growth"):
+            results.growth = growth.measure(run)
+    if "held" in chosen:
+        with run.part("held transaction"):
+            results.held = held.measure(run)
+    if "insert" in chosen:
+        with run.part("insert"):
+            results.insert = insert.measure(run)
+    if "idle" in chosen:
+        with run.part("idle"):
+            results.idle = idle.measure(run)
+    if "scale" in chosen:
+        results.scale = scale.measure(run)
+    if "priority" in chosen:
+        results.priority = priority.measure(run)
+    return results
 
 
-def as_json(drains: dict[str, list[float]], latencies: dict[str, Latency]) -> dict[str, object]:
-    medians = {name: round(median(rates)) for name, rates in drains.items()}
-    bridge = medians.get("bridge")
-    return {
-        "drain": medians,
-        "latency_ms": {name: {"p50": one.p50, "p95": one.p95, "p99": one.p99} for name, one in latencies.items()},
-        "ratio": {name: round(bridge / rate, 2) for name, rate in medians.items()} if bridge else {},
-    }
-
-
-def as_table(drains: dict[str, list[float]], latencies: dict[str, Latency]) -> str:
-    """Markdown."""
-    lines = ["| | drain, jobs/s (range) | commit → start at 50/s, ms: p50 | p95 | p99 |", "|---|---|---|---|---|"]
-    for name, rates in drains.items():
-        one = latencies[name]
-        drained = f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
-        lines.append(f"| {name} | {drained} | {one.p50} | {one.p95} | {one.p99} |")
-    return "\n".join(lines)
+def _heading(options: Options) -> str:
+    size = "A quick run: less of everything, rough figures. " if options.plan is QUICK else ""
+    return (
+        f"{size}{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}. Stores, clients and workers "
+        "share the machine; fsync is on. No-op jobs on two worker processes with eight threads each, unless said."
+    )
 
 
 if __name__ == "__main__":

@@ -50,13 +50,24 @@ def _celery_messages(stores: Stores, _: "psycopg.Connection") -> int:
 _our_rows = _of_table("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
 
 
-def bridge(*, processes: int = 2, threads: int = 8, bridges: int = 1, actor: str = "noop") -> Contestant:
+RUN = ("{bin}/python", "-m", "bridge", "run")
+
+
+def bridge(
+    name: str = "bridge", *, processes: int = 2, bridges: int = 1, actor: str = "noop", run: tuple[str, ...] = RUN
+) -> Contestant:
     """This project with its default settings: real `bridge run`, Dramatiq's own command line."""
-    run = ("{bin}/python", "-m", "bridge", "run")
-    fleet = (DRAMATIQ, "bridge_app", "--processes", str(processes), "--threads", str(threads))
+    fleet = (DRAMATIQ, "bridge_app", "--processes", str(processes), "--threads", "8")
     return Contestant(
-        "bridge", "bridge_app", (*(run,) * bridges, fleet), _our_rows, migrated=True, env={"BENCH_ACTOR": actor}
+        name, "bridge_app", (*(run,) * bridges, fleet), _our_rows, migrated=True, env={"BENCH_ACTOR": actor}
     )
+
+
+def procfile(http_port: int) -> Contestant:
+    """This project's three processes as the Procfile has them, in its order."""
+    commands = tuple(("{bin}/python", "-m", "bridge", name) for name in ("run", "worker", "web"))
+    env = {"ACTORS_MODULE": "bridge_app", "HEALTH_CHECK_PORT": str(http_port)}
+    return Contestant("procfile", "bridge_app", commands, _our_rows, migrated=True, env=env)
 
 
 _pgqueuer = "{bin}/pgq", "run", "pgqueuer_app:factory"

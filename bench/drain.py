@@ -1,19 +1,30 @@
 """Drain: jobs are there, workers start, and are done with all of them, as the stores see it."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from bench.contestants import Contestant
+from bench.contestants import CONTESTANTS, Contestant
 from bench.fleet import open_fleet
-from bench.stores import Stores
+from bench.ledger import check_ledger
+from bench.run import Run
 
 
-def drain(contestant: Contestant, stores: Stores, work: Path, jobs: int | None = None) -> float:
+def measure(run: Run, names: Sequence[str]) -> dict[str, list[float]]:
+    """Jobs a second, by contestant and round; the rounds interleaved, since the machine changes under them."""
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(1, run.plan.drain_rounds + 1):
+        for name in names:
+            with run.part(f"drain, round {number}, {name}"):
+                contestant = CONTESTANTS[name]
+                rates[name].append(drain(run, contestant, int(contestant.jobs * run.plan.drain_share)))
+    return rates
+
+
+def drain(run: Run, contestant: Contestant, jobs: int) -> float:
     """Jobs a second, from the first job's beginning to the moment when none is left unfinished.
 
-    Raises RuntimeError when a job was lost or ran twice.
+    Raises RuntimeError when a job was lost or ran twice, and, for our own, when a row or the ledger says so.
     """
-    jobs = jobs or contestant.jobs
-    with open_fleet(contestant, stores, work) as fleet:
+    with open_fleet(contestant, run.stores, run.work) as fleet:
         fleet.client("fill", str(jobs))
         fleet.start()
         fleet.wait("the first job", lambda: fleet.done() > 0, 60)
@@ -23,4 +34,6 @@ def drain(contestant: Contestant, stores: Stores, work: Path, jobs: int | None =
         keys = {key for key, _ in records}
         if len(records) != jobs or len(keys) != jobs:
             raise RuntimeError(f"{contestant.name}: {jobs} jobs, {len(records)} runs of {len(keys)}")
+        if contestant.migrated:
+            check_ledger(fleet.connection, jobs)
         return jobs / (ended - min(when for _, when in records))

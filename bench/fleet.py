@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ import psycopg
 from bench import venvs
 from bench.apps.record import Reader
 from bench.contestants import Contestant, environment
-from bench.stores import Stores
+from bench.stores import PATIENCE, Stores
 from bridge.parent_watch import dies_with_parent
 
 APPS = Path(__file__).parent / "apps"
@@ -27,20 +28,28 @@ class Fleet:
         self.contestant = contestant
         self.stores = stores
         self.database_url = database_url
-        self.connection = psycopg.connect(database_url, autocommit=True)
+        self.connection = psycopg.connect(database_url, autocommit=True, options=PATIENCE)
         self.folder = folder
         self.records = folder / "records"
         self.records.mkdir()
         self.reader = Reader(self.records)
         self._venv = venv
         self._env = environment(contestant, database_url, stores, str(self.records)) | {"PYTHONPATH": str(APPS)}
+        self._log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def client(self, *arguments: str) -> str:
-        """Run the client's side of the contestant; what it prints."""
+    def client(self, *arguments: str, seconds: float = 180) -> str:
+        """Run the client's side of the contestant; what it prints. Raises when it fails or takes longer."""
         command = [str(self._venv / "python"), str(APPS / f"{self.contestant.app}.py"), *arguments]
         result = subprocess.run(
-            command, cwd=APPS, env=self._env, stdout=subprocess.PIPE, stderr=self._log(), text=True, check=True
+            command,
+            cwd=APPS,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            check=True,
+            timeout=seconds,
         )
         return str(result.stdout)
 
@@ -51,8 +60,8 @@ class Fleet:
                     [part.format(bin=self._venv) for part in command],
                     cwd=APPS,
                     env=self._env,
-                    stdout=self._log(),
-                    stderr=self._log(),
+                    stdout=self._log,
+                    stderr=self._log,
                     start_new_session=True,
                     preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no threads
                 )
@@ -73,30 +82,34 @@ class Fleet:
             time.sleep(poll)
         return time.time()
 
-    def family(self) -> list[psutil.Process]:
-        """The processes we started and all below them."""
-        roots = [psutil.Process(process.pid) for process in self.processes]
-        return [*roots, *(child for root in roots for child in root.children(recursive=True))]
+    def family(self, number: int) -> list[psutil.Process]:
+        """A process we started, by its place among the commands, and all below it."""
+        root = psutil.Process(self.processes[number].pid)
+        return [root, *root.children(recursive=True)]
 
     def stop(self) -> None:
-        for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # a session of its own: nobody else is in it
-            process.wait()
+        """End all we started and all below it, at once: nothing they could still say is of interest."""
+        families: list[psutil.Process] = []
+        for number in range(len(self.processes)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                families += self.family(number)
+        for process in families:  # parents first: none is there to start a child anew
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()  # psutil knows when a number has become another process's
+        psutil.wait_procs(families, timeout=15)
+        for started in self.processes:
+            started.wait()
         self.processes.clear()
         self.connection.close()
-
-    def _log(self) -> int:
-        return os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.close(self._log)
 
 
 @contextmanager
 def open_fleet(contestant: Contestant, stores: Stores, work: Path) -> Iterator[Fleet]:
-    """A contestant with a database and records of its own, prepared and not started."""
+    """A contestant with a database and records of its own, prepared and not started.
+
+    Its folder, with the log, stays behind when something fails.
+    """
     venv = venvs.make(work / "venvs", (contestant.requirements and contestant.app) or "own", contestant.requirements)
     folder = Path(tempfile.mkdtemp(prefix=f"{contestant.name}-", dir=work))
     with stores.database(migrated=contestant.migrated) as database_url:
@@ -106,3 +119,4 @@ def open_fleet(contestant: Contestant, stores: Stores, work: Path) -> Iterator[F
             yield fleet
         finally:
             fleet.stop()
+    shutil.rmtree(folder)

@@ -1,47 +1,51 @@
 """Latency: from the moment when a client's commit (or send) has returned to the beginning of its job."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from bench.contestants import Contestant
-from bench.fleet import open_fleet
-from bench.stores import Stores
+from bench.contestants import CONTESTANTS, Contestant
+from bench.fleet import Fleet, open_fleet
+from bench.run import Run
 
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds."""
-
-    p50: float
-    p95: float
-    p99: float
+BUSY_RATE = 50.0
+IDLE_RATE = 1.0
+_REST_SECONDS = 2.0  # what starts up, or comes to rest, is not what is measured
 
 
-def percentiles(milliseconds: list[float]) -> Latency:
-    ordered = sorted(milliseconds)
+def measure(
+    run: Run, busy: Sequence[str], idle: Sequence[str]
+) -> tuple[dict[str, list[list[float]]], dict[str, list[list[float]]]]:
+    """Milliseconds at 50 jobs a second and at one, by contestant and round; the rounds interleaved."""
+    names = [*busy, *(name for name in idle if name not in busy)]
+    at_busy: dict[str, list[list[float]]] = {name: [] for name in busy}
+    at_idle: dict[str, list[list[float]]] = {name: [] for name in idle}
+    for number in range(1, run.plan.latency_rounds + 1):
+        for name in names:
+            with run.part(f"latency, round {number}, {name}"), _warm(run, CONTESTANTS[name]) as fleet:
+                if name in busy:
+                    at_busy[name].append(trickle(fleet, BUSY_RATE, int(BUSY_RATE * run.plan.latency_seconds)))
+                    time.sleep(_REST_SECONDS)
+                if name in idle:
+                    at_idle[name].append(trickle(fleet, IDLE_RATE, run.plan.idle_latency_jobs))
+    return at_busy, at_idle
 
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
-    return Latency(at(0.50), at(0.95), at(0.99))
+def trickle(fleet: Fleet, rate: float, jobs: int) -> list[float]:
+    """Milliseconds of jobs sent at `rate` a second; the first tenth left out."""
+    before = fleet.done()
+    text = fleet.client("trickle", str(rate), str(jobs), seconds=jobs / rate + 60)
+    sent = {int(key): float(when) for key, when in (line.split() for line in text.splitlines())}
+    fleet.wait("the last job", lambda: fleet.done() >= before + jobs, 60)
+    began = dict(sorted(fleet.reader.read(), key=lambda run: run[1]))  # of runs of one key, the latest counts
+    return [1000 * (began[key] - when) for key, when in sent.items() if key >= jobs // 10]
 
 
-def latency(contestant: Contestant, stores: Stores, work: Path, *, rate: float, seconds: float) -> Latency:
-    """At `rate` jobs a second for `seconds`, the first tenth left out."""
-    with open_fleet(contestant, stores, work) as fleet:
+@contextmanager
+def _warm(run: Run, contestant: Contestant) -> Iterator[Fleet]:
+    with open_fleet(contestant, run.stores, run.work) as fleet:
         fleet.start()
         fleet.client("fill", "1")
         fleet.wait("the first job", lambda: fleet.done() > 0, 60)
-        time.sleep(2)  # what starts up in the other processes is not what is measured
-        before = fleet.done()
-        jobs = max(10, int(rate * seconds))
-        sent = _read(fleet.client("trickle", str(rate), str(jobs)))
-        fleet.wait("the last job", lambda: fleet.done() >= jobs + before, 60)
-        began: Mapping[int, float] = dict(sorted(fleet.reader.read(), key=lambda run: run[1]))
-        return percentiles([1000 * (began[key] - when) for key, when in sent.items() if key >= jobs // 10])
-
-
-def _read(text: str) -> dict[int, float]:
-    return {int(key): float(when) for key, when in (line.split() for line in text.splitlines())}
+        time.sleep(_REST_SECONDS)
+        yield fleet

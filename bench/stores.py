@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -12,6 +13,7 @@ from bridge.embedded import EmbeddedStores
 from bridge.migrations import migrate_up
 
 _TEMPLATE = "bench_template"
+PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself: no question is worth more
 
 
 class Stores:
@@ -30,6 +32,23 @@ class Stores:
     def close(self) -> None:
         self._admin.close()
         self.redis.close()
+
+    def statements(self, database_url: str) -> int:
+        """How many transactions, which are statements where everything is autocommit, a database has seen.
+
+        Asked from another one: the question itself does not count.
+        """
+        row = self._admin.execute(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s",
+            [database_url.rpartition("/")[2]],
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def redis_commands(self) -> int:
+        """How many commands Redis has run, those inside scripts included."""
+        info: Any = self.redis.info("stats")
+        return int(info["total_commands_processed"])
 
     @contextmanager
     def database(self, *, migrated: bool) -> Iterator[str]:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+_SECONDS = 600
+
 
 def make(folder: Path, name: str, requirements: tuple[str, ...]) -> Path:
     """The folder of programs of a virtual environment with `requirements`; this project's own for none."""
@@ -16,11 +18,12 @@ def make(folder: Path, name: str, requirements: tuple[str, ...]) -> Path:
     marker = venv / ".made-from"
     if not marker.exists() or marker.read_text() != stamp:
         print(f"Making an environment for {name}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True, timeout=_SECONDS)
         subprocess.run(
             [venv / "bin" / "pip", "install", "-qq", "--disable-pip-version-check", *requirements],
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             check=True,
+            timeout=_SECONDS,
         )
         marker.write_text(stamp)
     return venv / "bin"

@@ -1,0 +1,121 @@
+"""A run as one JSON object."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.goals import GOALS
+from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.results import Results
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Every key is there in every run; what was not measured is empty, or null among the ratios."""
+    return {
+        "drain": {name: round(rate) for name, rates in results.drain.items() if (rate := median(rates)) is not None},
+        "latency_ms": _latencies(results.latency),
+        "idle_latency_ms": _latencies(results.idle_latency),
+        "ratio": {goal.name: _rounded(goal.figure(results)) for goal in GOALS},
+        "goals": {goal.name: goal.verdict(results).strip("*") for goal in GOALS},
+        "growth": _growth(results) | _held(results),
+        "insert": {
+            way: {
+                "triggers": _rounded(median(found.triggers)),
+                "bare": _rounded(median(found.bare)),
+                "ratio": _rounded(ratio(median(found.triggers), median(found.bare))),
+            }
+            for way, found in results.insert.items()
+        },
+        "idle": _idle(results),
+        "rss_mb": _rss(results),
+        "scale": _scale(results),
+        "priority": _priority(results),
+        "failed": dict(results.failed),
+    }
+
+
+def _latencies(by_name: Mapping[str, Rounds]) -> dict[str, Any]:
+    return {name: asdict(pooled(rounds)) for name, rounds in by_name.items() if any(rounds)}
+
+
+def _growth(results: Results) -> dict[str, Any]:
+    growth = results.growth
+    if growth is None:
+        return {}
+    return {
+        "finished_rows": growth.rows,
+        "claim_ms": {"none": asdict(pooled(growth.claim_none)), "grown": asdict(pooled(growth.claim_grown))},
+        "stats_ms": {"none": asdict(pooled(growth.stats_none)), "grown": asdict(pooled(growth.stats_grown))},
+    }
+
+
+def _held(results: Results) -> dict[str, Any]:
+    if results.held is None:
+        return {}
+    phases = {"none": results.held.none, "held": results.held.held}
+    return {
+        "held_transaction": {
+            "jobs_passed": results.held.jobs,
+            "claim_ms": {name: asdict(percentiles(phase.claims)) for name, phase in phases.items()},
+            "claim_mean_ms_in_server": {name: _rounded(phase.server_mean) for name, phase in phases.items()},
+            "latency_ms": {name: asdict(percentiles(phase.latencies)) for name, phase in phases.items()},
+        }
+    }
+
+
+def _idle(results: Results) -> dict[str, Any]:
+    idle = results.idle
+    if idle is None:
+        return {}
+    return {
+        "cpu_percent": {
+            "all": _rounded(sum(idle.cpu_percent.values())),
+            **{role: _rounded(share) for role, share in idle.cpu_percent.items()},
+        },
+        "postgres_statements_per_second": _rounded(idle.statements_per_second),
+        "redis_commands_per_second": _rounded(idle.redis_commands_per_second),
+    }
+
+
+def _rss(results: Results) -> dict[str, Any]:
+    idle = results.idle
+    if idle is None:
+        return {}
+    return {
+        role: {
+            when: {name: _rounded(size) for name, size in asdict(sizes[role]).items()}
+            for when, sizes in (("idle", idle.memory_idle), ("after_drain", idle.memory_drained))
+        }
+        for role in idle.memory_idle
+    }
+
+
+def _scale(results: Results) -> dict[str, Any]:
+    if results.scale is None:
+        return {}
+    return {
+        what: {str(count): _rounded(median(rates)) for count, rates in by_count.items()}
+        for what, by_count in (("bridges", results.scale.bridges), ("workers", results.scale.workers))
+    }
+
+
+def _priority(results: Results) -> dict[str, Any]:
+    urgent = results.priority
+    if not urgent:
+        return {}
+    return {
+        "urgent_jobs": len(urgent),
+        "overtaken": asdict(percentiles(one.overtaken for one in urgent))
+        | {"most": max(one.overtaken for one in urgent)},
+        "unclaimed_at_commit": sum(one.unclaimed for one in urgent),
+        "of_these_claimed": {
+            "before_it": sum(one.claimed_before for one in urgent),
+            "with_it": sum(one.claimed_together for one in urgent),
+            "later": sum(one.claimed_later for one in urgent),
+        },
+        "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 3)

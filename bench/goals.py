@@ -1,0 +1,130 @@
+"""What this project means to reach, and whether a run did."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.results import Results
+
+BEST_DRAIN = "pgqueuer_best"
+ALONE = "dramatiq"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`figure` gives what a run measured, None when it did not. `must` and `moonshot` count in its unit."""
+
+    name: str
+    words: str
+    must: float
+    moonshot: float
+    figure: Callable[[Results], float | None]
+    unit: str = "x"
+    at_least: bool = False
+
+    def verdict(self, results: Results) -> str:
+        figure = self.figure(results)
+        if figure is None:
+            return "not measured"
+        if self._reaches(figure, self.moonshot):
+            return "moonshot"
+        return "yes" if self._reaches(figure, self.must) else "**no**"
+
+    def _reaches(self, figure: float, limit: float) -> bool:
+        return figure >= limit if self.at_least else figure <= limit
+
+
+def _drain_against(peer: str) -> Callable[[Results], float | None]:
+    return lambda results: ratio(median(results.drain.get("bridge", ())), median(results.drain.get(peer, ())))
+
+
+def _p50_against(peer: str, which: Callable[[Results], Mapping[str, Rounds]]) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        ours, theirs = which(results).get("bridge"), which(results).get(peer)
+        return ratio(_p50(ours), _p50(theirs))
+
+    return figure
+
+
+def _p50(rounds: Rounds | None) -> float | None:
+    return pooled(rounds).p50 if rounds and any(rounds) else None
+
+
+def _p99_against_best_peer(results: Results) -> float | None:
+    figures = {name: pooled(rounds).p99 for name, rounds in results.latency.items() if any(rounds)}
+    ours = figures.pop("bridge", None)
+    return ratio(ours, min(figures.values(), default=None))
+
+
+def _insert(way: str) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        found = results.insert.get(way)
+        return ratio(median(found.triggers), median(found.bare)) if found else None
+
+    return figure
+
+
+def _claim_growth(results: Results) -> float | None:
+    growth = results.growth
+    return ratio(pooled(growth.claim_grown).p99, pooled(growth.claim_none).p99) if growth else None
+
+
+def _stats_growth(results: Results) -> float | None:
+    growth = results.growth
+    return ratio(pooled(growth.stats_grown).p50, pooled(growth.stats_none).p50) if growth else None
+
+
+def _held(results: Results) -> float | None:
+    held = results.held
+    return ratio(percentiles(held.held.claims).p99, percentiles(held.none.claims).p99) if held else None
+
+
+def _rss(role: str) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        idle = results.idle
+        return max(idle.memory_idle[role].rss, idle.memory_drained[role].rss) if idle else None
+
+    return figure
+
+
+def _scale(what: str, few: int, many: int) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        rates: Mapping[int, list[float]] = getattr(results.scale, what, {})
+        return ratio(median(rates.get(many, ())), median(rates.get(few, ())))
+
+    return figure
+
+
+GOALS = (
+    Goal("drain_vs_dramatiq", "drain of no-op jobs against Dramatiq alone at its default",
+         2.5, 5, _drain_against(ALONE), at_least=True),
+    Goal("drain_vs_best_peer", "drain against the best peer setting (pgqueuer, batch 500)",
+         0.6, 1.2, _drain_against(BEST_DRAIN), at_least=True),
+    Goal("latency_p50_vs_dramatiq", "commit → actor start at 50 jobs/s, p50 against Dramatiq alone",
+         0.4, 0.25, _p50_against(ALONE, lambda results: results.latency)),
+    Goal("latency_p99_vs_best_peer", "the same, p99 against the best peer of this run",
+         1.2, 0.8, _p99_against_best_peer),
+    Goal("idle_latency_p50_vs_dramatiq", "commit → actor start at one job a second (idle), p50 against Dramatiq alone",
+         0.05, 0.02, _p50_against(ALONE, lambda results: results.idle_latency)),
+    Goal("insert_one_client", "insert rate with triggers against a bare table: one client, a commit a row",
+         0.85, 0.95, _insert("one_client"), at_least=True),
+    Goal("insert_eight_clients", "the same, eight clients", 0.85, 0.95, _insert("eight_clients"), at_least=True),
+    Goal("insert_thousand_rows", "the same, a thousand rows a statement",
+         0.85, 0.95, _insert("thousand_rows"), at_least=True),
+    Goal("growth_claim_p99", "claim p99 with many finished rows against none", 1.3, 1.05, _claim_growth),
+    Goal("growth_stats_p50", "`get_queue_stats()` p50 with many finished rows against none", 1.3, 1.05, _stats_growth),
+    Goal("held_claim_p99", "claim p99 with a transaction held open against none", 3, 1.5, _held),
+    Goal("idle_cpu_percent", "idle, all three processes: CPU of a core", 2, 0.5,
+         lambda results: sum(results.idle.cpu_percent.values()) if results.idle else None, unit="%"),
+    Goal("idle_statements_per_second", "idle, all three processes: Postgres statements", 5, 1,
+         lambda results: results.idle.statements_per_second if results.idle else None, unit="/s"),
+    Goal("rss_bridge_mb", "RSS of the bridge", 60, 45, _rss("bridge"), unit="MB"),
+    Goal("rss_worker_mb", "RSS of a worker process", 70, 55, _rss("worker"), unit="MB"),
+    Goal("rss_web_mb", "RSS of the web process", 80, 60, _rss("web"), unit="MB"),
+    Goal("two_bridges", "drain with two bridges against one", 0.95, 1, _scale("bridges", 1, 2), at_least=True),
+    Goal("four_workers", "four worker processes against two, jobs that sleep 20 ms",
+         1.8, 1.95, _scale("workers", 2, 4), at_least=True),
+    Goal("priority_unclaimed_overtakes", "low jobs claimed after an urgent one's commit and begun before it",
+         0, 0, lambda results: float(sum(one.unclaimed for one in results.priority)) if results.priority else None,
+         unit="jobs"),
+)  # fmt: skip

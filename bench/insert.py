@@ -1,0 +1,89 @@
+"""Insert: what our triggers cost a client, beside a table with the same columns, checks and indexes without them.
+
+One client that commits each row, eight such clients, and one client whose statements insert a thousand rows. A
+session listens for new jobs meanwhile, as the bridge does. The two tables take turns, and turns at being first.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Barrier
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier
+
+from bench.run import Run
+from bench.stores import PATIENCE
+from bridge.job_queue import JobQueue
+
+_ROW = SQL("INSERT INTO {} (actor, queue, payload) VALUES ('noop', 'bench', '{{\"key\": 1}}')")
+_THOUSAND = SQL(
+    "INSERT INTO {} (actor, queue, payload)"
+    " SELECT 'noop', 'bench', jsonb_build_object('key', n) FROM generate_series(1, 1000) AS n"
+)
+OURS, BARE = "coding_jobs", "bare"
+WAYS = {"one_client": (_ROW, 1, 1), "eight_clients": (_ROW, 1, 8), "thousand_rows": (_THOUSAND, 1000, 1)}
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Rows a second, by round."""
+
+    triggers: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+
+def measure(run: Run) -> dict[str, Insert]:
+    found = {way: Insert() for way in WAYS}
+    with run.stores.database(migrated=True) as url:
+        _make_bare_table(url)
+        with _listener(url):
+            for number in range(run.plan.insert_rounds):
+                for way, (statement, rows, clients) in WAYS.items():
+                    for table in (OURS, BARE) if number % 2 == 0 else (BARE, OURS):
+                        insert = statement.format(Identifier(table))
+                        rate = rows * _statements_per_second(url, insert, clients, run.plan.insert_seconds)
+                        (found[way].triggers if table == OURS else found[way].bare).append(rate)
+    return found
+
+
+def _make_bare_table(url: str) -> None:
+    with psycopg.connect(url, autocommit=True, options=PATIENCE) as connection:
+        connection.execute("CREATE TABLE bare (LIKE coding_jobs INCLUDING ALL)")
+        row = connection.execute("SELECT reloptions FROM pg_class WHERE oid = 'coding_jobs'::regclass").fetchone()
+        for option in (row and row[0]) or ():
+            name, _, value = option.partition("=")
+            connection.execute(SQL("ALTER TABLE bare SET ({} = {})").format(Identifier(name), value))
+
+
+@contextmanager
+def _listener(url: str) -> Iterator[None]:
+    queue = JobQueue.connect(url, "bench")
+    end = queue.subscribe_to_new_jobs(lambda _: None)
+    try:
+        yield
+    finally:
+        end()
+        queue.close()
+
+
+def _statements_per_second(url: str, statement: Composed, clients: int, seconds: float) -> float:
+    ready = Barrier(clients)
+
+    def client() -> tuple[int, float, float]:
+        with psycopg.connect(url, autocommit=True, options=PATIENCE) as connection:
+            for _ in range(6):  # the driver prepares what it has seen five times
+                connection.execute(statement)
+            ready.wait(30)
+            began = time.perf_counter()
+            count = 0
+            while time.perf_counter() < began + seconds:
+                connection.execute(statement)
+                count += 1
+            return count, began, time.perf_counter()
+
+    with ThreadPoolExecutor(clients) as pool:
+        done = [future.result() for future in [pool.submit(client) for _ in range(clients)]]
+    return sum(count for count, _, _ in done) / (max(end for _, _, end in done) - min(began for _, began, _ in done))

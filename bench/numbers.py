@@ -1,0 +1,41 @@
+"""The arithmetic of a report: percentiles of samples, medians of rounds, ratios."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from statistics import median as _median
+
+Rounds = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    p50: float
+    p95: float
+    p99: float
+
+
+def percentiles(samples: Iterable[float]) -> Percentiles:
+    """Each is a sample that was taken, none is interpolated. Raises ValueError when there are none."""
+    ordered = sorted(samples)
+    if not ordered:
+        raise ValueError("no samples")
+
+    def at(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+    return Percentiles(at(0.50), at(0.95), at(0.99))
+
+
+def pooled(rounds: Rounds) -> Percentiles:
+    """Of all rounds together: a round by itself has too few samples for its p99 to mean much."""
+    return percentiles(chain.from_iterable(rounds))
+
+
+def median(rates: Sequence[float]) -> float | None:
+    return _median(rates) if rates else None
+
+
+def ratio(figure: float | None, other: float | None) -> float | None:
+    """None when either was not measured, or there is nothing to compare with."""
+    return figure / other if figure is not None and other else None

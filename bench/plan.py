@@ -1,0 +1,58 @@
+"""How much of everything: one plan for figures to publish, one that fits into a few minutes."""
+
+from dataclasses import dataclass
+
+FIRST = ("bridge", "dramatiq", "pgqueuer_best")
+
+
+@dataclass(frozen=True)
+class Plan:
+    drain_rounds: int = 3
+    drain_share: float = 1.0  # of the jobs that a contestant's drain has
+    drain_contestants: tuple[str, ...] | None = None  # None is all
+    latency_rounds: int = 2
+    latency_seconds: float = 10.0  # of each round
+    idle_latency_jobs: int = 30
+    latency_contestants: tuple[str, ...] = (
+        "bridge", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
+    )  # fmt: skip
+    idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
+    growth_rows: int = 2_000_000
+    growth_rounds: int = 5
+    growth_claims: int = 400  # of each round
+    growth_stats: int = 40
+    held_jobs: int = 120_000  # ten minutes at 200 a second
+    held_seconds: float = 20.0
+    insert_rounds: int = 5
+    insert_seconds: float = 2.0
+    idle_seconds: float = 30.0
+    scale_rounds: int = 3
+    scale_jobs: int = 50_000
+    nap_jobs: int = 4_000
+    priority_rounds: int = 3
+
+
+FULL = Plan()
+QUICK = Plan(
+    drain_rounds=1,
+    drain_share=0.2,
+    drain_contestants=FIRST,
+    latency_rounds=1,
+    latency_seconds=5.0,
+    idle_latency_jobs=15,
+    latency_contestants=FIRST,
+    idle_latency_contestants=("bridge", "dramatiq"),
+    growth_rows=200_000,
+    growth_rounds=3,
+    growth_claims=100,
+    growth_stats=20,
+    held_jobs=20_000,
+    held_seconds=5.0,
+    insert_rounds=3,
+    insert_seconds=0.6,
+    idle_seconds=10.0,
+    scale_rounds=1,
+    scale_jobs=10_000,
+    nap_jobs=2_000,
+    priority_rounds=1,
+)

@@ -1,0 +1,28 @@
+"""Everything a run found. Empty or None is what was left out, or failed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.growth import Growth
+from bench.held import Held
+from bench.idle import Idle
+from bench.insert import Insert
+from bench.numbers import Rounds
+from bench.priority import Urgent
+from bench.scale import Scale
+
+
+@dataclass
+class Results:
+    """Rates are jobs (or rows) a second, latencies milliseconds, each by contestant and round."""
+
+    drain: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    latency: Mapping[str, Rounds] = field(default_factory=dict)
+    idle_latency: Mapping[str, Rounds] = field(default_factory=dict)
+    growth: Growth | None = None
+    held: Held | None = None
+    insert: Mapping[str, Insert] = field(default_factory=dict)
+    idle: Idle | None = None
+    scale: Scale | None = None
+    priority: Sequence[Urgent] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)

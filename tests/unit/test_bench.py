@@ -1,0 +1,216 @@
+"""The measuring side: arithmetic, verdicts, and the shapes of what is reported. Nothing is measured here."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.as_json import as_json
+from bench.contestants import CONTESTANTS
+from bench.document import BEGIN, END, write_between_marks
+from bench.goals import GOALS, Goal
+from bench.growth import Growth
+from bench.held import Held, Phase
+from bench.idle import ROLES, Idle, Memory
+from bench.insert import WAYS, Insert
+from bench.numbers import Percentiles, median, percentiles, pooled, ratio
+from bench.options import COMPARED, MEASUREMENTS, read_options
+from bench.plan import FULL, QUICK
+from bench.priority import BACKLOG, Urgent, overtaken
+from bench.report import as_markdown
+from bench.results import Results
+from bench.scale import Scale
+
+
+def goal(name: str) -> Goal:
+    (found,) = [goal for goal in GOALS if goal.name == name]
+    return found
+
+
+def complete() -> Results:
+    """A run in which everything was measured; the figures make every ratio a different number."""
+    memory = {role: Memory(50, 30, 90, 60) for role in ROLES}
+    return Results(
+        drain={"bridge": [900, 1000, 5000], "dramatiq": [250], "pgqueuer_best": [500]},
+        latency={"bridge": [[3.0] * 99 + [9.0]], "dramatiq": [[10.0] * 100], "pgqueuer": [[6.0], [4.0, 4.0]]},
+        idle_latency={"bridge": [[3.0], [5.0]], "dramatiq": [[100.0]]},
+        growth=Growth(2000, [[1.0] * 3, [2.0]], [[3.0] * 3, [4.0]], [[1.0] * 3], [[6.0] * 3]),
+        held=Held(120, Phase([1.0, 1.0, 1.0, 2.0], 1.5, [3.0]), Phase([7.0, 7.0, 7.0, 14.0], 10.5, [20.0])),
+        insert={way: Insert([80.0, 90.0, 100.0], [100.0]) for way in WAYS},
+        idle=Idle(30, {"bridge": 0.5, "worker": 0.25, "web": 0.75}, 3.5, 2.0, memory, memory | {
+            "web": Memory(79, 30, 90, 60)
+        }),
+        scale=Scale({1: [100], 2: [110]}, {2: [800], 4: [1520]}),
+        priority=[Urgent(40, 0, 2, 1, 12.0), Urgent(60, 0, 0, 0, 8.0)],
+    )  # fmt: skip
+
+
+def test_percentiles_are_samples_whatever_their_order() -> None:
+    assert percentiles(range(100, 0, -1)) == Percentiles(51, 96, 100)
+    assert percentiles([7.0]) == Percentiles(7.0, 7.0, 7.0)
+    with pytest.raises(ValueError, match="no samples"):
+        percentiles([])
+
+
+def test_rounds_are_pooled_and_not_averaged() -> None:
+    assert pooled([[1.0] * 98, [50.0, 60.0]]) == Percentiles(1.0, 1.0, 60.0)
+
+
+def test_a_ratio_needs_both_sides() -> None:
+    assert ratio(3.0, 2.0) == 1.5
+    assert ratio(None, 2.0) is ratio(3.0, None) is ratio(3.0, 0.0) is None
+    assert ratio(0.0, 2.0) == 0.0
+    assert median([]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("drain_vs_dramatiq", 4.0),  # the medians, not the best round
+        ("drain_vs_best_peer", 2.0),
+        ("latency_p50_vs_dramatiq", 0.3),
+        ("latency_p99_vs_best_peer", 1.5),  # 9 ms against pgqueuer's 6, not Dramatiq's 10
+        ("idle_latency_p50_vs_dramatiq", 0.05),
+        ("insert_one_client", 0.9),
+        ("growth_claim_p99", 2.0),
+        ("growth_stats_p50", 6.0),
+        ("held_claim_p99", 7.0),
+        ("idle_cpu_percent", 1.5),
+        ("idle_statements_per_second", 3.5),
+        ("rss_bridge_mb", 50),
+        ("rss_web_mb", 79),  # the larger of idle and after a drain
+        ("two_bridges", 1.1),
+        ("four_workers", 1.9),
+        ("priority_unclaimed_overtakes", 3),
+    ],
+)
+def test_the_figure_of_a_goal(name: str, figure: float) -> None:
+    assert goal(name).figure(complete()) == pytest.approx(figure)
+
+
+def test_the_best_peer_is_never_ourselves() -> None:
+    results = Results(latency={"bridge": [[2.0]], "dramatiq": [[8.0]], "celery": [[4.0]]})
+    assert goal("latency_p99_vs_best_peer").figure(results) == 0.5
+    assert goal("latency_p99_vs_best_peer").figure(Results(latency={"bridge": [[2.0]]})) is None
+
+
+def test_every_goal_has_a_figure_in_a_complete_run_and_none_in_an_empty_one() -> None:
+    assert [goal.name for goal in GOALS if goal.figure(complete()) is None] == []
+    assert [goal.name for goal in GOALS if goal.figure(Results()) is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("at_least", "figure", "verdict"),
+    [
+        (True, 2.49, "**no**"), (True, 2.5, "yes"), (True, 5.0, "moonshot"),
+        (False, 1.31, "**no**"), (False, 1.3, "yes"), (False, 1.05, "moonshot"), (False, None, "not measured"),
+    ],
+)  # fmt: skip
+def test_the_verdict_counts_the_limit_itself_as_met(*, at_least: bool, figure: float | None, verdict: str) -> None:
+    must, moonshot = (2.5, 5) if at_least else (1.3, 1.05)
+    assert Goal("x", "x", must, moonshot, lambda _: figure, at_least=at_least).verdict(Results()) == verdict
+
+
+def test_moonshots_ask_for_no_less_than_musts() -> None:
+    for one in GOALS:
+        assert one.moonshot >= one.must if one.at_least else one.moonshot <= one.must, one.name
+
+
+def test_the_json_object_has_its_keys_in_every_run() -> None:
+    keys = [
+        "drain", "latency_ms", "idle_latency_ms", "ratio", "goals", "growth", "insert", "idle", "rss_mb", "scale",
+        "priority", "failed",
+    ]  # fmt: skip
+    for results in (complete(), Results()):
+        found = json.loads(json.dumps(as_json(results)))
+        assert list(found) == keys
+        assert list(found["ratio"]) == [goal.name for goal in GOALS]
+
+
+def test_the_json_object_holds_plain_figures() -> None:
+    found = as_json(complete())
+    assert found["drain"] == {"bridge": 1000, "dramatiq": 250, "pgqueuer_best": 500}
+    assert found["latency_ms"]["bridge"] == {"p50": 3.0, "p95": 3.0, "p99": 9.0}
+    assert found["idle_latency_ms"]["dramatiq"] == {"p50": 100.0, "p95": 100.0, "p99": 100.0}
+    assert found["growth"]["claim_ms"]["grown"]["p99"] == 4.0
+    assert found["growth"]["held_transaction"]["claim_ms"]["held"]["p99"] == 14.0
+    assert found["insert"]["eight_clients"] == {"triggers": 90.0, "bare": 100.0, "ratio": 0.9}
+    assert found["idle"]["cpu_percent"]["all"] == 1.5
+    assert found["rss_mb"]["web"]["after_drain"]["rss"] == 79
+    assert found["scale"] == {"bridges": {"1": 100, "2": 110}, "workers": {"2": 800, "4": 1520}}
+    assert found["priority"]["unclaimed_at_commit"] == 3
+    assert found["goals"]["drain_vs_dramatiq"] == "yes"
+    assert found["goals"]["held_claim_p99"] == "no"
+
+
+def test_a_contestant_that_failed_every_round_is_left_out_of_the_figures() -> None:
+    results = Results(drain={"bridge": [], "dramatiq": [5]}, latency={"bridge": [], "dramatiq": [[1.0]]},
+                      failed={"drain, round 1, bridge": "RuntimeError: 2 jobs, 1 runs of 1"})  # fmt: skip
+    found = as_json(results)
+    assert found["drain"] == {"dramatiq": 5}
+    assert found["ratio"]["drain_vs_dramatiq"] is found["ratio"]["latency_p99_vs_best_peer"] is None
+    assert "- drain, round 1, bridge: RuntimeError: 2 jobs" in as_markdown(results, "")
+
+
+def test_the_goals_come_first_and_every_table_is_one() -> None:
+    text = as_markdown(complete(), "Today.")
+    assert text.startswith("Today.\n\n### Goals\n")
+    assert "| drain of no-op jobs against Dramatiq alone at its default | 4.00 x | >= 2.5 x | >= 5 x | yes |" in text
+    assert "| RSS of the web process | 79 MB | <= 80 MB | <= 60 MB | yes |" in text
+    assert "| bridge | 1,000 | 900 to 5,000 | 1.00 x |" in text
+    tables = [list(lines) for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line[:1] == "|")
+              if is_table]  # fmt: skip
+    assert len(tables) == 10
+    for table in tables:
+        assert len({line.count("|") for line in table}) == 1, table[0]
+
+
+def test_overtakers_are_counted_by_when_they_were_claimed() -> None:
+    urgent = BACKLOG + 1
+    began = {0: 9.0, 1: 11.0, 2: 12.0, 3: 13.0, 4: 14.0, 5: 30.0, urgent: 20.0, BACKLOG + 2: 15.0}
+    claimed = {0: 8.0, 1: 9.5, 2: 10.5, 3: 11.0, 4: 12.0, 5: 12.0, urgent: 11.0, BACKLOG + 2: 14.0}
+    found = overtaken(urgent, 10.0, began, claimed)
+    assert found == Urgent(4, claimed_before=1, claimed_together=1, claimed_later=1, milliseconds=10_000)
+    assert found.unclaimed == 3
+
+
+def test_tables_go_between_the_marks_and_the_prose_stays(tmp_path: Path) -> None:
+    file = tmp_path / "performance.md"
+    write_between_marks(file, "old")
+    assert file.read_text() == f"# Performance\n\n{BEGIN}\nold\n{END}\n"
+    file.write_text(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n")
+    for _ in range(2):
+        write_between_marks(file, "\nnew\n\n")
+        assert file.read_text() == f"Before.\n{BEGIN}\nnew\n{END}\nAfter.\n"
+
+
+@pytest.mark.parametrize("text", ["no marks", BEGIN, f"{END}\n{BEGIN}"])
+def test_a_document_without_its_marks_is_left_alone(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "performance.md"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="to write between"):
+        write_between_marks(file, "new")
+    assert file.read_text() == text
+
+
+def test_only_chooses_measurements_and_contestants() -> None:
+    assert read_options([]).measurements == MEASUREMENTS
+    assert read_options(["--only", "idle"]).measurements == ("idle",)
+    both = read_options(["--quick", "--only", "celery", "drain"])
+    assert (both.plan, both.measurements, both.of(QUICK.drain_contestants)) == (QUICK, ("drain",), ("celery",))
+    assert read_options(["--only", "bridge"]).measurements == COMPARED
+    assert read_options([]).of(FULL.drain_contestants) == tuple(CONTESTANTS)
+    assert read_options(["--quick"]).of(QUICK.drain_contestants) == QUICK.drain_contestants
+
+
+def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--only", "nobody"])
+    assert "invalid choice: 'nobody'" in capsys.readouterr().err
+
+
+def test_plans_name_contestants_that_exist() -> None:
+    for plan in (QUICK, FULL):
+        for names in (plan.drain_contestants or (), plan.latency_contestants, plan.idle_latency_contestants):
+            assert set(names) <= set(CONTESTANTS)
