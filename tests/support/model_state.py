@@ -1,0 +1,126 @@
+"""What the model of `model.py` is made of, and how each piece of it changes."""
+
+from typing import NamedTuple
+
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
+LOST = -1  # in `Job.worker`: a process that is dead, and whose lease may run out now
+
+
+class Job(NamedTuple):
+    status: str = "pending"
+    exec: bool = False
+    worker: int | None = None
+    expired: bool = False  # the lease of the hand-over
+    spent: int = 0  # retry_count
+    marked: bool = False  # cancel_requested_at
+    # What the row does not know, to judge it by.
+    open: bool = False  # the latest attempt has no ending in the ledger
+    started: bool = False  # the latest attempt was started
+    retried: bool = False  # by an operator, who may do so once
+
+
+class Claim(NamedTuple):
+    job: int
+    current: bool
+
+
+class Run(NamedTuple):
+    job: int
+    own: bool
+    current: bool
+
+
+Message = tuple[Claim, ...]
+
+
+class Worker(NamedTuple):
+    lease: str = "live"  # live, expired, stopped (declared lost)
+    message: Message = ()
+    runs: tuple[Run, ...] = ()
+
+
+class State(NamedTuple):
+    jobs: tuple[Job, ...]
+    workers: tuple[Worker, ...]
+    held: tuple[Claim, ...] = ()  # by the bridge: claimed, not yet published
+    redis: tuple[Message, ...] = ()
+    swept: tuple[int, ...] = ()  # read by a sweep that writes later; a sweep of ours never does
+
+
+class Step(NamedTuple):
+    name: str
+    after: State
+    breaks: str | None = None
+    is_help: bool = True  # what happens by itself once faults stop and operators leave it alone
+
+
+def end(state: State, j: int, name: str, status: str, *, spends: bool = False, stale: bool = False) -> Step:
+    """The attempt in progress ends, and its row in the ledger says so."""
+    job = state.jobs[j]
+    breaks = left_terminal(job) if status == "pending" else None
+    if job.status in TERMINAL and status != "pending":
+        breaks = "3 two terminal events"
+    elif stale:
+        breaks = breaks or "5 stale report accepted"
+    elif not job.open:
+        breaks = breaks or "3 an attempt ended twice"
+    if job.marked and status != "completed":
+        status = "cancelled"
+    ended = job._replace(status=status, expired=False, spent=job.spent + spends, open=False)
+    return Step(name, with_job(state, j, forgetful(ended)), breaks)
+
+
+def forgetful(job: Job) -> Job:
+    """Without what nothing asks for any more: fewer states to visit."""
+    return job._replace(worker=None, marked=False, spent=0 if job.status in TERMINAL else job.spent)
+
+
+def left_terminal(job: Job) -> str | None:
+    return "2 a terminal state left" if job.status in TERMINAL else None
+
+
+def age(state: State, j: int, copies: int) -> State:
+    """The fence of job `j` is raised: what carries the old one is stale for good."""
+
+    def aged(claims: Message) -> Message:
+        return tuple(sorted({Claim(c.job, c.current and c.job != j) for c in claims}))
+
+    workers = tuple(
+        worker._replace(
+            message=aged(worker.message),
+            runs=tuple(sorted(Run(j, own=False, current=False) if run.job == j else run for run in worker.runs)),
+        )
+        for worker in state.workers
+    )
+    redis: list[Message] = []
+    for message in map(aged, state.redis):
+        if redis.count(message) < (copies if any(claim.current for claim in message) else 1):
+            redis.append(message)  # more copies of a stale message could do no more
+    return state._replace(held=aged(state.held), redis=tuple(sorted(redis)), workers=workers)
+
+
+def disown(state: State, j: int) -> State:
+    """Job `j` gets a new exec: no run before it has it."""
+    workers = tuple(
+        worker._replace(runs=tuple(run._replace(own=False) if run.job == j else run for run in worker.runs))
+        for worker in state.workers
+    )
+    return state._replace(workers=workers)
+
+
+def reborn(state: State, w: int) -> State:
+    """Process `w` begins anew under a new id; what it held is a lost worker's now."""
+    jobs = tuple(job._replace(worker=LOST) if job.worker == w else job for job in state.jobs)
+    return with_worker(state._replace(jobs=jobs), w, Worker())
+
+
+def with_job(state: State, j: int, job: Job) -> State:
+    return state._replace(jobs=(*state.jobs[:j], job, *state.jobs[j + 1 :]))
+
+
+def with_worker(state: State, w: int, worker: Worker) -> State:
+    return state._replace(workers=(*state.workers[:w], worker, *state.workers[w + 1 :]))
+
+
+def names(claims: Message) -> str:
+    return "+".join(f"{claim.job}{'' if claim.current else ' (stale)'}" for claim in claims)
