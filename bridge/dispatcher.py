@@ -7,6 +7,7 @@ from datetime import timedelta
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
+from bridge.kill_points import kill_point
 from bridge.pace import Pace
 from bridge.room import Room
 from bridge.transport.publisher import Publisher
@@ -67,6 +68,7 @@ class Dispatcher:
         room = self._room.room(ahead)
         claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, room=room) if room else []
         if claims:
+            kill_point("claim.committed")
             self._hand_over(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
@@ -91,6 +93,7 @@ class Dispatcher:
             self._room.count_anew()
             self._put_back(claims, f"could not be handed over: {error}")
             raise
+        kill_point("publish.sent")
         logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})
 
     def _put_back(self, claims: list[Claim], reason: str) -> None:
