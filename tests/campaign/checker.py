@@ -28,6 +28,7 @@ class Verdict:
     broken_invariants: list[str] = field(default_factory=list)
     starts_per_attempt: int = 0
     extra_runs: int = 0
+    duplicate_runs: int = 0  # of the extra ones those that no failure asked for: a crash or a release came between
 
     @property
     def violations(self) -> dict[str, list[str]]:
@@ -72,6 +73,7 @@ def judge(evidence: Evidence) -> Verdict:
         verdict.second_terminal += _second_endings(sent.id, row, ledger)
         verdict.stale += _stale(row, ledger, ran)
         _count_starts(verdict, ran)
+        verdict.duplicate_runs += _duplicates(ran, ledger)
         verdict.unexplained_runs += _unexplained(ran, ledger)
     return verdict
 
@@ -133,6 +135,11 @@ def _count_starts(verdict: Verdict, ran: list[Effect]) -> None:
         if fences.count(fence) > 1:
             verdict.double_starts.append(f"{ran[0].job}: attempt {fence} started {fences.count(fence)} times")
     verdict.extra_runs += max(0, len(ran) - 1)
+
+
+def _duplicates(ran: list[Effect], ledger: list[Attempt]) -> int:
+    failed = {attempt.fence for attempt in ledger if attempt.outcome == "failed"}
+    return sum(1 for before in ran[:-1] if before.fence not in failed)
 
 
 def _unexplained(ran: list[Effect], ledger: list[Attempt]) -> Iterator[str]:

@@ -43,7 +43,13 @@ def test_a_clean_record_passes_and_its_extra_run_is_counted() -> None:
     verdict = judge(records())
     assert verdict.violations == {name: [] for name in verdict.violations}
     assert verdict.holds
-    assert (verdict.jobs, verdict.starts_per_attempt, verdict.extra_runs) == (1, 1, 1)
+    assert (verdict.jobs, verdict.starts_per_attempt, verdict.extra_runs, verdict.duplicate_runs) == (1, 1, 1, 1)
+
+
+def test_a_run_after_a_failure_is_no_duplicate() -> None:
+    verdict = judge(records(attempts=[attempt(1, FIRST, "failed"), attempt(2, SECOND, "completed")]))
+    assert verdict.holds
+    assert (verdict.extra_runs, verdict.duplicate_runs) == (1, 0)
 
 
 def test_a_campaign_without_jobs_proves_nothing() -> None:
