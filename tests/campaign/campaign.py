@@ -78,7 +78,7 @@ def run(order: Order) -> Outcome:
         _storm(world, chaos, inserter, deadline=time.monotonic() + seconds + _OVERRUN_SECONDS)
         calmed = time.time()
         say("faults are over, everything is healed; waiting for the last jobs")
-        settled_in = _settle(world)
+        settled_in = settle(world)
         inserter.stop()
         evidence = collect(world, inserter.sent, chaos.done)
         verdict = judge(evidence)
@@ -114,7 +114,7 @@ def _storm(world: World, chaos: Chaos, inserter: Inserter, *, deadline: float) -
     chaos.heal_all()
 
 
-def _settle(world: World) -> float | None:
+def settle(world: World) -> float | None:
     """Seconds until every job had ended; None when some had not in time."""
     began = time.monotonic()
     deadline = began + _SETTLE_SECONDS

@@ -23,6 +23,13 @@ class Spread:
     most: float
 
 
+def shown(value: Spread | None) -> str:
+    """As p50 / p99 / max and the number of cases; nothing where nothing was measured."""
+    if value is None:
+        return ""
+    return f"{value.p50:.2f} / {value.p99:.2f} / {value.most:.2f} ({value.count})"
+
+
 def spread(seconds: Sequence[float]) -> Spread | None:
     """None where nothing was measured."""
     if not seconds:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.campaign.campaign import Outcome
-from tests.campaign.recovery_times import Spread, as_numbers
+from tests.campaign.recovery_times import as_numbers, shown
 
 _CASES_SHOWN = 20
 
@@ -63,15 +63,9 @@ def _faults(outcome: Outcome) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for kind, one in outcome.recoveries.items():
-        cells = (_cell(one.next_claim), _cell(one.taken_back), _cell(one.next_start))
+        cells = (shown(one.next_claim), shown(one.taken_back), shown(one.next_start))
         lines.append(f"| {kind} | {one.faults} | {' | '.join(cells)} |")
     return [*lines, ""]
-
-
-def _cell(value: Spread | None) -> str:
-    if value is None:
-        return ""
-    return f"{value.p50:.2f} / {value.p99:.2f} / {value.most:.2f} ({value.count})"
 
 
 def _cases(outcome: Outcome) -> list[str]:

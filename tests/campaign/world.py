@@ -38,6 +38,10 @@ class Size:
     threads: int = 4
     lease_ms: int = 3000
 
+    @property
+    def worker_processes(self) -> int:
+        return self.supervised_processes + self.plain_processes
+
 
 class World:
     """Made by `open_world`. Processes are started and watched by one thread: call `tick` from it, often."""
@@ -69,22 +73,23 @@ class World:
         """Start everything, and wait until it serves."""
         for service in self.services:
             service.start()
-        wanted = self.size.supervised_processes + self.size.plain_processes
-        self.wait(lambda: len(self.live_workers()) >= wanted, 60, "the workers registered")
+        if not self.keep_going(60, lambda: len(self.live_workers()) >= self.size.worker_processes):
+            raise RuntimeError(f"the workers did not register within 60 s; the logs are in {self.folder}")
 
     def tick(self) -> None:
         """Keep what died running again."""
         for service in self.services:
             service.tick()
 
-    def wait(self, condition: Callable[[], object], seconds: float, what: str) -> None:
-        """Keep things running until the condition holds. Raises RuntimeError when it does not in time."""
+    def keep_going(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
+        """Keep what dies running for so long, or until the condition holds; whether it did."""
         deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"waited {seconds:.0f} s in vain until {what}; the logs are in {self.folder}")
+        while not until():
+            if time.monotonic() >= deadline:
+                return False
             self.tick()
-            time.sleep(0.05)
+            time.sleep(min(0.05, seconds))
+        return True
 
     # Looking at it, past the proxies.
 
