@@ -52,8 +52,10 @@ def half_open(minutes: float) -> Figure:
     noticed: defaultdict[str, list[float]] = defaultdict(list)
     never: list[str] = []
     until = time.monotonic() + minutes * 60
+    rounds = 0
     with open_stage(Size(), even_load(20, minutes * 60, Kind.QUICK)) as stage:
-        while not noticed or time.monotonic() < until:
+        while rounds == 0 or time.monotonic() < until:
+            rounds += 1
             stage.rest(3)
             silent = stage.world.proxies.names(POSTGRES)
             stage.world.proxies.weather(POSTGRES, swallow="existing")
