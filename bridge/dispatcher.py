@@ -9,6 +9,7 @@ from bridge.errors import PostgresUnavailableError, RedisUnavailableError
 from bridge.frontier import Frontier
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
+from bridge.kill_points import kill_point
 from bridge.pace import Pace
 from bridge.room import Room
 from bridge.transport.publisher import Publisher
@@ -70,6 +71,7 @@ class Dispatcher:
         room = self._room.room(ahead)
         claims = self._claim(room) if room else []
         if claims:
+            kill_point("claim.committed")
             self._hand_over(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
@@ -109,6 +111,7 @@ class Dispatcher:
             self._room.count_anew()
             self._put_back(claims, f"could not be handed over: {error}")
             raise
+        kill_point("publish.sent")
         logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})
 
     def _put_back(self, claims: list[Claim], reason: str) -> None:

@@ -12,6 +12,7 @@ from bridge.attempts import Held
 from bridge.envelope import unseal
 from bridge.errors import BadMessageError
 from bridge.job import Released
+from bridge.kill_points import kill_point
 from bridge.transport.intake import JobMessage
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
@@ -47,7 +48,9 @@ class WorkerIntake:
         return messages
 
     def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        kill_point("deliver.received")
         runs, later = self._process.start([message.held for message in messages])
+        kill_point("start.committed")
         ours, again = [], []
         for message in messages:
             run = runs.get(message.held.exec)

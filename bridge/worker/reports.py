@@ -14,6 +14,7 @@ from bridge.attempts import AttemptBook, Event, Held
 from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
+from bridge.kill_points import kill_point
 from bridge.log_lines import LogFields
 from bridge.worker.runs import Run, Runs
 
@@ -91,6 +92,7 @@ class Reports:
             settled |= self._book.fail(failed)
         if released := _only(Released, endings):
             settled |= self._book.release(released)
+        kill_point("complete.committed")
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
         self._runs.remove([ending.held.exec for ending in endings])

@@ -15,6 +15,7 @@ LAYERS = [
         "errors",
         "job",
         "json_text",
+        "kill_points",
         "log_buffer",
         "log_lines",
         "log_record",

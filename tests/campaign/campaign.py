@@ -1,0 +1,155 @@
+"""One campaign from its seed to its verdict."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tests.campaign.chaos import Chaos
+from tests.campaign.checker import Verdict, judge
+from tests.campaign.collect import collect, set_witness
+from tests.campaign.evidence import Evidence, Fate
+from tests.campaign.faults import WEIGHTS
+from tests.campaign.load import Inserter
+from tests.campaign.plan import Plan, make_plan
+from tests.campaign.recovery_times import Recovery, recoveries, throughput
+from tests.campaign.world import Size, World, keep_logs, open_world
+
+_CALM_SHARE = 0.08  # of the time, at the beginning: what it does without faults
+_LOAD_SHARE = 0.94
+_TICK_SECONDS = 0.02
+_SETTLE_SECONDS = 120.0
+_OVERRUN_SECONDS = 60.0  # faults that had to wait for their lane get so long
+_TALK_SECONDS = 15.0
+_OPEN = "SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')"
+# Retries wait ever longer; a job that met many faults must not keep the campaign for hours.
+_NOW = (
+    "UPDATE coding_jobs SET run_at = clock_timestamp() WHERE status = 'pending' AND run_at > clock_timestamp() + '1s'"
+)
+
+
+@dataclass
+class Order:
+    """What was asked for."""
+
+    seed: int
+    jobs: int
+    faults: int
+    minutes: float
+    only: tuple[str, ...] = ()
+    keep: Path | None = None
+    size: Size = field(default_factory=Size)
+
+
+@dataclass
+class Outcome:
+    order: Order
+    plan: Plan
+    evidence: Evidence
+    verdict: Verdict
+    recoveries: dict[str, Recovery]
+    skipped_faults: int
+    throughput_calm: float
+    throughput_faults: float
+    settled_in: float | None  # None: not within the deadline
+    tracebacks: list[str]
+    seconds: float
+
+
+def run(order: Order) -> Outcome:
+    """Raises RuntimeError when the world itself cannot be kept up."""
+    seconds = order.minutes * 60
+    calm, load = seconds * _CALM_SHARE, seconds * _LOAD_SHARE
+    weights = {label: weight for label, weight in WEIGHTS.items() if not order.only or label in order.only}
+    plan = make_plan(
+        order.seed, jobs=order.jobs, faults=order.faults, load_seconds=load, calm_seconds=calm, weights=weights
+    )
+    say(f"seed {order.seed}, plan {plan.fingerprint()}: {plan.jobs} jobs and {len(plan.faults)} faults")
+    began = time.monotonic()
+    with open_world(order.size, order.seed) as world:
+        set_witness(world)
+        chaos, inserter = Chaos(world, plan.faults), Inserter(world, plan.batches)
+        first = time.time()
+        inserter.start()
+        chaos.start_clock()
+        _storm(world, chaos, inserter, deadline=time.monotonic() + seconds + _OVERRUN_SECONDS)
+        calmed = time.time()
+        say("faults are over, everything is healed; waiting for the last jobs")
+        settled_in = settle(world)
+        inserter.stop()
+        evidence = collect(world, inserter.sent, chaos.done)
+        verdict = judge(evidence)
+        outcome = Outcome(
+            order=order,
+            plan=plan,
+            evidence=evidence,
+            verdict=verdict,
+            recoveries=recoveries(evidence),
+            skipped_faults=chaos.skipped,
+            throughput_calm=throughput(evidence, first + calm / 3, first + calm),
+            throughput_faults=throughput(evidence, first + calm, min(calmed, first + load)),
+            settled_in=settled_in,
+            tracebacks=tracebacks(world.folder),
+            seconds=time.monotonic() - began,
+        )
+        if order.keep is not None or not verdict.holds:
+            keep_logs(world.folder, order.keep or Path(".campaign") / f"seed-{order.seed}")
+    return outcome
+
+
+def _storm(world: World, chaos: Chaos, inserter: Inserter, *, deadline: float) -> None:
+    """Until all jobs are sent and all faults are done, or the time is over."""
+    talked_at = time.monotonic()
+    while (inserter.is_alive() or not chaos.is_over) and time.monotonic() < deadline:
+        world.tick()
+        chaos.tick()
+        time.sleep(_TICK_SECONDS)
+        if time.monotonic() - talked_at >= _TALK_SECONDS:
+            talked_at = time.monotonic()
+            committed = sum(1 for sent in inserter.sent if sent.fate is Fate.COMMITTED)
+            say(f"{committed} jobs sent, {len(chaos.done)} faults done")
+    chaos.heal_all()
+
+
+def settle(world: World) -> float | None:
+    """Seconds until every job had ended; None when some had not in time."""
+    began = time.monotonic()
+    deadline = began + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        world.tick()
+        try:
+            with world.connect() as connection:
+                connection.execute(_NOW)
+                row = connection.execute(_OPEN).fetchone()
+        except psycopg.Error:
+            row = None
+        if row is not None and row[0] == 0:
+            return time.monotonic() - began
+        time.sleep(0.25)
+    return None
+
+
+def tracebacks(folder: Path) -> list[str]:
+    """Log lines of our processes that carry one: in a product that knows its faults there are none."""
+    return [
+        f"{log.name}: {_last_of_stack(line)}"
+        for log in sorted(folder.glob("*.log"))
+        for line in log.read_text(errors="replace").splitlines()
+        if "Traceback (most recent call last)" in line
+    ]
+
+
+def _last_of_stack(line: str) -> str:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line[:300]
+    stack = str(record.get("exc_info") or record.get("err") or record).strip().splitlines()
+    return f"{record.get('msg')}: {stack[-1][:200]}"
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"campaign: {text}\n")

@@ -1,0 +1,54 @@
+"""Gathers the evidence, straight from Postgres and from the effect files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.campaign.effect_log import read_effects
+from tests.campaign.evidence import Attempt, Evidence, Fault, Row, Sent
+from tests.campaign.world import World
+from tests.support.invariants import broken_invariants
+from tests.support.rows import Rows
+
+# Whatever changes a row that is final is seen by the database itself, in the moment it happens.
+WITNESS = """
+CREATE TABLE IF NOT EXISTS public.campaign_afterthoughts (at timestamptz DEFAULT clock_timestamp(), note text);
+CREATE OR REPLACE FUNCTION public.campaign_witness() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    INSERT INTO public.campaign_afterthoughts (note) VALUES (format(
+        '%s: %s at fence %s became %s at fence %s', OLD.id, OLD.status, OLD.fence, NEW.status, NEW.fence));
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER campaign_witness AFTER UPDATE ON public.coding_jobs
+    FOR EACH ROW WHEN (OLD.status IN ('completed', 'failed', 'cancelled')) EXECUTE FUNCTION public.campaign_witness();
+"""
+
+_ROWS = "SELECT id, status, fence, exec, result, error_message FROM coding_jobs"
+_ATTEMPTS = """
+SELECT a.job_id, a.fence, a.exec, split_part(w.name, ':', -1)::int,
+       extract(epoch FROM a.claimed_at)::float8, extract(epoch FROM a.started_at)::float8,
+       extract(epoch FROM a.finished_at)::float8, a.outcome, a.error
+FROM job_attempts a LEFT JOIN workers w ON w.id = a.worker
+"""
+
+
+def set_witness(world: World) -> None:
+    with world.connect() as connection:
+        connection.execute(WITNESS)
+
+
+def collect(world: World, sent: Sequence[Sent], faults: Sequence[Fault]) -> Evidence:
+    with world.connect() as connection:
+        return Evidence(
+            sent=sent,
+            rows={row[0]: Row(*row) for row in _all(connection, _ROWS)},
+            attempts=[Attempt(*row) for row in _all(connection, _ATTEMPTS)],
+            effects=list(read_effects(world.effects)),
+            faults=faults,
+            afterthoughts=[note for (note,) in _all(connection, "SELECT note FROM campaign_afterthoughts ORDER BY at")],
+            broken_invariants=broken_invariants(Rows(connection)),
+        )
+
+
+def _all(connection: Any, query: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    return rows

@@ -1,0 +1,73 @@
+"""How soon it goes on after a process was killed."""
+
+import os
+import signal
+import time
+
+import psycopg
+
+from tests.campaign.evidence import Fault
+from tests.campaign.experiments.stage import Figure, Stage, even_load, open_stage
+from tests.campaign.plan import Kind
+from tests.campaign.recovery_times import recoveries, shown
+from tests.campaign.world import Size
+
+DEFAULT_LEASE_MS = 30_000
+_KILLS = 20
+_RUNNING = """
+SELECT split_part(w.name, ':', -1)::int FROM coding_jobs j JOIN workers w ON w.id = j.worker
+WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
+GROUP BY 1 ORDER BY count(*) DESC
+"""
+
+
+def worker_kill(minutes: float) -> Figure:
+    """Kill -9 of a worker while it runs jobs, at the default lease: until those jobs run again."""
+    size = Size(supervised_processes=2, plain_processes=1, lease_ms=DEFAULT_LEASE_MS)
+    with open_stage(size, even_load(8, minutes * 60, Kind.LONG, 0.7)) as stage:
+        until = time.monotonic() + minutes * 60
+        while len(stage.faults) < _KILLS and time.monotonic() < until:
+            stage.rest(1.0)
+            stage.rest(20, lambda: len(stage.world.live_workers()) == size.worker_processes)
+            if (pid := _busiest(stage)) is not None:
+                stage.faults.append(Fault("kill", time.time(), pids=[pid]))
+                os.kill(pid, signal.SIGKILL)
+        evidence, verdict = stage.finish()
+    found = recoveries(evidence)["kill"]
+    text = (
+        f"{found.faults} kills at LEASE_MS={DEFAULT_LEASE_MS}: attempts taken back after {shown(found.taken_back)} s, "
+        f"their jobs ran again after {shown(found.next_start)} s"
+    )
+    return Figure("worker_kill", text, verdict.holds, {"taken_back": found.taken_back, "next_start": found.next_start})
+
+
+def _busiest(stage: Stage) -> int | None:
+    try:
+        with stage.world.connect() as connection:
+            row = connection.execute(_RUNNING).fetchone()
+    except psycopg.Error:
+        return None
+    alive = set(stage.world.worker_pids())
+    return int(row[0]) if row is not None and row[0] in alive else None
+
+
+def bridge_kill(minutes: float) -> Figure:
+    """Kill -9 of a bridge: to the next claim, with another bridge alive, and with a supervisor's restart alone."""
+    parts, numbers, holds = [], {}, True
+    for bridges, name in ((2, "another alive"), (1, "restarted")):
+        with open_stage(Size(bridges=bridges), even_load(50, minutes * 30, Kind.QUICK)) as stage:
+            until = time.monotonic() + minutes * 30 - 3
+            stage.rest(2)
+            while len(stage.faults) < _KILLS and time.monotonic() < until:
+                bridge = stage.world.bridges[len(stage.faults) % bridges]
+                if bridge.pid is not None:
+                    now = time.time()
+                    stage.faults.append(Fault(name, now, next_claim_since=now))
+                    bridge.send(signal.SIGKILL)
+                stage.rest(3)
+            evidence, verdict = stage.finish()
+        found = recoveries(evidence)[name]
+        numbers[name] = found.next_claim
+        holds = holds and verdict.holds
+        parts.append(f"{name}: {shown(found.next_claim)} s")
+    return Figure("bridge_kill", f"to the next claim, {'; '.join(parts)}", holds, numbers)

@@ -1,0 +1,65 @@
+"""What every experiment needs: a world under an even load, and the judge at the end."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from tests.campaign.campaign import settle
+from tests.campaign.checker import Verdict, judge
+from tests.campaign.collect import collect, set_witness
+from tests.campaign.evidence import Evidence, Fault
+from tests.campaign.load import Inserter
+from tests.campaign.plan import Batch, Kind, PlannedJob
+from tests.campaign.world import Size, World, open_world
+
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What an experiment found; `holds` is False when its records break a promise."""
+
+    name: str
+    text: str
+    holds: bool
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Stage:
+    world: World
+    inserter: Inserter
+    faults: list[Fault] = field(default_factory=list)
+
+    def rest(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
+        """Keep the world running for so long, or until the condition holds; whether it did."""
+        return self.world.keep_going(seconds, until)
+
+    def finish(self) -> tuple[Evidence, Verdict]:
+        """Stop the load, wait for the last jobs, and judge."""
+        self.inserter.stop()
+        settle(self.world)
+        evidence = collect(self.world, self.inserter.sent, self.faults)
+        return evidence, judge(evidence)
+
+
+def even_load(rate: float, seconds: float, kind: Kind, each: float = 0.0) -> list[Batch]:
+    """`rate` jobs a second, one in a transaction, each of which takes `each` seconds."""
+    dice = random.Random(SEED)
+    payload = {"seconds": each}
+    return [
+        Batch(n / rate, [PlannedJob(UUID(int=dice.getrandbits(128), version=4), kind, payload=payload)])
+        for n in range(int(rate * seconds))
+    ]
+
+
+@contextmanager
+def open_stage(size: Size, batches: Sequence[Batch]) -> Iterator[Stage]:
+    with open_world(size, SEED) as world:
+        set_witness(world)
+        stage = Stage(world, Inserter(world, batches))
+        stage.inserter.start()
+        yield stage

@@ -1,0 +1,46 @@
+"""What every fault has in common."""
+
+import random
+import time
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from tests.campaign.evidence import Fault
+from tests.campaign.mailbag import Mailbag
+from tests.campaign.world import World
+
+
+class Injection(ABC):
+    """One fault, once: `inject`, then `tick` until it is over, then `heal`. None of them may block for long.
+
+    `lane`: of the faults that share one, only one at a time. `weight`: how often, beside the others.
+    """
+
+    label: ClassVar[str]
+    weight: ClassVar[float]
+    lane: ClassVar[str] = ""
+
+    def __init__(self, world: World, mailbag: Mailbag, dice: random.Random) -> None:
+        self.world = world
+        self.mailbag = mailbag
+        self.dice = dice
+        self.seconds = 0.0  # until it is healed
+        self._began = 0.0
+
+    def begin(self) -> Fault | None:
+        """The fault, or None when there is nothing it could be done to at the moment."""
+        self._began = time.monotonic()
+        return self.inject()
+
+    @abstractmethod
+    def inject(self) -> Fault | None: ...
+
+    def is_over(self, fault: Fault) -> bool:
+        return time.monotonic() - self._began >= self.seconds
+
+    def heal(self, fault: Fault) -> None:  # noqa: B027 -- many faults are over with the moment they happen
+        """Undo it. Must be safe to call whatever has happened meanwhile."""
+
+    def fault(self, *, stops_claims: bool = False) -> Fault:
+        now = time.time()
+        return Fault(self.label, now, next_claim_since=now if stops_claims else None)

@@ -1,0 +1,175 @@
+"""The campaign's proxy: each kind of bad weather does what it says, to the byte."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.campaign.proxy_process import ProxyProcess
+from tests.campaign.wire import PostgresReader
+from tests.support.waiting import eventually
+
+
+class Echo:
+    """A server that answers each line with the same line; what it heard is kept."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                while data := connection.recv(65536):
+                    self.heard += data
+                    connection.sendall(data)
+            except OSError:
+                return
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    echo = Echo()
+    yield echo
+    echo.close()
+
+
+@pytest.fixture
+def proxy(echo: Echo) -> Iterator[ProxyProcess]:
+    target: dict[str, Any] = {"host": "127.0.0.1", "port": echo.port, "protocol": "redis", "seed": 1}
+    process = ProxyProcess({"road": target})
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def client(proxy: ProxyProcess) -> Iterator[socket.socket]:
+    with dial(proxy) as client:
+        yield client
+
+
+def dial(proxy: ProxyProcess) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.ports["road"]), timeout=5)
+
+
+def ask(client: socket.socket, data: bytes) -> bytes:
+    client.sendall(data)
+    answer = b""
+    while len(answer) < len(data):
+        part = client.recv(65536)
+        if not part:
+            break
+        answer += part
+    return answer
+
+
+def test_in_clear_weather_bytes_pass_both_ways(client: socket.socket) -> None:
+    data = b"x" * 1_000_000
+    threading.Thread(target=client.sendall, args=(data,)).start()
+    received = 0
+    while received < len(data):
+        received += len(client.recv(65536))
+
+
+def test_latency_takes_its_time(proxy: ProxyProcess, client: socket.socket) -> None:
+    proxy.weather("road", latency=0.3)
+    client.settimeout(0.5)  # there and back is 0.6 s
+    with pytest.raises(TimeoutError):
+        ask(client, b"hello\r\n")
+    client.settimeout(5)
+    assert client.recv(100) == b"hello\r\n"
+
+
+def test_a_swallowed_connection_stays_open_and_silent_for_good(proxy: ProxyProcess, client: socket.socket) -> None:
+    assert ask(client, b"1\r\n") == b"1\r\n"
+    proxy.weather("road", swallow="existing")
+    client.settimeout(0.3)
+    with pytest.raises(TimeoutError):  # neither an answer nor an end
+        ask(client, b"2\r\n")
+    with dial(proxy) as later:
+        assert ask(later, b"3\r\n") == b"3\r\n"
+    proxy.clear("road")
+    with pytest.raises(TimeoutError):
+        ask(client, b"4\r\n")
+
+
+def test_when_all_is_swallowed_new_connections_open_and_hear_nothing(proxy: ProxyProcess, echo: Echo) -> None:
+    proxy.weather("road", swallow="all")
+    with dial(proxy) as client:
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            ask(client, b"1\r\n")
+    proxy.clear("road")
+    with dial(proxy) as client:
+        assert ask(client, b"2\r\n") == b"2\r\n"
+    assert echo.heard == b"2\r\n"
+
+
+def test_reset_is_a_reset_and_no_farewell(proxy: ProxyProcess, client: socket.socket) -> None:
+    assert ask(client, b"1\r\n") == b"1\r\n"
+    assert proxy.order("road", "reset")["connections"] == 1
+    with pytest.raises(ConnectionResetError):
+        client.recv(100)
+
+
+def test_new_connections_can_be_refused(proxy: ProxyProcess, echo: Echo) -> None:
+    proxy.weather("road", refuse=True)
+    with suppress(ConnectionError), dial(proxy) as client:
+        assert ask(client, b"1\r\n") == b""
+    assert echo.heard == b""
+
+
+def test_a_connection_is_cut_to_the_byte(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
+    assert ask(client, b"1\r\n") == b"1\r\n"
+    proxy.order("road", "cut_after", count=4)
+    client.sendall(b"abcdefgh\r\n")
+    with pytest.raises(ConnectionResetError):
+        [client.recv(100) for _ in range(3)]
+    eventually(lambda: echo.heard == b"1\r\nabcd", seconds=5)
+
+
+def test_a_lost_reply_means_that_the_request_was_done(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
+    proxy.weather("road", lose_replies=1.0, asking=["COMMIT"])
+    assert ask(client, b"BEGIN\r\n") == b"BEGIN\r\n"
+    with pytest.raises(ConnectionResetError):
+        ask(client, b"COMMIT\r\n")
+    assert echo.heard == b"BEGIN\r\nCOMMIT\r\n"
+    assert proxy.order("road", "who")["lost_replies"] == 1
+
+
+def frame(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+def test_postgres_requests_are_known_by_their_functions_also_when_only_bound() -> None:
+    startup = struct.pack("!I", 196608) + b"user\0me\0application_name\0mobvibe starts\0\0"
+    stream = frame(b"", struct.pack("!I", 80877103))  # may we speak TLS?
+    stream += frame(b"", startup)
+    stream += frame(b"P", b"one\0SELECT complete_jobs($1)\0\0\0") + frame(b"B", b"\0one\0\0\0") + frame(b"S", b"")
+    stream += frame(b"B", b"\0one\0\0\0") + frame(b"E", b"\0\0\0\0\0") + frame(b"S", b"")
+    stream += frame(b"Q", b"COMMIT\0")
+    reader = PostgresReader()
+    asked = [text for n in range(0, len(stream), 7) for text in reader.asked(stream[n : n + 7])]
+    assert reader.name == "mobvibe starts"
+    assert len(asked) == 3
+    assert "complete_jobs" in asked[0] and "complete_jobs" in asked[1]
+    assert asked[2] == "COMMIT"
+    assert reader.is_whole(b"anything" + frame(b"Z", b"I"))
+    assert not reader.is_whole(b"anything")
