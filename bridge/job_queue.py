@@ -140,6 +140,10 @@ class JobQueue:
         rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
+    def watch_links(self, *, confirm: timedelta) -> int:
+        """Declare workers lost whose link is gone for so long; how many are without one and not yet lost."""
+        return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
+
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
         return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
 

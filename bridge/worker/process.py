@@ -33,7 +33,7 @@ class WorkerProcess:
         self.runs = Runs()
         self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
         self._heartbeat = Heartbeat(
-            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=5_000)),
+            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
             abilities,
             self.reports.give_back,

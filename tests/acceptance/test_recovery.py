@@ -1,0 +1,108 @@
+"""What a lost process, link or store costs: time, and attempts of nobody who lived."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.acceptance.processes import Fleet, worker_children
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Path:
+    """What actors wrote, one line a run: job and fence."""
+    return tmp_path / "effects"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    gate = tmp_path / "gate"
+    yield gate
+    gate.touch()
+
+
+def runs(effects: Path) -> Counter[str]:
+    return Counter(effects.read_text().splitlines() if effects.exists() else [])
+
+
+def add_waiting(rows: Rows, effects: Path, gate: Path, **columns: object) -> UUID:
+    payload = {"file": str(effects), "gate": str(gate)}
+    return rows.add_job(actor="write_line_and_wait", queue="topic", payload=payload, **columns)
+
+
+def started(rows: Rows, job_id: UUID, fence: int) -> bool:
+    return rows.job(job_id)["fence"] == fence and rows.job(job_id)["exec"] is not None
+
+
+def test_the_jobs_of_a_killed_worker_run_again_long_before_its_lease_is_over(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path
+) -> None:
+    outside.bridge(LEASE_MS="60000")
+    outside.worker(threads=1, LEASE_MS="60000")
+    doomed = outside.worker(threads=1, LEASE_MS="60000")
+    jobs = [add_waiting(rows, effects, gate) for _ in range(2)]
+    eventually(lambda: all(started(rows, job_id, 1) for job_id in jobs))
+    outside.worker(threads=1, LEASE_MS="60000")
+    (child,) = worker_children(doomed)
+    lost = rows.value(
+        "SELECT j.id FROM coding_jobs j JOIN workers w ON w.id = j.worker WHERE w.name LIKE %s", [f"%:{child.pid}"]
+    )
+
+    child.send_signal(signal.SIGKILL)
+
+    began = time.monotonic()
+    eventually(lambda: started(rows, lost, 2), seconds=10, what="the second start")
+    assert time.monotonic() - began < 5
+    gate.touch()
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
+    assert sorted(len(rows.outcomes(job_id)) for job_id in jobs) == [1, 2]
+    assert rows.outcomes(lost) == ["crashed", "completed"]
+    check_invariants(rows)
+
+
+def test_a_broken_link_makes_nobody_think_a_worker_dead(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge()
+    worker = outside.worker(processes=2, threads=2)
+    jobs = [add_waiting(rows, effects, gate) for _ in range(4)]
+    eventually(lambda: all(started(rows, job_id, 1) for job_id in jobs))
+
+    for whose in ("mobvibe heartbeat", "mobvibe %", "mobvibe heartbeat", "mobvibe %"):
+        since = rows.value("SELECT clock_timestamp()")
+        rows.all(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name LIKE %s AND datname = current_database() AND pid <> pg_backend_pid()",
+            [whose],
+        )
+        eventually(
+            lambda: (
+                rows.value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mobvibe heartbeat'"
+                    " AND datname = current_database() AND backend_start > %s AND state = 'idle'",
+                    [since],  # noqa: B023
+                )
+                == 2
+            ),
+            what="new heartbeat links",
+        )
+    watched_since = rows.value("SELECT clock_timestamp()")
+    eventually(  # the bridge watches again, and has looked more often than it takes to declare somebody lost
+        lambda: rows.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mobvibe recovery'"
+            " AND datname = current_database() AND query_start > %s + interval '4 s'",
+            [watched_since],
+        )
+    )
+    gate.touch()
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
+
+    assert {outcome for job_id in jobs for outcome in rows.outcomes(job_id)} == {"completed"}
+    assert set(runs(effects).values()) == {1}
+    assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 0
+    assert "declared lost" not in worker.output
