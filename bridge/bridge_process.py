@@ -1,4 +1,4 @@
-"""The bridge put together: listener, dispatcher, recovery and monitor, each on a link of its own."""
+"""The bridge put together: listener, dispatcher, recovery, reconciler and monitor, each on a link of its own."""
 
 import json
 import logging
@@ -12,10 +12,12 @@ from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
 from bridge.loop import Loop
 from bridge.monitor import Monitor
+from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.publisher import Publisher
+from bridge.transport.road_mark import RoadMark
 from bridge.transport.wakeups import WakeUps, freed_channel
 
 logger = logging.getLogger(__name__)
@@ -29,19 +31,22 @@ class BridgeProcess:
         self._settings = settings
         self._redis = connect_redis(settings.redis_address())
         namespace = settings.redis_namespace
-        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "monitor")]
-        dispatch_link, recovery_link, monitor_link = self._links
+        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "reconciler", "monitor")]
+        dispatch_link, recovery_link, reconciler_link, monitor_link = self._links
+        publisher = Publisher(self._redis, namespace)
 
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
-            Publisher(self._redis, namespace),
+            publisher,
             name=f"{socket.gethostname()}:{os.getpid()}",
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        recovery = Recovery(recovery_link, self._freed, lease_seconds=settings.lease_seconds)
+        self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
+        self._reconcile = Loop("reconciler", self._reconciler.step)
+        recovery = Recovery(recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds)
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
             JobQueue(monitor_link),
@@ -62,7 +67,7 @@ class BridgeProcess:
     def start(self) -> None:
         self._listener.start()
         self._room.start()
-        for loop in (self._dispatch, self._recovery, self._monitor):
+        for loop in (self._dispatch, self._recovery, self._reconcile, self._monitor):
             loop.start()
         logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
 
@@ -71,7 +76,7 @@ class BridgeProcess:
 
         A batch that was claimed is handed over or put back before its loop ends, so nothing is left behind.
         """
-        loops = (self._dispatch, self._monitor, self._recovery)
+        loops = (self._dispatch, self._monitor, self._reconcile, self._recovery)
         for loop in loops:
             loop.stop()
         ended = [loop.join(timeout_seconds) for loop in loops]
@@ -92,6 +97,10 @@ class BridgeProcess:
     def _freed(self) -> None:
         self._dispatcher.count_anew()
         self._dispatch.wake()
+
+    def _worker_lost(self) -> None:
+        self._reconciler.search()
+        self._reconcile.wake()
 
     def _room_again(self, message: str | None) -> None:
         if self._dispatcher.heard(message):

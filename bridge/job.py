@@ -33,12 +33,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken for hand-over: all that a Redis message may say."""
+    """A job taken for hand-over: all that a Redis message may say. `alone`: it killed its worker before."""
 
     job_id: UUID
     fence: int
     queue: str
     actor: str
+    alone: bool = False
 
 
 def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:

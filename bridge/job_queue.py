@@ -140,6 +140,10 @@ class JobQueue:
         rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
+    def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
+        """What was handed over so long ago and has not been started."""
+        return [Claim(**row) for row in self._link.call("waiting_claims", {"age": age, "limit": limit})]
+
     def watch_links(self, *, confirm: timedelta) -> int:
         """Declare workers lost whose link is gone for so long; how many are without one and not yet lost."""
         return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])

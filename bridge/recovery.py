@@ -30,10 +30,18 @@ class Recovery:
     Every bridge may: in Postgres one of them at a time sweeps, and doubling is harmless.
     """
 
-    def __init__(self, link: Link, on_freed: Callable[[], None], *, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        link: Link,
+        on_freed: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
+        *,
+        lease_seconds: float,
+    ) -> None:
         self._link = link
         self._queue = JobQueue(link)
         self._on_freed = on_freed
+        self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._swept_at = float("-inf")
@@ -67,7 +75,10 @@ class Recovery:
         if time.monotonic() - self._link.opened_at < _YOUNG_SECONDS:
             return False
         before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
-        return self._without < before
+        if self._without >= before:
+            return False
+        self._on_lost()
+        return True
 
     def _grace(self) -> timedelta:
         """For a lease after our own link came back no lease runs out: heartbeats need that long."""

@@ -142,6 +142,23 @@ BEGIN
         back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
 END $$;
 
+-- waiting_claims: hand-overs of bridges that nobody has started for p_age, oldest first: Redis may have lost them.
+-- Index: jobs_processing.
+CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    SELECT j.id, j.fence, j.queue, j.actor, j.crashes > 0 FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.claimed_at <= this_moment - p_age
+      AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job' AND j.lease_expires_at > this_moment
+    ORDER BY j.claimed_at LIMIT p_limit;
+END $$;
+
 -- unwatched_lease: how long a holder may be silent that sends no heartbeats, such as the Node worker.
 -- Change it with: ALTER DATABASE … SET mobvibe.unwatched_lease = '2 hours'.
 CREATE OR REPLACE FUNCTION public.unwatched_lease() RETURNS interval
