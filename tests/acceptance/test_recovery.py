@@ -1,6 +1,8 @@
 """What a lost process, link or store costs: time, and attempts of nobody who lived."""
 
+import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from tests.acceptance.processes import Fleet, worker_children
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
+
+WORKER_OF_EACH_JOB = "SELECT j.id, w.name FROM coding_jobs j JOIN workers w ON w.id = j.worker"
 
 
 @pytest.fixture
@@ -106,3 +110,26 @@ def test_a_broken_link_makes_nobody_think_a_worker_dead(outside: Fleet, rows: Ro
     assert set(runs(effects).values()) == {1}
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 0
     assert "declared lost" not in worker.output
+
+
+def test_a_dead_worker_process_leaves_its_siblings_alone(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+    outside.bridge(LEASE_MS="60000")
+    supervisor = outside.start(
+        sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="2", WORKER_PROCESSES="2", LEASE_MS="60000"
+    )
+    eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30)
+    jobs = [add_waiting(rows, effects, gate) for _ in range(2)]
+    eventually(lambda: all(started(rows, job_id, 1) for job_id in jobs))
+    names = {row["id"]: row["name"] for row in rows.all(WORKER_OF_EACH_JOB)}
+    assert len(set(names.values())) == 2, "one each"
+
+    os.kill(int(names[jobs[0]].rpartition(":")[2]), signal.SIGKILL)
+
+    eventually(lambda: supervisor.output.count("Worker ready") == 3, seconds=20, what="a new process")
+    eventually(lambda: started(rows, jobs[0], 2), seconds=20)
+    gate.touch()
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
+    assert rows.outcomes(jobs[0]) == ["crashed", "completed"]
+    assert rows.outcomes(jobs[1]) == ["completed"], "the sibling's job was not disturbed"
+    assert supervisor.stop() == 0
+    check_invariants(rows)
