@@ -133,6 +133,12 @@ class AttemptBook:
             started[ours.exec] = Attempt(Job(id=ours.job_id, fence=ours.fence, **row), ours.exec, queue, actor)
         return started
 
+    def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
+        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
+        keys = _keys(held)
+        rows = self._link.call("keep_claims", {"ids": keys["ids"], "fences": keys["fences"], "lease": lease})
+        return {row["id"] for row in rows}
+
     def add_events(self, events: Sequence[Event]) -> int:
         """Store events in order; how many were stored. Those of attempts no longer ours are not."""
         params = {

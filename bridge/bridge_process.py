@@ -15,12 +15,15 @@ from bridge.monitor import Monitor
 from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
+from bridge.suspects import Suspects
 from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.publisher import Publisher
 from bridge.transport.road_mark import RoadMark
 from bridge.transport.wakeups import WakeUps, freed_channel
 
 logger = logging.getLogger(__name__)
+
+_LOOPS = ("dispatcher", "recovery", "reconciler", "monitor")
 
 
 class BridgeProcess:
@@ -31,14 +34,15 @@ class BridgeProcess:
         self._settings = settings
         self._redis = connect_redis(settings.redis_address())
         namespace = settings.redis_namespace
-        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "reconciler", "monitor")]
+        self._links = [Link(dsn, name) for name in _LOOPS]
         dispatch_link, recovery_link, reconciler_link, monitor_link = self._links
         publisher = Publisher(self._redis, namespace)
 
+        name = f"{socket.gethostname()}:{os.getpid()}"
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
             publisher,
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
         )
@@ -46,7 +50,10 @@ class BridgeProcess:
         self._dispatch = Loop("dispatcher", dispatcher.step)
         self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
         self._reconcile = Loop("reconciler", self._reconciler.step)
-        recovery = Recovery(recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds)
+        suspects = Suspects(JobQueue(recovery_link), publisher, name=name, lease_seconds=settings.lease_seconds)
+        recovery = Recovery(
+            recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
+        )
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
             JobQueue(monitor_link),

@@ -121,6 +121,10 @@ class JobQueue:
         params = {"bridge": bridge, "limit": limit, "lease": lease, "room": json.dumps(dict(room))}
         return [Claim(**row) for row in self._link.call("claim_jobs", params)]
 
+    def claim_suspects(self, bridge: str, *, lease: timedelta) -> list[Claim]:
+        """Take jobs that are to run alone, since a worker was lost that ran them."""
+        return [Claim(**row) for row in self._link.call("claim_suspects", {"bridge": bridge, "lease": lease})]
+
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
         """Put back what was claimed and not started; the ids of those that were still ours."""
         params = {

@@ -35,6 +35,7 @@ class Recovery:
         link: Link,
         on_freed: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
+        hand_over_suspects: Callable[[], None] = lambda: None,
         *,
         lease_seconds: float,
     ) -> None:
@@ -42,6 +43,7 @@ class Recovery:
         self._queue = JobQueue(link)
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
+        self._hand_over_suspects = hand_over_suspects
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._swept_at = float("-inf")
@@ -60,6 +62,7 @@ class Recovery:
         if self._some_were_lost() or time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
+        self._hand_over_suspects()
         if freed or reclaimed:
             self._on_freed()
         if reclaimed == _BATCH:

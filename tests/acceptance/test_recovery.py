@@ -133,3 +133,30 @@ def test_a_dead_worker_process_leaves_its_siblings_alone(outside: Fleet, rows: R
     assert rows.outcomes(jobs[1]) == ["completed"], "the sibling's job was not disturbed"
     assert supervisor.stop() == 0
     check_invariants(rows)
+
+
+def test_a_job_that_kills_its_worker_fails_and_takes_nobody_along(outside: Fleet, rows: Rows, effects: Path) -> None:
+    outside.bridge()
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="8", WORKER_PROCESSES="2")
+    eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30)
+    rows.all(
+        "INSERT INTO coding_jobs (actor, queue, payload, priority)"
+        " SELECT 'write_line_slowly', 'topic', jsonb_build_object('file', %s::text, 'ms', 200), n %% 2"
+        " FROM generate_series(1, 40) n",
+        [str(effects)],
+    )
+    poison = rows.add_job(actor="kill_the_process", queue="topic", payload={"file": str(effects)}, max_retries=3)
+
+    eventually(lambda: rows.job(poison)["status"] == "failed", seconds=60, what="the end of the poison")
+    eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'") == 40, seconds=30)
+
+    assert rows.job(poison)["error_message"].startswith("crashed")
+    assert rows.outcomes(poison) == ["crashed"] * 3
+    assert sum(count for line, count in runs(effects).items() if line.startswith(str(poison))) == 3
+    crashes = rows.all(
+        "SELECT job_id, count(*) FROM job_attempts WHERE outcome = 'crashed' AND job_id <> %s GROUP BY 1", [poison]
+    )
+    assert all(row["count"] == 1 for row in crashes), "nobody was taken along twice"
+    assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") >= 1
+    assert supervisor.popen.poll() is None
+    check_invariants(rows)

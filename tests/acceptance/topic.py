@@ -27,6 +27,13 @@ def write_line_and_wait(job: Job) -> dict[str, int]:
     return {"fence": job.fence}
 
 
+@actor(queue_name="topic")
+def write_line_slowly(job: Job) -> None:
+    """The same, in so many milliseconds."""
+    write_line.fn(job)
+    time.sleep(job.payload["ms"] / 1000)
+
+
 @actor(queue_name="topic", max_retries=3)
 def kill_the_process(job: Job) -> None:
     """What memory exhaustion or a crash in C looks like from outside."""

@@ -33,7 +33,7 @@ LAYERS = [
         "room",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "worker"},  # hops
+    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "suspects", "worker"},  # hops
     {"web"},  # window
     {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges
 ]

@@ -109,8 +109,8 @@ CREATE INDEX IF NOT EXISTS jobs_ready ON public.coding_jobs (queue, priority DES
     WHERE status = 'pending' AND due;
 CREATE INDEX IF NOT EXISTS jobs_scheduled ON public.coding_jobs (run_at)
     WHERE status = 'pending' AND NOT due;
-CREATE INDEX IF NOT EXISTS jobs_suspect ON public.coding_jobs (seq)
-    WHERE status = 'pending' AND crashes > 0;
+CREATE INDEX IF NOT EXISTS jobs_suspect ON public.coding_jobs (status, seq)
+    WHERE crashes > 0 AND status IN ('pending', 'processing');
 CREATE INDEX IF NOT EXISTS jobs_processing ON public.coding_jobs (claimed_at)
     WHERE status = 'processing';
 CREATE INDEX IF NOT EXISTS jobs_of_session ON public.coding_jobs (session_id)

@@ -30,7 +30,7 @@ BEGIN
 END $$;
 
 -- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as
--- p_room (queue → jobs) says. A claim that a crash of this server undoes has handed over nothing that could be
+-- p_room (queue → jobs) says. Suspects are claim_suspects' (0004). A claim that a crash of this server undoes has handed over nothing that could be
 -- started, so its commit need not wait for the disk. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.claim_jobs(p_bridge text, p_limit integer, p_lease interval, p_room jsonb)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text)
@@ -53,7 +53,7 @@ BEGIN
         FROM lane CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = lane.queue AND j.actor = ANY (lane.actors)
-              AND (j.run_at IS NULL OR j.run_at <= this_moment)
+              AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
             ORDER BY j.priority DESC, j.seq
             LIMIT greatest(lane.jobs, 0)
             FOR UPDATE SKIP LOCKED
