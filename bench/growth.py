@@ -17,6 +17,7 @@ from bench.numbers import Rounds
 from bench.run import Run
 from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
+from bridge.frontier import Span
 from bridge.job import Completed
 from bridge.job_queue import JobQueue
 
@@ -82,7 +83,7 @@ class _Side:
     def _claim(self, jobs: int) -> float:
         self._link.connection.execute(_INSERT, [jobs])
         began = time.perf_counter()
-        claims = self._queue.claim_jobs("bench", limit=jobs, lease=_LEASE, room={"bench": jobs})
+        claims = self._queue.claim_jobs("bench", limit=jobs, lease=_LEASE, spans=[Span("bench", jobs)])
         taken = 1000 * (time.perf_counter() - began)
         held = [Held(claim.job_id, claim.fence, uuid4()) for claim in claims]
         started = self._book.start(self._worker, held)

@@ -80,6 +80,26 @@ class AttemptBook:
         }
         self._link.call("register_worker", params)
 
+    def hold_link(self, worker: UUID) -> bool:
+        """Let others see that this link stands: when it breaks and does not come back, the worker is lost.
+
+        False when it is not watched, which only makes its loss be noticed later.
+        """
+        params = {"worker": worker, "pid": self._link.connection.info.backend_pid}
+        return bool(self._link.call("hold_worker_link", params)[0]["held"])
+
+    @property
+    def link_opened_at(self) -> float:
+        return self._link.opened_at
+
+    @property
+    def is_linked(self) -> bool:
+        return self._link.is_open
+
+    def has_news(self) -> bool:
+        """Whether somebody wants this worker to ask at once what it must let go of, or its link is gone."""
+        return self._link.has_news()
+
     def stop(self, worker: UUID) -> None:
         self._link.call("stop_worker", {"worker": worker})
 
@@ -112,6 +132,12 @@ class AttemptBook:
             job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
             started[ours.exec] = Attempt(job, ours.exec, queue, actor)
         return started
+
+    def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
+        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
+        keys = _keys(held)
+        rows = self._link.call("keep_claims", {"ids": keys["ids"], "fences": keys["fences"], "lease": lease})
+        return {row["id"] for row in rows}
 
     def add_events(self, events: Sequence[Event]) -> int:
         """Store events in order; how many were stored. Those of attempts no longer ours are not."""

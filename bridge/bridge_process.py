@@ -1,4 +1,4 @@
-"""The bridge put together: listener, dispatcher, recovery, monitor and upkeep, each on a link of its own."""
+"""The bridge put together: each of its loops on a link of its own."""
 
 import json
 import logging
@@ -12,14 +12,19 @@ from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
 from bridge.loop import Loop
 from bridge.monitor import Monitor
+from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
+from bridge.suspects import Suspects
 from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.publisher import Publisher
+from bridge.transport.road_mark import RoadMark
 from bridge.transport.wakeups import WakeUps, freed_channel
 from bridge.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
+
+_LOOPS = ("dispatcher", "recovery", "reconciler", "monitor", "upkeep")
 
 
 class BridgeProcess:
@@ -30,19 +35,26 @@ class BridgeProcess:
         self._settings = settings
         self._redis = connect_redis(settings.redis_address())
         namespace = settings.redis_namespace
-        self._links = [Link(dsn, name) for name in ("dispatcher", "recovery", "monitor", "upkeep")]
-        dispatch_link, recovery_link, monitor_link, upkeep_link = self._links
+        self._links = [Link(dsn, name) for name in _LOOPS]
+        dispatch_link, recovery_link, reconciler_link, monitor_link, upkeep_link = self._links
+        publisher = Publisher(self._redis, namespace)
 
+        name = f"{socket.gethostname()}:{os.getpid()}"
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
-            Publisher(self._redis, namespace),
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            publisher,
+            name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        recovery = Recovery(recovery_link, self._freed, lease_seconds=settings.lease_seconds)
+        self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
+        self._reconcile = Loop("reconciler", self._reconciler.step)
+        suspects = Suspects(JobQueue(recovery_link), publisher, name=name, lease_seconds=settings.lease_seconds)
+        recovery = Recovery(
+            recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
+        )
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
             JobQueue(monitor_link),
@@ -64,7 +76,7 @@ class BridgeProcess:
     def start(self) -> None:
         self._listener.start()
         self._room.start()
-        for loop in (self._dispatch, self._recovery, self._monitor, self._upkeep):
+        for loop in (self._dispatch, self._recovery, self._reconcile, self._monitor, self._upkeep):
             loop.start()
         logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
 
@@ -73,7 +85,7 @@ class BridgeProcess:
 
         A batch that was claimed is handed over or put back before its loop ends, so nothing is left behind.
         """
-        loops = (self._dispatch, self._monitor, self._upkeep, self._recovery)
+        loops = (self._dispatch, self._monitor, self._upkeep, self._reconcile, self._recovery)
         for loop in loops:
             loop.stop()
         ended = [loop.join(timeout_seconds) for loop in loops]
@@ -94,6 +106,10 @@ class BridgeProcess:
     def _freed(self) -> None:
         self._dispatcher.count_anew()
         self._dispatch.wake()
+
+    def _worker_lost(self) -> None:
+        self._reconciler.search()
+        self._reconcile.wake()
 
     def _room_again(self, message: str | None) -> None:
         if self._dispatcher.heard(message):

@@ -1,8 +1,9 @@
 """Postgres: one connection for one thread, statements by name, driver errors in our own words."""
 
 import logging
+import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -27,7 +28,6 @@ from bridge.errors import (
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 11
-Connection = psycopg.Connection[DictRow]
 Params = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ _CONNECT_DEFAULTS = {
 
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
+_STATEMENT_TIMEOUT_MS = 8_000
+_ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
 
 _BUSY = (
     psycopg.errors.QueryCanceled,
@@ -54,6 +56,35 @@ _BUSY = (
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
 _READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
+
+
+class Connection(psycopg.Connection[DictRow]):
+    """A connection that does not wait for ever for an answer.
+
+    Postgres ends a statement that takes too long, and TCP a link whose other end is gone. A proxy in between
+    that acknowledges what it cannot deliver defeats both: then the link is closed here.
+    """
+
+    answer_seconds = _STATEMENT_TIMEOUT_MS / 1000 + _ANSWER_MARGIN_SECONDS
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        return super().wait(self._bounded(gen, time.monotonic() + self.answer_seconds), *args, **kwargs)
+
+    def _bounded(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+        """The driver's own dialogue with the link, which it resumes with nothing several times a second."""
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and time.monotonic() > deadline:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(
+                        f"no answer for {self.answer_seconds:g} s, the link is taken for dead"
+                    )
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 @cache
@@ -106,17 +137,18 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     """No statement and no wait for a lock may take for ever."""
+    connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
     connection.execute(
         "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
         [str(statement_timeout_ms), str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS))],
     )
 
 
-def connect(dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> Connection:
+def connect(dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> Connection:
     """Open a connection. Raises PostgresUnavailableError, or SettingsError for an unreadable address."""
     options = connect_options(dsn, name)
     with in_our_words():
-        connection: Connection = psycopg.connect(**options)
+        connection: Connection = Connection.connect(**options)
         try:
             prepare(connection, statement_timeout_ms)
         except BaseException:
@@ -131,19 +163,47 @@ class Link:
     A call that fails is not repeated here. Whether saying it twice is safe is known where it is called.
     """
 
-    def __init__(self, dsn: str, name: str, *, statement_timeout_ms: int = 15_000) -> None:
+    def __init__(self, dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> None:
         self.dsn = dsn
         self._name = name
         self._timeout_ms = statement_timeout_ms
         self._connection: Connection | None = None
+        self._has_news = False
         self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
 
     @property
     def connection(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
+            self._connection.add_notify_handler(self._on_note)
+            self._has_news = False
             self.opened_at = time.monotonic()
         return self._connection
+
+    def _on_note(self, _note: psycopg.Notify) -> None:
+        self._has_news = True
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    def has_news(self) -> bool:
+        """Whether a notification came since the last time, or the link's end, which closes it here. Asks nobody."""
+        if not self.is_open:
+            return True
+        assert self._connection is not None
+        wire, poll = self._connection.pgconn, select.poll()
+        poll.register(wire.socket, select.POLLIN)
+        while poll.poll(0):  # the last words first, then the end
+            try:
+                wire.consume_input()
+            except psycopg.OperationalError:
+                self.close()
+                return True
+            while wire.notifies():
+                self._has_news = True
+        news, self._has_news = self._has_news, False
+        return news
 
     def call(self, name: str, params: Params | None = None) -> list[DictRow]:
         """Run the statement `sql/<name>.sql`; its rows, if it returns any."""

@@ -23,9 +23,15 @@ JOBS_MOST = 100  # in one message
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
 
 
-def message_id(job_id: UUID, fence: int, more: int = 0) -> str:
-    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first."""
-    return f"{job_id}:{fence}+{more}" if more else f"{job_id}:{fence}"
+def message_id(job_id: UUID, fence: int, more: int = 0, *, alone: bool = False) -> str:
+    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first;
+    one that is to run `alone` says so here.
+    """
+    return f"{job_id}:{fence}{f'+{more}' if more else '!' if alone else ''}"
+
+
+def is_alone(redis_id: str) -> bool:
+    return redis_id.endswith("!")
 
 
 def seal(claims: Sequence[Claim]) -> tuple[str, str]:
@@ -34,7 +40,7 @@ def seal(claims: Sequence[Claim]) -> tuple[str, str]:
     Written out by hand: for a short job the encoder would be the dearest part of its way.
     """
     first = claims[0]
-    name = message_id(first.job_id, first.fence, len(claims) - 1)
+    name = message_id(first.job_id, first.fence, len(claims) - 1, alone=first.alone)
     now_ms = int(time.time() * 1000)
     args = ",".join([f'"{claim.job_id}",{claim.fence}' for claim in claims])
     return name, (
@@ -83,7 +89,7 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    more = f"+{len(ids) - 1}" if len(ids) > 1 else ""
-    if message.message_id != f"{ids[0]}:{fences[0]}{more}":
+    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", "!")
+    if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in more]:
         raise BadMessageError("wrong_id")
     return message.actor_name, list(zip(jobs, fences, strict=True))

@@ -33,7 +33,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken for hand-over. A Redis message says its first four fields at most."""
+    """A job taken for hand-over. A Redis message says its first four fields at most.
+
+    `alone`: it killed its worker before.
+    """
 
     job_id: UUID
     fence: int
@@ -41,6 +44,7 @@ class Claim:
     actor: str
     priority: int = 0
     seq: int = 0
+    alone: bool = False
 
 
 def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:

@@ -138,6 +138,10 @@ class JobQueue:
         """The newest place given out in the order of age."""
         return int(self._link.call("latest_seq")[0]["seq"])
 
+    def claim_suspects(self, bridge: str, *, lease: timedelta) -> list[Claim]:
+        """Take jobs that are to run alone, since a worker was lost that ran them."""
+        return [Claim(**row) for row in self._link.call("claim_suspects", {"bridge": bridge, "lease": lease})]
+
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
         """Put back what was claimed and not started; the ids of those that were still ours."""
         params = {
@@ -156,6 +160,14 @@ class JobQueue:
     def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
         rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
+
+    def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
+        """What was handed over so long ago and has not been started."""
+        return [Claim(**row) for row in self._link.call("waiting_claims", {"age": age, "limit": limit})]
+
+    def watch_links(self, *, confirm: timedelta) -> int:
+        """Declare workers lost whose link is gone for so long; how many are without one and not yet lost."""
+        return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
 
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
         return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
-from psycopg.rows import DictRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bridge.database import Connection, Params, connect_options, in_our_words, prepare, statement
@@ -23,7 +21,7 @@ class Pool:
     ) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(patience_seconds)))},
-            connection_class=psycopg.Connection[DictRow],
+            connection_class=Connection,
             min_size=0,
             max_size=size,
             max_idle=60.0,

@@ -12,6 +12,11 @@ from bridge.job_queue import JobQueue
 logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 1.0
+_WATCH_SECONDS = 0.5
+_WATCH_CLOSELY_SECONDS = 0.2
+# How long a worker may be without its lock. One whose link broke has taken it again long before.
+_CONFIRM = timedelta(seconds=1)
+_YOUNG_SECONDS = 3.0
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
@@ -20,39 +25,73 @@ _WORKERS_KEPT = timedelta(days=7)
 
 
 class Recovery:
-    """Sweeps once a second. Every bridge may: in Postgres one of them at a time does, and doubling is harmless."""
+    """Sweeps once a second, and looks twice as often for workers whose link is gone: those died.
 
-    def __init__(self, link: Link, on_freed: Callable[[], None], *, lease_seconds: float) -> None:
+    Every bridge may: in Postgres one of them at a time sweeps, and doubling is harmless.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        on_freed: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
+        hand_over_suspects: Callable[[], None] = lambda: None,
+        *,
+        lease_seconds: float,
+    ) -> None:
         self._link = link
         self._queue = JobQueue(link)
         self._on_freed = on_freed
+        self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
+        self._hand_over_suspects = hand_over_suspects
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
+        self._swept_at = float("-inf")
+        self._without = 0
         self._routed_at = 0.0
         self._pruned_at = float("-inf")
         self._stuck: set[tuple[str, str]] = set()
 
     def step(self) -> float:
-        """One sweep; the seconds to rest."""
+        """One look at the links, and a sweep when it is due; the seconds to rest."""
         if time.monotonic() - self._pruned_at >= _PRUNE_SECONDS:
             self._queue.prune_workers(_WORKERS_KEPT)
             self._pruned_at = time.monotonic()
         freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
-        reclaimed = 0 if self._workers_were_cut_off_too() else self._reclaim()
+        reclaimed = 0
+        if self._some_were_lost() or time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
+            reclaimed = self._reclaim()
+            self._swept_at = time.monotonic()
+        self._hand_over_suspects()
         if freed or reclaimed:
             self._on_freed()
-        return 0.0 if reclaimed == _BATCH else _SWEEP_SECONDS
+        if reclaimed == _BATCH:
+            self._swept_at = float("-inf")
+            return 0.0
+        return _WATCH_CLOSELY_SECONDS if self._without else _WATCH_SECONDS
 
-    def _workers_were_cut_off_too(self) -> bool:
-        """For a lease after our own link came back nobody is declared lost: their heartbeats need that long."""
+    def _some_were_lost(self) -> bool:
+        """Look at the workers' links. Not when ours is young: what broke it may have broken theirs as well."""
         _ = self._link.connection
         if self._first_link is None:
             self._first_link = self._link.opened_at
+        if time.monotonic() - self._link.opened_at < _YOUNG_SECONDS:
+            return False
+        before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
+        if self._without >= before:
+            return False
+        self._on_lost()
+        return True
+
+    def _grace(self) -> timedelta:
+        """For a lease after our own link came back no lease runs out: heartbeats need that long."""
         came_back = self._link.opened_at != self._first_link
-        return came_back and time.monotonic() - self._link.opened_at < self._lease_seconds
+        if came_back and time.monotonic() - self._link.opened_at < self._lease_seconds:
+            return timedelta.max
+        return timedelta(seconds=self._lease_seconds)
 
     def _reclaim(self) -> int:
-        reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=timedelta(seconds=self._lease_seconds))
+        reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=self._grace())
         for job in reclaimed:
             level = logging.INFO if job.outcome is Outcome.RELEASED else logging.WARNING
             logger.log(

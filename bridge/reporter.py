@@ -83,8 +83,9 @@ class Reporter(Middleware):
                 broker.announce_freed,
             )
             self._process.open()
-            broker.intake = WorkerIntake(broker, self._process)
+            broker.intake = intake = WorkerIntake(broker, self._process)
             broker.slots = Slots(worker.worker_threads)
+            broker.slots.closed = intake.is_closed
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None

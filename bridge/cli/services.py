@@ -45,7 +45,7 @@ def run() -> None:
 
 @click.command()
 def worker() -> None:
-    """Run the workers: `dramatiq` with the options that the settings give, restarted when it dies."""
+    """Run the workers: `dramatiq` with the options that the settings give, each process restarted when it dies."""
     from bridge.worker.supervisor import Supervisor
 
     settings = service_settings()

@@ -1,6 +1,7 @@
 """The bridge's end of the road: messages in bulk, one call a queue."""
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -20,6 +21,8 @@ class Publisher:
         self._client = client
         self._namespace = namespace
         self._publish = load_script(client, "publish")
+        self._push = load_script(client, "push_again")
+        self.published_at = time.monotonic()
 
     def check(self) -> None:
         """Raise RedisUnavailableError unless Redis answers."""
@@ -42,6 +45,7 @@ class Publisher:
         for claim in claims:
             queues[claim.queue].append(claim)
         published = 0
+        self.published_at = time.monotonic()
         word = json.dumps({"handed": handed, "by": by}) if handed else ""
         with in_our_words():
             for queue, waiting in queues.items():
@@ -51,6 +55,20 @@ class Publisher:
                     published += self._publish(keys=[self._namespace], args=[queue, word, *batch])
                     word = ""  # once is enough
         return published
+
+    def push_again(self, claims: Sequence[Claim]) -> None:
+        """Put each claim on its queue by itself, whatever Redis says of it already.
+
+        For messages that may be gone, or in the hands of a worker that is: a second one is turned away by its
+        fence. Raises RedisUnavailableError.
+        """
+        queues: defaultdict[str, list[str]] = defaultdict(list)
+        for claim in claims:
+            queues[claim.queue] += seal([claim])
+        with in_our_words():
+            for queue, messages in queues.items():
+                for start in range(0, len(messages), 2 * _BATCH):
+                    self._push(keys=[self._namespace], args=[queue, *messages[start : start + 2 * _BATCH]])
 
 
 def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:

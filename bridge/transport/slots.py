@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 _STOCK_SECONDS = 0.1
 _STOCK_MOST = 500
@@ -24,6 +25,7 @@ class Slots:
     def __init__(self, threads: int, *, stock: bool = True) -> None:
         self._threads = threads
         self._keeps_stock = stock
+        self.closed: Callable[[], bool] = lambda: False  # while it says so, there is no room
         self._lock = threading.Lock()
         self._held = 0
         self._stock = 0
@@ -36,7 +38,7 @@ class Slots:
         """Take all the room there is; 0 when there is none. To be followed by `settle`."""
         with self._lock:
             self._measure()
-            room = max(0, self._threads + self._stock - self._held)
+            room = 0 if self.closed() else max(0, self._threads + self._stock - self._held)
             self._held += room
             return room
 

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,10 +13,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
+from bridge.backoff import full_jitter
 from bridge.loop import Loop
 from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
+
+_REST_MOST_SECONDS = 5.0  # a link that died without a word is noticed by the next heartbeat at the latest
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,12 @@ class WorkerAbilities:
 class Heartbeat:
     """Registers the process, keeps its lease, and passes on what it must let go of.
 
-    On a link of its own, so that no report in the queue can delay it. A worker that was declared lost stops
-    all it runs and registers anew, under a new id: whatever it still says under the old one is refused.
+    On a link of its own, so that no report in the queue can delay it. Between two heartbeats it keeps an eye on
+    that link, at no cost to Postgres: a notification there means that a job was cancelled, and its end means that
+    bridges see this worker without its lock and will soon think it dead. Both call for a heartbeat at once.
+
+    A worker that was declared lost stops all it runs and registers anew, under a new id: whatever it still says
+    under the old one is refused.
     """
 
     def __init__(
@@ -48,11 +57,13 @@ class Heartbeat:
         self._abilities = abilities
         self._give_back = give_back
         self._lease = timedelta(seconds=lease_seconds)
-        self._rest_seconds = lease_seconds / 3
+        self._rest_seconds = min(lease_seconds / 3, _REST_MOST_SECONDS)
+        self._next_beat = 0.0
+        self._linked_at: float | None = None  # which link shows our life
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
-        self._loop = Loop("heartbeat", self._beat)
+        self._loop = Loop("heartbeat", self._step)
 
     @property
     def worker(self) -> UUID:
@@ -62,11 +73,13 @@ class Heartbeat:
 
     def open(self) -> None:
         self._register()
+        self._show_life()
         self._loop.start()
 
     def drain(self) -> None:
         """Tell bridges, at once, to hand nothing more over to this worker."""
         self._draining = True
+        self._next_beat = 0.0
         self._loop.wake()
 
     def close(self, timeout_seconds: float) -> None:
@@ -87,11 +100,28 @@ class Heartbeat:
             lease=self._lease,
         )
 
-    def _beat(self) -> float:
+    def _step(self) -> float:
+        was_linked = self._book.is_linked
+        if not self._book.has_news() and time.monotonic() < self._next_beat:
+            return min(_LOOK_SECONDS, self._rest_seconds)
+        if was_linked and not self._book.is_linked:
+            self._next_beat = 0.0
+            return full_jitter(0)  # everybody's link may have broken at this moment
+        self._beat()
+        self._next_beat = time.monotonic() + self._rest_seconds
+        return min(_LOOK_SECONDS, self._rest_seconds)
+
+    def _show_life(self) -> None:
+        if self._book.link_opened_at != self._linked_at or not self._book.is_linked:
+            held = self._book.hold_link(self._worker)
+            self._linked_at = self._book.link_opened_at if held else None
+
+    def _beat(self) -> None:
+        self._show_life()
         verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining)
         if verdicts is None:
             self._start_over()
-            return self._rest_seconds
+            return
         for verdict, held in verdicts:
             match verdict:
                 case Verdict.LOST:
@@ -105,13 +135,14 @@ class Heartbeat:
                         "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
                     )
                     self._give_back(held)
-        return self._rest_seconds
 
     def _start_over(self) -> None:
         stopped = self._runs.interrupt_all(LeaseLostError)
         with self._lock:
             self._worker = uuid4()
         self._register()
+        self._linked_at = None
+        self._show_life()
         logger.warning(
             "This worker was declared lost and starts over", extra={"stopped": stopped, "worker": str(self._worker)}
         )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -9,13 +10,14 @@ from uuid import UUID
 from dramatiq import Broker
 
 from bridge.attempts import Held
-from bridge.envelope import unseal
+from bridge.envelope import is_alone, unseal
 from bridge.errors import BadMessageError
 from bridge.job import Released
 from bridge.kill_points import kill_point
 from bridge.transport.intake import JobMessage
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
+from bridge.worker.solitude import Solitude
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ class WorkerIntake:
     def __init__(self, broker: Broker, process: WorkerProcess) -> None:
         self._broker = broker
         self._process = process
+        self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
+        self._solitude = Solitude(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
+        self.is_closed = self._solitude.is_on
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)
@@ -49,6 +54,15 @@ class WorkerIntake:
 
     def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
         kill_point("deliver.received")
+        with self._lock:
+            now, waiting, back = self._solitude.sort(messages)
+            self.returned(back)
+            ours, again = self._start(now) if now else ([], [])
+            if now and is_alone(now[0].redis_id) and not again:
+                self._solitude.began(ours[0].run if ours else None)
+        return ours, again + waiting
+
+    def _start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
         runs, later = self._process.start([message.held for message in messages])
         kill_point("start.committed")
         ours, again = [], []

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,13 +28,14 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, abilities: WorkerAbilities, on_settled: OnSettled) -> None:
         dsn = settings.postgres_dsn()
+        self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
         self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
         self._heartbeat = Heartbeat(
-            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=5_000)),
+            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
             abilities,
             self.reports.give_back,
@@ -56,6 +58,10 @@ class WorkerProcess:
         }
         self.runs.add(runs.values())
         return runs, later
+
+    def keep(self, held: Held) -> bool:
+        """Prolong a hand-over that waits here; False when it is not ours any more."""
+        return self._starts.keep(held, timedelta(seconds=self.lease_seconds))
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
         """What the job's `emit` does: the events of a session, stored with the other reports."""

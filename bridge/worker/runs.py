@@ -73,6 +73,9 @@ class Runs:
             for exec_ in execs:
                 self._runs.pop(exec_, None)
 
+    def has(self, exec_: UUID | None) -> bool:
+        return exec_ in self._runs
+
     def all(self) -> list[Run]:
         with self._lock:
             return list(self._runs.values())

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from bridge.attempts import AttemptBook, Held
@@ -22,6 +23,11 @@ class Starts:
 
     def close(self) -> None:
         self._book.close()
+
+    def keep(self, held: Held, lease: timedelta) -> bool:
+        """Prolong a hand-over that cannot be started yet; False when it is not ours any more."""
+        with self._lock:
+            return held.job_id in self._book.keep([held], lease)
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
         """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.

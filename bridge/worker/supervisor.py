@@ -1,4 +1,4 @@
-"""`mobvibe worker`: keeps a `dramatiq` fleet running, and lets one stop signal be one stop signal."""
+"""`mobvibe worker`: keeps worker processes running, each by itself, and lets one stop signal be one stop signal."""
 
 import logging
 import signal
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+from bridge.backoff import full_jitter
 from bridge.errors import BridgeError
 from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 _IMPORT_FAILED = 2  # Dramatiq's exit code for it
 _REFUSED = 4  # ours, for a database that cannot serve: trying again would not help
 _STEADY_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
 
 
@@ -23,71 +25,125 @@ class WorkersFailedError(BridgeError):
     """Dramatiq cannot start, and will not with the next try either."""
 
 
-def command(settings: Settings) -> list[str]:
-    """`dramatiq` with the options that the settings give."""
-    threads = -(-settings.max_concurrent_jobs // settings.worker_processes)
+def command(settings: Settings, threads: int) -> list[str]:
+    """`dramatiq` for one worker process, with the options that the settings give."""
     return [
         sys.executable, "-m", "dramatiq", settings.actors_module,
-        "--processes", str(settings.worker_processes),
+        "--processes", "1",
         "--threads", str(threads),
         "--worker-shutdown-timeout", str(int((settings.grace_seconds + _MARGIN_SECONDS) * 1000)),
         "--skip-logging",
     ]  # fmt: skip
 
 
-class Supervisor:
-    """Starts Dramatiq, starts it again when it dies, ends it when told to.
+def shares(slots: int, processes: int) -> list[int]:
+    """The threads of each process: all slots, spread evenly, and no process without one."""
+    processes = min(slots, processes)
+    return [slots // processes + (n < slots % processes) for n in range(processes)]
 
-    Dramatiq runs in a session of its own. honcho and systemd signal the whole process group, and Dramatiq's
+
+class _Child:
+    """One `dramatiq` of one worker process, started anew when it dies: soon at first, then ever more seldom.
+
+    It runs in a session of its own. honcho and systemd signal the whole process group, and Dramatiq's
     workers take the second SIGTERM, the one its parent passes on, for "at once".
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
+        self._deaths = 0
+        self._start_at = 0.0
+
+    def look(self) -> int | None:
+        """Start it when it is time to; its exit code, once, when it has died."""
+        if self._process is None:
+            if time.monotonic() >= self._start_at:
+                self._start()
+            return None
+        code = self._process.poll()
+        if code is not None:
+            self._process = None
+            self._deaths = self._deaths + 1 if self.died_young else 0
+            rest = 0.2 + full_jitter(self._deaths, base_seconds=0.25, cap_seconds=10.0)
+            self._start_at = time.monotonic() + rest
+            logger.error(
+                "A worker process died, starting it again", extra={"exitCode": code, "restSeconds": round(rest, 1)}
+            )
+        return code
+
+    @property
+    def died_young(self) -> bool:
+        return time.monotonic() - self._began < _STEADY_SECONDS
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            start_new_session=True,
+            preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
+        )
+
+    def terminate(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float) -> None:
+        """Until it has ended; what has not by then is killed."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("The workers did not stop in time and are killed; their jobs will run again")
+            self._process.kill()
+            self._process.wait()
+
+
+class Supervisor:
+    """Keeps WORKER_PROCESSES worker processes running, each under a Dramatiq of its own.
+
+    One Dramatiq for all would end all of them when one dies, and with them the jobs of the others.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = StopSignal()
-        self._deaths = 0
+        self._children = [
+            _Child(command(settings, threads))
+            for threads in shares(settings.max_concurrent_jobs, settings.worker_processes)
+        ]
 
     def run(self) -> None:
         """Until a stop signal. Raises WorkersFailedError when Dramatiq cannot start at all."""
         logger.info(
             "Starting workers",
-            extra={"processes": self._settings.worker_processes, "slots": self._settings.max_concurrent_jobs},
+            extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
         )
-        while not self._stop.is_set():
-            began = time.monotonic()
-            code = self._run_once()
-            if self._stop.is_set():
-                return
-            if code in (_IMPORT_FAILED, _REFUSED):
-                raise self._explain(code)
-            if time.monotonic() - began < _STEADY_SECONDS and (reason := self._import_error()):
-                raise self._explain(_IMPORT_FAILED, reason)
-            self._deaths = 0 if time.monotonic() - began > _STEADY_SECONDS else self._deaths + 1
-            rest = min(10.0, 0.5 * 2 ** min(self._deaths, 5))
-            logger.error("The workers died, starting them again", extra={"exitCode": code, "restSeconds": rest})
-            self._stop.wait(rest)
-
-    def _run_once(self) -> int:
-        process = subprocess.Popen(
-            command(self._settings),
-            start_new_session=True,
-            preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
-        )
-        while True:
-            try:
-                return process.wait(0.2)
-            except subprocess.TimeoutExpired:
-                if self._stop.is_set():
-                    return self._end(process)
-
-    def _end(self, process: "subprocess.Popen[bytes]") -> int:
-        process.send_signal(signal.SIGTERM)
         try:
-            return process.wait(self._settings.grace_seconds + 2 * _MARGIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            logger.warning("The workers did not stop in time and are killed; their jobs will run again")
-            process.kill()
-            return process.wait()
+            while not self._stop.is_set():
+                for child in self._children:
+                    if (code := child.look()) is not None:
+                        self._give_up_if_hopeless(child, code)
+                self._stop.wait(_LOOK_SECONDS)
+        finally:
+            self._end()
+
+    def _give_up_if_hopeless(self, child: _Child, code: int) -> None:
+        if self._stop.is_set():
+            return
+        if code in (_IMPORT_FAILED, _REFUSED):
+            raise self._explain(code)
+        if child.died_young and (reason := self._import_error()):
+            raise self._explain(_IMPORT_FAILED, reason)
+
+    def _end(self) -> None:
+        for child in self._children:
+            child.terminate()
+        deadline = time.monotonic() + self._settings.grace_seconds + 2 * _MARGIN_SECONDS
+        for child in self._children:
+            child.wait(deadline)
 
     def _import_error(self) -> str | None:
         """Why the actors package cannot be imported, in a line; None when it can.

@@ -109,7 +109,7 @@ def test_the_supervisor_starts_dead_workers_again(outside: Fleet, rows: Rows, ef
     eventually(lambda: rows.job(job_id)["fence"] == 2 and rows.job(job_id)["exec"], seconds=20)
     gate.touch()
     eventually(lambda: rows.job(job_id)["status"] == "completed")
-    assert "The workers died, starting them again" in supervisor.output
+    assert "A worker process died, starting it again" in supervisor.output
     family = supervisor.descendants()
     assert supervisor.stop() == 0
     assert not [p for p in family if p.is_running()]

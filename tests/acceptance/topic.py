@@ -1,5 +1,6 @@
 """Actors of the acceptance tests, as a team would add a topic of its own."""
 
+import os
 import time
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def write_line_and_wait(job: Job) -> dict[str, int]:
     while not gate.exists():
         time.sleep(0.02)
     return {"fence": job.fence}
+
+
+@actor(queue_name="topic")
+def write_line_slowly(job: Job) -> None:
+    """The same, in so many milliseconds."""
+    write_line.fn(job)
+    time.sleep(job.payload["ms"] / 1000)
+
+
+@actor(queue_name="topic", max_retries=3)
+def kill_the_process(job: Job) -> None:
+    """What memory exhaustion or a crash in C looks like from outside."""
+    with Path(job.payload["file"]).open("a") as file:
+        file.write(f"{job.id} {job.fence}\n")
+    os._exit(9)
 
 
 @dramatiq.actor

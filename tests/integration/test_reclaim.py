@@ -6,7 +6,7 @@ import psycopg
 
 from bridge.attempts import Verdict
 from bridge.job import Status
-from tests.support.hands import Hands
+from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 
 
@@ -30,8 +30,8 @@ def test_a_job_that_loses_its_worker_every_time_fails(hands: Hands, rows: Rows) 
     job_id = rows.add_job(max_retries=2)
     for _ in range(2):
         worker = hands.add_worker()
-        hands.make_due(job_id)
-        hands.started(worker)
+        (claim,) = hands.claim() or hands.queue.claim_suspects("bridge", lease=LEASE)
+        assert hands.start(worker, claim)
         hands.silence(worker)
         hands.reclaim()
 

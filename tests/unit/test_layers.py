@@ -36,7 +36,7 @@ LAYERS = [
         "room",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "recovery", "reporter", "upkeep", "worker"},  # hops
+    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "suspects", "upkeep", "worker"},  # hops
     {"web"},  # window
     {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges
 ]

@@ -45,13 +45,15 @@ ALTER TABLE public.coding_jobs
     ADD COLUMN IF NOT EXISTS lease_expires_at timestamptz,
     ADD COLUMN IF NOT EXISTS claimed_at timestamptz,
     ADD COLUMN IF NOT EXISTS claimed_by text,
-    ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz;
+    ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz,
+    ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN public.coding_jobs.run_at IS 'Not before this time; NULL is at once';
 COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keeps waiting rows out of the index that the claim reads';
 COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of insertion, which created_at cannot give (equal, or set by the client)';
 COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
+COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs alone';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
 ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL;
@@ -107,6 +109,8 @@ CREATE INDEX IF NOT EXISTS jobs_ready ON public.coding_jobs (queue, priority DES
     WHERE status = 'pending' AND due;
 CREATE INDEX IF NOT EXISTS jobs_scheduled ON public.coding_jobs (run_at)
     WHERE status = 'pending' AND NOT due;
+CREATE INDEX IF NOT EXISTS jobs_suspect ON public.coding_jobs (status, seq)
+    WHERE crashes > 0 AND status IN ('pending', 'processing');
 CREATE INDEX IF NOT EXISTS jobs_processing ON public.coding_jobs (claimed_at)
     WHERE status = 'processing';
 CREATE INDEX IF NOT EXISTS jobs_of_session ON public.coding_jobs (session_id)
@@ -158,6 +162,11 @@ CREATE TABLE IF NOT EXISTS public.workers (
     stopped_at timestamptz,
     stop_reason text CHECK (stop_reason IN ('stopped', 'lost'))
 ) WITH (fillfactor = 50);
+ALTER TABLE public.workers
+    ADD COLUMN IF NOT EXISTS linked boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS link_lost_at timestamptz;
+COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key(id) as long as its link to this server stands';
+COMMENT ON COLUMN public.workers.link_lost_at IS 'Since when that lock was seen free';
 CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
 
 -- What operators did to a job, written in the transaction that did it. Outlives the job.

@@ -33,7 +33,7 @@ END $$;
 
 -- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as its room.
 -- Where to look is given as spans: of one queue, the priorities from low to high, behind the place `after` in the
--- order of age. One span holds a whole queue; several keep out of stretches where only dead index entries lie.
+-- order of age. Suspects are claim_suspects' (0004). One span holds a whole queue; several keep out of stretches where only dead index entries lie.
 -- A claim that a crash of this server undoes has handed over nothing that could be started, so its commit need not
 -- wait for the disk. Index: jobs_ready.
 DROP FUNCTION IF EXISTS public.claim_jobs(text, integer, interval, jsonb);
@@ -64,7 +64,7 @@ BEGIN
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment)
+              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED

@@ -37,6 +37,7 @@ BEGIN
     ), ended AS (
         UPDATE public.coding_jobs j
         SET status = v.status, retry_count = j.retry_count + 1, error_message = v.error,
+            crashes = j.crashes + (v.outcome = 'crashed')::integer,
             run_at = CASE WHEN v.status = 'pending' THEN this_moment + v.delay ELSE j.run_at END,
             due = v.status <> 'pending',
             completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
@@ -77,7 +78,7 @@ END $$;
 
 -- reclaim_jobs: takes back what went silent. A worker whose lease ran out is declared lost, and what it had
 -- started has crashed. A hand-over that no worker started in time is released: it never ran, so it spends no
--- retry. What claim_next_job() handed out counts as run. Selection and change see the same locked rows.
+-- retry. What crashed for the first time need not wait: it runs alone next. What claim_next_job() handed out counts as run. Selection and change see the same locked rows.
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
 -- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
 -- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
@@ -91,7 +92,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    ids uuid[]; outcomes text[]; errors text[];
+    ids uuid[]; outcomes text[]; errors text[]; delays interval[];
     back uuid[]; back_fences bigint[];
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.reclaim')) THEN
@@ -105,10 +106,12 @@ BEGIN
     SELECT array_agg(s.id) FILTER (WHERE s.outcome <> 'released'),
            array_agg(s.outcome) FILTER (WHERE s.outcome <> 'released'),
            array_agg(s.error) FILTER (WHERE s.outcome <> 'released'),
+           array_agg(CASE WHEN s.outcome = 'crashed' AND s.crashes = 0 THEN interval '0' END)
+               FILTER (WHERE s.outcome <> 'released'),
            array_agg(s.id) FILTER (WHERE s.outcome = 'released'),
            array_agg(s.fence) FILTER (WHERE s.outcome = 'released')
-    INTO ids, outcomes, errors, back, back_fences
-    FROM (SELECT j.id, j.fence,
+    INTO ids, outcomes, errors, delays, back, back_fences
+    FROM (SELECT j.id, j.fence, j.crashes,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
                    WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
                    ELSE 'reclaimed' END AS outcome,
@@ -127,12 +130,12 @@ BEGIN
 
     BEGIN
         RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-            ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), '{}') e;
+            ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), delays) e;
     EXCEPTION WHEN OTHERS THEN
         FOR i IN 1 .. least(cardinality(ids), 50) LOOP
             BEGIN
                 RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-                    ids[i:i], outcomes[i:i], errors[i:i], '{false}', '{}') e;
+                    ids[i:i], outcomes[i:i], errors[i:i], '{false}', delays[i:i]) e;
             EXCEPTION WHEN OTHERS THEN
                 RAISE LOG 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
             END;
@@ -140,6 +143,69 @@ BEGIN
     END;
     RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
         back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
+END $$;
+
+-- claim_suspects: takes jobs whose worker was lost while it ran them, to be run alone. One for two worker processes
+-- at a time, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
+CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    most integer;
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
+        RETURN;
+    END IF;
+    SELECT greatest(1, count(*) / 2) INTO most FROM public.workers w
+    WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining;
+    SELECT most - count(*) INTO most FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job';
+    RETURN QUERY
+    UPDATE public.coding_jobs j
+    SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+        claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+        cancel_requested_at = NULL, updated_at = this_moment
+    FROM (SELECT s.id FROM public.coding_jobs s
+          WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
+            AND EXISTS (SELECT FROM public.workers w
+                        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+                          AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
+          ORDER BY s.priority DESC, s.seq LIMIT greatest(most, 0)
+          FOR UPDATE SKIP LOCKED) next
+    WHERE j.id = next.id
+    RETURNING j.id, j.fence, j.queue, j.actor, true;
+END $$;
+
+-- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
+-- start. Index: primary key.
+CREATE OR REPLACE FUNCTION public.keep_claims(p_ids uuid[], p_fences bigint[], p_lease interval) RETURNS SETOF uuid
+LANGUAGE sql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+    UPDATE public.coding_jobs j SET lease_expires_at = clock_timestamp() + p_lease
+    FROM unnest(p_ids, p_fences) AS r (id, fence)
+    WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
+      AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job'
+    RETURNING j.id
+$$;
+
+-- waiting_claims: hand-overs of bridges that nobody has started for p_age, oldest first: Redis may have lost them.
+-- Index: jobs_processing.
+CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    SELECT j.id, j.fence, j.queue, j.actor, j.crashes > 0 FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.claimed_at <= this_moment - p_age
+      AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job' AND j.lease_expires_at > this_moment
+    ORDER BY j.claimed_at LIMIT p_limit;
 END $$;
 
 -- unwatched_lease: how long a holder may be silent that sends no heartbeats, such as the Node worker.

@@ -43,6 +43,59 @@ BEGIN
       AND j.started_at < this_moment - p_lease;
 END $$;
 
+-- worker_key: the session lock by which others see that a worker's link to this server stands.
+CREATE OR REPLACE FUNCTION public.worker_key(p_worker uuid) RETURNS bigint
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT hashtextextended(p_worker::text, 0) $$;
+
+-- hold_worker_link: the worker shows its life by a lock that this session holds and that its end sets free, and
+-- hears on its own channel of jobs to be cancelled. Called on every new link. p_pid is this server's process as
+-- the worker's driver knows it: behind a pooler that is another one, a session is nobody's own, and the lease
+-- alone decides. False when the link is not watched; on a direct one an earlier session still holds the lock.
+CREATE OR REPLACE FUNCTION public.hold_worker_link(p_worker uuid, p_pid integer) RETURNS boolean
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    held boolean := false;
+BEGIN
+    IF p_pid = pg_backend_pid() THEN
+        PERFORM pg_advisory_unlock_all();  -- of an earlier id, or of a call that failed half-way
+        held := pg_try_advisory_lock(public.worker_key(p_worker));
+        UNLISTEN *;
+        EXECUTE format('LISTEN %I', 'mobvibe_' || p_worker);
+    END IF;
+    UPDATE public.workers w SET linked = held, link_lost_at = NULL WHERE w.id = p_worker AND w.stopped_at IS NULL;
+    RETURN held;
+END $$;
+
+-- watch_links: a worker whose lock has been seen free for p_confirm is declared lost, whatever its lease says.
+-- Its process has ended, or would have taken the lock again: it does at once when only its link broke.
+-- Returns how many are seen without their lock and not yet declared lost: look again soon.
+CREATE OR REPLACE FUNCTION public.watch_links(p_confirm interval) RETURNS integer
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    held bigint[];
+    without integer;
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.workers w WHERE w.linked AND w.stopped_at IS NULL) THEN
+        RETURN 0;
+    END IF;
+    SELECT coalesce(array_agg(l.classid::bigint << 32 | l.objid::bigint), '{}') INTO held
+    FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database());
+    UPDATE public.workers w
+    SET link_lost_at = CASE WHEN w.link_lost_at IS NULL THEN this_moment END
+    WHERE w.linked AND w.stopped_at IS NULL
+      AND (w.link_lost_at IS NULL) <> (public.worker_key(w.id) = ANY (held));
+    UPDATE public.workers w SET stopped_at = this_moment, stop_reason = 'lost'
+    WHERE w.stopped_at IS NULL AND w.link_lost_at <= this_moment - p_confirm;
+    SELECT count(*) INTO without FROM public.workers w WHERE w.stopped_at IS NULL AND w.link_lost_at IS NOT NULL;
+    RETURN without;
+END $$;
+
 CREATE OR REPLACE FUNCTION public.stop_worker(p_worker uuid) RETURNS void
 LANGUAGE sql SET search_path = ''
 AS $$

@@ -1,7 +1,7 @@
 -- What operators do to a job. Each change and its audit row are one transaction.
 
--- cancel_job: a pending or handed-over job is cancelled at once; a running one is marked, and its worker
--- stops it with its next heartbeat. Returns the status after, 'processing' for a marked one; NULL: no such job.
+-- cancel_job: a pending or handed-over job is cancelled at once; a running one is marked, and its worker, which
+-- is told so on its own channel, stops it with its next heartbeat. Returns the status after, 'processing' for a marked one; NULL: no such job.
 CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SET search_path = ''
@@ -22,7 +22,9 @@ BEGIN
         completed_at = CASE verdict WHEN 'cancelled' THEN this_moment END,
         lease_expires_at = CASE verdict WHEN 'processing' THEN j.lease_expires_at END
     WHERE j.id = p_id;
-    IF verdict = 'cancelled' AND job.status = 'processing' THEN
+    IF verdict = 'processing' THEN
+        PERFORM pg_notify('mobvibe_' || job.worker, '');
+    ELSIF job.status = 'processing' THEN
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome, error)
         VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
     END IF;

@@ -1,0 +1,91 @@
+"""What Redis lost is handed over again, by the same fence, without waiting for leases to run out."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from bridge.errors import RedisUnavailableError
+from bridge.job import Claim
+from bridge.job_queue import JobQueue
+from bridge.transport.publisher import Publisher
+from bridge.transport.road_mark import RoadMark
+
+logger = logging.getLogger(__name__)
+
+_MARK_SECONDS = 0.5
+_LOOK_SECONDS = 5.0
+_SEARCH_SECONDS = 2.5
+_ON_ITS_WAY = timedelta(seconds=0.3)
+_OVERDUE = timedelta(seconds=2)
+_BATCH = 2000
+
+
+class Reconciler:
+    """Asks Redis for its mark, twice a second, and Postgres only when there is a reason to.
+
+    A mark that changed means that everything in Redis may be gone, a lost worker that what it had taken and not
+    started is: for a moment all hand-overs that wait are published again, once each. Apart from that, while jobs
+    are handed over, those that wait for seconds are published again where Redis has no message by their name.
+    """
+
+    def __init__(self, queue: JobQueue, publisher: Publisher, mark: RoadMark) -> None:
+        self._queue = queue
+        self._publisher = publisher
+        self._mark = mark
+        self._searching = threading.Event()
+        self._search_until = float("-inf")
+        self._pushed: set[Claim] = set()
+        self._looked_at = float("-inf")
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._some_wait = False
+
+    def search(self) -> None:
+        """Messages may be lost. For any thread; wake the loop after it."""
+        self._searching.set()
+
+    def step(self) -> float:
+        """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
+        try:
+            if self._mark.has_changed():
+                logger.warning("Redis lost what it held, handing over again")
+                self._searching.set()
+            self._reconcile()
+        except RedisUnavailableError as error:
+            # Who hands over says so. The mark tells afterwards whether anything was lost.
+            logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
+        return _MARK_SECONDS
+
+    def _reconcile(self) -> None:
+        now = time.monotonic()
+        if self._searching.is_set():
+            self._searching.clear()
+            self._search_until = now + _SEARCH_SECONDS
+            self._pushed.clear()
+        if now < self._search_until:
+            self._push_again()
+        elif now >= self._next_look and (self._some_wait or self._publisher.published_at > self._looked_at):
+            self._look()
+
+    def _push_again(self) -> None:
+        waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH)
+        lost = [claim for claim in waiting if claim not in self._pushed]
+        if lost:
+            self._publisher.push_again(lost)
+            self._pushed.update(lost)
+            _log(lost)
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        waiting = self._queue.waiting_claims(age=_OVERDUE, limit=_BATCH)
+        now = time.monotonic()
+        self._some_wait = bool(waiting)
+        self._looked_at = began - _OVERDUE.total_seconds()
+        self._next_look = now + max(_LOOK_SECONDS, 100 * (now - began))
+        if waiting and self._publisher.publish(waiting):
+            _log(waiting)
+
+
+def _log(claims: Sequence[Claim]) -> None:
+    logger.info("Jobs handed over again", extra={"jobs": len(claims)})

@@ -1,0 +1,32 @@
+"""Jobs whose worker was lost while it ran them: handed over by themselves, a few at a time, to run alone."""
+
+import logging
+from datetime import timedelta
+
+from bridge.errors import RedisUnavailableError
+from bridge.job_queue import JobQueue
+from bridge.transport.publisher import Publisher
+
+logger = logging.getLogger(__name__)
+
+
+class Suspects:
+    def __init__(self, queue: JobQueue, publisher: Publisher, *, name: str, lease_seconds: float) -> None:
+        self._queue = queue
+        self._publisher = publisher
+        self._name = name
+        self._lease = timedelta(seconds=lease_seconds)
+
+    def hand_over(self) -> None:
+        """Claim and publish those that may run now."""
+        claims = self._queue.claim_suspects(self._name, lease=self._lease)
+        if not claims:
+            return
+        try:
+            self._publisher.publish(claims)
+        except RedisUnavailableError as error:
+            logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
+            self._queue.release_claims(claims, f"could not be handed over: {error}", delay=timedelta(seconds=1))
+            return
+        for claim in claims:
+            logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

@@ -1,0 +1,175 @@
+"""What Redis lost comes back by the fence it had, without waiting for a lease."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import redis
+
+from bridge.job import Claim
+from bridge.reconciler import Reconciler
+from bridge.transport.client import connect_redis
+from bridge.transport.publisher import Publisher
+from bridge.transport.road_mark import RoadMark
+from tests.support.fleet import Fleet
+from tests.support.hands import Hands
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+QUEUE = "dramatiq:coding"
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    return connect_redis(redis_url)
+
+
+@pytest.fixture
+def publisher(client: redis.Redis) -> Publisher:
+    return Publisher(client, "dramatiq")
+
+
+@pytest.fixture
+def reconciler(hands: Hands, client: redis.Redis, publisher: Publisher) -> Reconciler:
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "dramatiq"))
+    reconciler.step()  # sees the mark for the first time
+    return reconciler
+
+
+def hand_over(hands: Hands, rows: Rows, publisher: Publisher, count: int = 1) -> list[Claim]:
+    """Jobs handed over, and waiting for a while already."""
+    for _ in range(count):
+        rows.add_job()
+    hands.add_worker()
+    claims = hands.claim()
+    publisher.publish(claims, {claim.queue: 10 for claim in claims})
+    rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s' WHERE status = 'processing'")
+    return claims
+
+
+def names(client: redis.Redis) -> list[str]:
+    listed: list[bytes] = client.lrange(QUEUE, 0, -1)  # type: ignore[assignment]
+    return sorted(name.decode() for name in listed)
+
+
+def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
+    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+) -> None:
+    claims = hand_over(hands, rows, publisher, 3)
+    assert len(names(client)) == 1, "they travel together"
+    client.flushall()
+
+    reconciler.step()
+
+    assert names(client) == sorted(f"{claim.job_id}:{claim.fence}" for claim in claims)
+    reconciler.step()
+    assert len(names(client)) == 3, "once each"
+
+
+def test_a_redis_that_lost_nothing_gets_nothing(
+    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+) -> None:
+    hand_over(hands, rows, publisher)
+    before = names(client)
+
+    for _ in range(3):
+        reconciler.step()
+
+    assert names(client) == before
+
+
+def test_what_was_started_or_ended_is_not_handed_over_again(
+    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+) -> None:
+    started, cancelled = hand_over(hands, rows, publisher, 2)
+    assert hands.start(hands.add_worker(), started)
+    hands.queue.cancel_job(cancelled.job_id)
+    rows.add_job()
+    assert hands.queue.claim_next_job()
+    client.flushall()
+
+    reconciler.step()
+
+    assert names(client) == []
+
+
+def test_a_single_lost_message_is_missed_after_a_while(
+    hands: Hands,
+    rows: Rows,
+    client: redis.Redis,
+    publisher: Publisher,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost, kept = hand_over(hands, rows, publisher, 1)[0], names(client)[0]
+    client.hdel(f"{QUEUE}.msgs", kept)
+    client.delete(QUEUE)
+    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: publisher.published_at + 1000)
+
+    reconciler.step()
+
+    assert names(client) == [f"{lost.job_id}:{lost.fence}"]
+
+
+def test_what_a_dead_worker_had_taken_and_not_started_is_handed_over_again(
+    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+) -> None:
+    (claim,) = hand_over(hands, rows, publisher)
+    taken = client.lpop(QUEUE)  # its payload stays until it is acknowledged
+    assert taken
+    reconciler.step()
+    assert names(client) == []
+
+    reconciler.search()
+    reconciler.step()
+
+    assert names(client) == [f"{claim.job_id}:{claim.fence}"]
+
+
+def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(hands: Hands, rows: Rows, publisher: Publisher) -> None:
+    (claim,) = hand_over(hands, rows, publisher)
+    hands.expire(claim.job_id)
+
+    assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == []
+
+
+def test_an_idle_bridge_asks_postgres_for_nothing(
+    hands: Hands, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "dramatiq"))
+    looks: list[timedelta] = []
+
+    def look(*, age: timedelta, limit: int) -> list[Claim]:
+        assert limit
+        looks.append(age)
+        return []
+
+    monkeypatch.setattr(hands.queue, "waiting_claims", look)
+    now = [publisher.published_at + 10.0]
+    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: now[0])
+
+    for _ in range(20):
+        reconciler.step()
+        now[0] += 10
+
+    assert len(looks) == 1, "one look after the start, for what a bridge before us handed over"
+
+
+def test_jobs_go_on_soon_after_redis_was_emptied(new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str) -> None:
+    fleet = new_fleet(lease_ms=60_000)
+    fleet.start_worker()
+    client = redis.Redis.from_url(redis_url)
+    fleet.broker.draining = True  # nobody takes what the bridge hands over
+    fleet.start_bridge()
+    eventually(lambda: client.exists("dramatiq:__road__"))
+    jobs: list[UUID] = [rows.add_job(actor="double", queue="tests", payload={"n": n}) for n in range(4)]
+    eventually(lambda: client.llen("dramatiq:tests") == 4)
+
+    client.flushall()
+    fleet.broker.draining = False
+
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs), seconds=5)
+    assert all(rows.job(job_id)["fence"] == 1 for job_id in jobs), "the same attempt"
+    check_invariants(rows)

@@ -1,0 +1,194 @@
+"""A job that was running when its worker was lost runs alone from then on."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from bridge.envelope import is_alone, seal, unseal
+from bridge.job import Claim
+from bridge.job_queue import JobQueue
+from bridge.suspects import Suspects
+from bridge.transport.client import connect_redis
+from bridge.transport.publisher import Publisher
+from tests.support.fleet import Fleet
+from tests.support.hands import LEASE, Hands
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+def crash(hands: Hands, rows: Rows, count: int = 1) -> list[UUID]:
+    """Jobs that were running in a worker that is no more."""
+    jobs = [rows.add_job() for _ in range(count)]
+    worker = hands.add_worker()
+    for claim in hands.claim():
+        assert hands.start(worker, claim)
+    hands.book.stop(worker)
+    assert set(hands.reclaim()) == set(jobs)
+    return jobs
+
+
+def suspects(hands: Hands) -> list[Claim]:
+    return hands.queue.claim_suspects("bridge", lease=LEASE)
+
+
+def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(hands: Hands, rows: Rows) -> None:
+    (job_id,) = crash(hands, rows)
+    hands.add_worker()
+
+    assert hands.claim() == [], "not together with others"
+    (claim,) = suspects(hands)
+
+    assert (claim.job_id, claim.fence, claim.alone) == (job_id, 2, True)
+    assert suspects(hands) == []
+
+
+def test_a_second_crash_waits_like_a_failure(hands: Hands, rows: Rows) -> None:
+    crash(hands, rows)
+    worker = hands.add_worker()
+    assert hands.start(worker, suspects(hands)[0])
+    hands.book.stop(worker)
+    hands.reclaim()
+    hands.add_worker()
+
+    assert suspects(hands) == []
+    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s'")
+    assert len(suspects(hands)) == 1
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 1), (2, 1), (3, 1), (4, 2)])
+def test_suspects_leave_half_of_the_workers_alone(hands: Hands, rows: Rows, workers: int, at_once: int) -> None:
+    jobs = crash(hands, rows, 5)
+    for _ in range(workers):
+        worker = hands.add_worker()
+
+    first = suspects(hands)
+    assert [claim.job_id for claim in first] == jobs[:at_once]
+    assert suspects(hands) == []
+
+    held = hands.start(worker, first[0])
+    assert suspects(hands) == [], "it runs now"
+    assert held
+    assert hands.complete(held)
+    assert len(suspects(hands)) == 1
+
+
+def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
+    crash(hands, rows)
+
+    assert suspects(hands) == [], "nobody is there"
+    hands.add_worker(actors={"other": {"queue": "coding"}})
+    assert suspects(hands) == [], "nobody knows its actor"
+    draining = hands.add_worker()
+    hands.book.heartbeat(draining, LEASE, [], draining=True)
+    assert suspects(hands) == [], "who could run it is leaving"
+    hands.add_worker(queues=["elsewhere"])
+    assert suspects(hands) == [], "nobody listens to its queue"
+    hands.silence(hands.add_worker())
+    assert suspects(hands) == [], "who could run it is silent"
+    hands.add_worker()
+    assert len(suspects(hands)) == 1
+
+
+def test_a_failed_or_released_job_is_no_suspect(hands: Hands, rows: Rows) -> None:
+    worker = hands.add_worker()
+    rows.add_job()
+    assert hands.fail(hands.started(worker))
+    rows.add_job()
+    assert hands.release(hands.started(worker))
+
+    assert rows.value("SELECT sum(crashes) FROM coding_jobs") == 0
+
+
+def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(hands: Hands, rows: Rows) -> None:
+    (job_id,) = crash(hands, rows)
+    worker = hands.add_worker()
+    (claim,) = suspects(hands)
+    rows.all("UPDATE coding_jobs SET lease_expires_at = clock_timestamp() + interval '1 s'")
+
+    def keep() -> set[UUID]:
+        return {
+            row["id"]
+            for row in hands.link.call("keep_claims", {"ids": [claim.job_id], "fences": [claim.fence], "lease": LEASE})
+        }
+
+    assert keep() == {job_id}
+    assert rows.value("SELECT lease_expires_at > now() + interval '20 s' FROM coding_jobs")
+    held = hands.start(worker, claim)
+    assert held
+    assert keep() == set(), "it was started"
+    assert rows.job(job_id)["lease_expires_at"] is None
+    hands.release(held)
+    assert keep() == set(), "it was released"
+
+
+def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> None:
+    (job_id,) = crash(hands, rows)
+    hands.add_worker()
+    (claim,) = suspects(hands)
+
+    name, text = seal([claim])
+
+    assert is_alone(name)
+    assert unseal(text.encode(), "coding", name) == ("run_coding_session", [(job_id, 2)])
+
+
+def test_suspects_are_put_back_when_redis_is_away(hands: Hands, rows: Rows) -> None:
+    (job_id,) = crash(hands, rows)
+    hands.add_worker()
+    nowhere = Publisher(connect_redis("redis://127.0.0.1:9/0"), "dramatiq")
+
+    Suspects(JobQueue(hands.link), nowhere, name="bridge", lease_seconds=30).hand_over()
+
+    assert rows.job(job_id)["status"] == "pending"
+    assert rows.outcomes(job_id) == ["crashed", "released"]
+
+
+def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
+    new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str
+) -> None:
+    fleet = new_fleet(lease_ms=3000).start()
+
+    def add(gate: str, **columns: Any) -> UUID:
+        return rows.add_job(actor="wait_at_gate", queue="tests", payload={"gate": gate}, **columns)
+
+    def is_started(job_id: UUID) -> bool:
+        return fleet.doings.starts(job_id) == 1
+
+    ordinary = add("ordinary")
+    eventually(lambda: is_started(ordinary))
+    suspect = add("suspect", crashes=1, retry_count=1)
+    eventually(lambda: rows.job(suspect)["fence"] == 1)
+    with redis.Redis.from_url(redis_url) as client:
+        eventually(lambda: client.llen("dramatiq:tests") == 0, what="the worker to take it")
+    late = add("late")
+    elsewhere = rows.add_job(actor="plain", queue="default")
+    claimed = rows.job(suspect)["lease_expires_at"]
+    eventually(lambda: rows.job(suspect)["lease_expires_at"] > claimed, what="its claim to be prolonged")
+    assert not is_started(suspect), "not beside another job"
+    assert not is_started(late), "nothing new comes before it"
+    assert fleet.doings.plain == [], "not from another queue either"
+
+    fleet.doings.gates["ordinary"].set()
+    eventually(lambda: is_started(suspect))
+    later = add("late")
+    eventually(lambda: rows.job(ordinary)["status"] == "completed")
+    eventually(lambda: rows.job(later)["fence"] >= 1, what="the hand-over of a job that must wait")
+    assert not is_started(late)
+    assert not is_started(later)
+    assert fleet.doings.plain == []
+
+    fleet.doings.gates["suspect"].set()
+    fleet.doings.gates["late"].set()
+    jobs = (suspect, late, later, elsewhere)
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
+    assert rows.outcomes(suspect) == ["completed"]
+    check_invariants_but_for_the_made_up_crash(rows, suspect)
+
+
+def check_invariants_but_for_the_made_up_crash(rows: Rows, suspect: UUID) -> None:
+    rows.all("UPDATE coding_jobs SET retry_count = 0 WHERE id = %s", [suspect])
+    check_invariants(rows)
