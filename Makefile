@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test bench check clean
+.PHONY: help install run test bench faults check clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -21,6 +21,9 @@ test: install ## Run all tests, against real Postgres and Redis
 
 bench: install ## Measure speed, growth and costs beside other queues (makes their environments, takes 25 minutes)
 	@$(BIN)/python -m bench
+
+faults: install ## Run jobs under random faults and report what was kept (takes about 20 minutes)
+	@$(BIN)/python -m tests.campaign --jobs 100000 --faults 1000
 
 check: install ## Check format, lint, types and the text files
 	@$(BIN)/ruff format --check .

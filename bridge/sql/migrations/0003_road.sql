@@ -1,7 +1,9 @@
 -- The road of a job, in the order a job takes it: claim, start, complete, release.
 -- All take arrays, all are fenced: a row changes only while it is still the caller's attempt, and the
 -- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
--- The planner settings keep each look-up on the primary key, whatever the statistics say that minute.
+-- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. So does
+-- `status || ''`: compared as it is, the status would make the index of jobs in work look like a shorter way, and each
+-- look-up would read all of it.
 
 -- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
 -- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
