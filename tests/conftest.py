@@ -1,6 +1,7 @@
 """Stores for the tests: one real Postgres and one real Redis a run, one database a test.
 
 TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL use servers of your own instead of the embedded ones.
+TEST_TEMPLATE names a database there to copy instead of a freshly migrated one.
 """
 
 import os
@@ -60,6 +61,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def template_database(servers: Servers) -> str:
     """A migrated database to copy: a tenth of the time of migrating each."""
+    if given := os.environ.get("TEST_TEMPLATE"):
+        return given
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
@@ -67,7 +70,7 @@ def template_database(servers: Servers) -> str:
     return TEMPLATE
 
 
-def _new_database(servers: Servers, template: str) -> Iterator[str]:
+def new_database(servers: Servers, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -78,13 +81,13 @@ def _new_database(servers: Servers, template: str) -> Iterator[str]:
 @pytest.fixture
 def dsn(servers: Servers, template_database: str) -> Iterator[str]:
     """A migrated database of this test's own."""
-    yield from _new_database(servers, template_database)
+    yield from new_database(servers, template_database)
 
 
 @pytest.fixture
 def empty_dsn(servers: Servers) -> Iterator[str]:
     """A database with nothing in it."""
-    yield from _new_database(servers, "template0")
+    yield from new_database(servers, "template0")
 
 
 @pytest.fixture

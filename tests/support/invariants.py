@@ -10,8 +10,10 @@ INVARIANTS = {
     "2 terminal is final: no attempt begins after the job's end": """
         SELECT j.id FROM coding_jobs j JOIN job_attempts a ON a.job_id = j.id
         WHERE j.status IN ('completed', 'failed', 'cancelled') AND a.claimed_at > j.completed_at""",
-    "3 one terminal event per job: at most one attempt completed it": """
-        SELECT job_id FROM job_attempts WHERE outcome = 'completed' GROUP BY job_id HAVING count(*) > 1""",
+    "3 one terminal event per job: at most one attempt completed it, unless an operator wanted it again": """
+        SELECT a.job_id FROM job_attempts a WHERE a.outcome = 'completed' GROUP BY a.job_id
+        HAVING count(*) > 1 + (SELECT count(*) FROM job_audit x
+                               WHERE x.job_id = a.job_id AND x.action = 'retry' AND x.status_before = 'completed')""",
     "3 a completed job has the attempt that completed it, its last one": """
         SELECT j.id FROM coding_jobs j
         WHERE j.status = 'completed' AND j.fence > 0

@@ -38,6 +38,11 @@ class Rows:
     def session(self, session_id: UUID) -> dict[str, Any]:
         return self.one("SELECT * FROM coding_sessions WHERE id = %s", [session_id])
 
+    def clear(self) -> None:
+        """Empty tables, as in a new database. Deleting a few rows is quicker than TRUNCATE."""
+        for table in ("coding_jobs", "coding_sessions", "session_events", "job_attempts", "workers", "job_audit"):
+            self.connection.execute(f"DELETE FROM {table}")
+
     def add_session(self, **columns: Any) -> UUID:
         return self._insert("coding_sessions", columns)
 

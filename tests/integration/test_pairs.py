@@ -1,0 +1,50 @@
+"""Any two calls on one job at the same time, the first of them held back with its locks in hand.
+
+Whatever they make of it must be what they would have made one after the other, in one order or the other.
+"""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.conftest import Servers, new_database
+from tests.support.hands import Hands
+from tests.support.invariants import check_invariants
+from tests.support.pairs import CALLS, STATES, Outcome, at_once, in_turn
+from tests.support.rows import Rows
+
+Stage = tuple[Rows, tuple[Hands, Hands]]
+
+
+@pytest.fixture(scope="module")
+def stage(servers: Servers, template_database: str) -> Iterator[Stage]:
+    """One database for all pairs, emptied for each: they are many."""
+    for dsn in new_database(servers, template_database):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            rows = Rows(connection)
+            hands = Hands(dsn, rows), Hands(dsn, rows)
+            yield rows, hands
+            for one in hands:
+                one.close()
+
+
+alone: dict[tuple[str, str], Outcome] = {}  # what comes of a call when the other one never was
+
+
+@pytest.mark.parametrize("second", CALLS)
+@pytest.mark.parametrize("first", CALLS)
+@pytest.mark.parametrize("state", STATES)
+def test_two_calls_at_once_are_two_calls_in_turn(stage: Stage, state: str, first: str, second: str) -> None:
+    rows, hands = stage
+
+    done = at_once(state, first, second, rows, hands, commit=True)
+    check_invariants(rows)
+    if done != in_turn(state, [(first, 0), (second, 1)], rows, hands[0]):
+        assert done == in_turn(state, [(second, 1), (first, 0)], rows, hands[0])
+
+    undone = at_once(state, first, second, rows, hands, commit=False)
+    check_invariants(rows)
+    if (state, second) not in alone:
+        alone[state, second] = in_turn(state, [(second, 1)], rows, hands[0])
+    assert undone == alone[state, second]

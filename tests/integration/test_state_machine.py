@@ -1,0 +1,306 @@
+"""Histories nobody thought of, on the real functions: after every step each row is what its twin says.
+
+MOBVIBE_HISTORIES=nightly runs many more, and other ones each time.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from bridge.attempts import Event, Held, Verdict
+from bridge.job import Claim
+from tests.support.hands import LEASE, Hands
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.twin import NODE, JobTwin
+
+COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+SIZES = {
+    "": settings(COMMON, max_examples=250, stateful_step_count=40, derandomize=True, database=None),
+    "nightly": settings(COMMON, max_examples=2000, stateful_step_count=50),
+}
+# For a run that only asks whether there is a fault: the first history will do, however long.
+SIZES["unshrunk"] = settings(SIZES[""], phases=[Phase.generate])
+
+pick = st.integers(0, 1_000)  # which of those there are
+hand = st.integers(0, 1)  # over which connection
+a_job = precondition(lambda self: self.jobs)
+a_claim = precondition(lambda self: self.claims)
+an_attempt = precondition(lambda self: self.held)
+
+
+class Road(RuleBasedStateMachine):
+    def __init__(self, rows: Rows, hands: list[Hands]) -> None:
+        super().__init__()
+        self.rows, self.hands = rows, hands
+        self.jobs: dict[UUID, JobTwin] = {}
+        self.claims: list[Claim] = []  # messages: nothing takes one away, so each may be delivered again
+        self.held: list[tuple[Held, UUID]] = []  # attempts as some worker believes to have them, or had
+        self.workers: dict[UUID, str] = {}  # live, expired, stopped
+        self.inserted = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.rows.clear()
+        for _ in range(2):
+            self.add_worker()
+
+    def add_worker(self) -> None:
+        self.workers[self.hands[0].add_worker(slots=50)] = "live"
+
+    def job(self, pick: int) -> JobTwin:
+        return list(self.jobs.values())[pick % len(self.jobs)]
+
+    def worker(self, pick: int) -> UUID:
+        return list(self.workers)[pick % len(self.workers)]
+
+    def attempt(self, pick: int) -> tuple[Held, UUID]:
+        return self.held[-1 - pick % len(self.held)]
+
+    # Clients and operators.
+
+    @precondition(lambda self: len(self.jobs) < 5)
+    @rule(priority=st.integers(0, 2), max_retries=st.integers(0, 3), in_session=st.booleans())
+    def insert(self, priority: int, max_retries: int, in_session: bool) -> None:
+        session = self.rows.add_session() if in_session else None
+        job = self.rows.add_job(priority=priority, max_retries=max_retries, session_id=session)
+        self.inserted += 1
+        self.jobs[job] = JobTwin(job, priority, self.inserted, max_retries, session="pending" if session else None)
+
+    @a_job
+    @rule(pick=pick, hand=hand)
+    def cancel(self, pick: int, hand: int) -> None:
+        job = self.job(pick)
+        assert self.hands[hand].queue.cancel_job(job.id) == job.cancel()
+
+    @a_job
+    @rule(pick=pick, hand=hand)
+    def retry(self, pick: int, hand: int) -> None:
+        job = self.job(pick)
+        assert self.hands[hand].queue.retry_job(job.id) == job.retry()
+
+    @a_job
+    @rule(pick=pick)
+    def delete(self, pick: int) -> None:
+        job = self.jobs.pop(self.job(pick).id)
+        self.rows.all("DELETE FROM coding_jobs WHERE id = %s", [job.id])
+
+    @a_job
+    @rule(pick=pick)
+    def take_by_hand(self, pick: int) -> None:
+        job = self.job(pick)
+        if job.status == "pending":
+            self.rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", [job.id])
+            job.claim(None)
+
+    # The Node worker.
+
+    @rule(hand=hand)
+    def claim_next_job(self, hand: int) -> None:
+        ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
+        claimed = self.hands[hand].queue.claim_next_job()
+        assert (claimed.job_id if claimed else None) == (ready[0].id if ready else None)
+        if ready:
+            ready[0].claim(NODE)
+
+    @a_job
+    @rule(pick=pick, hand=hand)
+    def complete_job(self, pick: int, hand: int) -> None:
+        job = self.job(pick)
+        self.hands[hand].queue.complete_job(job.id)
+        if job.answers_to_its_id:
+            job.complete()
+
+    @a_job
+    @rule(pick=pick, hand=hand)
+    def fail_job(self, pick: int, hand: int) -> None:
+        job = self.job(pick)
+        will_retry = self.hands[hand].queue.fail_job(job.id, "boom")
+        if job.answers_to_its_id:
+            job.fail("failed")
+            assert will_retry == (job.status == "pending")
+        else:
+            assert not will_retry
+
+    # The bridge.
+
+    @rule(hand=hand, limit=st.sampled_from([1, 2, 100]))
+    def claim(self, hand: int, limit: int) -> None:
+        ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
+        due = ready[:limit] if "live" in self.workers.values() else []
+        claims = self.hands[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, room={"coding": 100})
+        for job in due:
+            job.claim("bridge")
+        assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in due]
+        self.claims += claims
+
+    @a_claim
+    @rule(pick=pick, hand=hand)
+    def release_claim(self, pick: int, hand: int) -> None:
+        claim = self.claims[-1 - pick % len(self.claims)]
+        accepted = self.hands[hand].queue.release_claims([claim], "test") == [claim.job_id]
+        self._expect(Held(claim.job_id, claim.fence, None), accepted, JobTwin.release)
+
+    @rule(hand=hand)
+    def reclaim(self, hand: int) -> None:
+        self.workers.update({worker: "stopped" for worker, lease in self.workers.items() if lease == "expired"})
+        alive = [worker for worker, lease in self.workers.items() if lease == "live"]
+        expected = {job.id: verdict for job in self.jobs.values() if (verdict := job.reclaim(alive))}
+        assert self.hands[hand].reclaim() == expected
+
+    # Workers.
+
+    @a_claim
+    @rule(picks=st.lists(pick, min_size=1, max_size=3), worker=pick, hand=hand)
+    def start(self, picks: list[int], worker: int, hand: int) -> None:
+        """One message delivered, or several together, or the same one twice."""
+        who = self.worker(worker)
+        delivered = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
+        held = [Held(claim.job_id, claim.fence, uuid4()) for claim in delivered]
+        started = self.hands[hand].book.start(who, held)
+        for attempt in held:
+            job = self.jobs.get(attempt.job_id)
+            is_free = job is not None and job.is_held_by(Held(attempt.job_id, attempt.fence, None))
+            same = [one.exec for one in held if (one.job_id, one.fence) == (attempt.job_id, attempt.fence)]
+            if job is not None and is_free and job.taken_by == "bridge" and self.workers[who] == "live":
+                (won,) = [exec_ for exec_ in same if exec_ in started]
+                job.start(Held(job.id, attempt.fence, won), who)
+            assert (attempt.exec in started) == (job is not None and job.is_held_by(attempt))
+        self.held += [(attempt, who) for attempt in held]
+
+    @an_attempt
+    @rule(pick=pick, worker=pick, hand=hand)
+    def start_again(self, pick: int, worker: int, hand: int) -> None:
+        """The answer was lost, and the same start is said again. By another worker, it is another start."""
+        attempt, who = self.attempt(pick)
+        if worker % 3 == 0:
+            who = self.worker(worker)
+        job = self.jobs.get(attempt.job_id)
+        held_already = job is not None and job.is_held_by(attempt) and job.worker == who
+        free = (
+            job is not None and job.is_held_by(Held(attempt.job_id, attempt.fence, None)) and job.taken_by == "bridge"
+        )
+        started = self.hands[hand].book.start(who, [attempt])
+        expected = (held_already or free) and self.workers[who] == "live"
+        assert (attempt.exec in started) == expected
+        if expected and job is not None:
+            job.start(attempt, who)
+
+    @an_attempt
+    @rule(pick=pick, hand=hand)
+    def complete(self, pick: int, hand: int) -> None:
+        held = self.attempt(pick)[0]
+        self._expect(held, self.hands[hand].complete(held), JobTwin.complete)
+
+    @an_attempt
+    @rule(pick=pick, hand=hand, final=st.booleans())
+    def fail(self, pick: int, hand: int, final: bool) -> None:
+        held = self.attempt(pick)[0]
+        status = self.hands[hand].fail(held, final=final)
+        self._expect(held, status is not None, lambda job: job.fail("failed", final=final))
+        assert status is None or status == self.jobs[held.job_id].status
+
+    @an_attempt
+    @rule(pick=pick, hand=hand)
+    def release(self, pick: int, hand: int) -> None:
+        held = self.attempt(pick)[0]
+        self._expect(held, self.hands[hand].release(held), JobTwin.release)
+
+    @an_attempt
+    @rule(pick=pick, hand=hand)
+    def say_event(self, pick: int, hand: int) -> None:
+        held = self.attempt(pick)[0]
+        job = self.jobs.get(held.job_id)
+        stored = self.hands[hand].book.add_events([Event(held, "terminal", "{}")])
+        assert stored == (job is not None and job.is_held_by(held) and job.session is not None)
+
+    @rule(pick=pick, hand=hand)
+    def heartbeat(self, pick: int, hand: int) -> None:
+        who = self.worker(pick)
+        mine = [held for held, worker in self.held if worker == who]
+        verdicts = self.hands[hand].heartbeat(who, *mine)
+        if self.workers[who] == "stopped":
+            assert verdicts is None
+            del self.workers[who]
+            self.add_worker()
+            return
+        self.workers[who] = "live"
+        expected = {}
+        for held in mine:
+            job = self.jobs.get(held.job_id)
+            if job is None or not job.is_held_by(held):
+                expected[held.exec] = Verdict.LOST
+            elif job.marked:
+                expected[held.exec] = Verdict.CANCELLED
+        assert verdicts == expected
+
+    # Time.
+
+    @rule(pick=pick)
+    def silence(self, pick: int) -> None:
+        who = self.worker(pick)
+        self.hands[0].silence(who)
+        self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
+
+    @a_job
+    @rule(pick=pick)
+    def expire(self, pick: int) -> None:
+        job = self.job(pick)
+        if job.status == "processing" and job.exec is None:
+            self.hands[0].expire(job.id)
+            job.expired = True
+
+    @a_job
+    @rule(pick=pick)
+    def make_due(self, pick: int) -> None:
+        job = self.job(pick)
+        if job.status == "pending":
+            self.hands[0].make_due(job.id)
+            job.due = True
+
+    # What must hold.
+
+    def _expect(self, held: Held, accepted: bool, change: Callable[[JobTwin], None]) -> None:
+        """A report is accepted from the holder of the attempt, and from nobody else."""
+        job = self.jobs.get(held.job_id)
+        assert accepted == (job is not None and job.is_held_by(held))
+        if job is not None and accepted:
+            change(job)
+
+    @invariant()
+    def rows_are_as_their_twins(self) -> None:
+        found = self.rows.all("""
+            SELECT j.id, j.status, j.fence, j.exec, j.retry_count, s.status AS session,
+                ARRAY(SELECT a.outcome FROM job_attempts a WHERE a.job_id = j.id ORDER BY a.fence) AS ledger
+            FROM coding_jobs j LEFT JOIN coding_sessions s ON s.id = j.session_id""")
+        rows = {row["id"]: tuple(row.values())[1:] for row in found}
+        assert rows == {
+            job.id: (job.status, job.fence, job.exec, job.retry_count, job.session, job.ledger)
+            for job in self.jobs.values()
+        }
+
+    def teardown(self) -> None:
+        check_invariants(self.rows)
+
+
+def test_rows_follow_their_twins_through_any_history(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        hands = [Hands(dsn, rows) for _ in range(2)]
+        road: Any = lambda: Road(rows, hands)  # noqa: E731 -- anything that makes one will do
+        run_state_machine_as_test(road, settings=SIZES[os.environ.get("MOBVIBE_HISTORIES", "")])
+        for one in hands:
+            one.close()

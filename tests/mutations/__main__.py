@@ -1,0 +1,130 @@
+"""python -m tests.mutations: which condition of the SQL functions could go without a test noticing?"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from bridge.embedded import EmbeddedStores
+from bridge.migrations import migrate_up
+from tests.conftest import FAST
+from tests.mutations.mutants import ALL_TESTS, Mutant, NothingToMutateError, mutants
+
+ROOT = Path(__file__).parents[2]
+BASE = "mutation_base"
+ONE_RUN_SECONDS = 300
+_numbers = count(1)
+
+
+class Laboratory:
+    """One Postgres and one Redis for all runs; a template database for each."""
+
+    def __init__(self, postgres: str, redis: str) -> None:
+        self._postgres, self._redis = postgres, redis
+
+    def url(self, database: str) -> str:
+        return f"{self._postgres}/{database}"
+
+    def execute(self, database: str, statement: str) -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def run_tests(self, files: list[str], definition: str | None = None) -> tuple[bool, str]:
+        """Whether the tests passed with `definition` in place, and the first that did not."""
+        template = f"mutant_{next(_numbers)}"
+        self.execute("postgres", f"CREATE DATABASE {template} TEMPLATE {BASE}")
+        try:
+            if definition is not None:
+                self.execute(template, definition)
+        except psycopg.Error as error:
+            return False, f"Postgres itself: {str(error).splitlines()[0]}"
+        environment = os.environ | {
+            "TEST_DATABASE_URL": self.url("postgres"),
+            "TEST_REDIS_URL": self._redis,
+            "TEST_TEMPLATE": template,
+            "MOBVIBE_HISTORIES": "unshrunk",
+            "PGOPTIONS": "-c statement_timeout=10s",  # a mutant may never come to an end
+        }
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *files]
+        try:
+            run = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=ONE_RUN_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"no end in {ONE_RUN_SECONDS} s"
+        finally:
+            self.execute("postgres", f"DROP DATABASE {template} WITH (FORCE)")
+        failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        if run.returncode not in {0, 1} or (run.returncode == 1 and not failed):
+            raise RuntimeError(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        return run.returncode == 0, failed[0].split(" - ")[0].partition(" ")[2] if failed else ""
+
+
+def try_all(laboratory: Laboratory, chosen: list[Mutant], lanes: int) -> int:
+    """Print a line for each mutant; how many survived."""
+    survivors = 0
+
+    def attempt(mutant: Mutant) -> tuple[bool, str]:
+        return laboratory.run_tests(mutant.tests, mutant.definition)
+
+    tried = [mutant for mutant in chosen if mutant.reason is None]
+    with ThreadPoolExecutor(lanes) as pool:
+        for mutant, (survived, killer) in zip(tried, pool.map(attempt, tried), strict=True):
+            survivors += survived
+            print(
+                f"{'SURVIVED' if survived else 'killed'}  {mutant.name}" + (f"  by {killer}" if killer else ""),
+                flush=True,
+            )
+    for mutant in chosen:
+        if mutant.reason is not None:
+            print(f"equivalent  {mutant.name}  because {mutant.reason}")
+    print(f"{len(tried)} tried, {survivors} survived, {len(chosen) - len(tried)} equivalent", flush=True)
+    return survivors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], help="part of the name of a mutant")
+    parser.add_argument("--list", action="store_true", help="say what would be tried")
+    parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    args = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        stores = EmbeddedStores(Path(folder), FAST)
+        stores.open_folder()
+        stores.start()
+        try:
+            laboratory = Laboratory(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url)
+            laboratory.execute("postgres", f"CREATE DATABASE {BASE}")
+            migrate_up(laboratory.url(BASE))
+            chosen = [
+                mutant
+                for mutant in mutants(laboratory.url(BASE))
+                if not args.only or any(part in mutant.name for part in args.only)
+            ]
+            if args.list:
+                print("\n".join(mutant.name for mutant in chosen))
+                return 0
+            passed, failed = laboratory.run_tests([f"tests/integration/test_{name}.py" for name in ALL_TESTS])
+            if not passed:
+                print(f"The tests fail without any mutation: {failed}")
+                return 2
+            survivors = try_all(laboratory, chosen, args.lanes)
+        except NothingToMutateError as error:
+            print(f"Nothing to mutate: {error}")
+            return 2
+        finally:
+            stores.stop()
+    print(f"{time.monotonic() - began:.0f} s")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The functions to take conditions from, as Postgres has them after the migrations."""
+
+from dataclasses import dataclass
+
+import psycopg
+
+from tests.mutations.equivalents import EQUIVALENT
+from tests.mutations.sql_terms import terms
+
+# Each function, and the tests most likely to notice, first.
+FUNCTIONS = {
+    "claim_jobs": ["claim"],
+    "promote_due_jobs": ["claim", "reports"],
+    "queue_room": ["claim"],
+    "start_jobs": ["start"],
+    "complete_jobs": ["reports", "sessions"],
+    "fail_jobs": ["reports", "sessions"],
+    "end_failed_attempts": ["reports", "sessions", "reclaim"],
+    "release_jobs": ["reports", "claim", "operators"],
+    "reclaim_jobs": ["reclaim"],
+    "heartbeat_worker": ["reclaim"],
+    "claim_next_job": ["original_functions"],
+    "complete_job": ["original_functions"],
+    "fail_job": ["original_functions"],
+    "cancel_job": ["operators"],
+    "retry_job": ["operators"],
+    "add_session_events": ["events"],
+    "settle_sessions": ["sessions"],
+}
+# The slow ones last.
+ALL_TESTS = ["claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions"] + [
+    "state_machine", "pairs",
+]  # fmt: skip
+
+
+class NothingToMutateError(Exception):
+    """A function, or what is said of one, is no longer there."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    function: str
+    term: str
+    number: int  # among the equal terms of the function
+    definition: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.function}: {self.term}" + (f" (no. {self.number})" if self.number > 1 else "")
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can tell it from the original."""
+        return EQUIVALENT.get(self.name)
+
+    @property
+    def tests(self) -> list[str]:
+        first = FUNCTIONS[self.function]
+        return [f"tests/integration/test_{name}.py" for name in (*first, *(n for n in ALL_TESTS if n not in first))]
+
+
+def mutants(dsn: str) -> list[Mutant]:
+    """All of them. Raises NothingToMutateError when a function, its conditions or a listed term are not there."""
+    found = [mutant for function in FUNCTIONS for mutant in _of(dsn, function)]
+    if unknown := set(EQUIVALENT) - {mutant.name for mutant in found}:
+        raise NothingToMutateError(f"equivalents.py lists what is not there: {', '.join(sorted(unknown))}")
+    return found
+
+
+def _of(dsn: str, function: str) -> list[Mutant]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT prosrc, pg_get_functiondef(oid) FROM pg_proc"
+            " WHERE proname = %s AND pronamespace = 'public'::regnamespace",
+            [function],
+        ).fetchall()
+    if len(rows) != 1:
+        raise NothingToMutateError(f"there are {len(rows)} functions named {function}")
+    body, definition = rows[0]
+    found: list[Mutant] = []
+    for term in terms(body):
+        number = 1 + sum(other.term == term.text for other in found)
+        found.append(Mutant(function, term.text, number, definition.replace(body, term.dropped_from(body))))
+    if not found:
+        raise NothingToMutateError(f"no condition found in {function}")
+    return found

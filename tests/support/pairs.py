@@ -1,0 +1,140 @@
+"""Two calls on one job at once: the first stops inside its transaction, its locks in hand, while the second runs."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from bridge.attempts import Held
+from bridge.errors import PostgresBusyError
+from bridge.job import Claim
+from tests.support.hands import LEASE, Hands
+from tests.support.rows import Rows
+
+BUSY = "busy"  # the second met a lock and gave up: its caller says the same again
+
+
+@dataclass
+class Scene:
+    """One job, somewhere on its road, with whoever has to do with it."""
+
+    job_id: UUID
+    workers: tuple[UUID, UUID]
+    held: Held  # the latest attempt; exec is None while nobody has started it
+    execs: tuple[UUID, UUID]  # for starts to come
+
+    def start(self, hands: Hands, which: int) -> bool:
+        held = Held(self.job_id, max(self.held.fence, 1), self.execs[which])
+        return held.exec in hands.book.start(self.workers[which], [held])
+
+    def release(self, hands: Hands, _: int) -> bool:
+        if self.held.exec is not None:
+            return hands.release(self.held)
+        return bool(hands.queue.release_claims([Claim(self.job_id, self.held.fence, "coding", "x")], "test"))
+
+
+# The second argument: 0 for the first of the pair, 1 for the second.
+Outcome = tuple[tuple[Any, ...], dict[int, Any]]
+Call = Callable[[Scene, Hands, int], Any]
+CALLS: dict[str, Call] = {
+    "claim_jobs": lambda _, hands, __: [
+        claim.fence for claim in hands.queue.claim_jobs("bridge", limit=5, lease=LEASE, room={"coding": 5})
+    ],
+    "start_jobs": Scene.start,
+    "heartbeat_worker": lambda scene, hands, _: list((hands.heartbeat(scene.workers[0], scene.held) or {}).values()),
+    "complete_jobs": lambda scene, hands, _: hands.complete(scene.held),
+    "fail_jobs": lambda scene, hands, _: hands.fail(scene.held),
+    "release_jobs": Scene.release,
+    "reclaim_jobs": lambda _, hands, __: list(hands.reclaim().values()),
+    "cancel_job": lambda scene, hands, _: hands.queue.cancel_job(scene.job_id),
+    "retry_job": lambda scene, hands, _: hands.queue.retry_job(scene.job_id),
+}
+PASS_OVER: dict[str, Any] = {"claim_jobs": [], "reclaim_jobs": []}  # what they say when a row is left for the next time
+STATES = ["pending", "handed over", "hand-over expired", "running", "worker silent", "cancel requested", "failed"]
+
+
+def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
+    rows.clear()
+    job_id = rows.add_job(session_id=rows.add_session(), max_retries=2)
+    workers = (hands.add_worker(), hands.add_worker())
+    claim = hands.claim_one()
+    held = Held(job_id, claim.fence, None)
+    if state == "pending":
+        hands.queue.release_claims([claim], "test")  # a stale message is about
+    elif state == "hand-over expired":
+        hands.expire(job_id)
+    elif state != "handed over":
+        started = hands.start(workers[0], claim)
+        assert started
+        held = started
+    if state == "worker silent":
+        hands.silence(workers[0])
+    elif state == "cancel requested":
+        hands.queue.cancel_job(job_id)
+    elif state == "failed":
+        hands.fail(held, final=True)
+    return Scene(job_id, workers, held, (uuid4(), uuid4()))
+
+
+def outcome(scene: Scene, rows: Rows) -> tuple[Any, ...]:
+    """All that a call may change, without what differs from run to run."""
+    names = {scene.held.exec: "held", scene.execs[0]: "first", scene.execs[1]: "second", None: None}
+    job = rows.job(scene.job_id)
+    return (
+        *(job[column] for column in ("status", "fence", "retry_count", "due")),
+        names[job["exec"]],
+        job["cancel_requested_at"] is not None,
+        job["lease_expires_at"] is not None,
+        [(attempt["fence"], attempt["outcome"]) for attempt in rows.attempts(scene.job_id)],
+        rows.value("SELECT status FROM coding_sessions"),
+        rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NOT NULL"),
+        sorted(row["action"] for row in rows.all("SELECT action FROM job_audit")),
+    )
+
+
+def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, hands: Hands) -> Outcome:
+    """What comes of the calls one after another: the rows, and the answers by place in the pair."""
+    scene = set_up(state, rows, hands)
+    answers = {which: CALLS[name](scene, hands, which) for name, which in calls}
+    return outcome(scene, rows), answers
+
+
+def at_once(state: str, first: str, second: str, rows: Rows, hands: tuple[Hands, Hands], *, commit: bool) -> Outcome:
+    """The same when the second begins before the first has ended; said again if it left the row alone."""
+    scene = set_up(state, rows, hands[0])
+    answers: dict[int, Any] = {}
+
+    def run_second() -> None:
+        try:
+            answers[1] = CALLS[second](scene, hands[1], 1)
+        except PostgresBusyError:
+            answers[1] = BUSY
+
+    there = hands[1].link.connection.info.backend_pid
+    connection = hands[0].link.connection
+    connection.execute("BEGIN")
+    thread = threading.Thread(target=run_second)
+    try:
+        answers[0] = CALLS[first](scene, hands[0], 0)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while thread.is_alive() and not _waits_for_a_lock(rows, there):
+            assert time.monotonic() < deadline, f"{second} neither ends nor waits for a lock"
+            thread.join(0.001)
+    except BaseException:
+        connection.execute("ROLLBACK")  # or the locks outlive this test
+        raise
+    connection.execute("COMMIT" if commit else "ROLLBACK")
+    thread.join(10)
+    assert not thread.is_alive()
+    if not commit:
+        del answers[0]
+    if answers[1] in (BUSY, PASS_OVER.get(second, BUSY)):
+        answers[1] = CALLS[second](scene, hands[1], 1)  # its caller comes back
+    return outcome(scene, rows), answers
+
+
+def _waits_for_a_lock(rows: Rows, pid: int) -> bool:
+    return bool(rows.all("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", [pid]))

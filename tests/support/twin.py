@@ -1,0 +1,115 @@
+"""What each call must do to the rows, said a second time in plain Python."""
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from bridge.attempts import Held
+
+TERMINAL = ("completed", "failed", "cancelled")
+NODE = "claim_next_job"
+
+
+@dataclass
+class JobTwin:
+    id: UUID
+    priority: int
+    age: int
+    max_retries: int
+    status: str = "pending"
+    fence: int = 0
+    exec: UUID | None = None
+    worker: UUID | None = None
+    retry_count: int = 0
+    due: bool = True
+    expired: bool = False
+    marked: bool = False
+    taken_by: str | None = None
+    session: str | None = None
+    ledger: list[str] = field(default_factory=list)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return (-self.priority, self.age)
+
+    @property
+    def can_be_claimed(self) -> bool:
+        return self.status == "pending" and self.due
+
+    @property
+    def answers_to_its_id(self) -> bool:
+        """Taken by the Node worker, or by hand: there is no fence that anybody could name."""
+        return self.status == "processing" and self.exec is None and self.taken_by in (None, NODE)
+
+    def is_held_by(self, held: Held) -> bool:
+        return self.status == "processing" and self.fence == held.fence and self.exec == held.exec
+
+    def claim(self, by: str | None) -> None:
+        self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
+        self.taken_by, self.expired = by, False
+        if by is not None:  # a hand leaves the mark of an earlier cancel, if any
+            self.marked = False
+
+    def start(self, held: Held, worker: UUID) -> None:
+        self.exec, self.worker = held.exec, worker
+        self._settle("active")
+
+    def complete(self) -> None:
+        self._end("completed", "completed")
+
+    def fail(self, outcome: str, *, final: bool = False) -> None:
+        self.retry_count += 1
+        if self.marked:
+            self._end("cancelled", "cancelled")
+        elif self.retry_count < self.max_retries and not final:
+            self.due = False
+            self._end("pending", outcome)
+        else:
+            self._end("failed", outcome)
+
+    def release(self) -> None:
+        if self.marked:
+            self._end("cancelled", "cancelled")
+        else:
+            self.due = True
+            self._end("pending", "released")
+
+    def cancel(self) -> str:
+        if self.status == "processing" and self.exec is not None:
+            self.marked = True
+        elif self.status == "processing":
+            self.marked = True
+            self._end("cancelled", "cancelled")
+        elif self.status == "pending":
+            self.marked, self.status = True, "cancelled"
+            self._settle("failed")
+        return self.status
+
+    def retry(self) -> str:
+        if self.status != "processing":
+            if self.status in TERMINAL:
+                self.retry_count = 0
+            self.status, self.marked, self.due = "pending", False, True
+        return self.status
+
+    def reclaim(self, alive: Container[UUID | None]) -> tuple[str, str] | None:
+        """Outcome and status when a sweep takes it back; None when it must not."""
+        is_silent = self.expired if self.exec is None else self.worker not in alive
+        if self.status != "processing" or not is_silent:
+            return None
+        if self.exec is None and self.taken_by not in (None, NODE):
+            self.release()
+        else:
+            self.fail("reclaimed" if self.exec is None else "crashed")
+        return self.ledger[-1], self.status
+
+    def _end(self, status: str, outcome: str) -> None:
+        self.status = status
+        self.expired = False
+        self.ledger.append(outcome)
+        if status != "pending":
+            self._settle("completed" if status == "completed" else "failed")
+
+    def _settle(self, session: str) -> None:
+        if self.session is not None:
+            self.session = session
