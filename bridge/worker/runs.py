@@ -41,6 +41,10 @@ class Run:
     ended: float | None = None
 
     @property
+    def is_cancelled(self) -> bool:
+        return self.interrupt in (JobCancelledError, LeaseLostError)
+
+    @property
     def duration_ms(self) -> int:
         return int(((self.ended or time.monotonic()) - self.began) * 1000)
 
