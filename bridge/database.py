@@ -58,6 +58,11 @@ _PASSING = ("08", "28", "3D", "53", "57", "58")
 _READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
 
 
+# Server → when a link to it was found dead. Other links that were idle since before are not trusted then:
+# each would cost the same wait once more, one after the other on the way of a job.
+_found_dead: dict[tuple[str, int], float] = {}
+
+
 class Connection(psycopg.Connection[DictRow]):
     """A connection that does not wait for ever for an answer.
 
@@ -77,6 +82,7 @@ class Connection(psycopg.Connection[DictRow]):
             while True:
                 ready = yield wanted
                 if not ready and time.monotonic() > deadline:
+                    _found_dead[self.info.host, self.info.port] = time.monotonic()
                     self.pgconn.finish()
                     raise psycopg.OperationalError(
                         f"no answer for {self.answer_seconds:g} s, the link is taken for dead"
@@ -169,16 +175,28 @@ class Link:
         self._timeout_ms = statement_timeout_ms
         self._connection: Connection | None = None
         self._has_news = False
+        self._heard_at = 0.0
         self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
 
     @property
     def connection(self) -> Connection:
+        if self._connection is not None and self._is_doubtful(self._connection):
+            self.close()
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
             self._connection.add_notify_handler(self._on_note)
             self._has_news = False
-            self.opened_at = time.monotonic()
+            self.opened_at = self._heard_at = time.monotonic()
         return self._connection
+
+    def _is_doubtful(self, connection: Connection) -> bool:
+        if (
+            not _found_dead
+            or connection.closed
+            or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+        ):
+            return False
+        return _found_dead.get((connection.info.host, connection.info.port), 0.0) > self._heard_at
 
     def _on_note(self, _note: psycopg.Notify) -> None:
         self._has_news = True
@@ -209,6 +227,7 @@ class Link:
         """Run the statement `sql/<name>.sql`; its rows, if it returns any."""
         with self._kept_or_closed():
             cursor = self.connection.execute(statement(name), params)
+            self._heard_at = time.monotonic()
             return cursor.fetchall() if cursor.description else []
 
     def tuples(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:

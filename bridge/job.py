@@ -47,6 +47,11 @@ class Claim:
     alone: bool = False
 
 
+def _nobody_cancels() -> bool:
+    """A job built by hand stays whose it is."""
+    return False
+
+
 def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:
     """A job built by hand, in a test, streams to nobody."""
 
@@ -66,6 +71,16 @@ class Job:
     attempt: int = 1
     fence: int = 1
     _emit: Callable[[str, Mapping[str, Any]], None] = field(default=_emit_nowhere, repr=False, compare=False)
+    _is_cancelled: Callable[[], bool] = field(default=_nobody_cancels, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the job was cancelled, or this attempt is no longer its own: nothing it does counts any more.
+
+        The actor is interrupted by an exception besides. This is for code that an exception does not reach, such
+        as threads of its own.
+        """
+        return self._is_cancelled()
 
     def emit(self, event_type: str, data: Mapping[str, Any]) -> None:
         """Append an event to the job's session, in order, while the job runs.

@@ -13,8 +13,8 @@ from bridge.errors import PostgresUnavailableError
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 10.0
-_ECHO_SECONDS = 5.0
+PROBE_SECONDS = 5.0
+_ECHO_SECONDS = 4.0
 
 
 class Listener:
@@ -44,7 +44,7 @@ class Listener:
         failures = 0
         while not self._stopping.is_set():
             try:
-                connection = connect(self._dsn, "listen")
+                connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
                 try:
                     self._listen(connection)
                 finally:

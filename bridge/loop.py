@@ -9,6 +9,8 @@ from bridge.errors import BridgeError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
+_REST_MOST_SECONDS = 1.0  # a store that is back is in use again within two seconds
+
 
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
@@ -66,7 +68,7 @@ class Loop:
 
     def _rest_after_failure(self) -> float:
         self._failures += 1
-        return 0.05 + full_jitter(self._failures, cap_seconds=2.0)
+        return 0.05 + full_jitter(self._failures, cap_seconds=_REST_MOST_SECONDS)
 
     def _run(self) -> None:
         while True:

@@ -118,6 +118,7 @@ class Reporter(Middleware):
             raise SkipMessage("bad payload") from error
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
+        object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
         run.began = time.monotonic()
         set_current_job(job)
         log_lines.info(logger, "Processing job", run.log_fields)

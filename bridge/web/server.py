@@ -1,11 +1,15 @@
 """The web process: the app under gunicorn, in one process with threads."""
 
 import logging
+import os
+import signal
 import socket
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from bridge.errors import PortTakenError
 from bridge.settings import Settings
@@ -14,6 +18,22 @@ from bridge.web import create_app
 logger = logging.getLogger(__name__)
 
 THREADS = 16
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's, but that a second stop signal ends it at once, as it does our other processes."""
+
+    _told_to_stop = False
+
+    def signal(self, sig: int, frame: Any) -> None:
+        if sig in (signal.SIGTERM, signal.SIGINT):
+            if self._told_to_stop:
+                for pid in list(self.WORKERS):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                os._exit(128 + sig)
+            self._told_to_stop = True
+        super().signal(sig, frame)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -40,6 +60,9 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Flask:
         return create_app(self._settings)
+
+    def run(self) -> None:
+        _Arbiter(self).run()
 
 
 def serve(settings: Settings) -> None:

@@ -42,6 +42,10 @@ class Run:
     ended: float | None = None
 
     @property
+    def is_cancelled(self) -> bool:
+        return self.interrupt in (JobCancelledError, LeaseLostError)
+
+    @property
     def duration(self) -> float:
         """Seconds from the actor's beginning to its end, or until now."""
         return (self.ended or time.monotonic()) - self.began

@@ -1,6 +1,7 @@
 """The whole road: a row, the bridge, Redis, an actor, the report."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -181,6 +182,23 @@ def test_a_running_job_is_cancelled_in_its_thread(quick_fleet: Fleet, rows: Rows
     assert finished(rows, job_id, later)["status"] == "cancelled"
     assert rows.outcomes(job_id) == rows.outcomes(later) == ["cancelled"]
     assert sorted(quick_fleet.doings.interrupted) == ["CancelledError", "JobCancelledError"]
+    check_invariants(rows)
+
+
+def test_a_cancel_reaches_its_worker_long_before_the_next_heartbeat(fleet: Fleet, rows: Rows, add: Add) -> None:
+    jobs = [add("wait_at_gate"), add("wait_forever"), add("poll_politely")]
+    eventually(lambda: len(fleet.doings.started) == 3)
+    heartbeat = rows.value("SELECT heartbeat_at FROM workers")
+    eventually(lambda: rows.value("SELECT heartbeat_at FROM workers") > heartbeat, what="the heartbeat before")
+
+    began = time.monotonic()
+    for job_id in jobs:
+        rows.all("SELECT cancel_job(%s)", [job_id])
+    finished(rows, *jobs, seconds=3)
+
+    assert time.monotonic() - began < 3, "heartbeats come every five seconds"
+    assert all(rows.outcomes(job_id) == ["cancelled"] for job_id in jobs)
+    assert sorted(fleet.doings.interrupted) == ["CancelledError", "JobCancelledError", "politely"]
     check_invariants(rows)
 
 

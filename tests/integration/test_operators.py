@@ -1,6 +1,9 @@
 """Cancel and retry: what operators may do to a job, and the trail it leaves."""
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -8,6 +11,9 @@ import pytest
 from bridge.job import Status
 from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+T = TypeVar("T")
 
 
 def audit(rows: Rows) -> list[tuple[object, ...]]:
@@ -121,3 +127,83 @@ def test_a_cancelled_job_retried_by_hand_is_not_cancelled_again(hands: Hands, ro
     hands.queue.retry_job(job_id)
 
     assert hands.fail(hands.started()) is Status.PENDING
+
+
+@pytest.fixture
+def second(dsn: str, rows: Rows) -> Iterator[Hands]:
+    """Somebody else, on a link of their own."""
+    second = Hands(dsn, rows)
+    yield second
+    second.close()
+
+
+def beside(rows: Rows, first: Hands, does: Callable[[], object], then: Callable[[], T]) -> T:
+    """`first` does something and has not committed when `then` comes to the same row, which must wait for it."""
+    with ThreadPoolExecutor(1) as pool:
+        with first.link.connection.transaction():
+            does()
+            answer = pool.submit(then)
+            eventually(
+                lambda: rows.value(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                ),
+                what="the second to wait for the first",
+            )
+        return answer.result(5)
+
+
+def test_a_cancel_that_meets_a_completion_comes_too_late(hands: Hands, second: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    held = hands.started()
+
+    said = beside(rows, hands, lambda: hands.complete(held), lambda: second.queue.cancel_job(job_id))
+
+    assert said is Status.COMPLETED
+    assert rows.job(job_id)["status"] == "completed"
+    assert rows.outcomes(job_id) == ["completed"]
+    assert audit(rows) == []
+
+
+def test_a_completion_that_meets_a_cancel_completes(hands: Hands, second: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    held = hands.started()
+
+    accepted = beside(rows, second, lambda: second.queue.cancel_job(job_id), lambda: hands.complete(held))
+
+    assert accepted
+    assert rows.job(job_id)["status"] == "completed"
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+def test_a_start_that_meets_a_cancel_finds_nothing(hands: Hands, second: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    claim = hands.claim_one()
+
+    held = beside(rows, second, lambda: second.queue.cancel_job(job_id), lambda: hands.start(worker, claim))
+
+    assert held is None
+    assert rows.outcomes(job_id) == ["cancelled"]
+
+
+def test_a_cancel_that_meets_a_start_marks_the_run(hands: Hands, second: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    claim = hands.claim_one()
+
+    said = beside(rows, hands, lambda: hands.start(worker, claim), lambda: second.queue.cancel_job(job_id))
+
+    assert said is Status.PROCESSING
+    assert rows.job(job_id)["cancel_requested_at"] is not None
+
+
+def test_a_cancel_that_meets_a_release_cancels_the_pending_job(hands: Hands, second: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    held = hands.started()
+
+    said = beside(rows, hands, lambda: hands.release(held), lambda: second.queue.cancel_job(job_id))
+
+    assert said is Status.CANCELLED
+    assert rows.outcomes(job_id) == ["released"]
+    assert rows.job(job_id)["status"] == "cancelled"

@@ -39,7 +39,7 @@ class Doings:
             assert time.monotonic() < deadline, f"nobody opened the gate {gate}"
 
 
-def declare_actors(doings: Doings) -> None:  # noqa: C901 -- a list of small actors
+def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of small actors
     """The actors of the tests, on Dramatiq's current broker."""
 
     @actor(queue_name="tests")
@@ -84,6 +84,24 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901 -- a list of small act
             doings.interrupted.append(type(error).__name__)
             raise
         return {"fence": job.fence}
+
+    @actor(queue_name="tests")
+    def poll_politely(job: Job) -> None:
+        """Interrupts do not reach what it really does, in a thread of its own."""
+        doings.begin(job)
+
+        def work() -> None:
+            while not job.cancelled:
+                time.sleep(0.01)
+            doings.interrupted.append("politely")
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            while worker.is_alive():
+                time.sleep(0.01)
+        finally:
+            worker.join(10)
 
     @actor(queue_name="tests", time_limit=200)
     def too_slow(job: Job) -> None:

@@ -1,0 +1,62 @@
+"""A TCP proxy whose links can go dead without a word: it still takes what is sent, and delivers nothing."""
+
+import contextlib
+import socket
+import threading
+
+
+class Proxy:
+    """Listens on a free port of this machine and passes everything on to `target`."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._lock = threading.Lock()
+        self._links: list[_Link] = []
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+
+    def go_dead(self) -> "list[_Link]":
+        """All links of this moment go dead; later ones work. The dead ones, to be watched."""
+        with self._lock:
+            dead, self._links = self._links, []
+        for link in dead:
+            link.is_dead = True
+        return [link for link in dead if not link.client_hung_up.is_set()]
+
+    def close(self) -> None:
+        self._server.close()
+        for link in [*self._links]:
+            link.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                with self._lock:
+                    self._links.append(_Link(client, socket.create_connection(self._target)))
+
+
+class _Link:
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self._client, self._server = client, server
+        self.is_dead = False
+        self.client_hung_up = threading.Event()
+        for ends in ((client, server), (server, client)):
+            threading.Thread(target=self._pump, args=ends, name="proxy link", daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not self.is_dead:
+                    sink.sendall(data)
+        if source is self._client:
+            self.client_hung_up.set()
+        if source is self._client or not self.is_dead:
+            self.close()
+
+    def close(self) -> None:
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
