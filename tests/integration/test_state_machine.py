@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from bridge.attempts import Event, Held, Verdict
+from bridge.frontier import Span
 from bridge.job import Claim
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
@@ -141,7 +142,7 @@ class Road(RuleBasedStateMachine):
     def claim(self, hand: int, limit: int) -> None:
         ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
         due = ready[:limit] if "live" in self.workers.values() else []
-        claims = self.hands[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, room={"coding": 100})
+        claims = self.hands[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
         for job in due:
             job.claim("bridge")
         assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in due]

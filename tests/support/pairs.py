@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import Held
 from bridge.errors import PostgresBusyError
+from bridge.frontier import Span
 from bridge.job import Claim
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
@@ -40,7 +41,7 @@ Outcome = tuple[tuple[Any, ...], dict[int, Any]]
 Call = Callable[[Scene, Hands, int], Any]
 CALLS: dict[str, Call] = {
     "claim_jobs": lambda _, hands, __: [
-        claim.fence for claim in hands.queue.claim_jobs("bridge", limit=5, lease=LEASE, room={"coding": 5})
+        claim.fence for claim in hands.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
     ],
     "start_jobs": Scene.start,
     "heartbeat_worker": lambda scene, hands, _: list((hands.heartbeat(scene.workers[0], scene.held) or {}).values()),
