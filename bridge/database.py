@@ -3,7 +3,7 @@
 import logging
 import select
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -15,6 +15,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
+from bridge.connection import Connection, found_dead
 from bridge.errors import (
     PostgresBusyError,
     PostgresRefusedError,
@@ -56,41 +57,6 @@ _BUSY = (
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
 _READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
-
-
-# Server → when a link to it was found dead. Other links that were idle since before are not trusted then:
-# each would cost the same wait once more, one after the other on the way of a job.
-_found_dead: dict[tuple[str, int], float] = {}
-
-
-class Connection(psycopg.Connection[DictRow]):
-    """A connection that does not wait for ever for an answer.
-
-    Postgres ends a statement that takes too long, and TCP a link whose other end is gone. A proxy in between
-    that acknowledges what it cannot deliver defeats both: then the link is closed here.
-    """
-
-    answer_seconds = _STATEMENT_TIMEOUT_MS / 1000 + _ANSWER_MARGIN_SECONDS
-
-    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        return super().wait(self._bounded(gen, time.monotonic() + self.answer_seconds), *args, **kwargs)
-
-    def _bounded(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
-        """The driver's own dialogue with the link, which it resumes with nothing several times a second."""
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if not ready and time.monotonic() > deadline:
-                    _found_dead[self.info.host, self.info.port] = time.monotonic()
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(
-                        f"no answer for {self.answer_seconds:g} s, the link is taken for dead"
-                    )
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 @cache
@@ -191,12 +157,12 @@ class Link:
 
     def _is_doubtful(self, connection: Connection) -> bool:
         if (
-            not _found_dead
+            not found_dead
             or connection.closed
             or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
         ):
             return False
-        return _found_dead.get((connection.info.host, connection.info.port), 0.0) > self._heard_at
+        return found_dead.get((connection.info.host, connection.info.port), 0.0) > self._heard_at
 
     def _on_note(self, _note: psycopg.Notify) -> None:
         self._has_news = True

@@ -8,7 +8,8 @@ from uuid import uuid4
 import psycopg
 
 from bridge.backoff import full_jitter
-from bridge.database import Connection, connect, in_our_words
+from bridge.connection import Connection
+from bridge.database import connect, in_our_words
 from bridge.errors import PostgresUnavailableError
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from bridge.database import Connection, Params, connect_options, in_our_words, prepare, statement
+from bridge.connection import Connection
+from bridge.database import Params, connect_options, in_our_words, prepare, statement
 from bridge.errors import PostgresUnavailableError
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second

@@ -1,0 +1,148 @@
+"""A store that goes away and comes back: everybody stays up, says so once, and goes on."""
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from bridge.embedded import EmbeddedStores
+from bridge.embedded.server import pick_port
+from bridge.migrations import migrate_up
+from tests.acceptance.processes import Fleet, Process
+from tests.support.invariants import check_invariants
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+OUTAGE_SECONDS = 5.0
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
+    """Stores of this test's own, to be taken away. Their data is safe from a crash of theirs."""
+    stores = EmbeddedStores(tmp_path / "stores", {"max_connections": "50"})
+    stores.open_folder()
+    stores.start()
+    migrate_up(stores.postgres.url())
+    yield stores
+    stores.stop()
+
+
+@pytest.fixture
+def port() -> int:
+    return pick_port()
+
+
+@pytest.fixture
+def fleet(project: Path, stores: EmbeddedStores, port: int) -> Iterator[Fleet]:
+    addresses = {"DATABASE_URL": stores.postgres.url(), "REDIS_URL": stores.redis.url}
+    fleet = Fleet(project, addresses | {"LEASE_MS": "15000", "HEALTH_CHECK_PORT": str(port), "NODE_ENV": "production"})
+    fleet.bridge()
+    worker = fleet.start(sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="2")
+    web = fleet.start(sys.executable, "-m", "bridge", "web")
+    worker.wait_for("Worker ready")
+    web.wait_for("Web ready")
+    yield fleet
+    fleet.end_all()
+
+
+def add_lines(stores: EmbeddedStores, effects: Path, count: int) -> None:
+    with psycopg.connect(stores.postgres.url()) as connection:
+        connection.execute(
+            "INSERT INTO coding_jobs (actor, queue, payload)"
+            " SELECT 'write_line', 'topic', jsonb_build_object('file', %s::text) FROM generate_series(1, %s)",
+            [str(effects), count],
+        )
+
+
+def completed(stores: EmbeddedStores) -> int:
+    with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
+        count: int = Rows(connection).value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'")
+        return count
+
+
+def ready(port: int) -> tuple[int, dict[str, str]]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            return answer.status, json.load(answer)["checks"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["checks"]
+
+
+def told(process: Process) -> list[str]:
+    """What was said above the level of everyday life; its own last line ends what may be half written."""
+    lines = [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]
+    return [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
+
+
+def check_all_run(fleet: Fleet) -> None:
+    for process in fleet.processes:
+        assert process.popen.poll() is None, process.output[-2000:]
+        assert "Traceback" not in process.output, process.output[-4000:]
+
+
+def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path) -> None:
+    bridge, worker, _ = fleet.processes
+    effects = tmp_path / "effects"
+    add_lines(stores, effects, 5)
+    eventually(lambda: completed(stores) == 5)
+    assert ready(port)[0] == 200
+    number = urlsplit(stores.redis.url).port
+
+    os.kill(stores.redis.pid, signal.SIGKILL)
+    stores.redis.stop()
+    down_at = time.monotonic()
+    add_lines(stores, effects, 20)
+    eventually(lambda: ready(port) == (503, {"postgres": "ok", "schema": "ok", "redis": "Redis does not answer"}))
+    eventually(lambda: time.monotonic() - down_at > OUTAGE_SECONDS, what="the end of the outage")
+    assert completed(stores) == 5, "they wait in Postgres"
+    stores.redis.start(number)
+    back_at = time.monotonic()
+
+    eventually(lambda: completed(stores) == 25)
+    assert time.monotonic() - back_at < 3, "two seconds, and what this machine takes"
+    eventually(lambda: ready(port)[0] == 200)
+    check_all_run(fleet)
+    assert len(told(bridge)) <= 4, told(bridge)
+    assert len(told(worker)) <= 2, told(worker)
+    with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
+        rows = Rows(connection)
+        assert rows.value("SELECT max(retry_count) FROM coding_jobs") == 0
+        check_invariants(rows)
+
+
+def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path) -> None:
+    bridge, worker, _ = fleet.processes
+    effects = tmp_path / "effects"
+    add_lines(stores, effects, 5)
+    eventually(lambda: completed(stores) == 5)
+    number = urlsplit(stores.postgres.url()).port
+
+    os.kill(stores.postgres.pid, signal.SIGQUIT)  # as a crash leaves it
+    stores.postgres.stop()
+    down_at = time.monotonic()
+    eventually(lambda: ready(port)[1]["postgres"] == "Postgres does not answer")
+    assert ready(port)[1]["redis"] == "ok"
+    eventually(lambda: time.monotonic() - down_at > OUTAGE_SECONDS, what="the end of the outage")
+    stores.postgres.start(number)
+    back_at = time.monotonic()
+    add_lines(stores, effects, 20)
+
+    eventually(lambda: completed(stores) == 25)
+    assert time.monotonic() - back_at < 4
+    eventually(lambda: ready(port)[0] == 200)
+    check_all_run(fleet)
+    assert len(told(bridge)) <= 12, told(bridge)  # two for each of its five links, at the most
+    assert len(told(worker)) <= 8, told(worker)
+    with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
+        rows = Rows(connection)
+        assert rows.value("SELECT count(*) FROM workers") == 1, "nobody was thought dead"
+        check_invariants(rows)
