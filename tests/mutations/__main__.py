@@ -34,7 +34,7 @@ class Laboratory:
 
     def execute(self, database: str, statement: str) -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     def run_tests(self, files: list[str], definition: str | None = None) -> tuple[bool, str]:
         """Whether the tests passed with `definition` in place, and the first that did not."""

@@ -28,9 +28,10 @@ FUNCTIONS = {
     "settle_sessions": ["sessions"],
 }
 # The slow ones last.
-ALL_TESTS = ["claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions"] + [
-    "state_machine", "pairs",
-]  # fmt: skip
+ALL_TESTS = [
+    *("claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions"),
+    *("state_machine", "pairs"),
+]
 
 
 class NothingToMutateError(Exception):
