@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test bench faults check clean
+.PHONY: help install run test mutations bench faults check clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -18,6 +18,9 @@ run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a samp
 
 test: install ## Run all tests, against real Postgres and Redis
 	@$(BIN)/python -m pytest
+
+mutations: install ## Take each condition out of the SQL functions in turn: the tests must notice (takes minutes)
+	@$(BIN)/python -m tests.mutations
 
 bench: install ## Measure speed, growth and costs beside other queues (makes their environments, takes 25 minutes)
 	@$(BIN)/python -m bench

@@ -147,6 +147,17 @@ def test_an_attempt_that_a_hand_begins_anew_is_a_new_one_and_holds_up_nobody(han
     assert hands.reclaim() == {again: ("reclaimed", "pending"), crashed: ("crashed", "pending")}
 
 
+def test_an_attempt_begun_by_hand_started_when_it_began(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    hands.fail(hands.started())
+
+    rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", [job_id])
+    hands.queue.complete_job(job_id)
+
+    first, second = rows.attempts(job_id)
+    assert first["finished_at"] < second["claimed_at"] == second["started_at"] <= second["finished_at"]
+
+
 def test_a_job_that_cannot_be_taken_back_holds_up_nobody(hands: Hands, rows: Rows, dsn: str) -> None:
     session = rows.add_session()
     worker = hands.add_worker()

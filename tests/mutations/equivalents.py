@@ -1,3 +1,28 @@
 """Terms whose loss changes no answer and no row, each with the reason. They are not tried."""
 
-EQUIVALENT: dict[str, str] = {}
+_DUE = "a job that is not due has a run_at ahead, which the condition on run_at asks for; this one is for the index"
+_NULL = "settle_sessions finds no session for NULL; this saves the look-up"
+_STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the condition on claimed_by covers it"
+_QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
+
+EQUIVALENT: dict[str, str] = {
+    "claim_jobs: j.due": _DUE,
+    "claim_next_job: j.due (no. 3)": _DUE,
+    "claim_next_job: j.status = 'pending'": _QUEUES,
+    "claim_next_job: j.due": _QUEUES,
+    "claim_next_job: j.status = 'pending' (no. 2)": _QUEUES,
+    "claim_next_job: j.due (no. 2)": _QUEUES,
+    "claim_next_job: j.queue = q.queue": "each queue then offers the best job of all, which wins anyway",
+    "queue_room: j.exec IS NOT NULL": _STARTED,
+    "queue_room: NOT h.waiting": "a job that waits for its start has no worker",
+    "heartbeat_worker: j.exec IS NOT NULL": "a row without an exec has no worker either",
+    "complete_job: j.exec IS NULL": _STARTED,
+    "fail_job: j.exec IS NULL": _STARTED,
+    "start_jobs: m.session_id IS NOT NULL": _NULL,
+    "complete_jobs: d.session_id IS NOT NULL": _NULL,
+    "complete_job: d.session_id IS NOT NULL": _NULL,
+    "release_jobs: b.session_id IS NOT NULL": _NULL,
+    "end_failed_attempts: e.session_id IS NOT NULL": _NULL,
+    "cancel_job: job.session_id IS NOT NULL": _NULL,
+    "settle_sessions: coalesce(cardinality(p_sessions), 0) = 0": "an empty array matches no session; this saves work",
+}

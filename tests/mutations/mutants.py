@@ -28,8 +28,10 @@ FUNCTIONS = {
     "settle_sessions": ["sessions"],
 }
 # The slow ones last.
-ALL_TESTS = ["claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions",
-             "state_machine", "pairs"]  # fmt: skip
+ALL_TESTS = [
+    *("claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions", "guards"),
+    *("state_machine", "pairs"),
+]
 
 
 class NothingToMutateError(Exception):
@@ -53,9 +55,13 @@ class Mutant:
         return EQUIVALENT.get(self.name)
 
     @property
+    def own_tests(self) -> list[str]:
+        return [f"tests/integration/test_{name}.py" for name in (*FUNCTIONS[self.function], "guards")]
+
+    @property
     def tests(self) -> list[str]:
-        first = FUNCTIONS[self.function]
-        return [f"tests/integration/test_{name}.py" for name in (*first, *(n for n in ALL_TESTS if n not in first))]
+        others = [name for name in ALL_TESTS if name not in (*FUNCTIONS[self.function], "guards")]
+        return self.own_tests + [f"tests/integration/test_{name}.py" for name in others]
 
 
 def mutants(dsn: str) -> list[Mutant]:

@@ -44,6 +44,10 @@ class JobTwin:
     def is_held_by(self, held: Held) -> bool:
         return self.status == "processing" and self.fence == held.fence and self.exec == held.exec
 
+    def was_handed_over(self, fence: int) -> bool:
+        """That attempt waits for the worker that starts it."""
+        return self.status == "processing" and self.fence == fence and self.exec is None and self.taken_by == "bridge"
+
     def claim(self, by: str | None) -> None:
         self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
         self.taken_by, self.expired = by, False

@@ -75,6 +75,9 @@ BEGIN
     NEW.claimed_by := NULL;
     NEW.claimed_at := clock_timestamp();
     NEW.lease_expires_at := NEW.claimed_at + public.unwatched_lease();
+    IF NEW.started_at IS NOT DISTINCT FROM OLD.started_at THEN
+        NEW.started_at := NEW.claimed_at; -- what stands there is the start of an earlier attempt
+    END IF;
     RETURN NEW;
 END $$;
 
