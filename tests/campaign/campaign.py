@@ -22,6 +22,7 @@ _CALM_SHARE = 0.08  # of the time, at the beginning: what it does without faults
 _LOAD_SHARE = 0.94
 _TICK_SECONDS = 0.02
 _SETTLE_SECONDS = 120.0
+_SETTLE_RATE = 100.0  # jobs a second that a backlog is worked off with, at the least
 _OVERRUN_SECONDS = 60.0  # faults that had to wait for their lane get so long
 _TALK_SECONDS = 15.0
 _OPEN = "SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')"
@@ -118,6 +119,7 @@ def settle(world: World) -> float | None:
     """Seconds until every job had ended; None when some had not in time."""
     began = time.monotonic()
     deadline = began + _SETTLE_SECONDS
+    backlog: int | None = None
     while time.monotonic() < deadline:
         world.tick()
         try:
@@ -128,6 +130,10 @@ def settle(world: World) -> float | None:
             row = None
         if row is not None and row[0] == 0:
             return time.monotonic() - began
+        if row is not None and backlog is None:
+            backlog = int(row[0])
+            deadline += backlog / _SETTLE_RATE
+            say(f"{backlog} jobs are left")
         time.sleep(0.25)
     return None
 

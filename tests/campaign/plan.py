@@ -91,7 +91,9 @@ def make_plan(
     """Jobs come evenly over `load_seconds`; faults after a calm, of kinds in proportion to `weights`."""
     dice = random.Random(seed)
     batches = _batches(dice, jobs, load_seconds)
-    kinds = dice.choices(list(weights), list(weights.values()), k=faults)
+    kinds = list(weights) if faults >= len(weights) else []  # each kind at least once, where there is room for it
+    kinds += dice.choices(list(weights), list(weights.values()), k=faults - len(kinds))
+    dice.shuffle(kinds)
     moments = sorted(dice.uniform(calm_seconds, load_seconds) for _ in range(faults))
     planned = [PlannedFault(at, kind, dice.getrandbits(32)) for at, kind in zip(moments, kinds, strict=True)]
     return Plan(batches, planned)

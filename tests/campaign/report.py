@@ -96,5 +96,22 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "settled_in": outcome.settled_in,
         "tracebacks": len(outcome.tracebacks),
         "recoveries": {kind: as_numbers(one) for kind, one in outcome.recoveries.items()},
+        "timeline": _timeline(outcome),
         "cases": {name: cases[:_CASES_SHOWN] for name, cases in verdict.violations.items() if cases},
+    }
+
+
+def _timeline(outcome: Outcome) -> dict[str, Any]:
+    """Seconds from the first line of the effect log: runs that ended in each second, and every fault."""
+    ends = [effect.at for effect in outcome.evidence.effects if effect.what == "end"]
+    if not ends:
+        return {}
+    first = min(ends)
+    counted = Counter(int(at - first) for at in ends)
+    return {
+        "ends": [counted[second] for second in range(max(counted) + 1)],
+        "faults": [
+            [round(fault.began - first, 2), round((fault.healed or fault.began) - first, 2), fault.kind]
+            for fault in outcome.evidence.faults
+        ],
     }

@@ -74,7 +74,7 @@ class World:
         for service in self.services:
             service.start()
         if not self.keep_going(60, lambda: len(self.live_workers()) >= self.size.worker_processes):
-            raise RuntimeError(f"the workers did not register within 60 s; the logs are in {self.folder}")
+            raise RuntimeError("the workers did not register within 60 s")
 
     def tick(self) -> None:
         """Keep what died running again."""
@@ -193,8 +193,9 @@ def open_world(size: Size, seed: int, keep: Path | None = None) -> Iterator[Worl
         world = World(folder, size, seed)
         world.start()
         yield world
-    except BaseException:
+    except Exception:
         keep = keep or Path.cwd() / ".campaign" / f"seed-{seed}"
+        sys.stderr.write(f"campaign: failed, the logs are kept in {keep}\n")
         raise
     finally:
         if world is not None:
