@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from bridge.attempts import Event, Held, Verdict
+from bridge.frontier import Span
 from bridge.job import Claim, Failed, Status
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
@@ -23,7 +24,8 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 
 def claim(hands: Hands, limit: int = 10, **room: int) -> list[Claim]:
     """A claim that asks nobody how much room there is."""
-    return hands.queue.claim_jobs("bridge", limit=limit, lease=LEASE, room=room)
+    spans = [Span(queue, jobs) for queue, jobs in room.items()]
+    return hands.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 
 
 def pair(hands: Hands, rows: Rows, worker: UUID | None = None) -> tuple[Held, Held]:
