@@ -17,7 +17,7 @@ from bridge.job import Claim
 _SLOW_SECONDS = 0.005
 _CLAIM_SECONDS = 100e-6
 _SHARE = 20  # a full look may take one part in so many of the time
-_REST_SECONDS = 1.0
+_REST_MOST_SECONDS = 1.0  # what a short look cannot see waits no longer than this
 _LANES_MOST = 50
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
 
@@ -58,7 +58,12 @@ class Frontier:
     def __init__(self) -> None:
         self._passed: defaultdict[str, _Passed] = defaultdict(_Passed)
         self._next_full_look = 0.0
-        self.is_slow = False
+        self._slow_looks = 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Two full looks in a row were slow: one may be so for reasons of its own, such as a server just started."""
+        return self._slow_looks > 1
 
     def full_look_is_due(self, now: float) -> bool:
         return not self.is_slow or now >= self._next_full_look
@@ -76,8 +81,9 @@ class Frontier:
 
         `latest` is a place that was given out before it began, when nothing but the rooms limited it.
         """
-        self.is_slow = took >= _SLOW_SECONDS + len(claims) * _CLAIM_SECONDS
-        self._next_full_look = now + max(_REST_SECONDS, _SHARE * took)
+        slow = took >= _SLOW_SECONDS + len(claims) * _CLAIM_SECONDS
+        self._slow_looks = self._slow_looks + 1 if slow else 0
+        self._next_full_look = now + min(_REST_MOST_SECONDS, _SHARE * took)
         if not self.is_slow:
             self._passed.clear()
             return
@@ -98,5 +104,6 @@ class Frontier:
         for claim in claims:
             found[claim.queue] += 1
         for queue, jobs in room.items():
-            if found[queue] < jobs:
+            # None at all may mean that no worker was there to take them.
+            if 0 < found[queue] < jobs:
                 self._passed[queue] = _Passed(place=latest)

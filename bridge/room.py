@@ -13,6 +13,7 @@ from typing import Any
 from bridge.job import Claim
 
 _COUNT_SECONDS = 1.0
+_COUNT_MOST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,16 @@ class Room:
             return True
 
     def counted(self, queues: Iterable[QueueRoom], *, now: float, took: float) -> None:
-        """A count and how long it took; the longer, the rarer."""
+        """A count and how long it took; the longer, the rarer. While nobody is there it costs nothing."""
+        queues = list(queues)
         with self._lock:
             # What was heard meanwhile is in the count, or is not. Room that is there twice would be handed
             # out twice, so only what was taken counts.
             self._room = {one.queue: one.room + min(0, self._changes[one.queue]) for one in queues}
             self._slots = {one.queue: one.slots for one in queues}
             self._shared = {one.queue: one.shared_with for one in queues}
-            self._count_at = now + max(_COUNT_SECONDS, 50 * took)
+            rest = min(_COUNT_MOST_SECONDS, 50 * took) if queues else 0.0
+            self._count_at = now + max(_COUNT_SECONDS, rest)
 
     def count_anew(self) -> None:
         with self._lock:

@@ -104,7 +104,7 @@ class JobConsumer(Consumer):
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return
-        room = 0 if self._broker.draining else self._slots.reserve()
+        room = 0 if self._broker.draining else self._slots.reserve(self.wake)
         before = room
         try:
             if room == 0 and not self._done and not poll_is_due:

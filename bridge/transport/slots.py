@@ -28,24 +28,39 @@ class Slots:
         self.closed: Callable[[], bool] = lambda: False  # while it says so, there is no room
         self._lock = threading.Lock()
         self._held = 0
+        self._reserved = 0  # of those, for a look that is under way
+        self._refused: list[Callable[[], None]] = []
         self._stock = 0
         self._done = 0
         self._rate = 0.0
         self._covered = 0.0  # of the average's span; the first moments must not count for the whole of it
         self._measured_at = time.monotonic()
 
-    def reserve(self) -> int:
-        """Take all the room there is; 0 when there is none. To be followed by `settle`."""
+    def reserve(self, wake: Callable[[], None]) -> int:
+        """Take all the room there is; 0 when there is none. To be followed by `settle`.
+
+        `wake` is called when room comes back that somebody else had reserved and did not use: who asked
+        meanwhile was told that there was none.
+        """
         with self._lock:
             self._measure()
             room = 0 if self.closed() else max(0, self._threads + self._stock - self._held)
+            if room == 0 and self._reserved > 0:
+                self._refused.append(wake)
             self._held += room
+            self._reserved += room
             return room
 
     def settle(self, reserved: int, taken: int) -> None:
         """So many jobs came for what was reserved; a message of several may bring more than that."""
         with self._lock:
             self._held += taken - reserved
+            self._reserved -= reserved
+            if reserved == 0 or taken >= reserved:
+                return
+            refused, self._refused = self._refused, []
+        for wake in refused:  # not the caller: it has looked, and would do so for ever
+            wake()
 
     def has_room(self) -> bool:
         with self._lock:

@@ -19,7 +19,7 @@ from tests.mutations.mutants import ALL_TESTS, Mutant, NothingToMutateError, mut
 
 ROOT = Path(__file__).parents[2]
 BASE = "mutation_base"
-ONE_RUN_SECONDS = 300
+ONE_RUN_SECONDS = 1200
 _numbers = count(1)
 
 
@@ -58,7 +58,8 @@ class Laboratory:
                 command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=ONE_RUN_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return False, f"no end in {ONE_RUN_SECONDS} s"
+            # Every statement and every test has its own limit: this says nothing about the mutant.
+            raise RuntimeError(f"the tests came to no end in {ONE_RUN_SECONDS} s") from None
         finally:
             self.execute("postgres", f"DROP DATABASE {template} WITH (FORCE)")
         failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]

@@ -14,7 +14,8 @@ def claim(priority: int, seq: int) -> Claim:
 
 def slow(claims: list[Claim], latest: int | None = None) -> Frontier:
     frontier = Frontier()
-    frontier.looked_everywhere(claims, ROOM, took=0.1, latest=latest, now=100.0)
+    for _ in range(2):
+        frontier.looked_everywhere(claims, ROOM, took=0.1, latest=latest, now=100.0)
     return frontier
 
 
@@ -30,8 +31,23 @@ def test_quick_looks_are_full_ones() -> None:
 def test_a_slow_look_is_followed_by_short_ones_for_a_while() -> None:
     frontier = slow([claim(0, 7)])
 
-    assert not frontier.full_look_is_due(101.9)
-    assert frontier.full_look_is_due(102.0)
+    assert not frontier.full_look_is_due(100.9)
+    assert frontier.full_look_is_due(101.0)
+
+
+def test_one_slow_look_is_not_enough() -> None:
+    frontier = Frontier()
+    frontier.looked_everywhere([claim(0, 7)], ROOM, took=0.5, latest=None, now=100.0)
+
+    assert frontier.full_look_is_due(100.0)
+
+
+def test_a_full_look_is_never_long_in_coming() -> None:
+    frontier = Frontier()
+    for _ in range(2):
+        frontier.looked_everywhere([], ROOM, took=60.0, latest=50, now=100.0)
+
+    assert frontier.full_look_is_due(101.0)
 
 
 def test_short_looks_miss_no_priority_and_skip_what_was_claimed() -> None:
@@ -52,6 +68,12 @@ def test_a_queue_that_was_emptied_is_passed_as_a_whole() -> None:
     frontier = slow([claim(0, 7)], latest=50)
 
     assert {span.after for span in frontier.spans(ROOM, full=False)} == {50}
+
+
+def test_a_queue_that_gave_nothing_is_not_passed() -> None:
+    frontier = slow([], latest=50)
+
+    assert {span.after for span in frontier.spans(ROOM, full=False)} == {-1}
 
 
 def test_a_queue_with_more_than_its_room_is_not() -> None:

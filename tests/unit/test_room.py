@@ -80,6 +80,13 @@ def test_a_slow_count_is_a_rare_one() -> None:
     assert room.count_is_due(5.0)
 
 
+def test_a_count_of_nobody_is_repeated_soon() -> None:
+    room = Room("us")
+    room.counted([], now=0.0, took=0.1)
+
+    assert room.count_is_due(1.0)
+
+
 @pytest.mark.parametrize("said", [None, "", "{", "[]", '{"settled": 1}', '{"handed": 7}', '{"queues": ["coding"]}'])
 def test_nonsense_is_left_alone(said: str | None) -> None:
     room = counted(ALONE)

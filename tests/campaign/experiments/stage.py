@@ -1,9 +1,11 @@
 """What every experiment needs: a world under an even load, and the judge at the end."""
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +15,10 @@ from tests.campaign.collect import collect, set_witness
 from tests.campaign.evidence import Evidence, Fault
 from tests.campaign.load import Inserter
 from tests.campaign.plan import Batch, Kind, PlannedJob
-from tests.campaign.world import Size, World, open_world
+from tests.campaign.world import Size, World, keep_logs, open_world
 
 SEED = 7
+_CASES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,13 @@ class Stage:
         self.inserter.stop()
         settle(self.world)
         evidence = collect(self.world, self.inserter.sent, self.faults)
-        return evidence, judge(evidence)
+        verdict = judge(evidence)
+        for name, cases in verdict.violations.items():
+            for case in cases[:_CASES_SHOWN]:
+                sys.stderr.write(f"  {name}: {case}\n")
+        if not verdict.holds:
+            keep_logs(self.world.folder, Path(".campaign") / "experiment")
+        return evidence, verdict
 
 
 def even_load(rate: float, seconds: float, kind: Kind, each: float = 0.0) -> list[Batch]:

@@ -21,7 +21,7 @@ _SILENT_MOST_SECONDS = 60.0
 def redis_loss(minutes: float) -> Figure:
     """Redis flushed each few seconds at 200 jobs/s, each second time killed: until what it held is started."""
     seconds = minutes * 60
-    size = Size(lease_ms=DEFAULT_LEASE_MS)
+    size = Size(threads=8, lease_ms=DEFAULT_LEASE_MS)
     mailbag = Mailbag()
     with open_stage(size, even_load(_RATE, seconds, Kind.NAP, 0.045)) as stage:
         began = time.time()
