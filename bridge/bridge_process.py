@@ -52,7 +52,7 @@ class BridgeProcess:
         self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
         self._reconcile = Loop("reconciler", self._reconciler.step)
         suspects = Suspects(JobQueue(recovery_link), publisher, name=name, lease_seconds=settings.lease_seconds)
-        recovery = Recovery(
+        recovery = self._take_back = Recovery(
             recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
         )
         self._recovery = Loop("recovery", recovery.step)
@@ -112,6 +112,7 @@ class BridgeProcess:
         self._reconcile.wake()
 
     def _room_again(self, message: str | None) -> None:
+        self._take_back.active()
         if self._dispatcher.heard(message):
             self._dispatch.wake()
 

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 _SWEEP_SECONDS = 1.0
 _WATCH_SECONDS = 0.5
 _WATCH_CLOSELY_SECONDS = 0.2
+_QUIET_SECONDS = 10.0
 # How long a worker may be without its lock. One whose link broke has taken it again long before.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
@@ -46,20 +47,25 @@ class Recovery:
         self._hand_over_suspects = hand_over_suspects
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
-        self._swept_at = float("-inf")
+        self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
         self._pruned_at = float("-inf")
         self._stuck: set[tuple[str, str]] = set()
 
+    def active(self) -> None:
+        """Jobs are on their way. For any thread: while none are, looks are half as frequent."""
+        self._active_at = time.monotonic()
+
     def step(self) -> float:
         """One look at the links, and a sweep when it is due; the seconds to rest."""
+        pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
         if time.monotonic() - self._pruned_at >= _PRUNE_SECONDS:
             self._queue.prune_workers(_WORKERS_KEPT)
             self._pruned_at = time.monotonic()
         freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
         reclaimed = 0
-        if self._some_were_lost() or time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
+        if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
         self._hand_over_suspects()
@@ -68,7 +74,7 @@ class Recovery:
         if reclaimed == _BATCH:
             self._swept_at = float("-inf")
             return 0.0
-        return _WATCH_CLOSELY_SECONDS if self._without else _WATCH_SECONDS
+        return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
         """Look at the workers' links. Not when ours is young: what broke it may have broken theirs as well."""

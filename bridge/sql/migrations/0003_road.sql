@@ -9,7 +9,7 @@
 -- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.queue_room();
 CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -43,7 +43,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(
     p_bridge text, p_limit integer, p_lease interval,
     p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -86,12 +86,17 @@ END $$;
 
 -- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
     promoted integer;
 BEGIN
+    -- Mostly there is none, and an UPDATE of no rows still fires the triggers of its table.
+    IF NOT EXISTS (SELECT FROM public.coding_jobs s
+                   WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
+        RETURN 0;
+    END IF;
     UPDATE public.coding_jobs j SET due = true
     FROM (SELECT s.id FROM public.coding_jobs s
           WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
@@ -108,7 +113,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
 RETURNS TABLE ("position" bigint, job_id uuid, session_id uuid, prompt text, payload jsonb, priority integer,
                attempt integer, queue text, actor text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -137,7 +142,7 @@ END $$;
 -- complete_jobs: attempts that ended well. Returns the jobs whose report was accepted. Index: primary key.
 CREATE OR REPLACE FUNCTION public.complete_jobs(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_results jsonb[])
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -167,7 +172,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.release_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

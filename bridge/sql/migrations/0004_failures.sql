@@ -19,7 +19,7 @@ $$;
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(
     p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, outcome text, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -60,7 +60,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.fail_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -86,7 +86,7 @@ END $$;
 -- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     SET lock_timeout = '200ms'
 AS $$
 #variable_conflict use_column
@@ -149,7 +149,7 @@ END $$;
 -- at a time, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -182,7 +182,7 @@ END $$;
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
 -- start. Index: primary key.
 CREATE OR REPLACE FUNCTION public.keep_claims(p_ids uuid[], p_fences bigint[], p_lease interval) RETURNS SETOF uuid
-LANGUAGE sql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
     UPDATE public.coding_jobs j SET lease_expires_at = clock_timestamp() + p_lease
     FROM unnest(p_ids, p_fences) AS r (id, fence)
@@ -195,7 +195,7 @@ $$;
 -- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -217,7 +217,7 @@ AS $$ SELECT coalesce(nullif(current_setting('mobvibe.unwatched_lease', true), '
 -- settle_sessions: brings sessions to where their jobs stand. A session completes with the last of its open
 -- jobs. The rows are locked before that is asked: two last jobs must not each see the other one open.
 CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

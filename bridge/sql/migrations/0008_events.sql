@@ -14,7 +14,7 @@ BEGIN
         CREATE OR REPLACE FUNCTION public.add_session_events(
             p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
         LANGUAGE plpgsql SET search_path = ''
-            SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+            SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
         AS $fn$
         DECLARE
             stored integer;
