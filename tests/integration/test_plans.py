@@ -1,0 +1,97 @@
+"""What the hot statements read, whatever lies finished in the table: which indexes, and how much of them.
+
+Postgres counts what each index gave and what was read from the table without one. A plan that began to depend on
+history would show here as another index, or as reading that grows.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from bridge.attempts import Held
+from bridge.job import Completed, Failed, Released
+from tests.support.hands import LEASE, Hands
+from tests.support.rows import Rows
+
+LIVE = 40
+MOST_READ = 20 * LIVE  # of any index, in one step: entries of the moment before may still lie there
+KEY, READY, WAITING, WORK = "coding_jobs_pkey", "jobs_ready", "jobs_scheduled", "jobs_processing"
+OLDEST, FINISHED, SUSPECT = "jobs_oldest", "jobs_finished", "jobs_suspect"
+
+READ = """
+    SELECT indexrelname AS name, idx_tup_read AS read FROM pg_stat_user_indexes WHERE relname = 'coding_jobs'
+    UNION ALL
+    SELECT 'no index', seq_tup_read FROM pg_stat_user_tables WHERE relname = 'coding_jobs'"""
+FILL = """
+    INSERT INTO coding_jobs (status, completed_at, started_at, fence)
+    SELECT 'completed', now() - interval '1 hour', now() - interval '1 hour', 1 FROM generate_series(1, %s)"""
+
+
+class Meter:
+    """What a step read from the job table, by index."""
+
+    def __init__(self, hands: Hands, rows: Rows) -> None:
+        self._hands = hands
+        self._rows = rows
+
+    def read(self) -> dict[str, int]:
+        # What a session counted is told to others when it is idle; it is asked to do so at once.
+        self._hands.link.connection.execute("SELECT pg_stat_force_next_flush()")
+        self._hands.link.connection.execute("SELECT 1")
+        return {row["name"]: row["read"] or 0 for row in self._rows.all(READ)}
+
+    def during(self, step: Callable[[], object]) -> dict[str, int]:
+        before = self.read()
+        step()
+        return {name: count - before[name] for name, count in self.read().items() if count != before[name]}
+
+
+def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[], object]]]:
+    """Each hot statement at work on some jobs, with the indexes that it may read."""
+    worker = hands.add_worker(slots=LIVE)
+    rows.all("INSERT INTO coding_jobs (max_retries) SELECT 1 FROM generate_series(1, %s)", [LIVE])
+    held: list[Held] = []
+
+    def start() -> None:
+        held[:] = [Held(claim.job_id, claim.fence, uuid4()) for claim in claims]
+        assert len(hands.book.start(worker, held)) == LIVE
+
+    def claim() -> None:
+        claims[:] = hands.claim(LIVE)
+        assert len(claims) == LIVE
+
+    claims = []
+    yield "queue_room", {WORK}, hands.queue.queue_room
+    yield "claim_jobs", {READY, KEY, WAITING, WORK}, claim
+    yield "start_jobs", {KEY}, start
+    yield "heartbeat_worker", {KEY, WORK}, lambda: hands.book.heartbeat(worker, LEASE, held)
+    yield "reclaim_jobs", {KEY, WORK}, hands.reclaim
+    yield "complete_jobs", {KEY}, lambda: hands.book.complete([(one, Completed(None)) for one in held[:20]])
+    yield "fail_jobs", {KEY}, lambda: hands.book.fail([(one, Failed("x")) for one in held[20:30]])
+    yield "release_jobs", {KEY}, lambda: hands.book.release([(one, Released()) for one in held[30:]])
+    yield "get_queue_stats", {OLDEST}, hands.queue.get_queue_stats
+    yield "next_due", {WAITING}, hands.queue.seconds_to_next_due
+    yield "claim_next_job", {READY, KEY, WAITING}, hands.queue.claim_next_job
+    yield "claim_suspects", {SUSPECT, KEY, WORK}, lambda: hands.queue.claim_suspects("bridge", lease=LEASE)
+    yield "prune_jobs", {FINISHED, KEY}, lambda: hands.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
+
+
+def check(hands: Hands, rows: Rows) -> None:
+    meter = Meter(hands, rows)
+    for name, allowed, step in steps(hands, rows):
+        read = meter.during(step)
+        assert set(read) <= allowed, f"{name} read {read}"
+        assert all(count <= MOST_READ for count in read.values()), f"{name} read {read}"
+
+
+@pytest.mark.timeout(300)
+def test_hot_statements_read_the_same_at_any_size(hands: Hands, rows: Rows) -> None:
+    """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones."""
+    check(hands, rows)
+    for finished in (100_000, 1_900_000):
+        rows.all(FILL, [finished])
+        check(hands, rows)
+        rows.all("VACUUM ANALYZE coding_jobs")
+        check(hands, rows)
