@@ -73,7 +73,7 @@ def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[]
     yield "release_jobs", {KEY}, lambda: hands.book.release([(one, Released()) for one in held[30:]])
     yield "get_queue_stats", {OLDEST}, hands.queue.get_queue_stats
     yield "next_due", {WAITING}, hands.queue.seconds_to_next_due
-    yield "claim_next_job", {READY, KEY, WAITING}, hands.queue.claim_next_job
+    yield "claim_next_job", {READY, OLDEST, KEY, WAITING}, hands.queue.claim_next_job
     yield "claim_suspects", {SUSPECT, KEY, WORK}, lambda: hands.queue.claim_suspects("bridge", lease=LEASE)
     yield "prune_jobs", {FINISHED, KEY}, lambda: hands.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
 

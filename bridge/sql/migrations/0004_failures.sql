@@ -42,7 +42,7 @@ BEGIN
             due = v.status <> 'pending',
             completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
             lease_expires_at = NULL, updated_at = this_moment
-        FROM verdict v WHERE j.id = v.id AND j.status = 'processing'
+        FROM verdict v WHERE j.id = v.id AND j.status || '' = 'processing'
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.status, v.error,
             CASE v.status WHEN 'cancelled' THEN 'cancelled' ELSE v.outcome END AS outcome
     ), ledger AS (
@@ -71,7 +71,7 @@ BEGIN
     FROM (SELECT j.id, r.error, r.final, r.delay
           FROM unnest(p_ids, p_fences, p_execs, p_errors, p_finals, p_delays) AS r (id, fence, exec, error, final, delay)
           JOIN public.coding_jobs j ON j.id = r.id
-          WHERE j.status = 'processing' AND j.fence = r.fence AND j.exec = r.exec
+          WHERE j.status || '' = 'processing' AND j.fence = r.fence AND j.exec = r.exec
           ORDER BY j.id FOR UPDATE OF j) m;
     RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
 END $$;

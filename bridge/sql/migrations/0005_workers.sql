@@ -35,7 +35,7 @@ BEGIN
     RETURN QUERY
     SELECT CASE WHEN j.id IS NULL THEN 'lost' ELSE 'cancelled' END, h.job, h.exec, j.fence
     FROM unnest(p_jobs, p_execs) AS h (job, exec)
-    LEFT JOIN public.coding_jobs j ON j.id = h.job AND j.status = 'processing' AND j.exec = h.exec
+    LEFT JOIN public.coding_jobs j ON j.id = h.job AND j.status || '' = 'processing' AND j.exec = h.exec
     WHERE j.id IS NULL OR j.cancel_requested_at IS NOT NULL
     UNION ALL
     SELECT 'stray', j.id, j.exec, j.fence FROM public.coding_jobs j

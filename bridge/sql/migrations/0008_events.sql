@@ -23,7 +23,7 @@ BEGIN
             SELECT e.id, j.session_id, e.type, e.data, clock_timestamp()
             FROM unnest(p_ids, p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (id, job, exec, type, data, position)
             JOIN public.coding_jobs j
-              ON j.id = e.job AND j.exec = e.exec AND j.status = 'processing' AND j.session_id IS NOT NULL
+              ON j.id = e.job AND j.exec = e.exec AND j.status || '' = 'processing' AND j.session_id IS NOT NULL
             ORDER BY e.position
             ON CONFLICT DO NOTHING;
             GET DIAGNOSTICS stored = ROW_COUNT;
