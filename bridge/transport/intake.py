@@ -13,7 +13,8 @@ class JobMessage(MessageProxy):
     """One job of a message, as Dramatiq's worker threads see it. `redis_id` names the message it came in.
 
     Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
-    `held` and `run` are for the worker process: what it asks for, and what it got.
+    `held`, `run` and `urgency` are for the worker process: what it asks for, what it got, and which of two jobs
+    goes first.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class JobMessage(MessageProxy):
         self.redis_id = redis_id
         self.held: Any = None
         self.run: Any = None
+        self.urgency = 0
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]

@@ -4,13 +4,14 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import attrgetter
 
 from bridge.envelope import seal
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, in_our_words, load_script
 
+_LINE_SECONDS = 1.0  # a line is never longer
 _BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
 
 
@@ -22,6 +23,7 @@ class Publisher:
         self._namespace = namespace
         self._publish = load_script(client, "publish")
         self._push = load_script(client, "push_again")
+        self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of what was put at its end, and when
         self.published_at = time.monotonic()
 
     def check(self) -> None:
@@ -38,6 +40,7 @@ class Publisher:
     ) -> int:
         """Put claims on their queues in the order given, up to `together[queue]` (1 unless it says) in one message.
 
+        Those that are more urgent than what was put there last pass all that waits.
         Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
         Raises RedisUnavailableError; what was published until then is unknown.
         """
@@ -49,12 +52,27 @@ class Publisher:
         word = json.dumps({"handed": handed, "by": by}) if handed else ""
         with in_our_words():
             for queue, waiting in queues.items():
-                messages = [part for some in in_parts(waiting, (together or {}).get(queue, 1)) for part in seal(some)]
+                urgent = self._urgent(queue, waiting)
+                many = (together or {}).get(queue, 1)
+                first = [part for some in in_parts(waiting[:urgent], many) for part in seal(some)]
+                messages = first + [part for some in in_parts(waiting[urgent:], many) for part in seal(some)]
+                passing = len(first) // 2
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
-                    published += self._publish(keys=[self._namespace], args=[queue, word, *batch])
-                    word = ""  # once is enough
+                    published += self._publish(keys=[self._namespace], args=[queue, word, passing, *batch])
+                    word, passing = "", 0  # once is enough
         return published
+
+    def _urgent(self, queue: str, claims: Sequence[Claim]) -> int:
+        """How many of the claims, the most urgent first, pass what stands in line; no more than one call puts there."""
+        now = time.monotonic()
+        priority, at = self._ends.get(queue, (0, float("-inf")))
+        urgent = 0
+        if now - at < _LINE_SECONDS:
+            urgent = sum(1 for _ in takewhile(lambda claim: claim.priority > priority, claims[:_BATCH]))
+        if urgent < len(claims):
+            self._ends[queue] = claims[-1].priority, now
+        return urgent
 
     def push_again(self, claims: Sequence[Claim]) -> None:
         """Put each claim on its queue by itself, whatever Redis says of it already.

@@ -70,6 +70,7 @@ class WorkerIntake:
             run = runs.get(message.held.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
+                message.urgency = run.attempt.job.priority
                 ours.append(message)
             elif run is not None:  # a forged name on a real hand-over
                 self._process.end(run, Ending(run.held, Released(), run))

@@ -1,33 +1,59 @@
 """The queue between Dramatiq's consumer threads and its worker threads, for short jobs."""
 
 import threading
-from queue import PriorityQueue, SimpleQueue
+from contextlib import suppress
+from itertools import count
+from queue import Empty, PriorityQueue, SimpleQueue
+from time import monotonic
 from typing import Any
 
 from dramatiq import Broker
+
+_LOOK = None  # stands in the line for an urgent item: whoever takes it looks there first
 
 
 class WorkQueue:
     """First in, first out, of the kind that C gives: the other kind costs more than a short job.
 
-    Has what Dramatiq asks of a queue.PriorityQueue.
+    What is more urgent than the jobs that stand in line passes them. Has what Dramatiq asks of a
+    queue.PriorityQueue.
     """
 
     def __init__(self) -> None:
         self._items: SimpleQueue[Any] = SimpleQueue()
+        self._urgent: PriorityQueue[tuple[int, int, Any]] = PriorityQueue()
+        self._numbers = count()
+        self._usual = -(2**31)  # priority of what stands at the end of the line
         self._changed = threading.Condition()
         self.unfinished_tasks = 0
-        self.get_nowait = self._items.get_nowait
         self.qsize = self._items.qsize
         self.empty = self._items.empty
 
     def put(self, item: Any) -> None:
         with self._changed:
             self.unfinished_tasks += 1
-        self._items.put(item)
+        priority = item.message.urgency
+        if priority > self._usual and not self._items.empty():
+            self._urgent.put((-priority, next(self._numbers), item))
+            self._items.put(_LOOK)
+        else:
+            self._usual = priority
+            self._items.put(item)
 
     def get(self, timeout: float | None = None) -> Any:
-        return self._items.get(timeout=timeout)
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            if self._urgent.queue:
+                with suppress(Empty):  # somebody else was quicker
+                    return self._urgent.get_nowait()[2]
+            item = self._items.get(timeout=timeout)
+            if item is not _LOOK:
+                return item
+            if deadline is not None:
+                timeout = max(0.0, deadline - monotonic())
+
+    def get_nowait(self) -> Any:
+        return self.get(timeout=0)
 
     def task_done(self) -> None:
         with self._changed:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from bridge.attempts import Held
-from bridge.job import Completed, Failed, Released
+from bridge.job import Claim, Completed, Failed, Released
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 
@@ -62,7 +62,7 @@ def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[]
         claims[:] = hands.claim(LIVE)
         assert len(claims) == LIVE
 
-    claims = []
+    claims: list[Claim] = []
     yield "queue_room", {WORK}, hands.queue.queue_room
     yield "claim_jobs", {READY, KEY, WAITING, WORK}, claim
     yield "start_jobs", {KEY}, start

@@ -83,6 +83,17 @@ def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobB
     assert ids(take(consume(broker, prefetch=100), 30)) == [str(claim.job_id) for claim in batch]
 
 
+def test_what_is_more_urgent_passes_what_waits_in_its_own_order(publisher: Publisher, broker: JobBroker) -> None:
+    low = claims(20)
+    urgent = [Claim(uuid4(), 1, "coding", "run", priority) for priority in (9, 5, 5)]
+    publisher.publish(low[:10])
+
+    publisher.publish([*urgent, *low[10:]])
+
+    expected = [str(claim.job_id) for claim in [*urgent, *low]]
+    assert ids(take(consume(broker, prefetch=100), 23)) == expected
+
+
 def test_publishing_twice_is_publishing_once(publisher: Publisher, client: redis.Redis) -> None:
     batch = claims(3)
     publisher.publish(batch)
