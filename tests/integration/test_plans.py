@@ -51,7 +51,7 @@ class Meter:
 def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[], object]]]:
     """Each hot statement at work on some jobs, with the indexes that it may read."""
     worker = hands.add_worker(slots=LIVE)
-    rows.all("INSERT INTO coding_jobs (max_retries) SELECT 1 FROM generate_series(1, %s)", [LIVE])
+    rows.all("INSERT INTO coding_jobs (max_retries, priority) SELECT 1, 1 FROM generate_series(1, %s)", [LIVE])
     held: list[Held] = []
 
     def start() -> None:
@@ -88,7 +88,10 @@ def check(hands: Hands, rows: Rows) -> None:
 
 @pytest.mark.timeout(300)
 def test_hot_statements_read_the_same_at_any_size(hands: Hands, rows: Rows) -> None:
-    """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones."""
+    """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones,
+    and with a backlog behind the jobs that are taken.
+    """
+    rows.all("INSERT INTO coding_jobs (priority) SELECT -1 FROM generate_series(1, 5000)")
     check(hands, rows)
     for finished in (100_000, 1_900_000):
         rows.all(FILL, [finished])

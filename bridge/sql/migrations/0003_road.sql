@@ -3,7 +3,7 @@
 -- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
 -- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. So does
 -- `status || ''`: compared as it is, the status would make the index of jobs in work look like a shorter way, and each
--- look-up would read all of it.
+-- look-up would read all of it. Where rows are taken in order, no plan may sort a whole backlog to find its first.
 
 -- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
 -- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
@@ -43,7 +43,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(
     p_bridge text, p_limit integer, p_lease interval,
     p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -86,7 +86,7 @@ END $$;
 
 -- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

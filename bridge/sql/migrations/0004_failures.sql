@@ -149,7 +149,7 @@ END $$;
 -- at a time, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

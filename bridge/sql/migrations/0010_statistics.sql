@@ -220,7 +220,7 @@ COMMENT ON FUNCTION public.get_queue_stats() IS 'Jobs by status, and the age of 
 -- prune_jobs: deletes jobs that ended longer ago than p_age, oldest first, p_limit at the most; how many went.
 -- Their ledger goes with them, what operators did to them stays. Index: jobs_finished.
 CREATE OR REPLACE FUNCTION public.prune_jobs(p_age interval, p_limit integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     pruned integer;
