@@ -91,7 +91,7 @@ def test_hot_statements_read_the_same_at_any_size(hands: Hands, rows: Rows) -> N
     """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones,
     and with a backlog behind the jobs that are taken.
     """
-    rows.all("INSERT INTO coding_jobs (priority) SELECT -1 FROM generate_series(1, 5000)")
+    rows.all("INSERT INTO coding_jobs (priority) SELECT -1 FROM generate_series(1, 50000)")
     check(hands, rows)
     for finished in (100_000, 1_900_000):
         rows.all(FILL, [finished])
