@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 # The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
-_LARGE = 16
+_LARGE = 3
 _LINGER_SECONDS = 0.01
 _MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 

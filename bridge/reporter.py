@@ -92,6 +92,11 @@ class Reporter(Middleware):
         broker.announce_freed({})  # there is room where there was none
         logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
 
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
+        for consumer in worker.consumers.values():
+            vars(consumer)["handle_delayed_messages"] = lambda: None
+
     # A job's life.
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
