@@ -166,7 +166,8 @@ def test_a_fork_bomb_is_put_out(tmp_path: Path, output: Output) -> None:
 
     results = run([f"sh ./{marker}"], tmp_path, output, Limits(20, 512, 30, 10))
 
-    assert results.exit_codes != [0]
+    # The kernel's own limit may be faster than the count: then forks fail, and the first shell outlives its children.
+    assert results.broken_limit == "processes (30)" or "fork" in output.text("stderr").lower()
     eventually(lambda: not alive(marker), what="the end of the fork bomb")
 
 
