@@ -35,7 +35,7 @@ check: install ## Check format, lint, types and the text files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/yamllint --strict docker-compose.yml
+	@$(BIN)/yamllint --strict docker-compose.yml deploy
 
 clean: ## Remove .venv and caches; the data in .mobvibe stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

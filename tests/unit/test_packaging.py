@@ -95,3 +95,31 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[tuple[str, str], Any]:
+    items: list[Any] = yaml.safe_load((ROOT / "deploy/kubernetes.yaml").read_text())["items"]
+    return {(item["kind"], item["metadata"]["name"].removeprefix("mobvibe-")): item for item in items}
+
+
+@pytest.mark.parametrize(("name", "verb"), [("bridge", "run"), ("worker", "worker"), ("web", "web")])
+def test_kubernetes_runs_each_process_by_itself(manifests: dict[Any, Any], name: str, verb: str) -> None:
+    spec = manifests["Deployment", name]["spec"]
+    pod = spec["template"]["spec"]
+    assert [container["command"] for container in pod["containers"]] == [["mobvibe", verb]]
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_kubernetes_migrates_and_gives_workers_time_to_stop(manifests: dict[Any, Any]) -> None:
+    migrate = manifests["Job", "migrate"]["spec"]["template"]["spec"]["containers"][0]
+    assert migrate["command"] == ["mobvibe", "migrate", "up"]
+    timeout_ms = int(manifests["ConfigMap", "mobvibe"]["data"]["SHUTDOWN_TIMEOUT_MS"])
+    worker = manifests["Deployment", "worker"]["spec"]["template"]["spec"]
+    assert worker["terminationGracePeriodSeconds"] * 1000 > timeout_ms + 8000
+
+
+def test_kubernetes_sets_only_settings_that_there_are(manifests: dict[Any, Any]) -> None:
+    assert {name.lower() for name in manifests["ConfigMap", "mobvibe"]["data"]} <= set(Settings.model_fields)
