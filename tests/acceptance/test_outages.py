@@ -22,7 +22,7 @@ from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
-OUTAGE_SECONDS = 5.0
+OUTAGE_SECONDS = float(os.environ.get("MOBVIBE_OUTAGE_SECONDS", "5"))
 
 
 @pytest.fixture
