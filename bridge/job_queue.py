@@ -138,9 +138,10 @@ class JobQueue:
         """The newest place given out in the order of age."""
         return int(self._link.call("latest_seq")[0]["seq"])
 
-    def claim_suspects(self, bridge: str, *, lease: timedelta) -> list[Claim]:
-        """Take jobs that are to run alone, since a worker was lost that ran them."""
-        return [Claim(**row) for row in self._link.call("claim_suspects", {"bridge": bridge, "lease": lease})]
+    def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
+        """Take up to `line` jobs of one queue that are to run alone, since a worker was lost that ran them."""
+        params = {"bridge": bridge, "lease": lease, "line": line}
+        return [Claim(**row) for row in self._link.call("claim_suspects", params)]
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
         """Put back what was claimed and not started; the ids of those that were still ours."""

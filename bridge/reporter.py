@@ -7,6 +7,7 @@ after all others. `ActorWindow` stands last, so that an actor can be interrupted
 import logging
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker
@@ -80,7 +81,7 @@ class Reporter(Middleware):
                 WorkerAbilities(
                     worker.worker_threads, queues, {actor.actor_name: _card(actor) for actor in broker.actors.values()}
                 ),
-                broker.announce_freed,
+                lambda settled: self._settled(broker, settled),
             )
             self._process.open()
             broker.intake = intake = WorkerIntake(broker, self._process)
@@ -96,6 +97,11 @@ class Reporter(Middleware):
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
         for consumer in worker.consumers.values():
             vars(consumer)["handle_delayed_messages"] = lambda: None
+
+    def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
+        if broker.slots is not None and broker.slots.closed():
+            broker.start_again()  # a job that runs alone is over: the next one may
+        broker.announce_freed(settled)
 
     # A job's life.
 

@@ -55,6 +55,12 @@ class JobConsumer(Consumer):
     def wake(self) -> None:
         self._wake.set()
 
+    def start_again(self) -> None:
+        """What could not be started until now perhaps can be. For any thread."""
+        if self._opened:
+            self._next_start = 0.0
+            self._wake.set()
+
     def __next__(self) -> MessageProxy | None:
         if not self._ready and not self._fetch():
             self._wake.wait(self._rest_seconds)
@@ -94,6 +100,9 @@ class JobConsumer(Consumer):
         """Tell Redis what is done, take what there is room for, and start it; True when there is a job to yield."""
         if not self._opened or self._broker.draining:
             self._look()
+        elif self._wake.is_set():
+            self._wake.clear()  # or there would be no rest until they are started
+            self._next_poll = 0.0
         if self._opened and not self._broker.draining and time.monotonic() >= self._next_start:
             self._start()
         return bool(self._ready)

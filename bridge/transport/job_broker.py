@@ -123,6 +123,13 @@ class JobBroker(RedisBroker):
         except RedisUnavailableError as error:
             self.redis_failed(error)
 
+    def start_again(self) -> None:
+        """Something ended that others may have waited for, unstarted."""
+        with self._lock:
+            waiting = [consumer for consumers in self._consumers.values() for consumer in consumers]
+        for consumer in waiting:
+            consumer.start_again()
+
     # What consumers need of their broker.
 
     def add_consumer(self, queue_name: str, consumer: JobConsumer) -> None:

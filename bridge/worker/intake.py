@@ -59,7 +59,7 @@ class WorkerIntake:
             self.returned(back)
             ours, again = self._start(now) if now else ([], [])
             if now and is_alone(now[0].redis_id) and not again:
-                self._solitude.began(ours[0].run if ours else None)
+                self._solitude.began(now[0], ours[0].run if ours else None)
         return ours, again + waiting
 
     def _start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:

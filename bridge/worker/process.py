@@ -59,8 +59,8 @@ class WorkerProcess:
         self.runs.add(runs.values())
         return runs, later
 
-    def keep(self, held: Held) -> bool:
-        """Prolong a hand-over that waits here; False when it is not ours any more."""
+    def keep(self, held: Sequence[Held]) -> set[UUID]:
+        """Prolong hand-overs that wait here; the ids of those that are still ours to start."""
         return self._starts.keep(held, timedelta(seconds=self.lease_seconds))
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from bridge.attempts import Held
 from bridge.envelope import is_alone
@@ -9,62 +10,70 @@ from bridge.transport.intake import JobMessage
 from bridge.worker.runs import Run, Runs
 
 _FORGOTTEN_SECONDS = 5.0
+_LINE_SECONDS = 5.0
 
 
 class Solitude:
     """Decides which of the messages that came may be started now.
 
-    The process takes nothing new from the moment that such a job comes. It waits, unstarted, until nothing else
-    runs here: were it started, it would share the blame for what the others do. Its hand-over is prolonged
-    meanwhile. One thread at a time.
+    The process takes nothing new from the moment that such jobs come. They wait, unstarted, until nothing else
+    runs here: were one started, it would share the blame for what the others do. Then they run one after the
+    other, each begun when the report of the one before it is written. Their hand-overs are prolonged meanwhile.
+    A line that takes long is given back, so that others get their turn. One thread at a time.
     """
 
-    def __init__(self, runs: Runs, keep: Callable[[Held], bool], *, keep_seconds: float) -> None:
+    def __init__(self, runs: Runs, keep: Callable[[Sequence[Held]], set[UUID]], *, keep_seconds: float) -> None:
         self._runs = runs
         self._keep = keep
         self._keep_seconds = keep_seconds
-        self._waiting: JobMessage | None = None
+        self._line: list[JobMessage] = []
         self._seen_at = self._kept_at = 0.0
+        self._line_began: float | None = None
         self._run: Run | None = None
 
     def is_on(self) -> bool:
-        """Whether the process belongs to one job, that waits for it or runs in it. For any thread."""
+        """Whether the process belongs to such jobs, that wait for it or run in it. For any thread."""
         run = self._run
         if run is not None and run.ended is None and self._runs.has(run.held.exec):
             return True
-        # Its consumer asks again several times a second, or has given it back.
-        return self._waiting is not None and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS
+        # Their consumer asks again several times a second, or has given them back.
+        return bool(self._line) and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS
 
     def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
         """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
         if not self.is_on():
-            self._waiting = self._run = None
-            self._waiting = next((message for message in messages if is_alone(message.redis_id)), None)
-            if self._waiting is None:
+            self._run = self._line_began = None
+            self._line = [message for message in messages if is_alone(message.redis_id)]
+            if not self._line:
                 return list(messages), [], []
             self._kept_at = time.monotonic()
-        ours = [message for message in messages if message is self._waiting]
-        back = [message for message in messages if message is not self._waiting and is_alone(message.redis_id)]
+        line = set(map(id, self._line))
+        ours = [message for message in messages if id(message) in line]
+        back = [message for message in messages if id(message) not in line and is_alone(message.redis_id)]
         others = [message for message in messages if not is_alone(message.redis_id)]
         if ours:
             self._seen_at = time.monotonic()
-        if self._waiting is None:  # it runs
-            return [], [], [*back, *others]
-        if others or not ours:  # they were taken before it came
+        if self._line_began is None and others:  # they were taken before it came
             return others, ours, back
-        if self._runs.all():
-            return [], ours if self._is_kept(ours[0]) else [], back
-        return ours, [], back
+        if self._line_began is not None and time.monotonic() - self._line_began > _LINE_SECONDS:
+            self._line = []
+            return [], [], [*ours, *back, *others]
+        if not ours or self._runs.all():
+            return [], self._kept(ours), [*back, *others]
+        return ours[:1], ours[1:], [*back, *others]
 
-    def began(self, run: Run | None) -> None:
+    def began(self, message: JobMessage, run: Run | None) -> None:
         """The start that `sort` allowed was made; None when the job is not ours any more."""
-        self._waiting, self._run = None, run
+        self._line = [one for one in self._line if one is not message]
+        self._run = run
+        if self._line_began is None:
+            self._line_began = time.monotonic()
 
-    def _is_kept(self, message: JobMessage) -> bool:
-        if time.monotonic() - self._kept_at < self._keep_seconds:
-            return True
+    def _kept(self, messages: list[JobMessage]) -> list[JobMessage]:
+        """Those that are still ours to start."""
+        if not messages or time.monotonic() - self._kept_at < self._keep_seconds:
+            return messages
         self._kept_at = time.monotonic()
-        if not self._keep(message.held):
-            self._waiting = None
-            return False
-        return True
+        kept = self._keep([message.held for message in messages])
+        self._line = [message for message in messages if message.held.job_id in kept]
+        return self._line

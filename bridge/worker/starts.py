@@ -24,10 +24,10 @@ class Starts:
     def close(self) -> None:
         self._book.close()
 
-    def keep(self, held: Held, lease: timedelta) -> bool:
-        """Prolong a hand-over that cannot be started yet; False when it is not ours any more."""
+    def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
+        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
         with self._lock:
-            return held.job_id in self._book.keep([held], lease)
+            return self._book.keep(held, lease)
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
         """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.

@@ -174,6 +174,42 @@ def test_a_job_that_cannot_be_taken_back_holds_up_nobody(hands: Hands, rows: Row
     assert hands.reclaim() == {stuck: ("crashed", "failed")}
 
 
+def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(hands: Hands, rows: Rows, dsn: str) -> None:
+    session = rows.add_session()
+    worker = hands.add_worker(slots=100)
+    for _ in range(40):
+        rows.add_job(session_id=session, max_retries=1)
+    for claim in hands.claim():
+        assert hands.start(worker, claim)
+    hands.book.stop(worker)
+    silent = hands.add_worker()
+    hands.silence(silent)
+
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session])
+        hands.link.connection.execute("SET statement_timeout = '6s'")  # 40 jobs wait longer than that for their locks
+        assert hands.reclaim() == {}
+
+    assert rows.value("SELECT stop_reason FROM workers WHERE id = %s", [silent]) == "lost"
+
+
+def test_a_hand_over_that_cannot_be_released_holds_up_nobody(hands: Hands, rows: Rows) -> None:
+    hands.add_worker()
+    refused, other = rows.add_job(prompt="refuse me"), rows.add_job()
+    for claim in hands.claim():
+        hands.expire(claim.job_id)
+    rows.all(
+        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+           CREATE TRIGGER refuse BEFORE UPDATE ON coding_jobs FOR EACH ROW
+           WHEN (NEW.prompt = 'refuse me' AND NEW.status = 'pending') EXECUTE FUNCTION refuse()"""
+    )
+    try:
+        assert hands.reclaim() == {other: ("released", "pending")}
+    finally:
+        rows.all("DROP FUNCTION refuse CASCADE")
+    assert hands.reclaim() == {refused: ("released", "pending")}
+
+
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = hands.add_worker()

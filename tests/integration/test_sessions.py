@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
+
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 
@@ -113,3 +115,13 @@ def test_triggers_of_the_host_find_their_own_tables(hands: Hands, rows: Rows) ->
     hands.complete(hands.started())
 
     assert [row["status"] for row in rows.all("SELECT status FROM usage_log")] == ["active", "completed"]
+
+
+def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(hands: Hands, rows: Rows, dsn: str) -> None:
+    session_id = rows.add_session()
+    rows.add_job(session_id=session_id)
+    held = hands.started()
+    with psycopg.connect(dsn) as somebody:
+        # What a foreign key does, as databases of the Node worker have one.
+        somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR KEY SHARE", [session_id])
+        assert hands.complete(held)

@@ -1,6 +1,8 @@
 """Counts that are kept: whatever happens to jobs, they say what a count would; and what keeps the tables small."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 
@@ -8,6 +10,7 @@ from bridge.frontier import Span
 from bridge.upkeep import Upkeep
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 COUNTED = """
     SELECT queue, count(*) FILTER (WHERE status = 'pending') AS pending,
@@ -17,6 +20,14 @@ COUNTED = """
            count(*) FILTER (WHERE status = 'cancelled') AS cancelled
     FROM coding_jobs GROUP BY queue ORDER BY queue"""
 KEPT = "SELECT queue, pending, processing, completed, failed, cancelled FROM queue_counts() ORDER BY queue"
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def execute(dsn: str, statement: LiteralString) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)
 
 
 def check_counts(rows: Rows) -> None:
@@ -64,6 +75,18 @@ def test_an_emptied_table_has_no_counts_and_a_recount_mends_what_no_trigger_saw(
     rows.add_job(status="completed")
     rows.all("SET session_replication_role = DEFAULT")
     rows.all("SELECT recount_jobs()")
+    check_counts(rows)
+
+
+def test_a_recount_waits_for_a_fold_under_way(hands: Hands, rows: Rows, dsn: str) -> None:
+    for _ in range(5):
+        rows.add_job()
+    with ThreadPoolExecutor(1) as other, hands.link.connection.transaction():
+        assert hands.queue.fold_job_counts(limit=1000) == 4
+        recount = other.submit(execute, dsn, "SELECT recount_jobs()")
+        eventually(lambda: rows.value(WAITING) > 0 or recount.done(), what="the recount to wait")
+    recount.result(10)
+
     check_counts(rows)
 
 

@@ -1,6 +1,7 @@
 """A job that was running when its worker was lost runs alone from then on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +32,8 @@ def crash(hands: Hands, rows: Rows, count: int = 1) -> list[UUID]:
     return jobs
 
 
-def suspects(hands: Hands) -> list[Claim]:
-    return hands.queue.claim_suspects("bridge", lease=LEASE)
+def suspects(hands: Hands, line: int = 1) -> list[Claim]:
+    return hands.queue.claim_suspects("bridge", lease=LEASE, line=line)
 
 
 def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(hands: Hands, rows: Rows) -> None:
@@ -65,7 +66,7 @@ def test_suspects_leave_half_of_the_workers_alone(hands: Hands, rows: Rows, work
     for _ in range(workers):
         worker = hands.add_worker()
 
-    first = suspects(hands)
+    first = [claim for _ in range(at_once) for claim in suspects(hands)]
     assert [claim.job_id for claim in first] == jobs[:at_once]
     assert suspects(hands) == []
 
@@ -74,6 +75,44 @@ def test_suspects_leave_half_of_the_workers_alone(hands: Hands, rows: Rows, work
     assert held
     assert hands.complete(held)
     assert len(suspects(hands)) == 1
+
+
+def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(hands: Hands, rows: Rows) -> None:
+    jobs = crash(hands, rows, 5)
+    rows.all("UPDATE coding_jobs SET queue = 'other' WHERE id = %s", [jobs[1]])
+    rows.all("UPDATE coding_jobs SET priority = 7 WHERE id = %s", [jobs[3]])
+    hands.add_worker(queues=["coding", "other"])
+
+    line = suspects(hands, 3)
+
+    assert [claim.job_id for claim in line] == [jobs[3], jobs[0], jobs[2]]
+    assert suspects(hands, 3) == []
+    assert hands.queue.release_claims(line[:2], "they wait")
+    assert suspects(hands, 3) == [], "one of the line is still in somebody's hands"
+    assert hands.queue.release_claims(line[2:], "it waits")
+    assert len(suspects(hands, 9)) == 4
+
+
+def test_lines_grow_while_they_are_short_and_shrink_when_one_is_not(
+    hands: Hands, rows: Rows, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash(hands, rows, 9)
+    hands.add_worker()
+    publisher = Publisher(connect_redis(redis_url), "dramatiq")
+    bridge = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
+    now = 100.0
+    monkeypatch.setattr("bridge.suspects.time", SimpleNamespace(monotonic=lambda: now))
+
+    def line_after(seconds: float) -> int:
+        nonlocal now
+        now += seconds
+        before = rows.value("SELECT sum(fence) FROM coding_jobs")
+        bridge.hand_over()
+        claimed = int(rows.value("SELECT sum(fence) FROM coding_jobs") - before)
+        rows.all("UPDATE coding_jobs SET status = 'pending' WHERE status = 'processing'")
+        return claimed
+
+    assert [line_after(seconds) for seconds in (0.5, 0.5, 0.5, 0.5, 3, 3, 3, 3)] == [1, 2, 4, 8, 4, 2, 1, 1]
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
@@ -186,9 +225,26 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     jobs = (suspect, late, later, elsewhere)
     eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
     assert rows.outcomes(suspect) == ["completed"]
-    check_invariants_but_for_the_made_up_crash(rows, suspect)
+    check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
-def check_invariants_but_for_the_made_up_crash(rows: Rows, suspect: UUID) -> None:
-    rows.all("UPDATE coding_jobs SET retry_count = 0 WHERE id = %s", [suspect])
+@pytest.mark.usefixtures("fleet")
+def test_a_line_runs_one_after_the_other(rows: Rows) -> None:
+    def add(**columns: Any) -> UUID:
+        return rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.02}, **columns)
+
+    jobs = [add(crashes=n % 2, retry_count=n % 2) for n in range(60)]
+    eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0)
+
+    beside = """
+        SELECT s.id FROM coding_jobs s JOIN job_attempts a ON a.job_id = s.id
+        JOIN job_attempts b ON b.job_id <> s.id AND b.started_at <= a.finished_at AND b.finished_at >= a.started_at
+        WHERE s.crashes > 0"""
+    assert rows.all(beside) == []
+    assert rows.value("SELECT count(*) FROM job_attempts WHERE outcome = 'completed'") == len(jobs)
+    check_invariants_but_for_the_made_up_crashes(rows, jobs)
+
+
+def check_invariants_but_for_the_made_up_crashes(rows: Rows, jobs: Sequence[UUID]) -> None:
+    rows.all("UPDATE coding_jobs SET retry_count = 0 WHERE id = ANY(%s)", [list(jobs)])
     check_invariants(rows)

@@ -103,6 +103,11 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of 
         finally:
             worker.join(10)
 
+    @actor(queue_name="tests")
+    def nap(job: Job) -> None:
+        doings.begin(job)
+        time.sleep(job.payload["seconds"])
+
     @actor(queue_name="tests", time_limit=200)
     def too_slow(job: Job) -> None:
         doings.begin(job)

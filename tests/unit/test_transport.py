@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -121,6 +122,19 @@ def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBro
 
     take(consumer, 1)
     assert client.llen("dramatiq:coding") == 2
+
+
+def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    first, *line, last = claims(5)
+    line = [replace(claim, alone=True) for claim in line]
+    publisher.publish([first, *line, last])
+    consumer = consume(broker, prefetch=2)
+
+    assert ids(take(consumer, 4)) == [str(claim.job_id) for claim in (first, *line)]
+    assert next(consumer) is None
+    assert client.llen("dramatiq:coding") == 1
 
 
 def test_a_message_that_is_done_is_forgotten(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:

@@ -82,7 +82,7 @@ END $$;
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
 -- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
 -- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
--- by itself, and what fails is said in the server's log and tried again with the next sweep.
+-- by itself, for two seconds in all, and what fails is said in the server's log and tried again with the next sweep.
 -- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
@@ -132,7 +132,8 @@ BEGIN
         RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
             ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), delays) e;
     EXCEPTION WHEN OTHERS THEN
-        FOR i IN 1 .. least(cardinality(ids), 50) LOOP
+        FOR i IN 1 .. coalesce(cardinality(ids), 0) LOOP
+            EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
             BEGIN
                 RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
                     ids[i:i], outcomes[i:i], errors[i:i], '{false}', delays[i:i]) e;
@@ -141,42 +142,70 @@ BEGIN
             END;
         END LOOP;
     END;
-    RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
-        back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
+    BEGIN
+        RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
+            back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
+    EXCEPTION WHEN OTHERS THEN
+        FOR i IN 1 .. coalesce(cardinality(back), 0) LOOP
+            EXIT WHEN clock_timestamp() - this_moment > interval '4 s';
+            BEGIN
+                RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
+                    back[i:i], back_fences[i:i], '{}', '{}', 'no worker started it in time') AS r (id);
+            EXCEPTION WHEN OTHERS THEN
+                RAISE LOG 'mobvibe: job % cannot be taken back now: %', back[i], SQLERRM;
+            END;
+        END LOOP;
+    END;
 END $$;
 
--- claim_suspects: takes jobs whose worker was lost while it ran them, to be run alone. One for two worker processes
--- at a time, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
-CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval)
+-- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
+-- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
+-- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
+DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
+CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    most integer;
+    lines integer;
+    line_queue text;
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
     END IF;
-    SELECT greatest(1, count(*) / 2) INTO most FROM public.workers w
+    SELECT greatest(1, count(*) / 2) INTO lines FROM public.workers w
     WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining;
-    SELECT most - count(*) INTO most FROM public.coding_jobs j
-    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job';
+    IF lines <= (SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) FROM public.coding_jobs j
+                 WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job') THEN
+        RETURN;
+    END IF;
+    SELECT s.queue INTO line_queue FROM public.coding_jobs s
+    WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
+      AND EXISTS (SELECT FROM public.workers w
+                  WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+                    AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
+    ORDER BY s.priority DESC, s.seq LIMIT 1;
     RETURN QUERY
-    UPDATE public.coding_jobs j
-    SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
-        claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
-        cancel_requested_at = NULL, updated_at = this_moment
-    FROM (SELECT s.id FROM public.coding_jobs s
-          WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
-            AND EXISTS (SELECT FROM public.workers w
-                        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
-                          AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-          ORDER BY s.priority DESC, s.seq LIMIT greatest(most, 0)
-          FOR UPDATE SKIP LOCKED) next
-    WHERE j.id = next.id
-    RETURNING j.id, j.fence, j.queue, j.actor, true;
+    WITH next AS MATERIALIZED (
+        SELECT s.id FROM public.coding_jobs s
+        WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
+          AND s.queue = line_queue
+          AND EXISTS (SELECT FROM public.workers w
+                      WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+                        AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
+        ORDER BY s.priority DESC, s.seq LIMIT p_line
+        FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE public.coding_jobs j
+        SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+            claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+            cancel_requested_at = NULL, updated_at = this_moment
+        FROM next WHERE j.id = next.id
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
+    )
+    SELECT c.id, c.fence, c.queue, c.actor, true FROM claimed c ORDER BY c.priority DESC, c.seq;
 END $$;
 
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
@@ -228,7 +257,7 @@ BEGIN
     -- The host's own triggers on its sessions table may name their tables and functions without a schema.
     -- Everything below is named in full; the path ends with this function.
     PERFORM pg_catalog.set_config('search_path', 'public', true);
-    PERFORM FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR UPDATE;
+    PERFORM FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR NO KEY UPDATE;
     UPDATE public.coding_sessions s
     SET status = p_status,
         error_message = CASE p_status WHEN 'failed' THEN r.error END,

@@ -108,16 +108,18 @@ CREATE OR REPLACE FUNCTION public.count_no_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('mobvibe.fold_job_counts')); -- a fold under way would write its sums after us
     DELETE FROM public.job_counts;
     RETURN NULL;
 END $$;
 
--- recount_jobs: counts the table itself, after changes that no trigger saw. Writers wait meanwhile.
+-- recount_jobs: counts the table itself, after changes that no trigger saw. Writers and folds wait meanwhile.
 CREATE OR REPLACE FUNCTION public.recount_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 BEGIN
     LOCK TABLE public.coding_jobs IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock(hashtext('mobvibe.fold_job_counts'));
     WITH gone AS (
         DELETE FROM public.job_counts RETURNING *
     ), ever AS (

@@ -10,7 +10,8 @@
 -- Returns id, payload, id, payload, …
 --
 -- The number to take is of jobs. A message of several ends in +n, n being the jobs beyond the first; the last
--- one taken may bring more than was asked for.
+-- one taken may bring more than was asked for. One whose job runs alone ends in !, and those that stand behind it
+-- and end so, too, come with it: they are a line, for one process.
 --
 -- The keys are Dramatiq's own, as its dashboards read them:
 -- namespace:queue                    list of waiting ids
@@ -30,13 +31,14 @@ for i = 5, #ARGV do
     end
 end
 
-local taken, room = {}, tonumber(ARGV[4])
-while room > 0 do
+local taken, room, line = {}, tonumber(ARGV[4]), false
+while room > 0 or line and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!" do
     local id = redis.call("lpop", queue)
     if not id then
         break
     end
     room = room - 1 - (tonumber(string.match(id, "%+(%d+)$")) or 0)
+    line = line or string.sub(id, -1) == "!"
     local payload = redis.call("hget", payloads, id)
     if payload then
         redis.call("sadd", held, id)

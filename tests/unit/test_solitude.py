@@ -1,0 +1,150 @@
+"""Which messages a process may start while jobs are there that run alone."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from uuid import UUID, uuid4
+
+import pytest
+
+from bridge.attempts import Held
+from bridge.job import Attempt, Job
+from bridge.transport.intake import JobMessage
+from bridge.worker.runs import Run, Runs
+from bridge.worker.solitude import Solitude
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("bridge.worker.solitude.time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+@pytest.fixture
+def runs() -> Runs:
+    return Runs()
+
+
+class Keeper:
+    """Prolongs what it is asked to, but for those that are gone."""
+
+    def __init__(self) -> None:
+        self.gone: set[UUID] = set()
+        self.calls = 0
+
+    def __call__(self, held: Sequence[Held]) -> set[UUID]:
+        self.calls += 1
+        return {one.job_id for one in held} - self.gone
+
+
+@pytest.fixture
+def keeper() -> Keeper:
+    return Keeper()
+
+
+@pytest.fixture
+def solitude(runs: Runs, keeper: Keeper, clock: Clock) -> Solitude:
+    return Solitude(runs, keeper, keep_seconds=10)
+
+
+def messages(count: int, *, alone: bool = True) -> list[JobMessage]:
+    made = []
+    for _ in range(count):
+        job_id = uuid4()
+        made.append(JobMessage("tests", "nap", str(job_id), f"{job_id}:1{'!' if alone else ''}"))
+        made[-1].held = Held(job_id, 1, uuid4())
+    return made
+
+
+def begin(runs: Runs, message: JobMessage) -> Run:
+    job = Job(message.held.job_id, None, None, {}, 0, 1, 1)
+    run = Run(message.held, Attempt(job, message.held.exec, "tests", "nap"))
+    runs.add([run])
+    return run
+
+
+def settle(runs: Runs, run: Run) -> None:
+    run.ended = 1.0
+    runs.remove([run.held.exec])
+
+
+def test_a_line_begins_when_nothing_else_runs_and_goes_on_one_by_one(solitude: Solitude, runs: Runs) -> None:
+    before = begin(runs, messages(1, alone=False)[0])
+    line = messages(3)
+    assert solitude.sort(line) == ([], line, []), "something runs"
+    assert solitude.is_on()
+
+    settle(runs, before)
+    assert solitude.sort(line) == (line[:1], line[1:], [])
+    first = begin(runs, line[0])
+    solitude.began(line[0], first)
+    assert solitude.sort(line[1:]) == ([], line[1:], []), "the first runs"
+    first.ended = 1.0
+    assert solitude.sort(line[1:]) == ([], line[1:], []), "its report is not written"
+    settle(runs, first)
+    assert solitude.sort(line[1:]) == (line[1:2], line[2:], [])
+
+
+def test_the_process_is_open_again_after_the_last_of_a_line(solitude: Solitude, runs: Runs) -> None:
+    (only,) = messages(1)
+    solitude.sort([only])
+    run = begin(runs, only)
+    solitude.began(only, run)
+    assert solitude.is_on()
+
+    settle(runs, run)
+
+    assert not solitude.is_on()
+    others = messages(2, alone=False)
+    assert solitude.sort(others) == (others, [], [])
+
+
+def test_what_came_with_a_line_goes_before_it_and_what_comes_later_goes_back(solitude: Solitude, runs: Runs) -> None:
+    (alone,), (ordinary, late), (stranger,) = messages(1), messages(2, alone=False), messages(1)
+    assert solitude.sort([ordinary, alone]) == ([ordinary], [alone], [])
+    settle(runs, begin(runs, ordinary))
+    assert solitude.sort([alone, stranger]) == ([alone], [], [stranger])
+    solitude.began(alone, begin(runs, alone))
+
+    assert solitude.sort([late, stranger]) == ([], [], [stranger, late])
+
+
+def test_a_line_that_takes_long_is_given_back(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    line = messages(3)
+    solitude.sort(line)
+    run = begin(runs, line[0])
+    solitude.began(line[0], run)
+    clock.now += 4
+    assert solitude.sort(line[1:]) == ([], line[1:], [])
+
+    clock.now += 2
+
+    assert solitude.sort(line[1:]) == ([], [], line[1:])
+    assert solitude.is_on(), "the first runs still"
+    settle(runs, run)
+    assert not solitude.is_on()
+
+
+def test_hand_overs_that_wait_are_prolonged_and_those_that_are_gone_are_dropped(
+    solitude: Solitude, runs: Runs, clock: Clock, keeper: Keeper
+) -> None:
+    before = begin(runs, messages(1, alone=False)[0])
+    line = messages(3)
+    for _ in range(9):
+        assert solitude.sort(line) == ([], line, [])
+        clock.now += 1
+    assert keeper.calls == 0
+
+    clock.now += 1.5
+    keeper.gone = {line[1].held.job_id}
+    assert solitude.sort(line) == ([], [line[0], line[2]], [])
+
+    settle(runs, before)
+    assert solitude.sort([line[0], line[2]]) == ([line[0]], [line[2]], [])
