@@ -7,7 +7,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from tests.campaign.evidence import Attempt, Effect, Evidence, Fate, Row, Sent
-from tests.campaign.plan import ENDS, Kind
+from tests.campaign.plan import ENDS, RETRIES, Kind
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 _MAY_RUN_AGAIN = frozenset({"crashed", "released", "reclaimed", "failed"})
@@ -29,6 +29,8 @@ class Verdict:
     starts_per_attempt: int = 0
     extra_runs: int = 0
     duplicate_runs: int = 0  # of the extra ones those that no failure asked for: a crash or a release came between
+
+    living_lost: int = 0  # workers declared lost though nothing had killed or frozen them: their links had faults
 
     @property
     def violations(self) -> dict[str, list[str]]:
@@ -53,14 +55,20 @@ def judge(evidence: Evidence) -> Verdict:
     for attempt in sorted(evidence.attempts, key=lambda one: one.fence):
         attempts[attempt.job].append(attempt)
     starts: defaultdict[UUID, list[Effect]] = defaultdict(list)
+    ends: defaultdict[UUID, set[UUID]] = defaultdict(set)
     for effect in sorted(evidence.effects, key=lambda one: one.at):
         if effect.what == "start":
             starts[effect.job].append(effect)
+        else:
+            ends[effect.job].add(effect.exec)
 
     verdict = Verdict(second_terminal=list(evidence.afterthoughts))
     verdict.broken_invariants = [
         f"{name}: {len(rows)} rows, the first {rows[0]}" for name, rows in evidence.broken_invariants.items()
     ]
+    verdict.living_lost = len(set(evidence.lost_pids) - _struck(evidence))
+    known = {sent.id for sent in evidence.sent}
+    verdict.ghosts += [f"{job}: it is there, and nobody inserted it" for job in evidence.rows if job not in known]
     for sent in evidence.sent:
         row = evidence.rows.get(sent.id)
         ran, ledger = starts[sent.id], attempts[sent.id]
@@ -71,11 +79,18 @@ def judge(evidence: Evidence) -> Verdict:
         verdict.jobs += 1
         verdict.lost += _lost(sent, row, ledger)
         verdict.second_terminal += _second_endings(sent.id, row, ledger)
-        verdict.stale += _stale(row, ledger, ran)
+        verdict.stale += _stale(row, ledger, ran, ends[sent.id])
         _count_starts(verdict, ran)
         verdict.duplicate_runs += _duplicates(ran, ledger)
-        verdict.unexplained_runs += _unexplained(ran, ledger)
+        verdict.unexplained_runs += _unexplained(sent, ran, ledger)
     return verdict
+
+
+def _struck(evidence: Evidence) -> set[int]:
+    """Processes that a fault killed or froze, or that a poisonous job ended."""
+    poison = {sent.id for sent in evidence.sent if sent.kind is Kind.POISON}
+    struck = {pid for fault in evidence.faults for pid in fault.pids}
+    return struck | {effect.pid for effect in evidence.effects if effect.job in poison}
 
 
 def _lost(sent: Sent, row: Row | None, ledger: list[Attempt]) -> Iterator[str]:
@@ -102,7 +117,7 @@ def _second_endings(job: UUID, row: Row | None, ledger: list[Attempt]) -> Iterat
         yield f"{job}: completed at fence {row.fence}, which the ledger does not have"
 
 
-def _stale(row: Row | None, ledger: list[Attempt], ran: list[Effect]) -> Iterator[str]:
+def _stale(row: Row | None, ledger: list[Attempt], ran: list[Effect], ended: set[UUID]) -> Iterator[str]:
     """Endings by somebody other than the attempt's own run, by what each run told the outside world itself."""
     run_of = {effect.fence: effect for effect in ran}
     for attempt in ledger:
@@ -110,14 +125,17 @@ def _stale(row: Row | None, ledger: list[Attempt], ran: list[Effect]) -> Iterato
         where = f"{attempt.job}: attempt {attempt.fence}"
         if attempt.outcome == "completed" and run is None:
             yield f"{where} is completed and never ran"
+        elif attempt.outcome == "completed" and attempt.exec not in ended:
+            yield f"{where} is completed and never came to its end"
         elif run is not None and attempt.exec != run.exec:
             yield f"{where} was run as {run.exec} and ended as {attempt.exec}"
         elif run is not None and attempt.worker_pid is not None and attempt.worker_pid != run.pid:
             yield f"{where} was run by process {run.pid} and is recorded as that of {attempt.worker_pid}"
         if attempt.outcome == "failed" and (told := _fence_told(attempt.error)) not in {None, attempt.fence}:
             yield f"{where} failed with the words of attempt {told}"
-    if row is not None and row.status == "completed" and row.result is not None:
-        fence, exec_ = row.result.get("fence"), row.result.get("exec")
+    if row is not None and row.status == "completed":
+        result = row.result or {}
+        fence, exec_ = result.get("fence"), result.get("exec")
         if (fence, exec_) != (row.fence, str(row.exec)):
             yield f"{row.id}: at fence {row.fence}, exec {row.exec}, it has the result of fence {fence}, exec {exec_}"
 
@@ -142,9 +160,13 @@ def _duplicates(ran: list[Effect], ledger: list[Attempt]) -> int:
     return sum(1 for before in ran[:-1] if before.fence not in failed)
 
 
-def _unexplained(ran: list[Effect], ledger: list[Attempt]) -> Iterator[str]:
-    """Every run but the last must have an ending that allows another one, and that came before it."""
+def _unexplained(sent: Sent, ran: list[Effect], ledger: list[Attempt]) -> Iterator[str]:
+    """Every run must have an ending, and every one but the last one that allows another run and came before it."""
     endings = {attempt.fence: attempt for attempt in ledger}
+    if ran and ran[-1].fence not in endings:
+        yield f"{sent.id}: attempt {ran[-1].fence} ran and has no ending"
+    if sent.kind is Kind.POISON and len(ran) > RETRIES[Kind.POISON]:
+        yield f"{sent.id} (poison): it ran {len(ran)} times"
     for before, after in pairwise(ran):
         if before.fence == after.fence:
             continue  # counted as a double start

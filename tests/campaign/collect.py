@@ -30,6 +30,8 @@ SELECT a.job_id, a.fence, a.exec, split_part(w.name, ':', -1)::int,
 FROM job_attempts a LEFT JOIN workers w ON w.id = a.worker
 """
 
+_LOST = "SELECT DISTINCT split_part(name, ':', -1)::int FROM workers WHERE stop_reason = 'lost'"
+
 
 def set_witness(world: World) -> None:
     with world.connect() as connection:
@@ -44,6 +46,7 @@ def collect(world: World, sent: Sequence[Sent], faults: Sequence[Fault]) -> Evid
             attempts=[Attempt(*row) for row in _all(connection, _ATTEMPTS)],
             effects=list(read_effects(world.effects)),
             faults=faults,
+            lost_pids=[pid for (pid,) in _all(connection, _LOST)],
             afterthoughts=[note for (note,) in _all(connection, "SELECT note FROM campaign_afterthoughts ORDER BY at")],
             broken_invariants=broken_invariants(Rows(connection)),
         )

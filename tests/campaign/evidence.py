@@ -86,5 +86,6 @@ class Evidence:
     attempts: Sequence[Attempt]
     effects: Sequence[Effect]
     faults: Sequence[Fault] = ()
+    lost_pids: Sequence[int] = ()  # processes of workers that were declared lost
     afterthoughts: Sequence[str] = ()  # changes to rows that were final, as a trigger saw them
     broken_invariants: Mapping[str, Sequence[object]] = field(default_factory=dict)

@@ -29,7 +29,7 @@ _SHARES = {
     Kind.QUICK: 0.80, Kind.NAP: 0.13, Kind.FLAKY: 0.05, Kind.HOPELESS: 0.01, Kind.LONG: 0.003, Kind.CANCELLED: 0.0068,
     Kind.POISON: 0.0002,
 }  # fmt: skip
-_RETRIES = {Kind.POISON: 3}
+RETRIES = {Kind.POISON: 3}
 _LATER = 0.05
 # What each kind may end as.
 ENDS: Mapping[Kind, frozenset[str]] = {
@@ -134,7 +134,7 @@ def _job(dice: random.Random, kind: Kind) -> PlannedJob:
         kind=kind,
         priority=dice.choice((0, 0, 0, 0, -1, 1, 5, 10)),
         payload=payload,
-        max_retries=_RETRIES.get(kind, _PATIENCE),
+        max_retries=RETRIES.get(kind, _PATIENCE),
         run_after=round(dice.uniform(0.2, 5), 2) if later else None,
         cancel_after=cancel_after,
     )

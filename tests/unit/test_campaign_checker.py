@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.campaign.checker import judge
-from tests.campaign.evidence import Attempt, Effect, Evidence, Fate, Row, Sent
+from tests.campaign.evidence import Attempt, Effect, Evidence, Fate, Fault, Row, Sent
 from tests.campaign.plan import Kind
 
 JOB, FIRST, SECOND = uuid4(), uuid4(), uuid4()
@@ -56,6 +56,13 @@ def test_a_campaign_without_jobs_proves_nothing() -> None:
     assert not judge(Evidence(sent=[], rows={}, attempts=[], effects=[])).holds
 
 
+def test_a_worker_declared_lost_for_no_reason_is_counted() -> None:
+    faults = [Fault("kill", 1.0, pids=[11]), Fault("freeze", 2.0, pids=[12])]
+    poison = [Sent(JOB, Kind.POISON, Fate.COMMITTED, 0)]
+    assert judge(records(lost_pids=[11, 12, 13], faults=faults)).living_lost == 1
+    assert judge(records(lost_pids=[101], sent=poison)).living_lost == 0
+
+
 LATE = replace(start(1, FIRST), at=30.0)
 DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     "row gone": ("lost", {"rows": {}}),
@@ -91,6 +98,8 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     "completed without a ledger": ("second terminal", {"attempts": [attempt(1, FIRST, "crashed")]}),
     "changed after its end": ("second terminal", {"afterthoughts": ["completed became pending"]}),
     "completed and never ran": ("stale accepted", {"effects": [start(1, FIRST)]}),
+    "completed and never came to its end": ("stale accepted", {"effects": [start(1, FIRST), start(2, SECOND)]}),
+    "completed without its result": ("stale accepted", {"rows": with_row(result=None)}),
     "ended by another exec": (
         "stale accepted",
         {"attempts": [attempt(1, FIRST, "crashed"), attempt(2, FIRST, "completed")]},
@@ -126,6 +135,23 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     "an old attempt ran after a new one": (
         "runs that nothing in the ledger explains",
         {"effects": [start(2, SECOND), LATE]},
+    ),
+    "ran and has no ending": (
+        "runs that nothing in the ledger explains",
+        {"attempts": [attempt(1, FIRST, "crashed")]},
+    ),
+    "poison that ran too often": (
+        "runs that nothing in the ledger explains",
+        {
+            "sent": [Sent(JOB, Kind.POISON, Fate.COMMITTED, 0)],
+            "rows": with_row(status="failed", result=None),
+            "attempts": [attempt(fence, FIRST, "released") for fence in (1, 2, 3)] + [attempt(4, SECOND, "crashed")],
+            "effects": [start(fence, SECOND if fence == 4 else FIRST) for fence in (1, 2, 3, 4)],
+        },
+    ),
+    "a job that nobody inserted": (
+        "jobs of rolled-back transactions",
+        {"rows": {**records().rows, FIRST: Row(FIRST, "completed", 0, None)}},
     ),
     "rolled back and there": (
         "jobs of rolled-back transactions",
