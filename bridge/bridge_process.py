@@ -51,7 +51,9 @@ class BridgeProcess:
         self._dispatch = Loop("dispatcher", dispatcher.step)
         self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
         self._reconcile = Loop("reconciler", self._reconciler.step)
-        suspects = Suspects(JobQueue(recovery_link), publisher, name=name, lease_seconds=settings.lease_seconds)
+        suspects = Suspects(
+            JobQueue(recovery_link), publisher, dispatcher.in_line, name=name, lease_seconds=settings.lease_seconds
+        )
         recovery = self._take_back = Recovery(
             recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
         )

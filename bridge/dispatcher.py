@@ -53,6 +53,10 @@ class Dispatcher:
         self._pace.heard(message, time.monotonic())
         return self._room.heard(message)
 
+    def in_line(self) -> int:
+        """How many jobs that must run alone go to one process together. For any thread."""
+        return self._pace.in_line()
+
     def count_anew(self) -> None:
         """Something changed that nobody could hear."""
         self._room.count_anew()

@@ -13,6 +13,8 @@ _AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
 _AVERAGE_SECONDS = 0.25
+_LINE_SECONDS = 1.0
+_LINE_MOST = 64
 _FIRST_SECONDS = 0.01  # what the first word of a queue is taken to have taken
 
 
@@ -83,3 +85,11 @@ class Pace:
                 return 1
             share = flow.ahead(slots) // 16
             return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(flow.seconds or 1.0, 1e-6))))
+
+    def in_line(self) -> int:
+        """How many jobs that must run alone go to one process together: what one thread does in a second, of the
+        queue with the longest jobs; 1 where nothing was settled lately.
+        """
+        with self._lock:
+            longest = max((flow.seconds or 0.0 for flow in self._flows.values()), default=_LINE_SECONDS)
+        return max(1, min(_LINE_MOST, int(_LINE_SECONDS / max(longest, 1e-6))))

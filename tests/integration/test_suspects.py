@@ -1,7 +1,6 @@
 """A job that was running when its worker was lost runs alone from then on."""
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -91,28 +90,6 @@ def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(hands: H
     assert suspects(hands, 3) == [], "one of the line is still in somebody's hands"
     assert hands.queue.release_claims(line[2:], "it waits")
     assert len(suspects(hands, 9)) == 4
-
-
-def test_lines_grow_while_they_are_short_and_shrink_when_one_is_not(
-    hands: Hands, rows: Rows, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crash(hands, rows, 9)
-    hands.add_worker()
-    publisher = Publisher(connect_redis(redis_url), "dramatiq")
-    bridge = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
-    now = 100.0
-    monkeypatch.setattr("bridge.suspects.time", SimpleNamespace(monotonic=lambda: now))
-
-    def line_after(seconds: float) -> int:
-        nonlocal now
-        now += seconds
-        before = rows.value("SELECT sum(fence) FROM coding_jobs")
-        bridge.hand_over()
-        claimed = int(rows.value("SELECT sum(fence) FROM coding_jobs") - before)
-        rows.all("UPDATE coding_jobs SET status = 'pending' WHERE status = 'processing'")
-        return claimed
-
-    assert [line_after(seconds) for seconds in (0.5, 0.5, 0.5, 0.5, 3, 3, 3, 3)] == [1, 2, 4, 8, 4, 2, 1, 1]
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
