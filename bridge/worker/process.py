@@ -41,7 +41,7 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
-        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker)
+        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""

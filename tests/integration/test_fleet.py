@@ -35,7 +35,7 @@ def add(dsn: str, rows: Rows) -> Add:
 def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
     """Wait for jobs to end; the last one's row."""
     eventually(
-        lambda: all(rows.job(job_id)["status"] in ("completed", "failed", "cancelled") for job_id in job_ids),
+        lambda: all(rows.status(job_id) in ("completed", "failed", "cancelled") for job_id in job_ids),
         seconds=seconds,
         what="the end of the jobs",
     )
@@ -152,6 +152,26 @@ def test_a_payload_that_is_no_object_fails_its_job(fleet: Fleet, rows: Rows) -> 
     )
 
     assert finished(rows, job_id)["error_message"] == "bad payload: it must be an object"
+
+
+@pytest.mark.parametrize("payload", ['{"n": 1e5000}', "[" * 3000 + "]" * 3000], ids=["digits", "depth"])
+def test_a_payload_that_python_cannot_read_fails_its_job_and_nobody_else(
+    new_fleet: NewFleet, rows: Rows, add: Add, payload: str
+) -> None:
+    bad = rows.value(
+        "INSERT INTO coding_jobs (actor, queue, payload) VALUES ('double', 'tests', %s::jsonb) RETURNING id", [payload]
+    )
+    neighbours = [add("double", {"n": n}) for n in range(3)]
+    new_fleet().start()
+
+    finished(rows, bad, *neighbours)
+
+    status, retries, error = rows.connection.execute(
+        "SELECT status, retry_count, error_message FROM coding_jobs WHERE id = %s", [bad]
+    ).fetchone() or (None, None, "")
+    assert (status, retries) == ("failed", 1)
+    assert error.startswith("the payload cannot be read: ")
+    assert [rows.outcomes(job_id) for job_id in (bad, *neighbours)] == [["failed"], *[["completed"]] * 3]
 
 
 def test_a_time_limit_ends_an_attempt(fleet: Fleet, rows: Rows, add: Add) -> None:
