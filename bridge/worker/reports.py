@@ -140,14 +140,14 @@ def _log(ending: Ending, status: Status | None) -> None:
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """What to show of an actor's exception: nothing of one that says it in a line, and no frame of Dramatiq's."""
+    """What to show of an actor's exception: nothing of one that says it in a line, and no frame around it."""
     if error is None or isinstance(error, _SAYS_IT_ALL):
         return None
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and _is_dramatiqs(trace):
+    while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):
         trace = trace.tb_next
     return type(error), error, trace
 
 
-def _is_dramatiqs(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith("dramatiq.")
+def _is_around_the_actor(trace: TracebackType) -> bool:
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.window"))
