@@ -130,7 +130,7 @@ class Heartbeat:
                 case Verdict.CANCELLED:
                     if self._runs.interrupt(held.exec, JobCancelledError):
                         logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
-                case Verdict.STRAY:
+                case Verdict.STRAY if not self._runs.has(held.exec):  # else its start was answered just now
                     logger.warning(
                         "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
                     )

@@ -16,7 +16,7 @@ from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
 from bridge.kill_points import kill_point
 from bridge.log_lines import LogFields
-from bridge.worker.runs import Run, Runs
+from bridge.worker.runs import LeaseLostError, Run, Runs
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,9 @@ class Reports:
         kill_point("complete.committed")
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
+        for ending in endings:
+            if ending.run is None and ending.held.job_id in settled:  # handed back, and perhaps begun meanwhile
+                self._runs.interrupt(ending.held.exec, LeaseLostError)
         self._runs.remove([ending.held.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:

@@ -320,6 +320,20 @@ def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Flee
     check_invariants(rows)
 
 
+def test_a_run_whose_attempt_was_handed_back_stops(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("wait_at_gate")
+    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+    process = process_of(quick_fleet)
+    (run,) = process.runs.all()
+
+    process.reports.give_back(run.held)
+
+    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
+    quick_fleet.doings.gates["gate"].set()
+    assert finished(rows, job_id)["result"] == {"fence": 2}
+    assert rows.outcomes(job_id) == ["released", "completed"]
+
+
 def test_a_row_deleted_under_a_running_job_stops_it(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     session_id = rows.add_session()
     job_id = add("wait_at_gate", session_id=session_id)
