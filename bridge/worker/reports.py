@@ -47,7 +47,9 @@ class Reports:
         self._book = book
         self._runs = runs
         self._on_settled = on_settled
-        self._writer = GroupCommit[Event | Ending]("reports", self._write, on_refused=self._on_refused)
+        self._writer = GroupCommit[Event | Ending](
+            "reports", self._write, on_refused=self._on_refused, in_haste=book.in_haste
+        )
 
     def open(self) -> None:
         self._writer.start()

@@ -57,7 +57,7 @@ class Starts:
         later: list[Held] = []
         for one in held:
             try:
-                with self._lock:
+                with self._lock, self._book.in_haste():
                     started |= self._book.start(self._worker(), [one])
             except PostgresBusyError:
                 later.append(one)
