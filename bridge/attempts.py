@@ -23,7 +23,7 @@ _HASTE = "100ms"
 class Held:
     """An attempt as its worker knows it: the three numbers that every word about it must carry.
 
-    `exec` is None for a hand-over that was not started: that can only be released.
+    `exec` is None for a hand-over that was not started: that can be released, or failed.
     """
 
     job_id: UUID
@@ -173,14 +173,27 @@ class AttemptBook:
         return dict.fromkeys(jobs, Status.COMPLETED)
 
     def fail(self, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
-        """Report failures; `pending` is a retry to come, `failed` a dead letter."""
+        """Report failures; `pending` is a retry to come, `failed` a dead letter.
+
+        A hand-over that could not be started fails like any attempt, with the usual wait.
+        """
+        settled: dict[UUID, Status] = {}
+        for name, chosen in (
+            ("fail_jobs", [report for report in reports if report[0].exec is not None]),
+            ("fail_claims", [report for report in reports if report[0].exec is None]),
+        ):
+            if chosen:
+                settled |= self._fail(name, chosen)
+        return settled
+
+    def _fail(self, statement: str, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
         params = {
             **_keys([held for held, _ in reports]),
             "errors": [storable_text(failed.error) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }
-        return {row["job_id"]: Status(row["status"]) for row in self._link.call("fail_jobs", params)}
+        return {row["job_id"]: Status(row["status"]) for row in self._link.call(statement, params)}
 
     def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
         """Hand attempts back unfinished, with no retry spent."""

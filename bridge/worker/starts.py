@@ -69,5 +69,8 @@ class Starts:
 
     def _give_up(self, held: Held, error: Exception) -> None:
         logger.error("A job cannot be started", extra={"jobId": str(held.job_id), "reason": str(error)})
-        if not isinstance(error, BridgeError):  # the start is committed, its answer is what cannot be read
+        if isinstance(error, BridgeError):
+            unstarted = Held(held.job_id, held.fence, None)
+            self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
+        else:  # the start is committed, its answer is what cannot be read
             self._submit(Ending(held, Failed(f"the payload cannot be read: {error}", final=True)))

@@ -194,6 +194,30 @@ def test_a_payload_that_python_cannot_read_fails_its_job_and_nobody_else(
     assert [rows.outcomes(job_id) for job_id in (bad, *neighbours)] == [["failed"], *[["completed"]] * 3]
 
 
+def test_a_start_that_the_database_refuses_is_a_failed_attempt(new_fleet: NewFleet, rows: Rows, add: Add) -> None:
+    rows.all(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION 'the plan ran out'; END $$"
+    )
+    rows.all(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW"
+        " WHEN (NEW.status = 'active') EXECUTE FUNCTION refuse()"
+    )
+    session_id = rows.add_session()
+    job_id = add("double", {"n": 1}, session_id=session_id, max_retries=2)
+    neighbour = add("double", {"n": 2})
+    fleet = new_fleet().start()
+
+    job = finished(rows, neighbour, job_id)
+
+    assert (job["status"], job["retry_count"]) == ("failed", 2)
+    assert job["error_message"] == "the database refused its start: the plan ran out"
+    assert rows.outcomes(job_id) == ["failed", "failed"]
+    assert rows.session(session_id)["status"] == "failed"
+    assert fleet.doings.starts(job_id) == 0
+    check_invariants(rows)
+
+
 def test_a_time_limit_ends_an_attempt(fleet: Fleet, rows: Rows, add: Add) -> None:
     job = finished(rows, add("too_slow", max_retries=1))
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import AttemptBook
+from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
 from bridge.job import Completed, Status
 from bridge.worker.reports import Ending, Reports
@@ -123,6 +123,27 @@ def test_every_report_needs_the_fence_and_the_exec(hands: Hands, rows: Rows) -> 
     assert not hands.release(replace(held, exec=None))
     assert rows.job(job_id)["status"] == "processing"
     assert rows.attempts(job_id) == []
+
+
+def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: Rows) -> None:
+    node_took, started, unstarted, other = (rows.add_job() for _ in range(4))
+    hands.queue.claim_next_job()
+    worker = hands.add_worker()
+    first, second, third = hands.claim()
+    assert hands.start(worker, first)
+
+    assert hands.fail(Held(node_took, 1, None)) is None
+    assert hands.fail(Held(started, first.fence, None)) is None
+    assert hands.fail(Held(unstarted, second.fence + 1, None)) is None
+    assert hands.fail(Held(unstarted, second.fence, None), "the start was refused") is Status.PENDING
+    assert hands.fail(Held(unstarted, second.fence, None)) is None, "it is over"
+
+    job = rows.job(unstarted)
+    assert (job["retry_count"], job["error_message"], job["due"]) == (1, "the start was refused", False)
+    (attempt,) = rows.attempts(unstarted)
+    assert (attempt["outcome"], attempt["exec"], attempt["started_at"]) == ("failed", None, None)
+    assert {rows.status(job_id) for job_id in (node_took, started, other)} == {"processing"}
+    assert hands.start(worker, third)
 
 
 def test_an_attempt_ends_once(hands: Hands, rows: Rows) -> None:
