@@ -48,6 +48,10 @@ class WorkerProcess:
         self._heartbeat.open()
         self.reports.open()
 
+    def close_while(self, is_closed: Callable[[], bool]) -> None:
+        """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
+        self._heartbeat.is_closed = is_closed
+
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
         """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
         attempts, later = self._starts.start(held)

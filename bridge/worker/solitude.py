@@ -29,11 +29,11 @@ class Solitude:
 
     def is_on(self) -> bool:
         """Whether the process belongs to one job, that waits for it or runs in it. For any thread."""
-        run = self._run
-        if run is not None and run.ended is None and self._runs.has(run.held.exec):
-            return True
         # Its consumer asks again several times a second, or has given it back.
-        return self._waiting is not None and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS
+        if self._waiting is not None and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS:
+            return True
+        run = self._run  # looked at last, and set first: between the two states there is no gap
+        return run is not None and run.ended is None and self._runs.has(run.held.exec)
 
     def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
         """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
@@ -58,7 +58,8 @@ class Solitude:
 
     def began(self, run: Run | None) -> None:
         """The start that `sort` allowed was made; None when the job is not ours any more."""
-        self._waiting, self._run = None, run
+        self._run = run
+        self._waiting = None
 
     def _is_kept(self, message: JobMessage) -> bool:
         if time.monotonic() - self._kept_at < self._keep_seconds:
