@@ -4,7 +4,8 @@ Every call takes many attempts at once, and each is fenced: a row that comes bac
 does not was taken over, settled by hand or deleted meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -15,12 +16,14 @@ from bridge.database import Link
 from bridge.job import Attempt, Completed, Failed, Job, Released, Status
 from bridge.json_text import storable_text, to_json
 
+_HASTE = "100ms"
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """An attempt as its worker knows it: the three numbers that every word about it must carry.
 
-    `exec` is None for a hand-over that was not started: that can only be released.
+    `exec` is None for a hand-over that was not started: that can be released, or failed.
     """
 
     job_id: UUID
@@ -54,6 +57,16 @@ class AttemptBook:
 
     def close(self) -> None:
         self._link.close()
+
+    @contextmanager
+    def in_haste(self) -> Iterator[None]:
+        """In here a call gives up on a lock after a moment: those that meet one must not add up."""
+        previous = self._link.call("set_lock_timeout", {"value": _HASTE})[0]["previous"]
+        try:
+            yield
+        finally:
+            if self._link.is_open:  # a new one begins with the usual patience
+                self._link.call("set_lock_timeout", {"value": previous})
 
     # The worker itself.
 
@@ -160,14 +173,27 @@ class AttemptBook:
         return dict.fromkeys(jobs, Status.COMPLETED)
 
     def fail(self, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
-        """Report failures; `pending` is a retry to come, `failed` a dead letter."""
+        """Report failures; `pending` is a retry to come, `failed` a dead letter.
+
+        A hand-over that could not be started fails like any attempt, with the usual wait.
+        """
+        settled: dict[UUID, Status] = {}
+        for name, chosen in (
+            ("fail_jobs", [report for report in reports if report[0].exec is not None]),
+            ("fail_claims", [report for report in reports if report[0].exec is None]),
+        ):
+            if chosen:
+                settled |= self._fail(name, chosen)
+        return settled
+
+    def _fail(self, statement: str, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
         params = {
             **_keys([held for held, _ in reports]),
             "errors": [storable_text(failed.error) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }
-        return {row["job_id"]: Status(row["status"]) for row in self._link.call("fail_jobs", params)}
+        return {row["job_id"]: Status(row["status"]) for row in self._link.call(statement, params)}
 
     def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
         """Hand attempts back unfinished, with no retry spent."""

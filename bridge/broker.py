@@ -5,11 +5,12 @@ import dramatiq.broker
 from dramatiq.middleware import CurrentMessage, ShutdownNotifications, TimeLimit
 
 from bridge.errors import SettingsError
-from bridge.reporter import ActorWindow, Reporter
+from bridge.reporter import Reporter
 from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.manners import QuietAsyncIO
+from bridge.worker.window import ActorWindow
 
 
 class FleetBroker(JobBroker):
@@ -42,7 +43,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
             ShutdownNotifications(),
             CurrentMessage(),
             QuietAsyncIO(),
-            ActorWindow(reporter),
+            ActorWindow(lambda: reporter.process.runs),
         ],
     )
     broker.settings = settings

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -29,8 +30,8 @@ class GroupCommit(Generic[Item]):
     larger: nobody notices, and the store has less to do. While the store is away the items wait, in order, and
     are written when it is back; writing an item twice must therefore be harmless.
 
-    No item holds up the others. A group that does not get through is taken apart: an item that meets a lock
-    goes to the back of the queue, one that the store refuses is given to `on_refused`, which may return
+    No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
+    a lock goes to the back of the queue, one that the store refuses is given to `on_refused`, which may return
     another one to write in its place.
     """
 
@@ -40,12 +41,14 @@ class GroupCommit(Generic[Item]):
         write: Callable[[Sequence[Item]], None],
         *,
         on_refused: Callable[[Item, BridgeError], Item | None] = lambda _item, _error: None,
+        in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
         group_size: int = 500,
         capacity: int = 100_000,
     ) -> None:
         self._name = name
         self._write = write
         self._on_refused = on_refused
+        self._in_haste = in_haste
         self._group_size = group_size
         self._capacity = capacity
         # Not a lock and a list: an actor is interrupted wherever it is, in `submit` too, and a lock it held
@@ -129,7 +132,8 @@ class GroupCommit(Generic[Item]):
                 return [] if instead is None else [instead]
         else:
             return []
-        return [item for one in group for item in self._write_or_take_apart([one])]
+        with self._in_haste():
+            return [item for one in group for item in self._write_or_take_apart([one])]
 
     def _refused(self, item: Item, error: Exception) -> Item | None:
         if isinstance(error, BridgeError):

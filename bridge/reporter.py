@@ -1,19 +1,20 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
 `Reporter` stands first in the list (see broker.py): its before-hook runs before all others, its after-hook
-after all others. `ActorWindow` stands last, so that an actor can be interrupted in its own code only.
+after all others.
 """
 
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
-from dramatiq.middleware import MiddlewareError, SkipMessage
+from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge import log_lines
 from bridge.database import check_database
@@ -97,6 +98,8 @@ class Reporter(Middleware):
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
         for consumer in worker.consumers.values():
             vars(consumer)["handle_delayed_messages"] = lambda: None
+        for thread in worker.workers:
+            vars(thread)["process_message"] = partial(_outlive_interrupts, broker, thread.process_message)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
         if broker.slots is not None and broker.slots.closed():
@@ -187,29 +190,12 @@ class Reporter(Middleware):
             os._exit(0)
 
 
-class ActorWindow(Middleware):
-    """The last before the actor and the first after it: between the two, and only there, it may be interrupted."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        if (run := getattr(message, "run", None)) is not None:
-            self._reporter.process.runs.enter(run)
-
-    def after_process_message(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        *,
-        result: Any = None,
-        exception: BaseException | None = None,
-    ) -> None:
-        if (run := getattr(message, "run", None)) is not None:
-            self._reporter.process.runs.leave(run)
-
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        self.after_process_message(broker, message)
+def _outlive_interrupts(broker: Broker, process: Callable[[MessageProxy], None], message: MessageProxy) -> None:
+    """A time limit may fall due when Dramatiq deals with the actor's end already: that would end the thread."""
+    try:
+        process(message)
+    except Interrupt as late:
+        broker.emit_after("process_message", message, exception=late.__context__ or late)
 
 
 def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:

@@ -23,6 +23,10 @@ class NoSuchJobError(BridgeError):
     """The id names no job."""
 
 
+class UnreadableJobError(BridgeError):
+    """The job holds JSON that Postgres takes and Python does not."""
+
+
 def open_link() -> Link:
     return Link(load_settings().postgres_dsn(), "cli")
 
@@ -74,12 +78,15 @@ def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: boo
 def show_job(job_id: UUID, *, as_json: bool) -> None:
     """One job with its attempts."""
     link = open_link()
-    found = link.call("show_job", {"id": job_id})
-    if not found:
-        raise NoSuchJobError(f"There is no job {job_id}")
-    attempts = link.call("show_attempts", {"id": job_id})
-    session = found[0]["session_id"]
-    events = link.call("session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
+    try:
+        found = link.call("show_job", {"id": job_id})
+        if not found:
+            raise NoSuchJobError(f"There is no job {job_id}")
+        attempts = link.call("show_attempts", {"id": job_id})
+        session = found[0]["session_id"]
+        events = link.call("session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
+    except (ValueError, RecursionError) as error:
+        raise UnreadableJobError(f"Job {job_id} holds JSON that cannot be read here: {error}. Use psql") from error
     if as_json:
         click.echo(json.dumps(found[0] | {"attempts": attempts, "events": events}, default=_text, ensure_ascii=False))
         return

@@ -63,6 +63,8 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
+        self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
+        self._said_closed = False
         self._loop = Loop("heartbeat", self._step)
 
     @property
@@ -102,7 +104,8 @@ class Heartbeat:
 
     def _step(self) -> float:
         was_linked = self._book.is_linked
-        if not self._book.has_news() and time.monotonic() < self._next_beat:
+        is_told = self._said_closed == self.is_closed()
+        if not self._book.has_news() and is_told and time.monotonic() < self._next_beat:
             return min(_LOOK_SECONDS, self._rest_seconds)
         if was_linked and not self._book.is_linked:
             self._next_beat = 0.0
@@ -118,7 +121,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._show_life()
-        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining)
+        closed = self.is_closed()
+        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining or closed)
+        self._said_closed = closed and verdicts is not None
         if verdicts is None:
             self._start_over()
             return
@@ -130,7 +135,7 @@ class Heartbeat:
                 case Verdict.CANCELLED:
                     if self._runs.interrupt(held.exec, JobCancelledError):
                         logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
-                case Verdict.STRAY:
+                case Verdict.STRAY if not self._runs.has(held.exec):  # else its start was answered just now
                     logger.warning(
                         "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
                     )

@@ -39,6 +39,7 @@ class WorkerIntake:
         self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
         self._solitude = Solitude(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
         self.is_closed = self._solitude.is_on
+        process.close_while(self.is_closed)
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)

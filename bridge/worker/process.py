@@ -41,12 +41,16 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
-        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker)
+        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
         self._heartbeat.open()
         self.reports.open()
+
+    def close_while(self, is_closed: Callable[[], bool]) -> None:
+        """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
+        self._heartbeat.is_closed = is_closed
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
         """Take up attempts: by exec, those that are ours to run; and those to ask for again."""

@@ -16,7 +16,7 @@ from bridge.group_commit import GroupCommit
 from bridge.job import Completed, Failed, Released, Report, Status
 from bridge.kill_points import kill_point
 from bridge.log_lines import LogFields
-from bridge.worker.runs import Run, Runs
+from bridge.worker.runs import LeaseLostError, Run, Runs
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ class Reports:
         self._book = book
         self._runs = runs
         self._on_settled = on_settled
-        self._writer = GroupCommit[Event | Ending]("reports", self._write, on_refused=self._on_refused)
+        self._writer = GroupCommit[Event | Ending](
+            "reports", self._write, on_refused=self._on_refused, in_haste=book.in_haste
+        )
 
     def open(self) -> None:
         self._writer.start()
@@ -95,6 +97,9 @@ class Reports:
         kill_point("complete.committed")
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
+        for ending in endings:
+            if ending.run is None and ending.held.job_id in settled:  # handed back, and perhaps begun meanwhile
+                self._runs.interrupt(ending.held.exec, LeaseLostError)
         self._runs.remove([ending.held.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:
@@ -140,14 +145,14 @@ def _log(ending: Ending, status: Status | None) -> None:
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """What to show of an actor's exception: nothing of one that says it in a line, and no frame of Dramatiq's."""
+    """What to show of an actor's exception: nothing of one that says it in a line, and no frame around it."""
     if error is None or isinstance(error, _SAYS_IT_ALL):
         return None
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and _is_dramatiqs(trace):
+    while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):
         trace = trace.tb_next
     return type(error), error, trace
 
 
-def _is_dramatiqs(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith("dramatiq.")
+def _is_around_the_actor(trace: TracebackType) -> bool:
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.window"))

@@ -33,11 +33,11 @@ class Solitude:
 
     def is_on(self) -> bool:
         """Whether the process belongs to such jobs, that wait for it or run in it. For any thread."""
-        run = self._run
-        if run is not None and run.ended is None and self._runs.has(run.held.exec):
-            return True
         # Their consumer asks again several times a second, or has given them back.
-        return bool(self._line) and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS
+        if self._line and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS:
+            return True
+        run = self._run  # looked at last, and set first: between the two states there is no gap
+        return run is not None and run.ended is None and self._runs.has(run.held.exec)
 
     def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
         """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
@@ -64,8 +64,8 @@ class Solitude:
 
     def began(self, message: JobMessage, run: Run | None) -> None:
         """The start that `sort` allowed was made; None when the job is not ours any more."""
-        self._line = [one for one in self._line if one is not message]
         self._run = run
+        self._line = [one for one in self._line if one is not message]
         if self._line_began is None:
             self._line_began = time.monotonic()
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from bridge.attempts import AttemptBook, Held
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
-from bridge.job import Attempt
+from bridge.job import Attempt, Failed
+from bridge.worker.reports import Ending
 
 logger = logging.getLogger(__name__)
 
@@ -16,9 +17,10 @@ logger = logging.getLogger(__name__)
 class Starts:
     """Takes up attempts. What is not in the answer is not ours to run: a no unless it is a clear yes."""
 
-    def __init__(self, book: AttemptBook, worker: Callable[[], UUID]) -> None:
+    def __init__(self, book: AttemptBook, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
         self._book = book
         self._worker = worker
+        self._submit = submit
         self._lock = threading.Lock()  # the consumers of several queues share the link
 
     def close(self) -> None:
@@ -43,15 +45,32 @@ class Starts:
                 return {}, list(held)
         except (StoreUnavailableError, RightsError, SchemaError):
             raise
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 -- what Postgres holds and Python cannot read fails in many ways
             if len(held) == 1:
-                logger.error("A job cannot be started", extra={"jobId": str(held[0].job_id), "reason": str(error)})
+                self._give_up(held[0], error)
                 return {}, []
-        # One that does not get through must not hold up the others.
+        return self._start_one_by_one(held)
+
+    def _start_one_by_one(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
+        """One that does not get through must not hold up the others."""
         started: dict[UUID, Attempt] = {}
         later: list[Held] = []
         for one in held:
-            ours, busy = self.start([one])
-            started |= ours
-            later += busy
+            try:
+                with self._lock, self._book.in_haste():
+                    started |= self._book.start(self._worker(), [one])
+            except PostgresBusyError:
+                later.append(one)
+            except (StoreUnavailableError, RightsError, SchemaError):
+                raise
+            except Exception as error:  # noqa: BLE001 -- as above
+                self._give_up(one, error)
         return started, later
+
+    def _give_up(self, held: Held, error: Exception) -> None:
+        logger.error("A job cannot be started", extra={"jobId": str(held.job_id), "reason": str(error)})
+        if isinstance(error, BridgeError):
+            unstarted = Held(held.job_id, held.fence, None)
+            self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
+        else:  # the start is committed, its answer is what cannot be read
+            self._submit(Ending(held, Failed(f"the payload cannot be read: {error}", final=True)))

@@ -180,6 +180,15 @@ def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, han
     assert [row["action"] for row in rows.all("SELECT action FROM job_audit ORDER BY id")] == ["cancel", "retry"]
 
 
+def test_a_job_whose_payload_python_cannot_read_is_one_line(run: Run, rows: Rows) -> None:
+    job_id = rows.value("INSERT INTO coding_jobs (payload) VALUES ('{\"n\": 1e5000}') RETURNING id")
+
+    said = run("jobs", "show", str(job_id))
+
+    assert said.code == 1
+    assert said.one_line().startswith(f"mobvibe: Job {job_id} holds JSON that cannot be read here: ")
+
+
 def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
     said = run(
         "jobs", "send", "--actor", "build_report", "--payload", '{"rows": 7}', "--max-retries", "5",

@@ -1,5 +1,6 @@
 """The whole road: a row, the bridge, Redis, an actor, the report."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,11 +11,14 @@ import dramatiq
 import psycopg
 import pytest
 import redis
+from dramatiq.middleware import TimeLimitExceeded
 
 from bridge import enqueue
 from bridge.envelope import message_id, seal
 from bridge.errors import DirectSendError
 from bridge.job import Claim
+from bridge.reporter import Reporter
+from bridge.worker.process import WorkerProcess
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
@@ -35,11 +39,16 @@ def add(dsn: str, rows: Rows) -> Add:
 def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
     """Wait for jobs to end; the last one's row."""
     eventually(
-        lambda: all(rows.job(job_id)["status"] in ("completed", "failed", "cancelled") for job_id in job_ids),
+        lambda: all(rows.status(job_id) in ("completed", "failed", "cancelled") for job_id in job_ids),
         seconds=seconds,
         what="the end of the jobs",
     )
     return rows.job(job_ids[-1])
+
+
+def process_of(fleet: Fleet) -> WorkerProcess:
+    (reporter,) = [one for one in fleet.broker.middleware if isinstance(one, Reporter)]
+    return reporter.process
 
 
 def test_a_committed_job_runs_and_its_result_is_stored(fleet: Fleet, rows: Rows, dsn: str) -> None:
@@ -78,6 +87,17 @@ def test_an_exception_is_a_failed_attempt_and_the_job_runs_again(fleet: Fleet, r
     assert (job["status"], job["retry_count"], job["error_message"]) == ("failed", 2, "ValueError: attempt 2")
     assert [attempt["error"] for attempt in rows.attempts(job_id)] == ["ValueError: attempt 1", "ValueError: attempt 2"]
     check_invariants(rows)
+
+
+def test_the_log_shows_an_exception_from_the_actor_on(
+    fleet: Fleet, rows: Rows, add: Add, caplog: pytest.LogCaptureFixture
+) -> None:
+    finished(rows, add("explode", max_retries=1))
+
+    (told,) = eventually(lambda: [record for record in caplog.records if record.getMessage() == "Job failed"])
+    assert told.exc_info
+    assert told.exc_info[2]
+    assert told.exc_info[2].tb_frame.f_code.co_name == "explode"
 
 
 def test_fail_is_final(fleet: Fleet, rows: Rows, add: Add) -> None:
@@ -154,6 +174,50 @@ def test_a_payload_that_is_no_object_fails_its_job(fleet: Fleet, rows: Rows) -> 
     assert finished(rows, job_id)["error_message"] == "bad payload: it must be an object"
 
 
+@pytest.mark.parametrize("payload", ['{"n": 1e5000}', "[" * 3000 + "]" * 3000], ids=["digits", "depth"])
+def test_a_payload_that_python_cannot_read_fails_its_job_and_nobody_else(
+    new_fleet: NewFleet, rows: Rows, add: Add, payload: str
+) -> None:
+    bad = rows.value(
+        "INSERT INTO coding_jobs (actor, queue, payload) VALUES ('double', 'tests', %s::jsonb) RETURNING id", [payload]
+    )
+    neighbours = [add("double", {"n": n}) for n in range(3)]
+    new_fleet().start()
+
+    finished(rows, bad, *neighbours)
+
+    status, retries, error = rows.connection.execute(
+        "SELECT status, retry_count, error_message FROM coding_jobs WHERE id = %s", [bad]
+    ).fetchone() or (None, None, "")
+    assert (status, retries) == ("failed", 1)
+    assert error.startswith("the payload cannot be read: ")
+    assert [rows.outcomes(job_id) for job_id in (bad, *neighbours)] == [["failed"], *[["completed"]] * 3]
+
+
+def test_a_start_that_the_database_refuses_is_a_failed_attempt(new_fleet: NewFleet, rows: Rows, add: Add) -> None:
+    rows.all(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION 'the plan ran out'; END $$"
+    )
+    rows.all(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW"
+        " WHEN (NEW.status = 'active') EXECUTE FUNCTION refuse()"
+    )
+    session_id = rows.add_session()
+    job_id = add("double", {"n": 1}, session_id=session_id, max_retries=2)
+    neighbour = add("double", {"n": 2})
+    fleet = new_fleet().start()
+
+    job = finished(rows, neighbour, job_id)
+
+    assert (job["status"], job["retry_count"]) == ("failed", 2)
+    assert job["error_message"] == "the database refused its start: the plan ran out"
+    assert rows.outcomes(job_id) == ["failed", "failed"]
+    assert rows.session(session_id)["status"] == "failed"
+    assert fleet.doings.starts(job_id) == 0
+    check_invariants(rows)
+
+
 def test_a_time_limit_ends_an_attempt(fleet: Fleet, rows: Rows, add: Add) -> None:
     job = finished(rows, add("too_slow", max_retries=1))
 
@@ -202,6 +266,69 @@ def test_a_cancel_reaches_its_worker_long_before_the_next_heartbeat(fleet: Fleet
     check_invariants(rows)
 
 
+class AtTheEnd(logging.Filter):
+    """Does something where Dramatiq deals with an actor's exception, in the actor's thread."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        super().__init__()
+        self._do = do
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "unhandled exception" in str(record.msg):
+            self._do()
+        return True
+
+    def __enter__(self) -> None:
+        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(self)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("dramatiq.worker.WorkerThread").removeFilter(self)
+
+
+def test_an_interrupt_that_comes_after_the_actor_raised_leaves_its_thread_alone(
+    quick_fleet: Fleet, rows: Rows, add: Add
+) -> None:
+    runs = process_of(quick_fleet).runs
+    reached = threading.Event()
+
+    def linger() -> None:
+        (run,) = runs.all()
+        reached.set()
+        eventually(lambda: run.is_cancelled)
+        runs.all()  # whoever interrupts has the lock until it is done
+
+    with AtTheEnd(linger):
+        job_id = add("explode")
+        assert reached.wait(10)
+        rows.all("SELECT cancel_job(%s)", [job_id])
+
+        assert finished(rows, job_id)["status"] == "cancelled"
+
+    assert all(thread.is_alive() for thread in quick_fleet.workers[0].workers)
+    assert runs.all() == []
+
+
+def test_a_time_limit_that_falls_due_after_the_actor_raised_ends_no_thread(fleet: Fleet, rows: Rows, add: Add) -> None:
+    def fall_due() -> None:
+        raise TimeLimitExceeded
+
+    with AtTheEnd(fall_due):
+        job = finished(rows, add("explode", max_retries=1))
+
+    assert (job["status"], job["error_message"]) == ("failed", "ValueError: attempt 1")
+    assert all(thread.is_alive() for thread in fleet.workers[0].workers)
+    assert process_of(fleet).runs.all() == []
+
+
+def test_an_actor_that_has_called_another_one_can_still_be_interrupted(fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("call_another", {"n": 4})
+    eventually(lambda: fleet.doings.starts(job_id) == 2, what="the call to be over")
+
+    rows.all("SELECT cancel_job(%s)", [job_id])
+
+    assert finished(rows, job_id)["status"] == "cancelled"
+
+
 def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
     eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
@@ -215,6 +342,20 @@ def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Flee
     assert rows.outcomes(job_id) == ["crashed", "completed"]
     assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") == 1
     check_invariants(rows)
+
+
+def test_a_run_whose_attempt_was_handed_back_stops(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+    job_id = add("wait_at_gate")
+    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+    process = process_of(quick_fleet)
+    (run,) = process.runs.all()
+
+    process.reports.give_back(run.held)
+
+    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
+    quick_fleet.doings.gates["gate"].set()
+    assert finished(rows, job_id)["result"] == {"fence": 2}
+    assert rows.outcomes(job_id) == ["released", "completed"]
 
 
 def test_a_row_deleted_under_a_running_job_stops_it(quick_fleet: Fleet, rows: Rows, add: Add) -> None:

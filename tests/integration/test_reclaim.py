@@ -1,13 +1,18 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 
-from bridge.attempts import Verdict
+from bridge.attempts import AttemptBook, Held, Verdict
+from bridge.database import Link
 from bridge.job import Status
-from tests.support.hands import LEASE, Hands
+from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.runs import Run, Runs
+from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 
 def test_jobs_of_a_lost_worker_have_crashed_and_run_again(hands: Hands, rows: Rows) -> None:
@@ -92,6 +97,39 @@ def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows
 
     assert hands.heartbeat(worker) == {held.exec: Verdict.STRAY}
     assert hands.heartbeat(worker, held) == {}
+
+
+class LookedBefore(Runs):
+    """A heartbeat looks just before a start's answer brings the run."""
+
+    def held(self) -> list[Held]:
+        return []
+
+
+def test_a_run_that_began_just_now_is_no_stray(hands: Hands, rows: Rows, dsn: str) -> None:
+    job_id = rows.add_job()
+    runs = LookedBefore()
+    handed_back: list[Held] = []
+    heartbeat = Heartbeat(
+        AttemptBook(Link(dsn, "heartbeat")),
+        runs,
+        WorkerAbilities(1, ["coding"], CODING),
+        handed_back.append,
+        lease_seconds=0.6,
+    )
+    heartbeat.open()
+    held = Held(job_id, hands.claim_one().fence, uuid4())
+    (attempt,) = hands.book.start(heartbeat.worker, [held]).values()
+    runs.add([Run(held, attempt)])
+    rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
+    for _ in range(2):  # of the first one it is not known which row it saw
+        before = rows.value("SELECT heartbeat_at FROM workers")
+        eventually(lambda: rows.value("SELECT heartbeat_at FROM workers") > before)  # noqa: B023 -- called at once
+
+    assert handed_back == []
+    runs.remove([held.exec])
+    eventually(lambda: handed_back[:1] == [held], what="a heartbeat that finds a stray")
+    heartbeat.close(5)
 
 
 def test_a_hand_over_nobody_started_is_released_without_a_retry_spent(hands: Hands, rows: Rows) -> None:

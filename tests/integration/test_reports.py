@@ -4,11 +4,17 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
+from bridge.attempts import AttemptBook, Held
+from bridge.database import Link
 from bridge.job import Completed, Status
+from bridge.worker.reports import Ending, Reports
+from bridge.worker.runs import Runs
 from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 
 def test_a_completed_job_keeps_its_result(hands: Hands, rows: Rows) -> None:
@@ -119,6 +125,27 @@ def test_every_report_needs_the_fence_and_the_exec(hands: Hands, rows: Rows) -> 
     assert rows.attempts(job_id) == []
 
 
+def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: Rows) -> None:
+    node_took, started, unstarted, other = (rows.add_job() for _ in range(4))
+    hands.queue.claim_next_job()
+    worker = hands.add_worker()
+    first, second, third = hands.claim()
+    assert hands.start(worker, first)
+
+    assert hands.fail(Held(node_took, 1, None)) is None
+    assert hands.fail(Held(started, first.fence, None)) is None
+    assert hands.fail(Held(unstarted, second.fence + 1, None)) is None
+    assert hands.fail(Held(unstarted, second.fence, None), "the start was refused") is Status.PENDING
+    assert hands.fail(Held(unstarted, second.fence, None)) is None, "it is over"
+
+    job = rows.job(unstarted)
+    assert (job["retry_count"], job["error_message"], job["due"]) == (1, "the start was refused", False)
+    (attempt,) = rows.attempts(unstarted)
+    assert (attempt["outcome"], attempt["exec"], attempt["started_at"]) == ("failed", None, None)
+    assert {rows.status(job_id) for job_id in (node_took, started, other)} == {"processing"}
+    assert hands.start(worker, third)
+
+
 def test_an_attempt_ends_once(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job()
     held = hands.started()
@@ -153,6 +180,33 @@ def test_reports_of_many_jobs_are_settled_one_by_one(hands: Hands, rows: Rows) -
 
     assert set(settled) == {attempt.job_id for attempt in mine} - {stale.job_id}
     assert rows.job(stale.job_id)["status"] == "processing"
+
+
+@pytest.fixture
+def reports(dsn: str) -> Reports:
+    return Reports(AttemptBook(Link(dsn, "reports")), Runs(), lambda _: None)
+
+
+def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
+    hands: Hands, rows: Rows, dsn: str, reports: Reports
+) -> None:
+    session_id = rows.add_session()
+    locked = [rows.add_job(session_id=session_id) for _ in range(5)]
+    free = rows.add_job()
+    worker = hands.add_worker()
+    for claim in hands.claim():
+        held = hands.start(worker, claim)
+        assert held
+        reports.submit(Ending(held, Completed(None)))
+
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
+        reports.open()
+        eventually(lambda: rows.status(free) == "completed", seconds=6, what="a report that meets no lock")
+        assert {rows.status(job_id) for job_id in locked} == {"processing"}
+
+    eventually(lambda: {rows.status(job_id) for job_id in locked} == {"completed"})
+    assert reports.close(5) == 0
 
 
 def test_an_error_text_is_cut_and_cleaned(hands: Hands, rows: Rows) -> None:

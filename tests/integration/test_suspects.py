@@ -192,7 +192,6 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     eventually(lambda: is_started(suspect))
     later = add("late")
     eventually(lambda: rows.job(ordinary)["status"] == "completed")
-    eventually(lambda: rows.job(later)["fence"] >= 1, what="the hand-over of a job that must wait")
     assert not is_started(late)
     assert not is_started(later)
     assert fleet.doings.plain == []
@@ -220,6 +219,30 @@ def test_a_line_runs_one_after_the_other(rows: Rows) -> None:
     assert rows.all(beside) == []
     assert rows.value("SELECT count(*) FROM job_attempts WHERE outcome = 'completed'") == len(jobs)
     check_invariants_but_for_the_made_up_crashes(rows, jobs)
+
+
+def test_nothing_is_handed_over_to_a_worker_that_waits_for_others_to_end(
+    new_fleet: Callable[..., Fleet], rows: Rows
+) -> None:
+    fleet = new_fleet(lease_ms=1500).start()
+    ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
+    eventually(lambda: fleet.doings.starts(ordinary) == 1)
+    suspect = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
+    eventually(
+        lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the worker to say that it is closed"
+    )
+
+    late = rows.add_job(actor="double", queue="tests", payload={"n": 2})
+    for _ in range(4):  # each takes a third of a lease
+        lease = rows.job(suspect)["lease_expires_at"]
+        eventually(lambda: rows.job(suspect)["lease_expires_at"] > lease)  # noqa: B023 -- called at once
+    assert (rows.status(late), rows.job(late)["fence"]) == ("pending", 0)
+
+    fleet.doings.gates["gate"].set()
+    eventually(lambda: all(rows.status(job_id) == "completed" for job_id in (ordinary, suspect, late)))
+    assert rows.outcomes(suspect) == rows.outcomes(late) == ["completed"]
+    assert not rows.value("SELECT draining FROM workers")
+    check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
 def check_invariants_but_for_the_made_up_crashes(rows: Rows, jobs: Sequence[UUID]) -> None:

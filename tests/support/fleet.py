@@ -86,6 +86,12 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of 
         return {"fence": job.fence}
 
     @actor(queue_name="tests")
+    def call_another(job: Job) -> None:
+        double(job)
+        doings.begin(job)
+        doings.hold("never")
+
+    @actor(queue_name="tests")
     def poll_politely(job: Job) -> None:
         """Interrupts do not reach what it really does, in a thread of its own."""
         doings.begin(job)

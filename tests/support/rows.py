@@ -29,6 +29,9 @@ class Rows:
     def job(self, job_id: UUID) -> dict[str, Any]:
         return self.one("SELECT * FROM coding_jobs WHERE id = %s", [job_id])
 
+    def status(self, job_id: UUID) -> str:
+        return str(self.value("SELECT status FROM coding_jobs WHERE id = %s", [job_id]))
+
     def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
         return self.all("SELECT * FROM job_attempts WHERE job_id = %s ORDER BY fence", [job_id])
 

@@ -270,3 +270,25 @@ BEGIN
       AND (p_status <> 'completed' OR NOT EXISTS (
           SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing')));
 END $$;
+
+-- fail_claims: hand-overs whose start this database refuses, such as by a trigger of the host's: it would refuse the
+-- next start as well, so each costs a retry. Returns the accepted ones and where each job stands now.
+-- Index: primary key.
+CREATE OR REPLACE FUNCTION public.fail_claims(p_ids uuid[], p_fences bigint[], p_errors text[])
+RETURNS TABLE (job_id uuid, status text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[]; outcomes text[]; errors text[]; finals boolean[]; delays interval[];
+BEGIN
+    SELECT array_agg(m.id), array_agg('failed'::text), array_agg(m.error), array_agg(false), array_agg(NULL::interval)
+    INTO ids, outcomes, errors, finals, delays
+    FROM (SELECT j.id, r.error
+          FROM unnest(p_ids, p_fences, p_errors) AS r (id, fence, error)
+          JOIN public.coding_jobs j ON j.id = r.id
+          WHERE j.status || '' = 'processing' AND j.fence = r.fence
+            AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job'
+          ORDER BY j.id FOR UPDATE OF j) m;
+    RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
+END $$;
