@@ -90,6 +90,8 @@ class AttemptBook:
 
     @property
     def link_opened_at(self) -> float:
+        """When the link was opened that the next call goes through: one that is lost or in doubt is replaced first."""
+        _ = self._link.connection
         return self._link.opened_at
 
     @property

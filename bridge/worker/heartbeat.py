@@ -112,13 +112,14 @@ class Heartbeat:
         return min(_LOOK_SECONDS, self._rest_seconds)
 
     def _show_life(self) -> None:
-        if self._book.link_opened_at != self._linked_at or not self._book.is_linked:
-            held = self._book.hold_link(self._worker)
-            self._linked_at = self._book.link_opened_at if held else None
+        opened_at = self._book.link_opened_at
+        if opened_at != self._linked_at:
+            self._linked_at = opened_at if self._book.hold_link(self._worker) else None
 
     def _beat(self) -> None:
         self._show_life()
         verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining)
+        self._show_life()  # it may have gone over a new link: another one of this process was just found dead
         if verdicts is None:
             self._start_over()
             return

@@ -2,14 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
 
+from bridge.attempts import AttemptBook, Held
+from bridge.connection import found_dead
 from bridge.database import Link
 from bridge.errors import PostgresUnavailableError
+from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
+from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
 from tests.support.proxy import Proxy
 from tests.support.rows import Rows
@@ -90,3 +96,41 @@ def test_every_link_of_bridge_and_worker_is_replaced_when_it_goes_dead(
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 0
     assert fleet.doings.interrupted == []
     check_invariants(rows)
+
+
+class Unlucky(Runs):
+    """Another link of the process is found dead when a heartbeat is about to say what runs."""
+
+    def __init__(self, in_the_midst: Callable[[], None]) -> None:
+        super().__init__()
+        self._in_the_midst = in_the_midst
+
+    def held(self) -> list[Held]:
+        self._in_the_midst()
+        return super().held()
+
+
+@pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
+def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
+    hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    server = hands.link.connection.info
+
+    def find_dead() -> None:
+        monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
+
+    runs = Runs() if when == "before a heartbeat" else Unlucky(find_dead)
+    heartbeat = Heartbeat(
+        AttemptBook(Link(dsn, "heartbeat")), runs, WorkerAbilities(1, ["tests"], {}), lambda _: None, lease_seconds=30
+    )
+    heartbeat.open()
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
+    before = rows.value("SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'mobvibe heartbeat'")
+    find_dead()
+    heartbeat.drain()
+    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the next heartbeat")
+    eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
+
+    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
+    heartbeat.close(5)
