@@ -24,6 +24,7 @@ from bridge.errors import (
     SchemaError,
     SettingsError,
     StoreUnavailableError,
+    UnfitSessionError,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,15 +49,16 @@ _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
 
-_BUSY = (
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-)
+# By SQLSTATE. What no list names did not get through, and is tried again by itself.
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
-_READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
+# A standby before it takes over or a provider's pause; a plan made before a migration; another session than the one
+# that statements were prepared in. The last is a pooler's doing, and goes on as long as statements are prepared.
+_UNFIT = ("25006", "0A000", "26000", "42P05")
+_POOLED = ("26000", "42P05")
+# Bad values, broken constraints, a limit of the server, a host's trigger that says no.
+_REFUSED = ("22", "23", "54", "P0")
+_NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
 
 
 @cache
@@ -84,14 +86,24 @@ def in_our_words() -> Iterator[None]:
         raise RightsError(
             f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
         ) from error
-    except _BUSY as error:
+    except psycopg.errors.QueryCanceled as error:
         raise PostgresBusyError(first_line(error)) from error
     except psycopg.Error as error:
-        state = error.sqlstate or ""
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state
-        if lost or state.startswith(_PASSING) or state == _READ_ONLY:
-            raise PostgresUnavailableError(first_line(error)) from error
-        raise PostgresRefusedError(first_line(error)) from error
+        raise _kind(error)(first_line(error)) from error
+
+
+def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefusedError]:
+    state = error.sqlstate
+    if state is None:
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return PostgresUnavailableError if lost else PostgresRefusedError
+    if state in _UNFIT:
+        return UnfitSessionError
+    if state.startswith(_PASSING):
+        return PostgresUnavailableError
+    if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
+        return PostgresRefusedError
+    return PostgresBusyError
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
@@ -140,6 +152,7 @@ class Link:
         self._name = name
         self._timeout_ms = statement_timeout_ms
         self._connection: Connection | None = None
+        self._prepares = True
         self._has_news = False
         self._heard_at = 0.0
         self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
@@ -150,6 +163,8 @@ class Link:
             self.close()
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
+            if not self._prepares:
+                self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
@@ -212,6 +227,11 @@ class Link:
         try:
             with in_our_words():
                 yield
+        except UnfitSessionError as error:
+            if isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in _POOLED:
+                self._prepares = False
+            self.close()
+            raise
         except StoreUnavailableError:
             if self._connection is not None and (self._connection.broken or self._connection.closed):
                 self.close()
