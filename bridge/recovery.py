@@ -21,8 +21,6 @@ _YOUNG_SECONDS = 3.0
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
-_PRUNE_SECONDS = 3600.0
-_WORKERS_KEPT = timedelta(days=7)
 
 
 class Recovery:
@@ -50,7 +48,6 @@ class Recovery:
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
-        self._pruned_at = float("-inf")
         self._stuck: set[tuple[str, str]] = set()
 
     def active(self) -> None:
@@ -60,20 +57,18 @@ class Recovery:
     def step(self) -> float:
         """One look at the links, and a sweep when it is due; the seconds to rest."""
         pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
-        if time.monotonic() - self._pruned_at >= _PRUNE_SECONDS:
-            self._queue.prune_workers(_WORKERS_KEPT)
-            self._pruned_at = time.monotonic()
-        freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
-        reclaimed = 0
         if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
+            if reclaimed:
+                self._on_freed()
+            if reclaimed == _BATCH:
+                self._swept_at = float("-inf")
+                return 0.0
         self._hand_over_suspects()
-        if freed or reclaimed:
+        # Behind all that takes back: it may meet locks.
+        if time.monotonic() - self._routed_at >= _ROUTE_SECONDS and self._route():
             self._on_freed()
-        if reclaimed == _BATCH:
-            self._swept_at = float("-inf")
-            return 0.0
         return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:

@@ -1,11 +1,15 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
 
 from bridge.attempts import Verdict
+from bridge.database import Link
+from bridge.errors import PostgresBusyError
 from bridge.job import Status
+from bridge.recovery import Recovery
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 
@@ -172,6 +176,26 @@ def test_a_job_that_cannot_be_taken_back_holds_up_nobody(hands: Hands, rows: Row
         assert hands.reclaim() == {free: ("crashed", "pending")}
 
     assert hands.reclaim() == {stuck: ("crashed", "failed")}
+
+
+def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_taken_back(
+    hands: Hands, rows: Rows, dsn: str, link: Link
+) -> None:
+    ended, worker = hands.add_worker(), hands.add_worker()
+    rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [ended])
+    crashed = rows.add_job()
+    hands.started(worker)
+    hands.book.stop(worker)
+    elsewhere = rows.add_job(actor="build_report")
+    hands.add_worker(actors={"build_report": {"queue": "reports"}})
+    recovery = Recovery(link, lambda: None, lease_seconds=30)
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [ended])
+        somebody.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [elsewhere])
+        with suppress(PostgresBusyError):
+            recovery.step()
+
+        assert rows.outcomes(crashed) == ["crashed"]
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:
