@@ -156,18 +156,21 @@ class Link:
         self._has_news = False
         self._heard_at = 0.0
         self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
+        self.opening_seconds = 0.0
 
     @property
     def connection(self) -> Connection:
         if self._connection is not None and self._is_doubtful(self._connection):
             self.close()
         if self._connection is None or self._connection.closed:
+            began = time.monotonic()
             self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
             if not self._prepares:
                 self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
+            self.opening_seconds = self.opened_at - began
         return self._connection
 
     def _is_doubtful(self, connection: Connection) -> bool:

@@ -15,7 +15,8 @@ _SWEEP_SECONDS = 1.0
 _WATCH_SECONDS = 0.5
 _WATCH_CLOSELY_SECONDS = 0.2
 _QUIET_SECONDS = 10.0
-# How long a worker may be without its lock. One whose link broke has taken it again long before.
+# How long a worker may be without its lock. One whose link broke has taken it again long before; one that needs
+# longer, because its link is slow, has said so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
 _ROUTE_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""Links that go dead without a word: noticed by a bound on every answer, replaced, and nothing is lost."""
+"""Links that go dead without a word, or are slow: noticed by a bound on every answer, replaced, and nothing is lost."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +110,11 @@ class Unlucky(Runs):
         return super().held()
 
 
+def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
+    book, abilities = AttemptBook(Link(dsn, "heartbeat")), WorkerAbilities(1, ["tests"], {})
+    return Heartbeat(book, runs or Runs(), abilities, lambda _: None, lease_seconds=30)
+
+
 @pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
 def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
     hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
@@ -120,9 +125,7 @@ def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
         monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
 
     runs = Runs() if when == "before a heartbeat" else Unlucky(find_dead)
-    heartbeat = Heartbeat(
-        AttemptBook(Link(dsn, "heartbeat")), runs, WorkerAbilities(1, ["tests"], {}), lambda _: None, lease_seconds=30
-    )
+    heartbeat = new_heartbeat(dsn, runs)
     heartbeat.open()
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
     eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
@@ -133,4 +136,28 @@ def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
     eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
 
     eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
+    heartbeat.close(5)
+
+
+def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
+    hands: Hands, rows: Rows, proxy: Proxy, by_proxy: str
+) -> None:
+    heartbeat = new_heartbeat(by_proxy)
+    heartbeat.open()
+    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
+    proxy.delay_seconds = 0.2
+    heartbeat.drain()
+    eventually(lambda: rows.value("SELECT link_patience >= '4 s' FROM workers"), what="word that the link is slow")
+
+    rows.all(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'mobvibe heartbeat' AND datname = current_database()"
+    )
+
+    def without() -> int:
+        return hands.queue.watch_links(confirm=timedelta(seconds=1))
+
+    eventually(lambda: without() == 1, what="the end of the link to be seen")
+    eventually(lambda: without() == 0, what="its lock to be taken again")
+    assert rows.value("SELECT linked AND stopped_at IS NULL FROM workers")
     heartbeat.close(5)
