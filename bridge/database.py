@@ -1,4 +1,4 @@
-"""Postgres: one connection for one thread, statements by name, driver errors in our own words."""
+"""Postgres: one connection for one thread, statements by name."""
 
 import logging
 import select
@@ -16,16 +16,8 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
 from bridge.connection import Connection, found_dead
-from bridge.errors import (
-    PostgresBusyError,
-    PostgresRefusedError,
-    PostgresUnavailableError,
-    RightsError,
-    SchemaError,
-    SettingsError,
-    StoreUnavailableError,
-    UnfitSessionError,
-)
+from bridge.errors import RightsError, SchemaError, SettingsError, StoreUnavailableError, UnfitSessionError
+from bridge.postgres_errors import POOLED, in_our_words
 
 logger = logging.getLogger(__name__)
 
@@ -43,67 +35,25 @@ _CONNECT_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
+# The same for the server, which otherwise keeps a session whose client is gone, its locks too, for two hours. Where the
+# link is no TCP, or the server's system knows no such thing, it takes no notice.
+_SERVER_DEFAULTS = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
 
-# By SQLSTATE. What no list names did not get through, and is tried again by itself.
-# Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
-_PASSING = ("08", "28", "3D", "53", "57", "58")
-# A standby before it takes over or a provider's pause; a plan made before a migration; another session than the one
-# that statements were prepared in. The last is a pooler's doing, and goes on as long as statements are prepared.
-_UNFIT = ("25006", "0A000", "26000", "42P05")
-_POOLED = ("26000", "42P05")
-# Bad values, broken constraints, a limit of the server, a host's trigger that says no.
-_REFUSED = ("22", "23", "54", "P0")
-_NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
-
 
 @cache
 def statement(name: str) -> LiteralString:
     """The text of `sql/<name>.sql`. Statements live in files, never in strings put together."""
     return resources.files("bridge").joinpath("sql", f"{name}.sql").read_text("utf-8")
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, without the driver's hints and stack."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def in_our_words() -> Iterator[None]:
-    """Turn driver errors into ours: what the caller can do about them decides the class."""
-    try:
-        yield
-    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise SchemaError(
-            f"The database is not set up for the bridge ({first_line(error)}). Run: mobvibe migrate up"
-        ) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise RightsError(
-            f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
-        ) from error
-    except psycopg.errors.QueryCanceled as error:
-        raise PostgresBusyError(first_line(error)) from error
-    except psycopg.Error as error:
-        raise _kind(error)(first_line(error)) from error
-
-
-def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefusedError]:
-    state = error.sqlstate
-    if state is None:
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return PostgresUnavailableError if lost else PostgresRefusedError
-    if state in _UNFIT:
-        return UnfitSessionError
-    if state.startswith(_PASSING):
-        return PostgresUnavailableError
-    if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
-        return PostgresRefusedError
-    return PostgresBusyError
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
@@ -120,11 +70,15 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
-    """No statement and no wait for a lock may take for ever."""
+    """No statement, no wait for a lock and no dead link may take for ever."""
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
+    session = _SERVER_DEFAULTS | {
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
+    }
     connection.execute(
-        "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
-        [str(statement_timeout_ms), str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS))],
+        "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+        [list(session), list(session.values())],
     )
 
 
@@ -231,7 +185,7 @@ class Link:
             with in_our_words():
                 yield
         except UnfitSessionError as error:
-            if isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in _POOLED:
+            if isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in POOLED:
                 self._prepares = False
             self.close()
             raise

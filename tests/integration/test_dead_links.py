@@ -77,6 +77,15 @@ def test_a_statement_that_takes_long_is_ended_by_postgres_and_its_link_stays(pro
     link.close()
 
 
+def test_the_server_notices_a_client_that_is_gone_too(link: Link) -> None:
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+
+    with link.transaction() as connection:
+        found = [connection.execute("SELECT current_setting(%s) AS is", [name]).fetchone() for name in names]
+
+    assert [row and row["is"] for row in found] == ["5", "2", "3", "10000"]
+
+
 def test_every_link_of_bridge_and_worker_is_replaced_when_it_goes_dead(
     new_fleet: Callable[..., Fleet], rows: Rows, proxy: Proxy, by_proxy: str
 ) -> None:

@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from bridge.attempts import AttemptBook
-from bridge.database import Link, in_our_words
+from bridge.database import Link
 from bridge.errors import PostgresBusyError, PostgresRefusedError, PostgresUnavailableError, UnfitSessionError
 from bridge.job import Completed
 from bridge.job_queue import JobQueue
 from bridge.pool import Pool
+from bridge.postgres_errors import in_our_words
 from bridge.worker.reports import Ending, Reports
 from bridge.worker.runs import Runs
 from tests.support.hands import Hands
