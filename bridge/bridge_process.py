@@ -49,11 +49,12 @@ class BridgeProcess:
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
+        again = JobQueue(reconciler_link)
+        suspects = Suspects(again, publisher, name=name, lease_seconds=settings.lease_seconds)
+        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
         self._reconcile = Loop("reconciler", self._reconciler.step)
-        suspects = Suspects(JobQueue(recovery_link), publisher, name=name, lease_seconds=settings.lease_seconds)
         recovery = self._take_back = Recovery(
-            recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
+            recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds
         )
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
@@ -106,6 +107,8 @@ class BridgeProcess:
     def _freed(self) -> None:
         self._dispatcher.count_anew()
         self._dispatch.wake()
+        self._reconciler.freed()
+        self._reconcile.wake()
 
     def _worker_lost(self) -> None:
         self._reconciler.search()

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from bridge.errors import RedisUnavailableError
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _MARK_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
 _SEARCH_SECONDS = 2.5
+_SUSPECTS_SECONDS = 1.0
 _ON_ITS_WAY = timedelta(seconds=0.3)
 _OVERDUE = timedelta(seconds=2)
 _BATCH = 2000
@@ -28,12 +29,24 @@ class Reconciler:
     A mark that changed means that everything in Redis may be gone, a lost worker that what it had taken and not
     started is: for a moment all hand-overs that wait are published again, once each. Apart from that, while jobs
     are handed over, those that wait for seconds are published again where Redis has no message by their name.
+
+    Where Redis has just answered, suspects are handed over as well: nothing is claimed for a Redis that is away,
+    and nothing but this waits for one that is frozen.
     """
 
-    def __init__(self, queue: JobQueue, publisher: Publisher, mark: RoadMark) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        publisher: Publisher,
+        mark: RoadMark,
+        hand_over_suspects: Callable[[], None] = lambda: None,
+    ) -> None:
         self._queue = queue
         self._publisher = publisher
         self._mark = mark
+        self._hand_over_suspects = hand_over_suspects
+        self._freed = threading.Event()
+        self._next_suspects = 0.0
         self._searching = threading.Event()
         self._search_until = float("-inf")
         self._pushed: set[Claim] = set()
@@ -45,6 +58,10 @@ class Reconciler:
         """Messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
 
+    def freed(self) -> None:
+        """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
+        self._freed.set()
+
     def step(self) -> float:
         """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
         try:
@@ -52,6 +69,10 @@ class Reconciler:
                 logger.warning("Redis lost what it held, handing over again")
                 self._searching.set()
             self._reconcile()
+            if self._freed.is_set() or time.monotonic() >= self._next_suspects:
+                self._freed.clear()
+                self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
+                self._hand_over_suspects()
         except RedisUnavailableError as error:
             # Who hands over says so. The mark tells afterwards whether anything was lost.
             logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})

@@ -35,7 +35,6 @@ class Recovery:
         link: Link,
         on_freed: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
-        hand_over_suspects: Callable[[], None] = lambda: None,
         *,
         lease_seconds: float,
     ) -> None:
@@ -43,7 +42,6 @@ class Recovery:
         self._queue = JobQueue(link)
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
-        self._hand_over_suspects = hand_over_suspects
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._swept_at = self._active_at = float("-inf")
@@ -66,7 +64,6 @@ class Recovery:
             if reclaimed == _BATCH:
                 self._swept_at = float("-inf")
                 return 0.0
-        self._hand_over_suspects()
         # Behind all that takes back: it may meet locks.
         if time.monotonic() - self._routed_at >= _ROUTE_SECONDS and self._route():
             self._on_freed()
