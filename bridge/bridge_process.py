@@ -40,19 +40,20 @@ class BridgeProcess:
         publisher = Publisher(self._redis, namespace)
 
         name = f"{socket.gethostname()}:{os.getpid()}"
+        again = JobQueue(reconciler_link)
+        suspects = Suspects(again, publisher, name=name, lease_seconds=settings.lease_seconds)
+        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
+        self._reconcile = Loop("reconciler", self._reconciler.step)
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
             publisher,
+            self._reconciler.doubt,
             name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        again = JobQueue(reconciler_link)
-        suspects = Suspects(again, publisher, name=name, lease_seconds=settings.lease_seconds)
-        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
-        self._reconcile = Loop("reconciler", self._reconciler.step)
         recovery = self._take_back = Recovery(
             recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds
         )

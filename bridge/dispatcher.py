@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError
@@ -31,6 +31,7 @@ class Dispatcher:
         self,
         queue: JobQueue,
         publisher: Publisher,
+        on_doubt: Callable[[], None] = lambda: None,
         *,
         name: str,
         lease_seconds: float,
@@ -38,6 +39,7 @@ class Dispatcher:
     ) -> None:
         self._queue = queue
         self._publisher = publisher
+        self._on_doubt = on_doubt  # a claim got no answer
         self._name = name
         self._lease = timedelta(seconds=lease_seconds)
         self._poll_seconds = poll_seconds
@@ -86,7 +88,11 @@ class Dispatcher:
         full = self._frontier.full_look_is_due(began)
         latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
         spans = self._frontier.spans(room, full=full)
-        claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+        try:
+            claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+        except PostgresUnavailableError:
+            self._on_doubt()
+            raise
         if full:
             now = time.monotonic()
             emptied = latest if len(claims) < BATCH else None

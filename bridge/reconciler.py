@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _MARK_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
+_SELDOM_SECONDS = 5.0  # later yet when nothing calls for a look: another bridge may have died before it published
 _SEARCH_SECONDS = 2.5
 _SUSPECTS_SECONDS = 1.0
 _ON_ITS_WAY = timedelta(seconds=0.3)
@@ -24,7 +25,7 @@ _BATCH = 2000
 
 
 class Reconciler:
-    """Asks Redis for its mark, twice a second, and Postgres only when there is a reason to.
+    """Asks Redis for its mark, twice a second, and Postgres when there is a reason to, and else seldom.
 
     A mark that changed means that everything in Redis may be gone, a lost worker that what it had taken and not
     started is: for a moment all hand-overs that wait are published again, once each. Apart from that, while jobs
@@ -50,13 +51,17 @@ class Reconciler:
         self._searching = threading.Event()
         self._search_until = float("-inf")
         self._pushed: set[Claim] = set()
-        self._looked_at = float("-inf")
+        self._looked_at = self._doubted_at = float("-inf")
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._some_wait = False
 
     def search(self) -> None:
         """Messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
+
+    def doubt(self) -> None:
+        """A claim got no answer: it may have been made, and nobody published it. For any thread."""
+        self._doubted_at = time.monotonic()
 
     def freed(self) -> None:
         """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
@@ -86,7 +91,9 @@ class Reconciler:
             self._pushed.clear()
         if now < self._search_until:
             self._push_again()
-        elif now >= self._next_look and (self._some_wait or self._publisher.published_at > self._looked_at):
+            return
+        some_may_wait = self._some_wait or max(self._publisher.published_at, self._doubted_at) > self._looked_at
+        if now >= self._next_look + (0.0 if some_may_wait else _SELDOM_SECONDS):
             self._look()
 
     def _push_again(self) -> None:
