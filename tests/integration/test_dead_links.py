@@ -12,6 +12,8 @@ from bridge.attempts import AttemptBook, Held
 from bridge.connection import found_dead
 from bridge.database import Link
 from bridge.errors import PostgresUnavailableError
+from bridge.transport.client import connect_redis
+from bridge.transport.wakeups import WakeUps
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
@@ -22,19 +24,27 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 
-@pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    address = urlsplit(dsn)
+def proxy_before(url: str) -> Proxy:
+    address = urlsplit(url)
     assert address.hostname
     assert address.port
-    proxy = Proxy((address.hostname, address.port))
+    return Proxy((address.hostname, address.port))
+
+
+def by_way_of(proxy: Proxy, url: str) -> str:
+    return url.replace(urlsplit(url).netloc.rpartition("@")[2], f"127.0.0.1:{proxy.port}")
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    proxy = proxy_before(dsn)
     yield proxy
     proxy.close()
 
 
 @pytest.fixture
 def by_proxy(proxy: Proxy, dsn: str) -> str:
-    return dsn.replace(urlsplit(dsn).netloc.rpartition("@")[2], f"127.0.0.1:{proxy.port}")
+    return by_way_of(proxy, dsn)
 
 
 def test_a_statement_on_a_dead_link_gives_up_and_the_next_one_works(proxy: Proxy, by_proxy: str) -> None:
@@ -170,3 +180,27 @@ def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
     eventually(lambda: without() == 0, what="its lock to be taken again")
     assert rows.value("SELECT linked AND stopped_at IS NULL FROM workers")
     heartbeat.close(5)
+
+
+def test_wake_ups_over_a_dead_link_are_heard_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.transport.wakeups.PROBE_SECONDS", 0.3)
+    monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 0.6)
+    proxy = proxy_before(redis_url)
+    heard: list[str | None] = []
+    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", heard.append)
+    wake_ups.start()
+    assert wake_ups.subscribed.wait(5)
+    with connect_redis(redis_url) as client, client.pubsub() as echoes:
+        client.publish("channel", "before")
+        eventually(lambda: heard == [None, "before"])
+        echoes.psubscribe("channel:*")
+        for _ in range(3):  # it says its third word only if it heard the ones before
+            eventually(lambda: (echoes.get_message(timeout=1) or {"type": ""})["type"] == "pmessage")
+        assert heard == [None, "before"], "nothing begins anew"
+        proxy.go_dead()
+
+        eventually(lambda: heard[2:] == [None], what="a new subscription, and one look for what was missed")
+        client.publish("channel", "after")
+        eventually(lambda: heard[3:] == ["after"])
+    wake_ups.close()
+    proxy.close()
