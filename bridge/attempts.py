@@ -93,17 +93,24 @@ class AttemptBook:
         }
         self._link.call("register_worker", params)
 
-    def hold_link(self, worker: UUID) -> bool:
-        """Let others see that this link stands: when it breaks and does not come back, the worker is lost.
+    def hold_link(self, worker: UUID, patience: timedelta = timedelta(0)) -> bool:
+        """Let others see that this link stands: when it breaks and is not back after `patience`, the worker is lost.
 
         False when it is not watched, which only makes its loss be noticed later.
         """
-        params = {"worker": worker, "pid": self._link.connection.info.backend_pid}
+        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "patience": patience}
         return bool(self._link.call("hold_worker_link", params)[0]["held"])
 
     @property
     def link_opened_at(self) -> float:
+        """When the link was opened that the next call goes through: one that is lost or in doubt is replaced first."""
+        _ = self._link.connection
         return self._link.opened_at
+
+    @property
+    def link_took(self) -> float:
+        """How many seconds it took to open."""
+        return self._link.opening_seconds
 
     @property
     def is_linked(self) -> bool:

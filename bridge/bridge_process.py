@@ -12,6 +12,7 @@ from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
 from bridge.loop import Loop
 from bridge.monitor import Monitor
+from bridge.pace import Pace
 from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
@@ -40,22 +41,24 @@ class BridgeProcess:
         publisher = Publisher(self._redis, namespace)
 
         name = f"{socket.gethostname()}:{os.getpid()}"
+        pace = Pace()
+        again = JobQueue(reconciler_link)
+        suspects = Suspects(again, publisher, pace.in_line, name=name, lease_seconds=settings.lease_seconds)
+        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
+        self._reconcile = Loop("reconciler", self._reconciler.step)
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
             publisher,
+            self._reconciler.doubt,
+            pace,
             name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
         )
         self._dispatcher = dispatcher
         self._dispatch = Loop("dispatcher", dispatcher.step)
-        self._reconciler = Reconciler(JobQueue(reconciler_link), publisher, RoadMark(self._redis, namespace))
-        self._reconcile = Loop("reconciler", self._reconciler.step)
-        suspects = Suspects(
-            JobQueue(recovery_link), publisher, dispatcher.in_line, name=name, lease_seconds=settings.lease_seconds
-        )
         recovery = self._take_back = Recovery(
-            recovery_link, self._freed, self._worker_lost, suspects.hand_over, lease_seconds=settings.lease_seconds
+            recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds
         )
         self._recovery = Loop("recovery", recovery.step)
         monitor = Monitor(
@@ -108,6 +111,8 @@ class BridgeProcess:
     def _freed(self) -> None:
         self._dispatcher.count_anew()
         self._dispatch.wake()
+        self._reconciler.freed()
+        self._reconcile.wake()
 
     def _worker_lost(self) -> None:
         self._reconciler.search()

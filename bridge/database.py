@@ -1,4 +1,4 @@
-"""Postgres: one connection for one thread, statements by name, driver errors in our own words."""
+"""Postgres: one connection for one thread, statements by name."""
 
 import logging
 import select
@@ -16,15 +16,8 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
 from bridge.connection import Connection, found_dead
-from bridge.errors import (
-    PostgresBusyError,
-    PostgresRefusedError,
-    PostgresUnavailableError,
-    RightsError,
-    SchemaError,
-    SettingsError,
-    StoreUnavailableError,
-)
+from bridge.errors import RightsError, SchemaError, SettingsError, StoreUnavailableError, UnfitSessionError
+from bridge.postgres_errors import POOLED, in_our_words
 
 logger = logging.getLogger(__name__)
 
@@ -42,56 +35,25 @@ _CONNECT_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
+# The same for the server, which otherwise keeps a session whose client is gone, its locks too, for two hours. Where the
+# link is no TCP, or the server's system knows no such thing, it takes no notice.
+_SERVER_DEFAULTS = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
 
-_BUSY = (
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-)
-# Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
-_PASSING = ("08", "28", "3D", "53", "57", "58")
-_READ_ONLY = "25006"  # a standby before it takes over, or a provider's pause
-
 
 @cache
 def statement(name: str) -> LiteralString:
     """The text of `sql/<name>.sql`. Statements live in files, never in strings put together."""
     return resources.files("bridge").joinpath("sql", f"{name}.sql").read_text("utf-8")
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, without the driver's hints and stack."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def in_our_words() -> Iterator[None]:
-    """Turn driver errors into ours: what the caller can do about them decides the class."""
-    try:
-        yield
-    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise SchemaError(
-            f"The database is not set up for the bridge ({first_line(error)}). Run: mobvibe migrate up"
-        ) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise RightsError(
-            f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
-        ) from error
-    except _BUSY as error:
-        raise PostgresBusyError(first_line(error)) from error
-    except psycopg.Error as error:
-        state = error.sqlstate or ""
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state
-        if lost or state.startswith(_PASSING) or state == _READ_ONLY:
-            raise PostgresUnavailableError(first_line(error)) from error
-        raise PostgresRefusedError(first_line(error)) from error
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
@@ -108,11 +70,15 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
-    """No statement and no wait for a lock may take for ever."""
+    """No statement, no wait for a lock and no dead link may take for ever."""
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
+    session = _SERVER_DEFAULTS | {
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
+    }
     connection.execute(
-        "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
-        [str(statement_timeout_ms), str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS))],
+        "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+        [list(session), list(session.values())],
     )
 
 
@@ -140,19 +106,25 @@ class Link:
         self._name = name
         self._timeout_ms = statement_timeout_ms
         self._connection: Connection | None = None
+        self._prepares = True
         self._has_news = False
         self._heard_at = 0.0
         self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
+        self.opening_seconds = 0.0
 
     @property
     def connection(self) -> Connection:
         if self._connection is not None and self._is_doubtful(self._connection):
             self.close()
         if self._connection is None or self._connection.closed:
+            began = time.monotonic()
             self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
+            if not self._prepares:
+                self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
+            self.opening_seconds = self.opened_at - began
         return self._connection
 
     def _is_doubtful(self, connection: Connection) -> bool:
@@ -212,6 +184,11 @@ class Link:
         try:
             with in_our_words():
                 yield
+        except UnfitSessionError as error:
+            if isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in POOLED:
+                self._prepares = False
+            self.close()
+            raise
         except StoreUnavailableError:
             if self._connection is not None and (self._connection.broken or self._connection.closed):
                 self.close()

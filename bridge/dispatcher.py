@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError
@@ -31,6 +31,8 @@ class Dispatcher:
         self,
         queue: JobQueue,
         publisher: Publisher,
+        on_doubt: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
         *,
         name: str,
         lease_seconds: float,
@@ -38,10 +40,11 @@ class Dispatcher:
     ) -> None:
         self._queue = queue
         self._publisher = publisher
+        self._on_doubt = on_doubt  # a claim got no answer
         self._name = name
         self._lease = timedelta(seconds=lease_seconds)
         self._poll_seconds = poll_seconds
-        self._pace = Pace()
+        self._pace = pace or Pace()
         self._room = Room(name)
         self._frontier = Frontier()
         self._due_looked_at = 0.0
@@ -52,10 +55,6 @@ class Dispatcher:
         """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
         self._pace.heard(message, time.monotonic())
         return self._room.heard(message)
-
-    def in_line(self) -> int:
-        """How many jobs that must run alone go to one process together. For any thread."""
-        return self._pace.in_line()
 
     def count_anew(self) -> None:
         """Something changed that nobody could hear."""
@@ -90,7 +89,11 @@ class Dispatcher:
         full = self._frontier.full_look_is_due(began)
         latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
         spans = self._frontier.spans(room, full=full)
-        claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+        try:
+            claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+        except PostgresUnavailableError:
+            self._on_doubt()
+            raise
         if full:
             now = time.monotonic()
             emptied = latest if len(claims) < BATCH else None

@@ -32,8 +32,15 @@ class PostgresBusyError(PostgresUnavailableError):
     """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock."""
 
 
+class UnfitSessionError(PostgresUnavailableError):
+    """This session does not serve: read-only, planned for an earlier schema, or not ours alone. A new one may."""
+
+
 class PostgresRefusedError(BridgeError):
-    """Postgres will not take this, now or later: its data, not the weather."""
+    """Postgres will not take this, now or later: its data, not the weather.
+
+    What is refused is given up, so only errors count that the data itself can cause.
+    """
 
 
 class RedisUnavailableError(StoreUnavailableError):

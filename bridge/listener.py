@@ -9,8 +9,9 @@ import psycopg
 
 from bridge.backoff import full_jitter
 from bridge.connection import Connection
-from bridge.database import connect, in_our_words
+from bridge.database import connect
 from bridge.errors import PostgresUnavailableError
+from bridge.postgres_errors import in_our_words
 
 logger = logging.getLogger(__name__)
 

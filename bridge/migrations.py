@@ -20,8 +20,9 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import MigrationList
 
-from bridge.database import connect, first_line, in_our_words
+from bridge.database import connect
 from bridge.errors import BridgeError, SchemaError
+from bridge.postgres_errors import first_line, in_our_words
 
 # yoyo's own tables live apart: PostgREST serves what is in public. No schema may be named like a role, or
 # that role's tables would land in it.

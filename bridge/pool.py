@@ -8,8 +8,9 @@ from typing import Any
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bridge.connection import Connection
-from bridge.database import Params, connect_options, in_our_words, prepare, statement
-from bridge.errors import PostgresUnavailableError
+from bridge.database import Params, connect_options, prepare, statement
+from bridge.errors import PostgresUnavailableError, UnfitSessionError
+from bridge.postgres_errors import in_our_words
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
 
@@ -52,7 +53,12 @@ class Pool:
         with in_our_words():
             try:
                 with self._pool.connection() as connection:
-                    yield connection
+                    try:
+                        with in_our_words():
+                            yield connection
+                    except UnfitSessionError:
+                        connection.close()  # the pool does not keep it then
+                        raise
             except PoolTimeout as error:
                 raise PostgresUnavailableError("no connection to Postgres in time") from error
 

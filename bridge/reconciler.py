@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from bridge.errors import RedisUnavailableError
@@ -16,34 +16,56 @@ logger = logging.getLogger(__name__)
 
 _MARK_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
+_SELDOM_SECONDS = 5.0  # later yet when nothing calls for a look: another bridge may have died before it published
 _SEARCH_SECONDS = 2.5
+_SUSPECTS_SECONDS = 1.0
 _ON_ITS_WAY = timedelta(seconds=0.3)
 _OVERDUE = timedelta(seconds=2)
 _BATCH = 2000
 
 
 class Reconciler:
-    """Asks Redis for its mark, twice a second, and Postgres only when there is a reason to.
+    """Asks Redis for its mark, twice a second, and Postgres when there is a reason to, and else seldom.
 
     A mark that changed means that everything in Redis may be gone, a lost worker that what it had taken and not
     started is: for a moment all hand-overs that wait are published again, once each. Apart from that, while jobs
     are handed over, those that wait for seconds are published again where Redis has no message by their name.
+
+    Where Redis has just answered, suspects are handed over as well: nothing is claimed for a Redis that is away,
+    and nothing but this waits for one that is frozen.
     """
 
-    def __init__(self, queue: JobQueue, publisher: Publisher, mark: RoadMark) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        publisher: Publisher,
+        mark: RoadMark,
+        hand_over_suspects: Callable[[], None] = lambda: None,
+    ) -> None:
         self._queue = queue
         self._publisher = publisher
         self._mark = mark
+        self._hand_over_suspects = hand_over_suspects
+        self._freed = threading.Event()
+        self._next_suspects = 0.0
         self._searching = threading.Event()
         self._search_until = float("-inf")
         self._pushed: set[Claim] = set()
-        self._looked_at = float("-inf")
+        self._looked_at = self._doubted_at = float("-inf")
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._some_wait = False
 
     def search(self) -> None:
         """Messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
+
+    def doubt(self) -> None:
+        """A claim got no answer: it may have been made, and nobody published it. For any thread."""
+        self._doubted_at = time.monotonic()
+
+    def freed(self) -> None:
+        """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
+        self._freed.set()
 
     def step(self) -> float:
         """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
@@ -52,6 +74,10 @@ class Reconciler:
                 logger.warning("Redis lost what it held, handing over again")
                 self._searching.set()
             self._reconcile()
+            if self._freed.is_set() or time.monotonic() >= self._next_suspects:
+                self._freed.clear()
+                self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
+                self._hand_over_suspects()
         except RedisUnavailableError as error:
             # Who hands over says so. The mark tells afterwards whether anything was lost.
             logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
@@ -65,7 +91,9 @@ class Reconciler:
             self._pushed.clear()
         if now < self._search_until:
             self._push_again()
-        elif now >= self._next_look and (self._some_wait or self._publisher.published_at > self._looked_at):
+            return
+        some_may_wait = self._some_wait or max(self._publisher.published_at, self._doubted_at) > self._looked_at
+        if now >= self._next_look + (0.0 if some_may_wait else _SELDOM_SECONDS):
             self._look()
 
     def _push_again(self) -> None:

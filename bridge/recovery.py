@@ -15,14 +15,13 @@ _SWEEP_SECONDS = 1.0
 _WATCH_SECONDS = 0.5
 _WATCH_CLOSELY_SECONDS = 0.2
 _QUIET_SECONDS = 10.0
-# How long a worker may be without its lock. One whose link broke has taken it again long before.
+# How long a worker may be without its lock. One whose link broke has taken it again long before; one that needs
+# longer, because its link is slow, has said so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
-_PRUNE_SECONDS = 3600.0
-_WORKERS_KEPT = timedelta(days=7)
 
 
 class Recovery:
@@ -36,7 +35,6 @@ class Recovery:
         link: Link,
         on_freed: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
-        hand_over_suspects: Callable[[], None] = lambda: None,
         *,
         lease_seconds: float,
     ) -> None:
@@ -44,13 +42,11 @@ class Recovery:
         self._queue = JobQueue(link)
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
-        self._hand_over_suspects = hand_over_suspects
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
-        self._pruned_at = float("-inf")
         self._stuck: set[tuple[str, str]] = set()
 
     def active(self) -> None:
@@ -60,20 +56,17 @@ class Recovery:
     def step(self) -> float:
         """One look at the links, and a sweep when it is due; the seconds to rest."""
         pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
-        if time.monotonic() - self._pruned_at >= _PRUNE_SECONDS:
-            self._queue.prune_workers(_WORKERS_KEPT)
-            self._pruned_at = time.monotonic()
-        freed = self._route() if time.monotonic() - self._routed_at >= _ROUTE_SECONDS else False
-        reclaimed = 0
         if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
-        self._hand_over_suspects()
-        if freed or reclaimed:
+            if reclaimed:
+                self._on_freed()
+            if reclaimed == _BATCH:
+                self._swept_at = float("-inf")
+                return 0.0
+        # Behind all that takes back: it may meet locks.
+        if time.monotonic() - self._routed_at >= _ROUTE_SECONDS and self._route():
             self._on_freed()
-        if reclaimed == _BATCH:
-            self._swept_at = float("-inf")
-            return 0.0
         return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:

@@ -1,4 +1,4 @@
-"""What keeps the tables small: counts are folded, finished jobs pruned, and whoever holds back vacuum is named."""
+"""What keeps the tables small: counts folded, finished jobs and workers pruned, whoever holds back vacuum named."""
 
 import logging
 import time
@@ -15,6 +15,8 @@ _PRUNE_MOST = 1000
 _REST_SECONDS = 10.0
 _BUSY_REST_SECONDS = 1.0
 _LOOK_SECONDS = 60.0
+_PRUNE_WORKERS_SECONDS = 3600.0
+_WORKERS_KEPT = timedelta(days=7)
 
 
 class Upkeep:
@@ -28,6 +30,7 @@ class Upkeep:
         self._retention = retention
         self._look_at = 0.0
         self._held_by: str | None = None
+        self._prune_workers_at = 0.0
 
     def step(self) -> float:
         """One round; the seconds to rest."""
@@ -36,6 +39,9 @@ class Upkeep:
         if time.monotonic() >= self._look_at:
             self._look_for_holders()
             self._look_at = time.monotonic() + _LOOK_SECONDS
+        if time.monotonic() >= self._prune_workers_at:
+            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # whether it gets through or not
+            self._queue.prune_workers(_WORKERS_KEPT)
         if pruned == _PRUNE_MOST or folded >= _FOLD_MOST // 2:
             return 0.0
         return _BUSY_REST_SECONDS if folded >= _MANY else _REST_SECONDS

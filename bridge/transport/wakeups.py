@@ -2,13 +2,18 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from uuid import uuid4
 
 from bridge.backoff import full_jitter
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import Client, in_our_words
 
 logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 5.0
+_ECHO_SECONDS = 4.0
 
 
 def wake_channel(namespace: str) -> str:
@@ -22,7 +27,11 @@ def freed_channel(namespace: str) -> str:
 
 
 class WakeUps:
-    """Calls back with each message on a channel, and with None whenever some may have been missed."""
+    """Calls back with each message on a channel, and with None whenever some may have been missed.
+
+    Every PROBE_SECONDS it publishes a word to itself, on a channel of its own, and must hear it: a link that died
+    without a word looks like silence, and silence is no proof.
+    """
 
     def __init__(self, client: Client, channel: str, callback: Callable[[str | None], None]) -> None:
         self._client = client
@@ -56,13 +65,22 @@ class WakeUps:
 
     def _subscribe(self) -> None:
         with in_our_words(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:
-            subscription.subscribe(self._channel)
+            echo = f"{self._channel}:{uuid4().hex}".encode()
+            subscription.subscribe(echo, self._channel)
+            probed_at, is_heard = time.monotonic(), False  # the answer to the subscription is awaited like an echo
             while not self._stopping.is_set():
                 message = subscription.get_message(timeout=0.5)
+                now = time.monotonic()
                 if message is None:
-                    continue
-                if message["type"] == "subscribe":
+                    if not is_heard and now - probed_at > _ECHO_SECONDS:
+                        raise RedisUnavailableError("this subscription does not hear its own word")
+                elif message["channel"] == echo:
+                    is_heard = True
+                elif message["type"] == "subscribe":
                     self.subscribed.set()
                     self._callback(None)  # subscribed first, then one look: nothing falls between the two
                 elif message["type"] == "message":
                     self._callback(message["data"].decode("utf-8", "replace"))
+                if is_heard and now - probed_at >= PROBE_SECONDS:
+                    probed_at, is_heard = now, False
+                    self._client.publish(echo, "")

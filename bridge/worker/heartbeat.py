@@ -1,6 +1,7 @@
 """The life of a worker process as Postgres sees it: one row, renewed by one heartbeat for all its jobs."""
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -21,6 +22,11 @@ logger = logging.getLogger(__name__)
 
 _REST_MOST_SECONDS = 5.0  # a link that died without a word is noticed by the next heartbeat at the latest
 _LOOK_SECONDS = 0.2
+# What a worker whose link broke may need to be back, by what is known of its link. A new link with TLS and a password
+# takes nine round trips, and there is bad luck. Up to a second is granted to everybody.
+_TRIPS = 12
+_OPENINGS = 2
+_GRANTED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class Heartbeat:
         self._lease = timedelta(seconds=lease_seconds)
         self._rest_seconds = min(lease_seconds / 3, _REST_MOST_SECONDS)
         self._next_beat = 0.0
-        self._linked_at: float | None = None  # which link shows our life
+        self._trip_seconds = 0.0
+        self._shown: tuple[float, float] | None = None  # which link shows our life, and the patience asked for
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
@@ -115,15 +122,20 @@ class Heartbeat:
         return min(_LOOK_SECONDS, self._rest_seconds)
 
     def _show_life(self) -> None:
-        if self._book.link_opened_at != self._linked_at or not self._book.is_linked:
-            held = self._book.hold_link(self._worker)
-            self._linked_at = self._book.link_opened_at if held else None
+        opened_at = self._book.link_opened_at
+        patience = _rounded(max(_OPENINGS * self._book.link_took, _TRIPS * self._trip_seconds))
+        if (opened_at, patience) != self._shown:
+            held = self._book.hold_link(self._worker, timedelta(seconds=patience))
+            self._shown = (opened_at, patience) if held else None
 
     def _beat(self) -> None:
         self._show_life()
         closed = self.is_closed()
+        began = time.monotonic()
         verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining or closed)
+        self._trip_seconds = time.monotonic() - began
         self._said_closed = closed and verdicts is not None
+        self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead
         if verdicts is None:
             self._start_over()
             return
@@ -146,8 +158,13 @@ class Heartbeat:
         with self._lock:
             self._worker = uuid4()
         self._register()
-        self._linked_at = None
+        self._shown = None
         self._show_life()
         logger.warning(
             "This worker was declared lost and starts over", extra={"stopped": stopped, "worker": str(self._worker)}
         )
+
+
+def _rounded(seconds: float) -> float:
+    """A power of two, so that it is not told anew with every heartbeat; none where what everybody gets is enough."""
+    return 0.0 if seconds <= _GRANTED_SECONDS else 2.0 ** math.ceil(math.log2(seconds))

@@ -55,6 +55,21 @@ def test_a_worker_whose_link_is_gone_is_lost_before_its_lease_runs_out(
     assert hands.reclaim() == {job_id: ("crashed", "pending")}
 
 
+def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+    worker = hands.add_worker()
+    book.hold_link(worker, timedelta(seconds=8))
+    book.close()
+    eventually(lambda: hands.queue.watch_links(confirm=AT_ONCE) == 1, what="the free lock to be seen")
+
+    rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '6 s'")
+    assert hands.queue.watch_links(confirm=AT_ONCE) == 1
+    assert stop_reason(rows, worker) is None
+
+    rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '2 s'")
+    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert stop_reason(rows, worker) == "lost"
+
+
 def test_a_worker_that_takes_its_lock_again_in_time_is_alive(hands: Hands, rows: Rows, book: AttemptBook) -> None:
     worker = hands.add_worker()
     assert book.hold_link(worker)
@@ -92,7 +107,7 @@ def test_a_link_that_is_not_the_workers_own_shows_nothing(hands: Hands, rows: Ro
     worker = hands.add_worker()
     link = Link(dsn, "pooled")
 
-    assert not link.call("hold_worker_link", {"worker": worker, "pid": 1})[0]["held"]
+    assert not link.call("hold_worker_link", {"worker": worker, "pid": 1, "patience": AT_ONCE})[0]["held"]
     link.close()
 
     assert hands.queue.watch_links(confirm=AT_ONCE) == 0

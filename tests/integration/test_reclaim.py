@@ -1,5 +1,6 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -7,7 +8,9 @@ import psycopg
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
+from bridge.errors import PostgresBusyError
 from bridge.job import Status
+from bridge.recovery import Recovery
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.runs import Run, Runs
 from tests.support.hands import CODING, LEASE, Hands
@@ -246,6 +249,26 @@ def test_a_hand_over_that_cannot_be_released_holds_up_nobody(hands: Hands, rows:
     finally:
         rows.all("DROP FUNCTION refuse CASCADE")
     assert hands.reclaim() == {refused: ("released", "pending")}
+
+
+def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_taken_back(
+    hands: Hands, rows: Rows, dsn: str, link: Link
+) -> None:
+    ended, worker = hands.add_worker(), hands.add_worker()
+    rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [ended])
+    crashed = rows.add_job()
+    hands.started(worker)
+    hands.book.stop(worker)
+    elsewhere = rows.add_job(actor="build_report")
+    hands.add_worker(actors={"build_report": {"queue": "reports"}})
+    recovery = Recovery(link, lambda: None, lease_seconds=30)
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [ended])
+        somebody.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [elsewhere])
+        with suppress(PostgresBusyError):
+            recovery.step()
+
+        assert rows.outcomes(crashed) == ["crashed"]
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:

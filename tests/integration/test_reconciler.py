@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 import redis
 
+from bridge.dispatcher import Dispatcher
+from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
 from bridge.reconciler import Reconciler
 from bridge.transport.client import connect_redis
@@ -135,7 +138,7 @@ def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(hands: Hands, rows
     assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == []
 
 
-def test_an_idle_bridge_asks_postgres_for_nothing(
+def test_an_idle_bridge_asks_postgres_seldom(
     hands: Hands, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "dramatiq"))
@@ -150,11 +153,66 @@ def test_an_idle_bridge_asks_postgres_for_nothing(
     now = [publisher.published_at + 10.0]
     monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: now[0])
 
-    for _ in range(20):
+    for _ in range(200):
         reconciler.step()
-        now[0] += 10
+        now[0] += 0.5
 
-    assert len(looks) == 1, "one look after the start, for what a bridge before us handed over"
+    assert 8 <= len(looks) <= 11, "every ten seconds"
+
+
+@pytest.fixture
+def clock(publisher: Publisher, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time as the reconciler knows it: it has looked, and since then nothing was published."""
+    now = [publisher.published_at]
+    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: now[0])
+    for _ in range(4):
+        now[0] += 5
+        reconciler.step()
+    return now
+
+
+def test_what_a_bridge_claimed_that_died_before_it_published_is_missed_by_an_idle_one(
+    hands: Hands, rows: Rows, client: redis.Redis, reconciler: Reconciler, clock: list[float]
+) -> None:
+    rows.add_job()
+    hands.add_worker()
+    (claim,) = hands.claim()
+    rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s'")
+
+    for _ in range(20):
+        clock[0] += 0.5
+        reconciler.step()
+
+    assert names(client) == [f"{claim.job_id}:{claim.fence}"]
+
+
+def test_a_claim_whose_answer_was_lost_is_missed_sooner(
+    hands: Hands,
+    rows: Rows,
+    client: redis.Redis,
+    publisher: Publisher,
+    reconciler: Reconciler,
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = rows.add_job()
+    hands.add_worker()
+    claim_jobs = hands.queue.claim_jobs
+
+    def claim_in_vain(*args: Any, **options: Any) -> list[Claim]:
+        assert claim_jobs(*args, **options)
+        raise PostgresUnavailableError("no answer")
+
+    monkeypatch.setattr(hands.queue, "claim_jobs", claim_in_vain)
+    dispatcher = Dispatcher(hands.queue, publisher, reconciler.doubt, name="bridge", lease_seconds=30, poll_seconds=1)
+    with pytest.raises(PostgresUnavailableError):
+        dispatcher.step()
+    rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s'")
+
+    clock[0] += 5
+    reconciler.step()
+
+    assert names(client) == [f"{job_id}:1"]
 
 
 def test_jobs_go_on_soon_after_redis_was_emptied(new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str) -> None:

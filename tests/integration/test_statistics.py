@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
+import pytest
 
+from bridge.errors import PostgresBusyError
 from bridge.frontier import Span
 from bridge.upkeep import Upkeep
 from tests.support.hands import LEASE, Hands
@@ -108,6 +110,23 @@ def test_old_finished_jobs_are_pruned_with_their_ledger_and_no_others(hands: Han
     assert rows.outcomes(young) == ["completed"]
     assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 2
     check_counts(rows)
+
+
+def test_workers_that_ended_long_ago_are_forgotten_and_one_that_somebody_holds_is_not_waited_for(
+    hands: Hands, rows: Rows, dsn: str
+) -> None:
+    old, held, live = (hands.add_worker() for _ in range(3))
+    rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id <> %s", [live])
+    upkeep = Upkeep(hands.queue, retention=None)
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
+        with pytest.raises(PostgresBusyError):
+            upkeep.step()
+        upkeep.step()
+
+    assert rows.value("SELECT count(*) FROM workers WHERE id = %s", [old]) == 1, "tried once an hour"
+    Upkeep(hands.queue, retention=None).step()
+    assert [row["id"] for row in rows.all("SELECT id FROM workers")] == [live]
 
 
 def test_who_holds_back_vacuum_is_named(hands: Hands, rows: Rows) -> None:

@@ -7,12 +7,16 @@ from uuid import UUID
 import pytest
 import redis
 
+from bridge.attempts import AttemptBook
+from bridge.database import Link
 from bridge.envelope import is_alone, seal, unseal
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
+from bridge.reconciler import Reconciler
 from bridge.suspects import Suspects
 from bridge.transport.client import connect_redis
 from bridge.transport.publisher import Publisher
+from bridge.transport.road_mark import RoadMark
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
@@ -161,6 +165,44 @@ def test_suspects_are_put_back_when_redis_is_away(hands: Hands, rows: Rows) -> N
 
     assert rows.job(job_id)["status"] == "pending"
     assert rows.outcomes(job_id) == ["crashed", "released"]
+
+
+def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows) -> None:
+    (job_id,) = crash(hands, rows)
+    hands.add_worker()
+    nowhere = connect_redis("redis://127.0.0.1:9/0")
+    publisher = Publisher(nowhere, "dramatiq")
+    suspects = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(nowhere, "dramatiq"), suspects.hand_over)
+
+    for _ in range(3):
+        reconciler.freed()
+        reconciler.step()
+
+    assert rows.job(job_id)["fence"] == 1
+    assert rows.outcomes(job_id) == ["crashed"]
+
+
+def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
+    new_fleet: Callable[..., Fleet], hands: Hands, rows: Rows, dsn: str, redis_url: str
+) -> None:
+    new_fleet().start()
+
+    def lose_a_worker(seconds: float) -> None:
+        worker, book = hands.add_worker(), AttemptBook(Link(dsn, "heartbeat"))
+        assert book.hold_link(worker)
+        book.close()
+        lost = "SELECT stop_reason = 'lost' FROM workers WHERE id = %s"
+        eventually(lambda: rows.value(lost, [worker]), seconds=seconds, what="the loss to be seen")
+
+    lose_a_worker(seconds=15)  # a bridge that has just started does not look yet
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
+        try:
+            rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
+            lose_a_worker(seconds=4)
+        finally:
+            client.execute_command("CLIENT", "UNPAUSE")
 
 
 def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(

@@ -1,8 +1,9 @@
-"""A TCP proxy whose links can go dead without a word: it still takes what is sent, and delivers nothing."""
+"""A TCP proxy whose links can be slow, or go dead without a word: it takes what is sent, and delivers nothing."""
 
 import contextlib
 import socket
 import threading
+import time
 
 
 class Proxy:
@@ -11,6 +12,7 @@ class Proxy:
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._server = socket.create_server(("127.0.0.1", 0))
+        self.delay_seconds = 0.0  # each way
         self.port: int = self._server.getsockname()[1]
         self._lock = threading.Lock()
         self._links: list[_Link] = []
@@ -34,11 +36,12 @@ class Proxy:
             while True:
                 client, _ = self._server.accept()
                 with self._lock:
-                    self._links.append(_Link(client, socket.create_connection(self._target)))
+                    self._links.append(_Link(client, socket.create_connection(self._target), self))
 
 
 class _Link:
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, client: socket.socket, server: socket.socket, proxy: Proxy) -> None:
+        self._proxy = proxy
         self._client, self._server = client, server
         self.is_dead = False
         self.client_hung_up = threading.Event()
@@ -48,6 +51,8 @@ class _Link:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self._proxy.delay_seconds:
+                    time.sleep(self._proxy.delay_seconds)
                 if not self.is_dead:
                     sink.sendall(data)
         if source is self._client:

@@ -23,7 +23,7 @@ LAYERS = [
         "settings",
         "stores_file",
     },  # words
-    {"connection", "database", "group_commit", "loop", "parent_watch", "pool", "signals"},  # tools
+    {"connection", "database", "group_commit", "loop", "parent_watch", "pool", "postgres_errors", "signals"},  # tools
     {
         "actor_decorator",
         "attempts",
@@ -44,7 +44,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Who may import a foreign package.
 ALLOWED = {
-    "psycopg": {"connection", "database", "job_queue", "listener", "migrations", "pool"},
+    "psycopg": {"connection", "database", "job_queue", "listener", "migrations", "pool", "postgres_errors"},
     "psycopg_pool": {"pool"},
     "redis": {"transport"},
     "flask": {"web"},

@@ -164,9 +164,11 @@ CREATE TABLE IF NOT EXISTS public.workers (
 ) WITH (fillfactor = 50);
 ALTER TABLE public.workers
     ADD COLUMN IF NOT EXISTS linked boolean NOT NULL DEFAULT false,
-    ADD COLUMN IF NOT EXISTS link_lost_at timestamptz;
+    ADD COLUMN IF NOT EXISTS link_lost_at timestamptz,
+    ADD COLUMN IF NOT EXISTS link_patience interval NOT NULL DEFAULT '0';
 COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key(id) as long as its link to this server stands';
 COMMENT ON COLUMN public.workers.link_lost_at IS 'Since when that lock was seen free';
+COMMENT ON COLUMN public.workers.link_patience IS 'How long it may be free before the worker is lost, where its link is slow';
 CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
 
 -- What operators did to a job, written in the transaction that did it. Outlives the job.

@@ -52,7 +52,9 @@ AS $$ SELECT hashtextextended(p_worker::text, 0) $$;
 -- hears on its own channel of jobs to be cancelled. Called on every new link. p_pid is this server's process as
 -- the worker's driver knows it: behind a pooler that is another one, a session is nobody's own, and the lease
 -- alone decides. False when the link is not watched; on a direct one an earlier session still holds the lock.
-CREATE OR REPLACE FUNCTION public.hold_worker_link(p_worker uuid, p_pid integer) RETURNS boolean
+-- p_patience is what the worker may need to be back on a new link, where that is long.
+DROP FUNCTION IF EXISTS public.hold_worker_link(uuid, integer);
+CREATE OR REPLACE FUNCTION public.hold_worker_link(p_worker uuid, p_pid integer, p_patience interval) RETURNS boolean
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
@@ -64,11 +66,13 @@ BEGIN
         UNLISTEN *;
         EXECUTE format('LISTEN %I', 'mobvibe_' || p_worker);
     END IF;
-    UPDATE public.workers w SET linked = held, link_lost_at = NULL WHERE w.id = p_worker AND w.stopped_at IS NULL;
+    UPDATE public.workers w SET linked = held, link_lost_at = NULL, link_patience = p_patience
+    WHERE w.id = p_worker AND w.stopped_at IS NULL;
     RETURN held;
 END $$;
 
--- watch_links: a worker whose lock has been seen free for p_confirm is declared lost, whatever its lease says.
+-- watch_links: a worker whose lock has been seen free for p_confirm, or for as long as the worker asked for where that
+-- is longer, is declared lost, whatever its lease says.
 -- Its process has ended, or would have taken the lock again: it does at once when only its link broke.
 -- Returns how many are seen without their lock and not yet declared lost: look again soon.
 CREATE OR REPLACE FUNCTION public.watch_links(p_confirm interval) RETURNS integer
@@ -91,7 +95,7 @@ BEGIN
     WHERE w.linked AND w.stopped_at IS NULL
       AND (w.link_lost_at IS NULL) <> (public.worker_key(w.id) = ANY (held));
     UPDATE public.workers w SET stopped_at = this_moment, stop_reason = 'lost'
-    WHERE w.stopped_at IS NULL AND w.link_lost_at <= this_moment - p_confirm;
+    WHERE w.stopped_at IS NULL AND w.link_lost_at <= this_moment - greatest(p_confirm, w.link_patience);
     SELECT count(*) INTO without FROM public.workers w WHERE w.stopped_at IS NULL AND w.link_lost_at IS NOT NULL;
     RETURN without;
 END $$;

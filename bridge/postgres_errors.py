@@ -1,0 +1,65 @@
+"""Postgres errors in our own words: whether to try again, and how, decides the class."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bridge.errors import (
+    PostgresBusyError,
+    PostgresRefusedError,
+    PostgresUnavailableError,
+    RightsError,
+    SchemaError,
+    UnfitSessionError,
+)
+
+# By SQLSTATE. What no list names did not get through, and is tried again by itself.
+# Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
+_PASSING = ("08", "28", "3D", "53", "57", "58")
+# A standby before it takes over or a provider's pause; a plan made before a migration; another session than the one
+# that statements were prepared in. The last is a pooler's doing, and goes on as long as statements are prepared.
+_UNFIT = ("25006", "0A000", "26000", "42P05")
+POOLED = ("26000", "42P05")
+# Bad values, broken constraints, a limit of the server, a host's trigger that says no.
+_REFUSED = ("22", "23", "54", "P0")
+_NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without the driver's hints and stack."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Turn driver errors into ours: what the caller can do about them decides the class."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise SchemaError(
+            f"The database is not set up for the bridge ({first_line(error)}). Run: mobvibe migrate up"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RightsError(
+            f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
+        ) from error
+    except psycopg.errors.QueryCanceled as error:
+        raise PostgresBusyError(first_line(error)) from error
+    except psycopg.Error as error:
+        raise _kind(error)(first_line(error)) from error
+
+
+def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefusedError]:
+    state = error.sqlstate
+    if state is None:
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return PostgresUnavailableError if lost else PostgresRefusedError
+    if state in _UNFIT:
+        return UnfitSessionError
+    if state.startswith(_PASSING):
+        return PostgresUnavailableError
+    if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
+        return PostgresRefusedError
+    return PostgresBusyError
