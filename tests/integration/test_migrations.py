@@ -143,6 +143,10 @@ def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -
     for column in ("status", "priority", "retry_count", "max_retries"):
         with pytest.raises(psycopg.errors.NotNullViolation):
             empty.add_job(session_id=session_id, prompt="p", **{column: None})
-    for columns in ({"status": "paused"}, {"retry_count": -1}, {"max_retries": -1}, {"actor": ""}, {"queue": "a b"}):
+    for columns in (
+        {"status": "paused"}, {"retry_count": -1}, {"retry_count": 2**31 - 1}, {"max_retries": -1}, {"actor": ""},
+        {"queue": "a b"}, {"fence": -1}, {"fence": 2**63 - 1}, {"created_at": "infinity"}, {"created_at": "-infinity"},
+        {"created_at": "292000-01-01"}, {"run_at": "infinity"}, {"completed_at": "0044-03-15 BC"},
+    ):  # fmt: skip
         with pytest.raises(psycopg.errors.CheckViolation):
             empty.add_job(session_id=session_id, prompt="p", **columns)

@@ -15,6 +15,7 @@ from dramatiq.broker import MessageProxy
 from bridge.envelope import seal
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
+from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
@@ -73,6 +74,16 @@ def take(consumer: JobConsumer, count: int) -> list[MessageProxy]:
 
 def ids(messages: Sequence[MessageProxy]) -> list[str]:
     return [message.args[0] for message in messages]
+
+
+def test_a_socket_of_this_machine_is_an_address_too() -> None:
+    with pytest.raises(RedisUnavailableError, match="No such file"):
+        check_redis(connect_redis("unix:///nowhere/redis.sock"))
+
+
+class Refusing(PlainIntake):
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        raise BadMessageError("undecodable")
 
 
 def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobBroker) -> None:
@@ -194,6 +205,18 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
     assert refused == ["undecodable"]
     assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"bad": b"junk"}
     assert client.llen("dramatiq:coding") == 0
+
+
+def test_a_message_whose_id_is_no_text_is_put_aside_under_its_own(broker: JobBroker, client: redis.Redis) -> None:
+    broker.intake = Refusing()
+    client.hset("dramatiq:coding.msgs", b"\xff\xfe", "junk")
+    client.rpush("dramatiq:coding", b"\xff\xfe")
+
+    assert next(consume(broker)) is None
+
+    assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"\xff\xfe": b"junk"}
+    assert client.hlen("dramatiq:coding.msgs") == 0
+    assert client.keys("dramatiq:__acks__*") == []
 
 
 def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client: redis.Redis) -> None:
