@@ -147,6 +147,7 @@ class JobConsumer(Consumer):
             )
             self._broker.intake.refused(error, data)
             self._put_aside(name)  # as it came: no text may stand for it
+            self.wake()  # what is good may stand behind it
             return []
         with self._lock:
             self._out[redis_id] = len(messages)
@@ -173,6 +174,7 @@ class JobConsumer(Consumer):
             for message in opened:
                 if id(message) not in kept:
                     self._forget(message)
+            self.wake()
 
     def _forget(self, message: JobMessage) -> bool:
         """One job is done with; True when it is worth looking for more."""

@@ -56,7 +56,7 @@ def blueprint(services: Services) -> Blueprint:
     @pages.get("/get-session-status")
     def get_session_status() -> Response:
         owner = user()
-        session = _session_id(request.args.get("sessionId"))
+        session = _session_id(_asked_for("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
     @pages.errorhandler(RefusedError)
@@ -123,6 +123,13 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
         "expiresAt": session["expires_at"].isoformat(),
         "status": session["status"],
     }
+
+
+def _asked_for(name: str) -> str | None:
+    try:
+        return request.args.get(name)
+    except UnicodeDecodeError:  # bytes that should have been percent codes
+        raise RefusedError("Query is not valid UTF-8") from None
 
 
 def _session_id(text: str | None) -> UUID:

@@ -42,7 +42,7 @@ class Solitude:
             self._waiting = next((message for message in messages if is_alone(message.redis_id)), None)
             if self._waiting is None:
                 return list(messages), [], []
-            self._kept_at = time.monotonic()
+            self._kept_at = float("-inf")  # to be asked about before anybody waits for it: it may be forged
         ours = [message for message in messages if message is self._waiting]
         back = [message for message in messages if message is not self._waiting and is_alone(message.redis_id)]
         others = [message for message in messages if not is_alone(message.redis_id)]

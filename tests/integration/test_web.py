@@ -359,6 +359,14 @@ def test_a_bad_session_id_is_refused(client: FlaskClient, query: str, message: s
     assert (answer.status_code, answer.json) == (400, {"success": False, "error": message})
 
 
+def test_a_query_of_raw_bytes_is_refused(client: FlaskClient) -> None:
+    path = "/functions/v1/get-session-status"
+
+    answer = client.get(path, headers=bearer(), environ_overrides={"QUERY_STRING": "sessionId=\xff\xfe"})
+
+    assert (answer.status_code, answer.json) == (400, {"success": False, "error": "Query is not valid UTF-8"})
+
+
 def test_an_unfinished_session_past_its_time_is_shown_as_expired(client: FlaskClient, rows: Rows) -> None:
     session_id = start(client).json["data"]["sessionId"]
     rows.all("UPDATE coding_sessions SET expires_at = now() - interval '1s'")

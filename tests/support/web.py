@@ -47,10 +47,13 @@ class WebProcess:
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, timeout=10)
 
-    def say(self, data: bytes, seconds: float = 10) -> tuple[int, bytes]:
-        """Send it all and read the first answer; its status and body. Status 0: the other end said nothing."""
+    def say(self, data: bytes, seconds: float = 10, *, last_words: bool = False) -> tuple[int, bytes]:
+        """Send it all and read the first answer; its status and body. Status 0: the other end said nothing.
+
+        `last_words`: the other end is told that nothing more will come.
+        """
         with self.connect() as connection:
-            return say(connection, data, seconds)
+            return say(connection, data, seconds, last_words=last_words)
 
     def end(self) -> None:
         self._process.terminate()
@@ -60,11 +63,13 @@ class WebProcess:
             self._process.kill()
 
 
-def say(connection: socket.socket, data: bytes, seconds: float) -> tuple[int, bytes]:
+def say(connection: socket.socket, data: bytes, seconds: float, *, last_words: bool = False) -> tuple[int, bytes]:
     deadline = time.monotonic() + seconds
     answer = b""
     try:
         connection.sendall(data)
+        if last_words:
+            connection.shutdown(socket.SHUT_WR)
         while not _is_whole(answer) and (left := deadline - time.monotonic()) > 0:
             connection.settimeout(left)
             chunk = connection.recv(65536)

@@ -1,6 +1,7 @@
 """Publisher, broker and consumer over fakeredis: what Dramatiq promises of a RedisBroker, and what we add."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -53,8 +54,8 @@ def claims(count: int, queue: str = "coding") -> list[Claim]:
     return [Claim(uuid4(), 1, queue, "run") for _ in range(count)]
 
 
-def consume(broker: JobBroker, prefetch: int = 10) -> JobConsumer:
-    consumer = broker.consume("coding", prefetch=prefetch, timeout=10)
+def consume(broker: JobBroker, prefetch: int = 10, timeout: int = 10) -> JobConsumer:
+    consumer = broker.consume("coding", prefetch=prefetch, timeout=timeout)
     assert isinstance(consumer, JobConsumer)
     return consumer
 
@@ -205,6 +206,38 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
     assert refused == ["undecodable"]
     assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"bad": b"junk"}
     assert client.llen("dramatiq:coding") == 0
+
+
+class OneGood(PlainIntake):
+    """Refuses what is junk, and starts what is good."""
+
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        if data == b"junk":
+            raise BadMessageError("undecodable")
+        return super().open(data, queue_name, redis_id)
+
+    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        return [message for message in messages if message.actor_name == "good"], []
+
+
+@pytest.mark.parametrize("kind", ["refused", "not ours", "without a payload"])
+def test_junk_does_not_hold_up_what_stands_behind_it(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis, kind: str
+) -> None:
+    broker.intake = OneGood()
+    if kind == "not ours":
+        publisher.publish(claims(100))
+    else:
+        names = [f"bad-{n}" for n in range(100)]
+        client.rpush("dramatiq:coding", *names)
+        if kind == "refused":
+            client.hset("dramatiq:coding.msgs", mapping=dict.fromkeys(names, "junk"))
+    publisher.publish([Claim(uuid4(), 1, "coding", "good")])
+
+    began = time.monotonic()
+    take(consume(broker, prefetch=1, timeout=200), 1)
+
+    assert time.monotonic() - began < 5
 
 
 def test_a_message_whose_id_is_no_text_is_put_aside_under_its_own(broker: JobBroker, client: redis.Redis) -> None:
