@@ -15,6 +15,8 @@ from bridge.database import Link
 from bridge.job import Attempt, Completed, Failed, Job, Released, Status
 from bridge.json_text import storable_text, to_json
 
+_ERROR_MOST = 20_000  # characters on the way; the database keeps fewer, and says that it cut
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -163,7 +165,7 @@ class AttemptBook:
         """Report failures; `pending` is a retry to come, `failed` a dead letter."""
         params = {
             **_keys([held for held, _ in reports]),
-            "errors": [storable_text(failed.error) for _, failed in reports],
+            "errors": [storable_text(failed.error[:_ERROR_MOST]) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }

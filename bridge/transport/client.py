@@ -57,6 +57,16 @@ def check_redis(client: Client) -> None:
         raise
 
 
+def memory_policy(client: Client) -> str | None:
+    """What Redis does when its memory is full; None where it may not be asked."""
+    try:
+        with in_our_words():
+            answer: Any = client.config_get("maxmemory-policy")
+        return str(answer["maxmemory-policy"])
+    except (RedisUnavailableError, KeyError):
+        return None
+
+
 def load_script(client: Client, name: str) -> Script:
     """The script `lua/<name>.lua`, ready to call with keys and args."""
     text = resources.files("bridge.transport").joinpath("lua", f"{name}.lua").read_text("utf-8")

@@ -124,8 +124,10 @@ def _insert_jobs(fleet: Fleet) -> None:
 
 
 def _real_messages(fleet: Fleet) -> list[tuple[bytes, bytes]]:
-    there: Any = fleet.client.hgetall(PAYLOADS)
-    return [(name, data) for name, data in there.items() if name not in fleet.junk]
+    there: Any = fleet.client.hkeys(PAYLOADS)
+    names = [name for name in there if name not in fleet.junk]
+    found: Any = fleet.client.hmget(PAYLOADS, names) if names else []
+    return [(name, data) for name, data in zip(names, found, strict=True) if data is not None]
 
 
 def _waiting(fleet: Fleet) -> int:

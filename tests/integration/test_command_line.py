@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 
+from bridge.bridge_process import BridgeProcess
 from bridge.database import SCHEMA_VERSION
 from bridge.errors import RedisUnavailableError
+from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from tests.support.commands import Said, mobvibe
 from tests.support.hands import Hands
@@ -96,6 +99,25 @@ def test_a_host_that_cannot_be_is_one_line(run: Run, host: str) -> None:
 
     asking = run("healthcheck", BIND_HOST=host)
     assert (asking.code, asking.one_line()[:33]) == (1, "mobvibe: nobody answers at http:/")
+
+
+def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(settings.redis_address()) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            BridgeProcess(settings).check()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis drops messages when its memory is full: maxmemory-policy is allkeys-lru, set it to noeviction"
+    ]
+    caplog.clear()
+
+    BridgeProcess(settings).check()
+
+    assert not caplog.records
 
 
 def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None:

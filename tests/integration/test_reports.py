@@ -158,7 +158,7 @@ def test_reports_of_many_jobs_are_settled_one_by_one(hands: Hands, rows: Rows) -
 def test_an_error_text_is_cut_and_cleaned(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job()
 
-    hands.fail(hands.started(), "\x1b[31mred\x00 " + "x" * 100_000)
+    hands.fail(hands.started(), "\x1b[31mred\x00\x9b " + "x" * 10_000_000)
 
     message = rows.job(job_id)["error_message"]
     assert message.startswith("[31mred� xxx")

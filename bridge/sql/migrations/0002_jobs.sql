@@ -83,6 +83,16 @@ ALTER TABLE public.coding_jobs
     ALTER COLUMN created_at SET NOT NULL,
     ALTER COLUMN updated_at SET NOT NULL;
 
+DO $$
+DECLARE
+    strange text;
+BEGIN
+    SELECT string_agg(DISTINCT quote_literal(left(j.status, 40)), ', ') INTO strange FROM public.coding_jobs j
+    WHERE j.status NOT IN ('pending', 'processing', 'completed', 'failed', 'cancelled');
+    IF strange IS NOT NULL THEN
+        RAISE EXCEPTION 'coding_jobs has rows with status %, which no job can have: correct them first, as with UPDATE coding_jobs SET status = ''failed'' WHERE status = …', strange;
+    END IF;
+END $$;
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_status_check;
 ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_status_check
     CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled'));
