@@ -51,7 +51,7 @@ class Solitude:
         if self._waiting is None:  # it runs
             return [], [], [*back, *others]
         if others or not ours:  # they were taken before it came
-            return others, ours, back
+            return others, [message for message in ours if self._is_kept(message)], back
         if self._runs.all():
             return [], ours if self._is_kept(ours[0]) else [], back
         return ours, [], back

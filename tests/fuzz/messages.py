@@ -49,12 +49,10 @@ class JunkSource:
         self.real: list[tuple[bytes, bytes]] = []
         self._number = 0
         self._makers: tuple[tuple[int, Callable[[], Junk]], ...] = (
-            (14, self._not_json), (8, self._no_message), (12, self._wrong_type), (14, self._bad_claims), (12,
-            self._options),
-            (8, self._wrong_id), (8, self._unknown_actor), (5, self._wrong_queue), (4, self._newer), (8,
-            self._nobodys_job),
-            (5, self._other_fence), (3, self._no_payload), (12, self._flipped), (5, self._late), (3, self._other_actor),
-            (4, self._odd_id), (1, self._huge),
+            (56, self._not_json), (32, self._no_message), (48, self._wrong_type), (56, self._bad_claims),
+            (48, self._options), (32, self._wrong_id), (32, self._unknown_actor), (20, self._wrong_queue),
+            (16, self._newer), (32, self._nobodys_job), (20, self._other_fence), (12, self._no_payload),
+            (48, self._flipped), (20, self._late), (12, self._other_actor), (16, self._odd_id), (1, self._huge),
         )  # fmt: skip
 
     def saw(self, messages: list[tuple[bytes, bytes]]) -> None:

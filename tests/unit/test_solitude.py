@@ -25,11 +25,17 @@ def alone() -> JobMessage:
     return message
 
 
-@pytest.mark.parametrize("is_real", [True, False])
-def test_a_process_waits_for_a_job_that_there_is_and_for_no_other(is_real: bool) -> None:
-    solitude = Solitude(cast("Runs", Busy()), lambda held: is_real, keep_seconds=10)
-    message = alone()
+def other() -> JobMessage:
+    name = f"{uuid4()}:1"
+    return JobMessage("coding", "run", name, name)
 
-    assert solitude.sort([message]) == ([], [message] if is_real else [], [])
+
+@pytest.mark.parametrize("is_real", [True, False])
+@pytest.mark.parametrize("comes_alone", [True, False])
+def test_a_process_waits_for_a_job_that_there_is_and_for_no_other(is_real: bool, comes_alone: bool) -> None:
+    solitude = Solitude(cast("Runs", Busy()), lambda held: is_real, keep_seconds=10)
+    message, others = alone(), [] if comes_alone else [other()]
+
+    assert solitude.sort([message, *others]) == (others, [message] if is_real else [], [])
 
     assert solitude.is_on() is is_real
