@@ -12,8 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bridge.errors import PortTakenError
 from bridge.web.patience import REQUEST_SECONDS
-from bridge.web.server import THREADS
+from bridge.web.server import THREADS, check_port
 from bridge.web.tokens import make_token
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -120,6 +121,16 @@ def test_a_client_that_does_not_take_its_answer_is_let_go(web: WebProcess, rows:
         connection.close()
     assert status == 200
     assert "Traceback" not in web.log
+
+
+def test_a_privileged_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("bridge.web.server.socket.socket.bind", refuse)
+
+    with pytest.raises(PortTakenError, match="Port 80 needs rights we do not have. Set HEALTH_CHECK_PORT"):
+        check_port("127.0.0.1", 80)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6 here")  # noqa: PTH110
