@@ -31,7 +31,7 @@ faults: install ## Prove that nothing is lost: 100 000 jobs under 1 000 faults (
 faults-quick: install ## The same in small: 3 000 jobs, each kind of fault at least once, in 3 minutes
 	@$(BIN)/python -m tests.campaign --seed 1 --jobs 3000 --faults 70 --minutes 1.5
 
-fuzz: install ## Send 100 000 bad requests and 100 000 bad messages to real processes (takes FUZZMIN minutes; FUZZ=... for other options)
+fuzz: install ## Send 100 000 bad requests and 100 000 bad messages to real processes (takes 4 minutes; FUZZ=... for other options)
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: install ## Check format, lint, types and the text files
