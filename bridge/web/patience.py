@@ -35,20 +35,32 @@ class _Deadline:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._ends_at = 0.0
+        self._limit: float | None = None
         self.begin()
 
     def begin(self) -> None:
         """The next request's time begins."""
         self._ends_at = time.monotonic() + REQUEST_SECONDS
 
+    def gettimeout(self) -> float | None:
+        return self._limit
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set while gunicorn throws away a body that the app did not want: the answer has been given."""
+        self._limit = seconds
+
     def recv(self, size: int) -> bytes:
         left = self._ends_at - time.monotonic()
-        if left <= 0:
-            raise RequestTimeout
-        self._connection.settimeout(left)
+        if self._limit is not None:
+            left = min(left, self._limit)
         try:
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
             return self._connection.recv(size)
         except TimeoutError:
+            if self._limit is not None:
+                raise
             raise RequestTimeout from None
         finally:
             self._connection.settimeout(None)

@@ -96,6 +96,18 @@ def test_one_request_cannot_take_more_threads_than_time(web: WebProcess) -> None
     assert "Traceback" not in web.log
 
 
+def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess) -> None:
+    with web.connect() as connection:
+        connection.sendall(START + b"Content-Length: 9\r\n\r\n")
+        connection.settimeout(REQUEST_SECONDS + 5)
+        said = b""
+        while chunk := connection.recv(65536):
+            said += chunk
+
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_client_that_does_not_take_its_answer_is_let_go(web: WebProcess, rows: Rows) -> None:
     user = uuid4()
     session = rows.add_session(user_id=user)
