@@ -13,20 +13,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from bridge.errors import PortTakenError
-from bridge.web.patience import REQUEST_SECONDS
 from bridge.web.server import THREADS, check_port
 from bridge.web.tokens import make_token
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 from tests.support.web import WebProcess
 
+REQUEST_SECONDS = 3.0
 SECRET = "a-secret-of-this-test-that-is-long-enough"
 START = b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.fixture
 def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
-    web = WebProcess(dsn, redis_url, SECRET, tmp_path)
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, request_seconds=REQUEST_SECONDS)
     yield web
     web.end()
 

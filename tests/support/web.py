@@ -13,10 +13,28 @@ from tests.support.waiting import eventually
 ROOT = Path(__file__).parents[2]
 
 
+# A test need not wait as long as a client may.
+_PROGRAM = """
+import sys
+from bridge.__main__ import main
+from bridge.web import patience
+patience.REQUEST_SECONDS = float(sys.argv.pop(1))
+sys.exit(main())
+"""
+
+
 class WebProcess:
     """`mobvibe web` on a free port, its log in a file of `folder`."""
 
-    def __init__(self, dsn: str, redis_url: str, secret: str, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        dsn: str,
+        redis_url: str,
+        secret: str,
+        folder: Path,
+        host: str = "127.0.0.1",
+        request_seconds: float = 10.0,
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.bind((host, 0))
@@ -28,7 +46,11 @@ class WebProcess:
         }  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "web"], cwd=folder, env=PLAIN | environment, stdout=log, stderr=log
+                [sys.executable, "-c", _PROGRAM, str(request_seconds), "web"],
+                cwd=folder,
+                env=PLAIN | environment,
+                stdout=log,
+                stderr=log,
             )
         eventually(self._is_ready, seconds=30, what="a web process that is ready")
 
