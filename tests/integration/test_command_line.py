@@ -121,7 +121,7 @@ def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
 
 
 def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None:
-    client = connect_redis(f"redis://127.0.0.1:{urlsplit(dsn).port}/0")
+    client = connect_redis(f"redis://{urlsplit(dsn).hostname}:{urlsplit(dsn).port}/0")
 
     with pytest.raises(RedisUnavailableError, match=r"Is it Redis, and does it want TLS \(rediss://\)\?"):
         check_redis(client)

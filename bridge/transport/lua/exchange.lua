@@ -3,7 +3,8 @@
 --
 -- A payload is forgotten only if this worker still held the message: a late word about a message that was
 -- given to somebody else changes nothing. A taken id without payload is dropped here and now and takes nobody's
--- place; nothing could ever come of it. Each id comes with its payload, so that an unreadable one can be put aside by its id.
+-- place; nothing could ever come of it. Each id comes with its payload, so that an unreadable one can be put aside
+-- by its id.
 --
 -- KEYS[1]  namespace
 -- ARGV     queue name, worker id, now in ms, number to take, id done, id done, …
