@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test mutations bench faults faults-quick check clean
+.PHONY: help install run test mutations bench faults faults-quick fuzz check clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -30,6 +30,9 @@ faults: install ## Prove that nothing is lost: 100 000 jobs under 1 000 faults (
 
 faults-quick: install ## The same in small: 3 000 jobs, each kind of fault at least once, in 3 minutes
 	@$(BIN)/python -m tests.campaign --seed 1 --jobs 3000 --faults 70 --minutes 1.5
+
+fuzz: install ## Send 100 000 bad requests and 100 000 bad messages to real processes (takes 4 minutes; FUZZ=... for other options)
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: install ## Check format, lint, types and the text files
 	@$(BIN)/ruff format --check .

@@ -8,7 +8,9 @@ from bridge import Fail, Job, actor
 from bridge.broker import connected_settings
 from bridge.errors import BridgeError
 
-_BLOCK = re.compile(r"^ {0,3}```sh[ \t]*\r?\n(.*?)^ {0,3}```[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_OPENS = re.compile(r" {0,3}```sh[ \t]*\r?")
+_CLOSES = re.compile(r" {0,3}```[ \t]*\r?")
+_BLOCK_BYTES = 128 * 1024 - 1  # what the system passes to a shell
 _SHOWN_CHARACTERS = 200
 
 
@@ -33,6 +35,10 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     blocks = shell_blocks(job.prompt or "")
     if not blocks:
         return _complete(job, Results(), note="The prompt holds no ```sh block: there was nothing to run.")
+
+    for number, block in enumerate(blocks, 1):
+        if len(block.encode()) > _BLOCK_BYTES:
+            raise Fail(f"block {number} is larger than 128 kB")
 
     # The id is a UUID: it cannot lead out of the folder.
     workspace = (settings.workspaces / str(job.session_id or job.id)).resolve()
@@ -60,7 +66,17 @@ def run_coding_session(job: Job) -> dict[str, Any]:
 
 def shell_blocks(prompt: str) -> list[str]:
     """The closed ```sh blocks of a prompt, in order."""
-    return [match[1].replace("\r\n", "\n") for match in _BLOCK.finditer(prompt)]
+    blocks: list[str] = []
+    inside: list[str] | None = None
+    for line in prompt.split("\n"):  # each line once: an expression for a whole block would try each opening to the end
+        if inside is None:
+            inside = [] if _OPENS.fullmatch(line) else None
+        elif _CLOSES.fullmatch(line):
+            blocks.append("".join(text.removesuffix("\r") + "\n" for text in inside))
+            inside = None
+        else:
+            inside.append(line)
+    return blocks
 
 
 def _complete(job: Job, results: Results, *, scripts: int = 0, note: str | None = None) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Store addresses: what is wrong with one, and how to show one without its password."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a percent code (@ is %40)"
+_REDIS_OPTIONS = {"db", "username", "password", "protocol", "max_connections"}
 _KINDS = {
     "postgres": "a Postgres address",
     "postgresql": "a Postgres address",
@@ -36,6 +37,38 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         raise ValueError("names port 0")
     if not parts.hostname and "host=" not in parts.query:
         raise ValueError(f"names no host; it looks like {example}")
+    if not all(map(may_be_host, unquote(parts.hostname or "").split(","))):
+        raise ValueError(
+            f"names a host that cannot be: a part between two dots is empty or too long; {_PERCENT_ENCODE}"
+        )
+
+
+def may_be_host(name: str) -> bool:
+    """Whether a resolver can be asked for it at all. A path is a socket's."""
+    try:
+        if not name.startswith("/"):
+            name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def check_redis_details(address: str) -> None:
+    """Raise ValueError for what the driver would overlook, or stumble over with the first command."""
+    parts = urlsplit(address)
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not re.fullmatch(r"[0-9]{1,5}", database):
+        raise ValueError("names a database that is no number; it looks like redis://:password@host:6379/0")
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _REDIS_OPTIONS and not name.startswith("ssl_"):
+            raise ValueError(f"has the option {name[:40]!r}, which is not known here: leave it out")
+        if name == "db" and not re.fullmatch(r"[0-9]{1,5}", value):
+            raise ValueError("names a database that is no number: db=0")
+
+
+def in_an_address(host: str) -> str:
+    """A host as it stands before a port: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def mask_address(address: str) -> str:

@@ -17,6 +17,7 @@ from bridge.job import Attempt, Completed, Failed, Job, Released, Status
 from bridge.json_text import storable_text, to_json
 
 _HASTE = "100ms"
+_ERROR_MOST = 20_000  # characters on the way; the database keeps fewer, and says that it cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class AttemptBook:
     def _fail(self, statement: str, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
         params = {
             **_keys([held for held, _ in reports]),
-            "errors": [storable_text(failed.error) for _, failed in reports],
+            "errors": [storable_text(failed.error[:_ERROR_MOST]) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }

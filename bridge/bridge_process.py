@@ -17,7 +17,7 @@ from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
 from bridge.suspects import Suspects
-from bridge.transport.client import check_redis, connect_redis
+from bridge.transport.client import check_redis, connect_redis, memory_policy
 from bridge.transport.publisher import Publisher
 from bridge.transport.road_mark import RoadMark
 from bridge.transport.wakeups import WakeUps, freed_channel
@@ -77,6 +77,10 @@ class BridgeProcess:
         check_database(self._settings.postgres_dsn())
         where = host_and_port(self._settings.redis_address(), 6379)
         patiently(lambda: check_redis(self._redis), where=where)
+        if (policy := memory_policy(self._redis)) not in (None, "noeviction"):
+            logger.warning(
+                "Redis drops messages when its memory is full: maxmemory-policy is %s, set it to noeviction", policy
+            )
 
     def start(self) -> None:
         self._listener.start()
@@ -105,7 +109,7 @@ class BridgeProcess:
 
     def _new_job(self, payload: str) -> None:
         if payload:
-            logger.info("New job notification received", extra=_notified(payload))
+            logger.info("New job notification received", extra=notified(payload))
         self._dispatch.wake()
 
     def _freed(self) -> None:
@@ -124,7 +128,7 @@ class BridgeProcess:
             self._dispatch.wake()
 
 
-def _notified(payload: str) -> dict[str, object]:
+def notified(payload: str) -> dict[str, object]:
     """What a notification says, for the log. It may be anybody's: nothing else is done with it."""
     try:
         note = json.loads(payload)

@@ -1,6 +1,7 @@
 """Postgres: one connection for one thread, statements by name."""
 
 import logging
+import re
 import select
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,11 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
     """
     try:
         options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
-    except psycopg.ProgrammingError:
+    except psycopg.ProgrammingError as error:
+        if option := re.match(r'invalid URI query parameter: "(\w{1,40})"', str(error)):
+            raise SettingsError(
+                f"DATABASE_URL has the option {option[1]!r}, which Postgres does not know: leave it out"
+            ) from None
         example = "postgresql://user:password@host:5432/name"
         raise SettingsError(f"DATABASE_URL cannot be read; it looks like {example}") from None
     return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}

@@ -1,11 +1,11 @@
 """`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from bridge.addresses import host_and_port
@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, RedisUnavailableError
 from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.settings import Settings, given_names, likely_typos
-from bridge.transport.client import Client, connect_redis, in_our_words
+from bridge.transport.client import connect_redis, in_our_words, memory_policy
 from bridge.upkeep import HELD_SECONDS
 
 _POOLER_PORT = 6543
@@ -158,7 +158,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "redis", "warn", "no password on an address outside this machine", "set requirepass or an ACL user"
         )
-    policy = _asked(lambda: _config(client, "maxmemory-policy"))
+    policy = memory_policy(client)
     if policy is None:
         yield Finding("redis", "warn", "its memory policy may not be asked for", "make sure it is noeviction")
     elif policy != "noeviction":
@@ -166,16 +166,3 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("redis", "ok", "maxmemory-policy noeviction")
     client.close()
-
-
-def _config(client: Client, name: str) -> str:
-    answer: Any = client.config_get(name)
-    return str(answer[name])
-
-
-def _asked(question: Callable[[], str]) -> str | None:
-    try:
-        with in_our_words():
-            return question()
-    except (RedisUnavailableError, KeyError):
-        return None

@@ -19,6 +19,7 @@ from bridge.errors import BadMessageError
 from bridge.job import Claim
 
 JOBS_MOST = 100  # in one message
+_FENCE_MOST = 2**63 - 1  # what Postgres has room for
 # Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
 
@@ -82,9 +83,11 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
     args = message.args
     try:
         ids, fences = args[::2], args[1::2]
-        if not 0 < len(ids) == len(fences) <= JOBS_MOST or message.kwargs:
+        if not 0 < len(ids) == len(fences) <= JOBS_MOST or message.kwargs != {}:
             raise ValueError
-        if any(type(fence) is not int or fence < 1 for fence in fences) or any(type(text) is not str for text in ids):
+        if any(type(fence) is not int or not 0 < fence <= _FENCE_MOST for fence in fences) or any(
+            type(text) is not str for text in ids
+        ):
             raise ValueError
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):

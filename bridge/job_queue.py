@@ -21,6 +21,7 @@ from bridge.listener import Listener
 from bridge.room import QueueRoom
 
 CHANNEL = "new_job"
+ACTOR_MOST = 200  # characters of a name: the table's own limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,27 @@ class _NamesAnActor(Protocol):
     options: dict[str, Any]
 
 
+def _check_numbers(priority: int, max_retries: int | None) -> None:
+    def fits(number: object, least: int) -> bool:
+        return isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**31
+
+    if not fits(priority, -(2**31)):
+        raise ValueError("priority must be a whole number that fits 32 bits")
+    if max_retries is not None and not fits(max_retries, 0):
+        raise ValueError("max_retries must be a whole number from 0 that fits 32 bits")
+
+
+def _check_kinds(payload: Any, prompt: Any, run_at: Any) -> None:
+    if run_at is not None and not isinstance(run_at, datetime):
+        raise ValueError(f"run_at must be a datetime; got {type(run_at).__name__}")
+    if run_at is not None and run_at.tzinfo is None:
+        raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
+    if payload is not None and not isinstance(payload, Mapping):
+        raise ValueError(f"payload must be a mapping, a JSON object; got {type(payload).__name__}")
+    if prompt is not None and not isinstance(prompt, str):
+        raise ValueError(f"prompt must be text; got {type(prompt).__name__}")
+
+
 def enqueue(
     connection: psycopg.Connection[Any],
     actor: str | _NamesAnActor,
@@ -235,17 +257,18 @@ def enqueue(
         raise TypeError(
             f"enqueue() needs a psycopg.Connection, the one your transaction is on; got {type(connection).__name__}"
         )
-    if run_at is not None and run_at.tzinfo is None:
-        raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
-    if isinstance(priority, bool) or not -(2**31) <= priority < 2**31:
-        raise ValueError("priority must be a whole number that fits 32 bits")
     named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
     if named is None:
         raise TypeError(f"{actor!r} is no actor: decorate it with @actor, or pass its name")
-    if not 0 < len(named) <= 200:  # noqa: PLR2004 -- the table's own limit
-        raise ValueError("actor must be a name of 1 to 200 characters")
-    if payload is not None and not isinstance(payload, Mapping):
-        raise ValueError(f"payload must be a mapping, a JSON object; got {type(payload).__name__}")
+    if not 0 < len(named) <= ACTOR_MOST or storable_text(named) != named:
+        raise ValueError(f"actor must be a name of 1 to {ACTOR_MOST} characters")
+    _check_numbers(priority, max_retries)
+    _check_kinds(payload, prompt, run_at)
+    if isinstance(session_id, str):
+        try:
+            session_id = UUID(session_id)
+        except ValueError:
+            raise ValueError("session_id must be a UUID") from None
     known = None if isinstance(actor, str) else actor
     params = {
         "actor": named,

@@ -43,9 +43,11 @@ _PINO_LEVEL = {
 }
 _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
 _BORN_WITH = 20
+_MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters; an actor's error may be anything
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Lines about its threads at every start of a worker process.
 _DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -89,9 +91,21 @@ def _error(record: logging.LogRecord) -> dict[str, str] | None:
     error = record.exc_info[1]
     return {
         "type": type(error).__name__,
-        "message": str(error),
-        "stack": "".join(traceback.format_exception(error)),
+        "message": _cut(_text(error), _MESSAGE_MOST),
+        "stack": _cut("".join(traceback.format_exception(error)), _STACK_MOST),
     }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 -- an exception whose own text fails is one, too
+        return "(its text could not be made)"
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning and the end of a text that is too long for a line."""
+    return text if len(text) <= most else f"{text[: most // 2]} … (cut) … {text[-most // 2 :]}"
 
 
 class PinoFormatter(JsonFormatter):
@@ -143,7 +157,7 @@ class PrettyFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = self._line(record.levelno, record.created, _printable(record.getMessage()), _pairs(_fields(record)))
         error = _error(record)
-        return line + (f"\n{error['stack'].rstrip()}" if error else "")
+        return line + (f"\n{_STEERS.sub('?', error['stack'].rstrip())}" if error else "")
 
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
         """The same for a message and fields by themselves."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from bridge.envelope import JOBS_MOST
 
+SETTLED_MOST = 1_000_000  # jobs, in one word of a worker or a bridge
+_MS_MOST = 1e13  # of all of them together
 _AHEAD_SECONDS = 0.2
 _AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
@@ -62,6 +64,8 @@ class Pace:
         try:
             said: dict[str, Any] = json.loads(text or "{}")
             settled = {str(queue): (int(jobs), float(ms)) for queue, (jobs, ms) in said.get("settled", {}).items()}
+            if not all(0 <= jobs <= SETTLED_MOST and 0 <= ms <= _MS_MOST for jobs, ms in settled.values()):
+                return  # nobody can have said that, and an average would not get over it
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return
         with self._lock:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.job import Claim
+from bridge.pace import SETTLED_MOST
 
 _COUNT_SECONDS = 1.0
 _COUNT_MOST_SECONDS = 5.0
@@ -28,6 +29,13 @@ class QueueRoom:
     room: int
     slots: int
     shared_with: Sequence[str]
+
+
+def _number(jobs: Any) -> int:
+    """A number of jobs that somebody can have meant. Raises ValueError."""
+    if not 0 <= (number := int(jobs)) <= SETTLED_MOST:
+        raise ValueError
+    return number
 
 
 class Room:
@@ -96,9 +104,9 @@ class Room:
             said: dict[str, Any] = json.loads(text or "{}")
             if handed := said.get("handed"):
                 if said.get("by") != self._name:
-                    self._take({str(queue): int(jobs) for queue, jobs in handed.items()})
+                    self._take({str(queue): _number(jobs) for queue, jobs in handed.items()})
                 return False
-            jobs = sum(int(jobs) for jobs, _ in said["settled"].values())
+            jobs = sum(_number(jobs) for jobs, _ in said["settled"].values())
             if jobs == 0:
                 self.count_anew()  # a worker began
             with self._lock:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.addresses import check_address
+from bridge.addresses import check_address, check_redis_details
 from bridge.errors import SettingsError
 from bridge.stores_file import find_running_stores
 
@@ -21,7 +21,7 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 def _milliseconds(value: Any) -> Any:
     """Accept 30s, 500ms, 5m beside plain milliseconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*(ms|s|m|h)\s*", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,12})\s*(ms|s|m|h)\s*", value)):
         return int(match[1]) * _UNITS[match[2]]
     return value
 
@@ -127,6 +127,7 @@ class Settings(BaseSettings):
     def _is_redis_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             check_address(value.get_secret_value(), ("redis", "rediss", "unix"), "redis://:password@host:6379/0")
+            check_redis_details(value.get_secret_value())
         return value
 
     @field_validator("supabase_jwt_secret")
@@ -209,6 +210,10 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}") from None
 
 
 def _explain(problem: Any) -> str:

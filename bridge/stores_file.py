@@ -50,7 +50,7 @@ def find_running_stores(folder: Path) -> RunningStores | None:
     """The stores a live launcher keeps for this folder; None when nobody does."""
     try:
         stores = RunningStores(**json.loads((folder / FILE_NAME).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return stores if process_started(stores.launcher_pid) == stores.launcher_started else None
 

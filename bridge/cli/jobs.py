@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +12,29 @@ import click
 from bridge.database import Link
 from bridge.errors import BridgeError
 from bridge.job import Status
-from bridge.job_queue import JobQueue, enqueue
+from bridge.job_queue import ACTOR_MOST, JobQueue, enqueue
 from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+class _Text(click.types.StringParamType):
+    """An argument as the database takes it. A byte that is no UTF-8 comes here as half a character."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail("is not UTF-8 text", param, ctx)
+        return str(value)
+
+
+_TEXT = _Text()
 
 
 class NoSuchJobError(BridgeError):
@@ -47,12 +65,17 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _printable(text: str) -> str:
+    """Rows may be anybody's: nothing in them may steer the terminal."""
+    return _STEERS.sub("?", text)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    text = _printable(json.dumps(value) if isinstance(value, dict | list) else str(value)).replace("\n", "?")
     return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 -- a readable column
 
 
@@ -63,7 +86,7 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--status", type=_STATUSES, help="Only jobs that stand so.")
-@click.option("--actor", help="Only jobs of this actor.")
+@click.option("--actor", type=_TEXT, help="Only jobs of this actor.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @json_option
 def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
@@ -92,23 +115,25 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
         return
     for name, value in found[0].items():
         if value is not None:
-            click.echo(f"{name:<20} {_text(value) if not isinstance(value, dict | list) else json.dumps(value)}")
+            click.echo(
+                f"{name:<20} {_printable(json.dumps(value) if isinstance(value, dict | list) else _text(value))}"
+            )
     click.echo()
     echo_rows(attempts, as_json=False, empty="No attempt has ended yet.")
     for event in events:
-        click.echo(f"{event['created_at']:%H:%M:%S} {event['event_type']:<11} {json.dumps(event['data'])}")
+        click.echo(f"{event['created_at']:%H:%M:%S} {_printable(event['event_type']):<11} {json.dumps(event['data'])}")
 
 
 @jobs.command("send")
-@click.argument("prompt", required=False)
-@click.option("--actor", default="run_coding_session", show_default=True, help="Who shall run it.")
-@click.option("--payload", help="A JSON object.")
+@click.argument("prompt", type=_TEXT, required=False)
+@click.option("--actor", type=_TEXT, default="run_coding_session", show_default=True, help="Who shall run it.")
+@click.option("--payload", type=_TEXT, help="A JSON object.")
 @click.option("--session", "session_id", type=click.UUID, help="The session it belongs to.")
 @click.option(
     "--priority", type=click.IntRange(-(2**31), 2**31 - 1), default=0, show_default=True, help="Higher goes first."
 )
 @click.option("--run-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Not before: 2030-01-31T08:00:00+0100")
-@click.option("--max-retries", type=click.IntRange(0), help="Attempts; by default what the actor says.")
+@click.option("--max-retries", type=click.IntRange(0, 2**31 - 1), help="Attempts; by default what the actor says.")
 def send_job(
     prompt: str | None,
     actor: str,
@@ -121,10 +146,12 @@ def send_job(
     """Insert a job; prints its id. A coding session is made for a prompt that comes without one."""
     try:
         data = json.loads(payload) if payload else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"is no JSON: {error}", param_hint="--payload") from None
     if not isinstance(data, dict):
         raise click.BadParameter("must be a JSON object", param_hint="--payload")
+    if not 0 < len(actor) <= ACTOR_MOST:
+        raise click.BadParameter(f"must be a name of 1 to {ACTOR_MOST} characters", param_hint="--actor")
     link = open_link()
     with link.transaction() as connection:
         if session_id is None and prompt is not None and actor == "run_coding_session":
@@ -144,7 +171,7 @@ def send_job(
 
 @jobs.command("retry")
 @click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", help="Kept in the audit trail.")
+@click.option("--reason", type=_TEXT, help="Kept in the audit trail.")
 def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
     """Run finished jobs again with all their retries, or waiting ones now."""
     _operate("retry_job", job_ids, reason, {Status.PENDING: "will run", Status.PROCESSING: "is running, left alone"})
@@ -152,7 +179,7 @@ def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
 
 @jobs.command("cancel")
 @click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", help="Kept in the audit trail.")
+@click.option("--reason", type=_TEXT, help="Kept in the audit trail.")
 def cancel_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
     """Cancel jobs: pending ones at once, running ones with their worker's next heartbeat."""
     words = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}

@@ -21,12 +21,13 @@ def connect_redis(url: str, *, timeout_seconds: float = 5.0) -> Client:
     The driver's own retries would replay a command whose outcome is unknown. Whether that is safe is
     known where the command is sent, so it is decided there.
     """
+    # A socket of this machine has neither.
+    network = {} if url.startswith("unix:") else {"socket_connect_timeout": timeout_seconds, "socket_keepalive": True}
     try:
         return redis.Redis.from_url(
             url,
             socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            socket_keepalive=True,
+            **network,
             health_check_interval=30,
             retry=Retry(NoBackoff(), 0),
             client_name="mobvibe",
@@ -47,8 +48,23 @@ def in_our_words() -> Iterator[None]:
 
 def check_redis(client: Client) -> None:
     """Raise RedisUnavailableError unless Redis answers."""
-    with in_our_words():
-        client.ping()
+    try:
+        with in_our_words():
+            client.ping()
+    except RedisUnavailableError as error:
+        if "closed by server" in str(error):  # what Postgres does, and a Redis that expects TLS
+            raise RedisUnavailableError(f"{error} Is it Redis, and does it want TLS (rediss://)?") from error
+        raise
+
+
+def memory_policy(client: Client) -> str | None:
+    """What Redis does when its memory is full; None where it may not be asked."""
+    try:
+        with in_our_words():
+            answer: Any = client.config_get("maxmemory-policy")
+        return str(answer["maxmemory-policy"])
+    except (RedisUnavailableError, KeyError):
+        return None
 
 
 def load_script(client: Client, name: str) -> Script:

@@ -140,13 +140,14 @@ class JobConsumer(Consumer):
                 self._done = done + self._done
             raise
         for i in range(0, len(taken), 2):
-            self._opened += self._open(taken[i].decode("utf-8", "replace"), taken[i + 1])
+            self._opened += self._open(taken[i], taken[i + 1])
         # A full answer hints at more; an empty one waits for a wake-up or the poll.
         more = 0 < room <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_room() else time.monotonic() + POLL_SECONDS
         return len(self._opened)
 
-    def _open(self, redis_id: str, data: bytes) -> list[JobMessage]:
+    def _open(self, name: bytes, data: bytes) -> list[JobMessage]:
+        redis_id = name.decode("utf-8", "replace")
         try:
             messages = self._broker.intake.open(data, self._queue, redis_id)
         except BadMessageError as error:
@@ -154,7 +155,8 @@ class JobConsumer(Consumer):
                 "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": redis_id[:80]}
             )
             self._broker.intake.refused(error, data)
-            self._put_aside(redis_id)
+            self._put_aside(name)  # as it came: no text may stand for it
+            self.wake()  # what is good may stand behind it
             return []
         with self._lock:
             self._out[redis_id] = len(messages)
@@ -181,6 +183,7 @@ class JobConsumer(Consumer):
             for message in opened:
                 if id(message) not in kept:
                     self._forget(message)
+            self.wake()
 
     def _forget(self, message: JobMessage) -> bool:
         """One job is done with; True when it is worth looking for more."""
@@ -193,7 +196,7 @@ class JobConsumer(Consumer):
                 self._done.append(message.redis_id)
         return self._slots.free()
 
-    def _put_aside(self, redis_id: str) -> None:
+    def _put_aside(self, redis_id: str | bytes) -> None:
         """Move a message to the dead letters, once."""
         try:
             with in_our_words():

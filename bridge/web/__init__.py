@@ -3,6 +3,7 @@
 import logging
 
 from flask import Flask, Response, jsonify
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from bridge.errors import BridgeError, StoreUnavailableError
@@ -19,6 +20,7 @@ def create_app(settings: Settings) -> Flask:
     """The web app. Opens no connection until the first request needs one."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # a redirect for people; here another path is another path
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     services = Services(settings)
     app.extensions["mobvibe"] = services
@@ -30,6 +32,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(ParseException, _garbled)
     app.register_error_handler(BridgeError, _unavailable)
     app.register_error_handler(Exception, _crash)
     app.after_request(_secure)
@@ -48,6 +51,12 @@ def _refuse(error: HTTPException) -> tuple[Response, int] | Response:
     if error.code == 405:  # noqa: PLR2004
         response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
     return response, status
+
+
+def _garbled(error: ParseException) -> tuple[Response, int]:
+    """A body whose chunks cannot be read: the server finds out when the app asks for it."""
+    logger.info("Request refused", extra={"reason": str(error)[:200]})
+    return _failure("Body is not readable", 400)
 
 
 def _unavailable(error: BridgeError) -> tuple[Response, int]:

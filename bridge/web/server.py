@@ -11,6 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from bridge.addresses import in_an_address
 from bridge.errors import PortTakenError
 from bridge.settings import Settings
 from bridge.web import create_app
@@ -44,9 +45,9 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load_config(self) -> None:
         settings = self._settings
         options: dict[str, Any] = {
-            "bind": f"{settings.bind_host}:{settings.http_port}",
+            "bind": f"{in_an_address(settings.bind_host)}:{settings.http_port}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": "bridge.web.patience.PatientWorker",
             "threads": THREADS,
             "graceful_timeout": int(min(settings.grace_seconds, 10)) or 1,
             "timeout": 30,
@@ -86,7 +87,7 @@ def check_port(host: str, port: int) -> None:
         raise PortTakenError(
             f"Port {port} needs rights we do not have. Set HEALTH_CHECK_PORT to one above 1023."
         ) from None
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise PortTakenError(f"BIND_HOST {host} is no address of this machine.") from None
     except OSError as error:
         raise PortTakenError(

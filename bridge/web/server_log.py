@@ -1,6 +1,7 @@
 """gunicorn's log, on our terms: our format, no line per request."""
 
 import logging
+import sys
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -15,6 +16,13 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
             log.handlers.clear()
             log.propagate = True
             log.setLevel(max(self.loglevel, logging.WARNING))
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A client that went away, or does not take its answer, is no crash."""
+        if isinstance(error := sys.exc_info()[1], OSError):
+            self.error_log.info("Connection lost", extra={"reason": str(error)})
+        else:
+            super().exception(msg, *args, **kwargs)
 
     def access(self, *_: Any, **__: Any) -> None:
         """Probes would fill the log."""

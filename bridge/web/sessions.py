@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from bridge.job_queue import enqueue
 from bridge.web.services import Services
@@ -44,13 +45,18 @@ def blueprint(services: Services) -> Blueprint:
     @pages.post("/start-coding-session")
     def start_coding_session() -> tuple[Response, int]:
         owner = user()
-        project, prompt = read_order(request.get_data())
+        if request.content_encoding not in (None, "", "identity"):
+            raise RefusedError("Body must not be compressed", 415)
+        body = request.get_data()
+        if request.content_length is None and len(body) == request.max_content_length:
+            raise RequestEntityTooLarge  # one that does not say its length is cut there, without a word
+        project, prompt = read_order(body)
         return jsonify(success=True, data=_start(services, owner, project, prompt)), 201
 
     @pages.get("/get-session-status")
     def get_session_status() -> Response:
         owner = user()
-        session = _session_id(request.args.get("sessionId"))
+        session = _session_id(_asked_for("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
     @pages.errorhandler(RefusedError)
@@ -117,6 +123,13 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
         "expiresAt": session["expires_at"].isoformat(),
         "status": session["status"],
     }
+
+
+def _asked_for(name: str) -> str | None:
+    try:
+        return request.args.get(name)
+    except UnicodeDecodeError:  # bytes that should have been percent codes
+        raise RefusedError("Query is not valid UTF-8") from None
 
 
 def _session_id(text: str | None) -> UUID:

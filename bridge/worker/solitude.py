@@ -46,7 +46,7 @@ class Solitude:
             self._line = [message for message in messages if is_alone(message.redis_id)]
             if not self._line:
                 return list(messages), [], []
-            self._kept_at = time.monotonic()
+            self._kept_at = float("-inf")  # to be asked about before anybody waits for them: they may be forged
         line = set(map(id, self._line))
         ours = [message for message in messages if id(message) in line]
         back = [message for message in messages if id(message) not in line and is_alone(message.redis_id)]
@@ -54,7 +54,7 @@ class Solitude:
         if ours:
             self._seen_at = time.monotonic()
         if self._line_began is None and others:  # they were taken before it came
-            return others, ours, back
+            return others, self._kept(ours), back
         if self._line_began is not None and time.monotonic() - self._line_began > _LINE_SECONDS:
             self._line = []
             return [], [], [*ours, *back, *others]

@@ -4,11 +4,17 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 
+from bridge.bridge_process import BridgeProcess
 from bridge.database import SCHEMA_VERSION
+from bridge.errors import RedisUnavailableError
+from bridge.settings import Settings
+from bridge.transport.client import check_redis, connect_redis
 from tests.support.commands import Said, mobvibe
 from tests.support.hands import Hands
 from tests.support.rows import Rows
@@ -74,6 +80,61 @@ def test_a_malformed_setting_is_one_line_and_exit_code_1(tmp_path: Path) -> None
     assert "DATABASE_URL cannot be read" in said.one_line()
     assert "POLL_INTERVAL_MS must be a whole number" in said.one_line()
     assert "gehe" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [("schema=public", "DATABASE_URL has the option 'schema'"), ("connect_timeout=x", "connect_timeout")],
+)
+def test_an_option_that_postgres_does_not_know_is_one_line(tmp_path: Path, query: str, message: str) -> None:
+    said = mobvibe("status", cwd=tmp_path, DATABASE_URL=f"postgresql://u:geheim@127.0.0.1:9/d?{query}")
+
+    assert (said.code, message in said.one_line(), "geheim" in said.err) == (1, True, False)
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a b", "a..b"])
+def test_a_host_that_cannot_be_is_one_line(run: Run, host: str) -> None:
+    serving = run("web", BIND_HOST=host, SUPABASE_JWT_SECRET="s" * 40)
+    assert (serving.code, serving.one_line()) == (1, f"mobvibe: BIND_HOST {host} is no address of this machine.")
+
+    asking = run("healthcheck", BIND_HOST=host)
+    assert (asking.code, asking.one_line()[:33]) == (1, "mobvibe: nobody answers at http:/")
+
+
+def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(settings.redis_address()) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            BridgeProcess(settings).check()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis drops messages when its memory is full: maxmemory-policy is allkeys-lru, set it to noeviction"
+    ]
+    caplog.clear()
+
+    BridgeProcess(settings).check()
+
+    assert not caplog.records
+
+
+def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None:
+    client = connect_redis(f"redis://{urlsplit(dsn).hostname}:{urlsplit(dsn).port}/0")
+
+    with pytest.raises(RedisUnavailableError, match=r"Is it Redis, and does it want TLS \(rediss://\)\?"):
+        check_redis(client)
+    client.close()
+
+
+def test_a_row_cannot_steer_the_terminal(run: Run, rows: Rows) -> None:
+    job_id = rows.add_job(actor="red\x1b[31m\nalert", prompt="\x1b]0;title\x07 two\nlines")
+
+    assert "red?[31m?alert" in run("jobs", "list").out
+    shown = run("jobs", "show", str(job_id)).out
+    assert "?]0;title? two\nlines" in shown
+    assert "\x1b" not in shown
 
 
 def test_an_unreachable_postgres_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
@@ -205,6 +266,16 @@ def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
     [
         (("jobs", "send", "--payload", "{"), "is no JSON"),
         (("jobs", "send", "--payload", "[]"), "must be a JSON object"),
+        (("jobs", "send", "--payload", "[" * 100_000), "is no JSON"),
+        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is no JSON"),
+        (("jobs", "send", "--actor", ""), "must be a name of 1 to 200 characters"),
+        (("jobs", "send", "--actor", "a" * 201), "must be a name of 1 to 200 characters"),
+        (("jobs", "send", "--actor", "a\udcff"), "is not UTF-8 text"),
+        (("jobs", "send", "a prompt \udcff"), "is not UTF-8 text"),
+        (("jobs", "send", "--max-retries", "99999999999"), "is not in the range"),
+        (("jobs", "list", "--actor", "\udcff"), "is not UTF-8 text"),
+        (("jobs", "cancel", str(uuid4()), "--reason", "\udcff"), "is not UTF-8 text"),
+        (("healthcheck", "--timeout", "-1"), "is not in the range"),
         (("jobs", "show", "7"), "not a valid UUID"),
         (("jobs", "list", "--status", "lost"), "is not one of"),
         (("jobs",), "Usage:"),

@@ -113,6 +113,14 @@ def test_text_that_postgres_refuses_is_made_storable(connection: "psycopg.Connec
         ({"run_at": datetime(2030, 1, 1)}, "run_at has no time zone"),  # noqa: DTZ001 -- that is the point
         ({"priority": 2**31}, "priority must be"),
         ({"priority": True}, "priority must be"),
+        ({"priority": 1.5}, "priority must be"),
+        ({"priority": "high"}, "priority must be"),
+        ({"priority": None}, "priority must be"),
+        ({"max_retries": -1}, "max_retries must be"),
+        ({"max_retries": "3"}, "max_retries must be"),
+        ({"run_at": "tomorrow"}, "run_at must be a datetime; got str"),
+        ({"session_id": "7"}, "session_id must be a UUID"),
+        ({"prompt": 7}, "prompt must be text; got int"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_sent(

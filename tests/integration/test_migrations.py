@@ -135,6 +135,33 @@ def test_the_host_s_triggers_go_on_working_after_adoption(empty_dsn: str, empty:
     assert empty.value("SELECT count(*) FROM session_usage") == 1
 
 
+def test_statuses_that_no_job_can_have_are_named_before_anything_is_changed(empty_dsn: str, empty: Rows) -> None:
+    empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
+    empty.all("ALTER TABLE coding_jobs DROP CONSTRAINT coding_jobs_status_check")
+    empty.add_job(session_id=add_legacy_session(empty), prompt="p", status="queued")
+
+    with pytest.raises(MigrationError, match="rows with status 'queued', which no job can have: correct them first"):
+        migrate_up(empty_dsn)
+
+    empty.all("UPDATE coding_jobs SET status = 'failed' WHERE status = 'queued'")
+    assert len(migrate_up(empty_dsn)) == SCHEMA_VERSION - 1
+
+
+def test_times_and_counts_that_nobody_can_read_are_repaired(empty_dsn: str, empty: Rows) -> None:
+    empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
+    session = add_legacy_session(empty)
+    for moment in ("infinity", "-infinity", "292000-01-01"):
+        empty.add_job(session_id=session, prompt="p", created_at=moment, started_at=moment, retry_count=2**31 - 1)
+
+    migrate_up(empty_dsn)
+
+    years = [
+        (row["created_at"].year, row["retry_count"])
+        for row in empty.all("SELECT * FROM coding_jobs ORDER BY 2, created_at")
+    ]
+    assert years == [(1, 10**9), (9999, 10**9), (9999, 10**9)]
+
+
 def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -> None:
     empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
     migrate_up(empty_dsn)
@@ -143,6 +170,10 @@ def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -
     for column in ("status", "priority", "retry_count", "max_retries"):
         with pytest.raises(psycopg.errors.NotNullViolation):
             empty.add_job(session_id=session_id, prompt="p", **{column: None})
-    for columns in ({"status": "paused"}, {"retry_count": -1}, {"max_retries": -1}, {"actor": ""}, {"queue": "a b"}):
+    for columns in (
+        {"status": "paused"}, {"retry_count": -1}, {"retry_count": 2**31 - 1}, {"max_retries": -1}, {"actor": ""},
+        {"queue": "a b"}, {"fence": -1}, {"fence": 2**63 - 1}, {"created_at": "infinity"}, {"created_at": "-infinity"},
+        {"created_at": "292000-01-01"}, {"run_at": "infinity"}, {"completed_at": "0044-03-15 BC"},
+    ):  # fmt: skip
         with pytest.raises(psycopg.errors.CheckViolation):
             empty.add_job(session_id=session_id, prompt="p", **columns)

@@ -212,7 +212,7 @@ def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
 def test_an_error_text_is_cut_and_cleaned(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job()
 
-    hands.fail(hands.started(), "\x1b[31mred\x00 " + "x" * 100_000)
+    hands.fail(hands.started(), "\x1b[31mred\x00\x9b " + "x" * 10_000_000)
 
     message = rows.job(job_id)["error_message"]
     assert message.startswith("[31mred� xxx")

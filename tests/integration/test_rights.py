@@ -178,7 +178,7 @@ def test_a_wrong_password_names_the_role_and_not_the_password(dsn: str) -> None:
 
 
 def test_an_address_the_driver_cannot_read_is_not_shown() -> None:
-    link = Link("postgresql://u:geheim-4711@h/d?unknown_option=1", "test")
+    link = Link("postgresql://u:geheim-4711@h/d?options=%zz", "test")
 
     with pytest.raises(SettingsError, match="DATABASE_URL cannot be read") as raised:
         link.call("check_schema")

@@ -281,6 +281,13 @@ def test_a_store_that_is_away_is_503_and_shows_nothing(cut_off: FlaskClient) -> 
     assert "geheim" not in answer.text
 
 
+def test_a_compressed_body_is_refused(client: FlaskClient, rows: Rows) -> None:
+    answer = start(client, headers=bearer() | {"Content-Encoding": "gzip"})
+
+    assert (answer.status_code, answer.json) == (415, {"success": False, "error": "Body must not be compressed"})
+    assert rows.all("SELECT FROM coding_jobs") == []
+
+
 def test_a_body_that_is_too_large_is_413(client: FlaskClient) -> None:
     answer = start(client, b'{"prompt": "' + b"x" * 100_000 + b'"}')
 
@@ -293,6 +300,7 @@ def test_a_body_that_is_too_large_is_413(client: FlaskClient) -> None:
         ("GET", "/functions/v1/start-coding-session", 405),
         ("DELETE", "/health", 405),
         ("GET", "/nothing/here", 404),
+        ("GET", "/functions/v1//get-session-status", 404),
         ("POST", "/functions/v1/unknown", 404),
     ],
 )
@@ -349,6 +357,14 @@ def test_a_bad_session_id_is_refused(client: FlaskClient, query: str, message: s
     answer = client.get(f"/functions/v1/get-session-status{query}", headers=bearer())
 
     assert (answer.status_code, answer.json) == (400, {"success": False, "error": message})
+
+
+def test_a_query_of_raw_bytes_is_refused(client: FlaskClient) -> None:
+    path = "/functions/v1/get-session-status"
+
+    answer = client.get(path, headers=bearer(), environ_overrides={"QUERY_STRING": "sessionId=\xff\xfe"})
+
+    assert (answer.status_code, answer.json) == (400, {"success": False, "error": "Query is not valid UTF-8"})
 
 
 def test_an_unfinished_session_past_its_time_is_shown_as_expired(client: FlaskClient, rows: Rows) -> None:

@@ -1,5 +1,6 @@
 """The coding actor's own words: which blocks it runs, and how it says that they ended."""
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,23 @@ def test_a_prompt_without_a_block_says_so_and_completes(events: Events, prompt: 
     assert result["success"] is True
     assert events == [("completion", result)]
     assert "no ```sh block" in result["message"]
+
+
+def test_a_block_that_no_shell_takes_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:
+    prompt = f"```sh\ntouch ran\n```\n```sh\n: {'x' * 128 * 1024}\n```"
+
+    with pytest.raises(Fail, match="block 2 is larger than 128 kB"):
+        run_coding_session(job(prompt, events))
+
+    assert not list(tmp_path.rglob("ran"))
+
+
+def test_many_openings_take_no_time() -> None:
+    began = time.monotonic()
+
+    assert shell_blocks("```sh\n" * 100_000) == []
+
+    assert time.monotonic() - began < 2
 
 
 def test_production_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:

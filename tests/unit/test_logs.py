@@ -74,6 +74,26 @@ def test_an_error_is_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in err["stack"]
 
 
+class NoTextError(Exception):
+    """An exception whose text is its own mistake."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [ValueError("x" * 10_000_000), ValueError("\x1b[31m\x00\ud800\r"), NoTextError()])
+@pytest.mark.parametrize("production", [True, False])
+def test_any_error_fits_a_line(monkeypatch: pytest.MonkeyPatch, error: Exception, production: bool) -> None:
+    stream = logged(monkeypatch, production=production)
+
+    logging.getLogger("x").error("Job failed", exc_info=error)
+
+    text = stream.getvalue()
+    assert type(error).__name__ in text
+    assert len(text) < 50_000
+    assert not {"\x1b", "\x00", "\r"} & set(text)
+
+
 def test_the_log_level_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = logged(monkeypatch, level="warn")
 

@@ -88,8 +88,15 @@ def test_long_jobs_travel_alone_however_many_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [None, "", "[1]", "{", '{"settled": 7}', '{"settled": {"coding": ["x", 1]}}', "[" * 9999]
-)
+    "said",
+    [
+        None, "", "[1]", "{", '{"settled": 7}', '{"settled": {"coding": ["x", 1]}}', "[" * 9999,
+        '{"settled": {"coding": [1, NaN]}}', '{"settled": {"coding": [1, Infinity]}}',
+        '{"settled": {"coding": [1, -1]}}',
+        '{"settled": {"coding": [-1, 1]}}', '{"settled": {"coding": [1e308, 1]}}',
+        f'{{"settled": {{"coding": [1{"0" * 400}, 1]}}}}',
+    ],
+)  # fmt: skip
 def test_nonsense_is_left_alone(said: str | None) -> None:
     pace = Pace()
 

@@ -87,7 +87,15 @@ def test_a_count_of_nobody_is_repeated_soon() -> None:
     assert room.count_is_due(1.0)
 
 
-@pytest.mark.parametrize("said", [None, "", "{", "[]", '{"settled": 1}', '{"handed": 7}', '{"queues": ["coding"]}'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        None, "", "{", "[]", '{"settled": 1}', '{"handed": 7}', '{"queues": ["coding"]}',
+        '{"settled": {"coding": [1e300, 1]}, "queues": ["coding"]}',
+        '{"settled": {"coding": [-9, 1]}, "queues": ["coding"]}',
+        '{"handed": {"coding": 3000000000}, "by": "x"}', '{"handed": {"coding": -3000000000}, "by": "x"}',
+    ],
+)  # fmt: skip
 def test_nonsense_is_left_alone(said: str | None) -> None:
     room = counted(ALONE)
 

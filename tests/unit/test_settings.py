@@ -45,6 +45,15 @@ def test_defaults_are_the_node_workers() -> None:
         ("DATABASE_URL", "postgresql://", "names no host"),
         ("REDIS_URL", "postgresql://u:geheim@h/d", "that is a Postgres address"),
         ("REDIS_URL", "https://x", "that is a web address"),
+        ("DATABASE_URL", "postgresql://u:geheim@a..b/d", "names a host that cannot be"),
+        ("DATABASE_URL", f"postgresql://u:geheim@{'a' * 70}/d", "names a host that cannot be"),
+        ("REDIS_URL", "redis://:geheim@a..b:6379", "names a host that cannot be"),
+        ("REDIS_URL", "redis://h/jobs", "names a database that is no number"),
+        ("REDIS_URL", "redis://h?db=jobs", "names a database that is no number"),
+        ("REDIS_URL", "redis://h?decode_responses=yes", "has the option 'decode_responses', which is not known"),
+        ("REDIS_URL", "redis://h?nonsense=1", "has the option 'nonsense', which is not known"),
+        ("POLL_INTERVAL_MS", "9" * 5000, "POLL_INTERVAL_MS must be a whole number from 1 to 86400000"),
+        ("POLL_INTERVAL_MS", "9" * 5000 + "s", "POLL_INTERVAL_MS must be a whole number from 1 to 86400000"),
         ("POLL_INTERVAL_MS", "0", "POLL_INTERVAL_MS must be a whole number from 1 to 86400000"),
         ("POLL_INTERVAL_MS", "-1", "POLL_INTERVAL_MS must be"),
         ("POLL_INTERVAL_MS", "NaN", "POLL_INTERVAL_MS must be"),
@@ -71,6 +80,30 @@ def test_a_malformed_setting_is_named_and_not_shown(
     assert "geheim" not in str(raised.value)
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DATABASE_URL", f"postgresql://u@%2Fvar%2Frun%2F{'deep%2F' * 20}/d"),
+        ("DATABASE_URL", "postgresql://u@first,second/d"),
+        ("DATABASE_URL", "postgresql://u@bücher.example/d"),
+        ("REDIS_URL", "rediss://:p@h:6380/15?ssl_cert_reqs=none&protocol=3"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=3"),
+    ],
+)
+def test_an_unusual_address_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
+    monkeypatch.setenv(name, address)
+
+    load_settings()
+
+
+@pytest.mark.parametrize("content", [b"LOG_LEVEL=debug\nX=\xff\n", "LOG_LEVEL=debug\n".encode("utf-16")])
+def test_an_env_file_that_is_no_utf_8_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+
+    with pytest.raises(SettingsError, match=r"^\.env is not UTF-8 text"):
+        load_settings()
 
 
 def test_missing_addresses_say_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,5 +209,6 @@ def test_what_a_dead_launcher_left_is_not_believed(tmp_path: Path) -> None:
     running(tmp_path, os.getpid(), "another process with this id")
     assert find_running_stores(tmp_path) is None
 
-    (tmp_path / "stores.json").write_text(json.dumps({"half": 1}))
-    assert find_running_stores(tmp_path) is None
+    for left in (json.dumps({"half": 1}), "[1]", "[" * 100_000, "\x00"):
+        (tmp_path / "stores.json").write_text(left)
+        assert find_running_stores(tmp_path) is None

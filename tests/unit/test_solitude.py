@@ -140,7 +140,7 @@ def test_hand_overs_that_wait_are_prolonged_and_those_that_are_gone_are_dropped(
     for _ in range(9):
         assert solitude.sort(line) == ([], line, [])
         clock.now += 1
-    assert keeper.calls == 0
+    assert keeper.calls == 1, "before anybody waited for them"
 
     clock.now += 1.5
     keeper.gone = {line[1].held.job_id}
@@ -148,3 +148,16 @@ def test_hand_overs_that_wait_are_prolonged_and_those_that_are_gone_are_dropped(
 
     settle(runs, before)
     assert solitude.sort([line[0], line[2]]) == ([line[0]], [line[2]], [])
+
+
+@pytest.mark.parametrize("comes_alone", [True, False])
+def test_nobody_waits_for_a_job_that_there_is_not(
+    solitude: Solitude, runs: Runs, keeper: Keeper, comes_alone: bool
+) -> None:
+    begin(runs, messages(1, alone=False)[0])
+    (forged,), others = messages(1), [] if comes_alone else messages(1, alone=False)
+    keeper.gone = {forged.held.job_id}
+
+    assert solitude.sort([forged, *others]) == (others, [], [])
+
+    assert not solitude.is_on()

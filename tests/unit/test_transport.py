@@ -1,6 +1,7 @@
 """Publisher, broker and consumer over fakeredis: what Dramatiq promises of a RedisBroker, and what we add."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from dramatiq.broker import MessageProxy
 from bridge.envelope import seal
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
+from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
@@ -53,8 +55,8 @@ def claims(count: int, queue: str = "coding") -> list[Claim]:
     return [Claim(uuid4(), 1, queue, "run") for _ in range(count)]
 
 
-def consume(broker: JobBroker, prefetch: int = 10) -> JobConsumer:
-    consumer = broker.consume("coding", prefetch=prefetch, timeout=10)
+def consume(broker: JobBroker, prefetch: int = 10, timeout: int = 10) -> JobConsumer:
+    consumer = broker.consume("coding", prefetch=prefetch, timeout=timeout)
     assert isinstance(consumer, JobConsumer)
     return consumer
 
@@ -74,6 +76,16 @@ def take(consumer: JobConsumer, count: int) -> list[MessageProxy]:
 
 def ids(messages: Sequence[MessageProxy]) -> list[str]:
     return [message.args[0] for message in messages]
+
+
+def test_a_socket_of_this_machine_is_an_address_too() -> None:
+    with pytest.raises(RedisUnavailableError, match="No such file"):
+        check_redis(connect_redis("unix:///nowhere/redis.sock"))
+
+
+class Refusing(PlainIntake):
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        raise BadMessageError("undecodable")
 
 
 def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobBroker) -> None:
@@ -208,6 +220,50 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
     assert refused == ["undecodable"]
     assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"bad": b"junk"}
     assert client.llen("dramatiq:coding") == 0
+
+
+class OneGood(PlainIntake):
+    """Refuses what is junk, and starts what is good."""
+
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        if data == b"junk":
+            raise BadMessageError("undecodable")
+        return super().open(data, queue_name, redis_id)
+
+    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+        return [message for message in messages if message.actor_name == "good"], []
+
+
+@pytest.mark.parametrize("kind", ["refused", "not ours", "without a payload"])
+def test_junk_does_not_hold_up_what_stands_behind_it(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis, kind: str
+) -> None:
+    broker.intake = OneGood()
+    if kind == "not ours":
+        publisher.publish(claims(100))
+    else:
+        names = [f"bad-{n}" for n in range(100)]
+        client.rpush("dramatiq:coding", *names)
+        if kind == "refused":
+            client.hset("dramatiq:coding.msgs", mapping=dict.fromkeys(names, "junk"))
+    publisher.publish([Claim(uuid4(), 1, "coding", "good")])
+
+    began = time.monotonic()
+    take(consume(broker, prefetch=1, timeout=200), 1)
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_message_whose_id_is_no_text_is_put_aside_under_its_own(broker: JobBroker, client: redis.Redis) -> None:
+    broker.intake = Refusing()
+    client.hset("dramatiq:coding.msgs", b"\xff\xfe", "junk")
+    client.rpush("dramatiq:coding", b"\xff\xfe")
+
+    assert next(consume(broker)) is None
+
+    assert client.hgetall("dramatiq:coding.XQ.msgs") == {b"\xff\xfe": b"junk"}
+    assert client.hlen("dramatiq:coding.msgs") == 0
+    assert client.keys("dramatiq:__acks__*") == []
 
 
 def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client: redis.Redis) -> None:

@@ -64,12 +64,16 @@ UPDATE public.coding_jobs
 SET status = coalesce(status, CASE WHEN completed_at IS NULL THEN 'pending'
                                    WHEN error_message IS NULL THEN 'completed' ELSE 'failed' END),
     priority = coalesce(priority, 0),
-    retry_count = greatest(coalesce(retry_count, 0), 0),
+    retry_count = least(greatest(coalesce(retry_count, 0), 0), 1000000000),
     max_retries = greatest(coalesce(max_retries, 3), 0),
-    created_at = coalesce(created_at, now()),
-    updated_at = coalesce(updated_at, now())
+    created_at = least(greatest(coalesce(created_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
+    updated_at = least(greatest(coalesce(updated_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
+    started_at = least(greatest(started_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
+    completed_at = least(greatest(completed_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00')
 WHERE status IS NULL OR priority IS NULL OR created_at IS NULL OR updated_at IS NULL
-   OR retry_count IS NULL OR retry_count < 0 OR max_retries IS NULL OR max_retries < 0;
+   OR retry_count IS NULL OR retry_count NOT BETWEEN 0 AND 1000000000 OR max_retries IS NULL OR max_retries < 0
+   OR least(created_at, updated_at, started_at, completed_at) < '0001-01-02 00:00:00+00'
+   OR greatest(created_at, updated_at, started_at, completed_at) > '9999-12-30 00:00:00+00';
 
 ALTER TABLE public.coding_jobs
     ALTER COLUMN status SET NOT NULL,
@@ -79,12 +83,28 @@ ALTER TABLE public.coding_jobs
     ALTER COLUMN created_at SET NOT NULL,
     ALTER COLUMN updated_at SET NOT NULL;
 
+DO $$
+DECLARE
+    strange text;
+BEGIN
+    SELECT string_agg(DISTINCT quote_literal(left(j.status, 40)), ', ') INTO strange FROM public.coding_jobs j
+    WHERE j.status NOT IN ('pending', 'processing', 'completed', 'failed', 'cancelled');
+    IF strange IS NOT NULL THEN
+        RAISE EXCEPTION 'coding_jobs has rows with status %, which no job can have: correct them first, as with UPDATE coding_jobs SET status = ''failed'' WHERE status = …', strange;
+    END IF;
+END $$;
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_status_check;
 ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_status_check
     CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled'));
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_counts_check;
 ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_counts_check
-    CHECK (retry_count >= 0 AND max_retries >= 0);
+    CHECK (retry_count BETWEEN 0 AND 1000000000 AND max_retries >= 0 AND crashes BETWEEN 0 AND 1000000000
+           AND fence BETWEEN 0 AND 4611686018427387904);
+-- Infinity, and years that most programs cannot read: one such row, and no list or count of jobs comes out any more.
+ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_times_check;
+ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_times_check
+    CHECK (least(created_at, updated_at, run_at, started_at, completed_at) >= '0001-01-02 00:00:00+00'
+           AND greatest(created_at, updated_at, run_at, started_at, completed_at) <= '9999-12-30 00:00:00+00');
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_names_check;
 ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_names_check
     CHECK (actor <> '' AND length(actor) <= 200 AND queue ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(queue) <= 200);

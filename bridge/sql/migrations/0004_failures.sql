@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION public.clean_error(p_error text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
     SELECT CASE WHEN length(t.text) > 8000 THEN left(t.text, 8000) || ' … (cut)' ELSE t.text END
-    FROM (SELECT regexp_replace(p_error, '[\x01-\x08\x0b-\x1f\x7f]', '', 'g') AS text) t
+    FROM (SELECT regexp_replace(p_error, '[\x01-\x08\x0b-\x1f\x7f-\x9f]', '', 'g') AS text) t
 $$;
 
 -- end_failed_attempts: what a failed, reclaimed or crashed attempt does to its job. The caller holds the row

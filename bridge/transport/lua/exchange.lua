@@ -2,8 +2,9 @@
 -- ones. One call for both, however many messages.
 --
 -- A payload is forgotten only if this worker still held the message: a late word about a message that was
--- given to somebody else changes nothing. A taken id without payload is dropped here and now; nothing could
--- ever come of it. Each id comes with its payload, so that an unreadable one can be put aside by its id.
+-- given to somebody else changes nothing. A taken id without payload is dropped here and now and takes nobody's
+-- place; nothing could ever come of it. Each id comes with its payload, so that an unreadable one can be put aside
+-- by its id.
 --
 -- KEYS[1]  namespace
 -- ARGV     queue name, worker id, now in ms, number to take, id done, id done, …
@@ -31,16 +32,21 @@ for i = 5, #ARGV do
     end
 end
 
-local taken, room, line = {}, tonumber(ARGV[4]), false
-while room > 0 or line and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!" do
+local taken, room, dropped, line = {}, tonumber(ARGV[4]), 0, 0
+local function line_goes_on()
+    return line > 0 and line < 64 and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!"
+end
+while dropped < 1000 and (room > 0 or line_goes_on()) do
     local id = redis.call("lpop", queue)
     if not id then
         break
     end
-    room = room - 1 - (tonumber(string.match(id, "%+(%d+)$")) or 0)
-    line = line or string.sub(id, -1) == "!"
     local payload = redis.call("hget", payloads, id)
-    if payload then
+    if not payload then
+        dropped = dropped + 1
+    else
+        room = room - 1 - (tonumber(string.match(id, "%+(%d+)$")) or 0)
+        line = line + (string.sub(id, -1) == "!" and 1 or 0)
         redis.call("sadd", held, id)
         taken[#taken + 1] = id
         taken[#taken + 1] = payload

@@ -1,0 +1,94 @@
+"""gunicorn's threaded worker, on our terms: nobody holds a thread by talking slowly, and every refusal is JSON."""
+
+import json
+import logging
+import socket
+import struct
+import time
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn import http
+from gunicorn.http.errors import ExpectationFailed, LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+from werkzeug.exceptions import RequestTimeout
+
+logger = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 10.0
+_STATUSES = (
+    (RequestTimeout, HTTPStatus.REQUEST_TIMEOUT),
+    (LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
+    (LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    (ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
+    (ParseException, HTTPStatus.BAD_REQUEST),
+)
+
+
+class _Deadline:
+    """The reading end of a connection: a request has to be here, body included, in REQUEST_SECONDS.
+
+    A time limit for each read would not do: one byte now and then keeps every one of them.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._ends_at = 0.0
+        self._limit: float | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """The next request's time begins."""
+        self._ends_at = time.monotonic() + REQUEST_SECONDS
+
+    def gettimeout(self) -> float | None:
+        return self._limit
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set while gunicorn throws away a body that the app did not want: the answer has been given."""
+        self._limit = seconds
+
+    def recv(self, size: int) -> bytes:
+        left = self._ends_at - time.monotonic()
+        if self._limit is not None:
+            left = min(left, self._limit)
+        try:
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
+            return self._connection.recv(size)
+        except TimeoutError:
+            if self._limit is not None:
+                raise
+            raise RequestTimeout from None
+        finally:
+            self._connection.settimeout(None)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    def handle(self, conn: Any) -> Any:
+        if conn.parser is None:
+            conn.parser = http.get_parser(self.cfg, _Deadline(conn.sock), conn.client)
+            # Nor by reading slowly. The system waits so long twice: once with what fitted in, once with what did not.
+            wait = struct.pack("ll", int(REQUEST_SECONDS / 2), 0)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+        conn.parser.unreader.sock.begin()
+        return super().handle(conn)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 -- gunicorn's
+        """Answer what never became a request of the app."""
+        status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("Request crashed", exc_info=exc)
+        else:
+            logger.info("Request refused", extra={"status": status.value, "reason": str(exc)[:200]})
+        body = json.dumps({"success": False, "error": status.phrase}).encode() + b"\n"
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            write_nonblock(client, head.encode("ascii") + body)
+        except OSError as error:
+            logger.debug("An answer was lost", extra={"reason": str(error)})

@@ -1,0 +1,60 @@
+"""`python -m tests.fuzz`: bad inputs for real processes, and tables of what became of them.
+
+Exit code 1 when a promise broke.
+"""
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from bridge.embedded import EmbeddedStores
+from bridge.migrations import migrate_up
+from tests.fuzz.run import Size, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seed", type=int, help="the same seed makes the same inputs (default: a new one)")
+    parser.add_argument("--requests", type=int, default=100_000, help="every twentieth goes over a socket")
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the logs stay")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as made:
+        folder = options.keep or Path(made)
+        folder.mkdir(exist_ok=True)
+        stores = EmbeddedStores(Path(made) / "stores")
+        stores.open_folder()
+        stores.start()
+        try:
+            dsn = stores.postgres.url()
+            migrate_up(dsn)
+            tallies = run(Size(seed, options.requests, options.messages), dsn, stores.redis.url, folder)
+        finally:
+            stores.stop()
+    for title, tally in tallies.items():
+        sys.stdout.write(tally.as_table(title) + "\n\n")
+    holds = all(tally.holds for tally in tallies.values())
+    said = "nothing broke" if holds else "PROMISES BROKE"
+    sys.stdout.write(f"seed {seed}, {time.monotonic() - began:.0f} s: {said}\n")
+    return 0 if holds else 1
+
+
+def _as_interrupt(signum: int, frame: FrameType | None) -> None:
+    """A stop signal ends the run as Ctrl-C does: every process with it."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write("fuzz: interrupted, everything was ended\n")
+        sys.exit(130)

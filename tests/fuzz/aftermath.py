@@ -1,0 +1,55 @@
+"""What must be true when all messages are gone."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from tests.fuzz.fleet import NAMESPACE, PAYLOADS, Fleet
+from tests.fuzz.messages import QUEUE, Fate
+from tests.fuzz.verdict import Tally
+
+
+def check_jobs(fleet: Fleet, tally: Tally) -> None:
+    """Each real job completed, and ran once; the worker stayed who it was."""
+    runs = Counter(fleet.written.read_text().splitlines())
+    jobs = fleet.rows.all(
+        "SELECT j.id, j.status, j.retry_count, count(a.*) FILTER (WHERE a.outcome = 'completed') AS ended"
+        " FROM coding_jobs j LEFT JOIN job_attempts a ON a.job_id = j.id GROUP BY j.id"
+    )
+    for job in jobs:
+        ran = runs.pop(str(job["id"]), 0)
+        tally.note("a real job in between", accepted=True)
+        if (job["status"], job["retry_count"], ran, job["ended"]) != ("completed", 0, 1, 1):
+            tally.violate("a real job in between", f"{job}, {ran} runs")
+    if runs:
+        tally.violate("actor", f"it ran for what is no job: {list(runs)[:3]}")
+    if (workers := fleet.rows.all("SELECT stop_reason FROM workers")) != [{"stop_reason": None}]:
+        tally.violate("worker", f"it did not stay who it was: {workers}")
+
+
+def check_messages(fleet: Fleet, tally: Tally) -> None:
+    """What is no message was put aside, and nothing is left over."""
+    fleet.collect(tally)
+    for name, sent in fleet.sent.items():
+        if sent.fate is Fate.ASIDE and not sent.put_aside:
+            tally.violate(sent.kind, f"not put aside: {name[:80]!r}")
+    left: Any = [*fleet.client.keys(f"{NAMESPACE}:__acks__*{QUEUE}"), *fleet.client.hkeys(PAYLOADS)]
+    if left:
+        tally.violate("Redis", f"{len(left)} keys and payloads are left over: {left[:3]}")
+
+
+def check_lines(fleet: Fleet, tally: Tally) -> None:
+    """Every line of a log is one JSON object, none of an error; each message put aside is named with its reason."""
+    told = set()
+    for line in [*fleet.worker.output.splitlines(), *fleet.bridge.output.splitlines()]:
+        try:
+            said = json.loads(line)
+            if said["level"] >= 50:
+                tally.violate("log", line[:300])
+            if said["msg"] == "Message refused" and said["reason"]:
+                told.add(said["messageId"])
+        except (ValueError, TypeError, KeyError):
+            tally.violate("log", f"no JSON object: {line[:300]!r}")
+    for name, sent in fleet.sent.items():
+        if sent.put_aside and name.decode("utf-8", "replace")[:80] not in told:
+            tally.violate(sent.kind, f"not told: {name[:80]!r}")

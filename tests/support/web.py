@@ -1,0 +1,111 @@
+"""The web process, spoken to over a socket, byte by byte."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.support.commands import PLAIN
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+# A test need not wait as long as a client may.
+_PROGRAM = """
+import sys
+from bridge.__main__ import main
+from bridge.web import patience
+patience.REQUEST_SECONDS = float(sys.argv.pop(1))
+sys.exit(main())
+"""
+
+
+class WebProcess:
+    """`mobvibe web` on a free port, its log in a file of `folder`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        redis_url: str,
+        secret: str,
+        folder: Path,
+        host: str = "127.0.0.1",
+        request_seconds: float = 10.0,
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+            self.address = (host, int(probe.getsockname()[1]))
+        self._log = folder / "web.log"
+        environment = {
+            "DATABASE_URL": dsn, "REDIS_URL": redis_url, "SUPABASE_JWT_SECRET": secret, "LOG_FORMAT": "json",
+            "BIND_HOST": host, "HEALTH_CHECK_PORT": str(self.address[1]), "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, str(request_seconds), "web"],
+                cwd=folder,
+                env=PLAIN | environment,
+                stdout=log,
+                stderr=log,
+            )
+        eventually(self._is_ready, seconds=30, what="a web process that is ready")
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, self.log
+        return "Web ready" in self.log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=10)
+
+    def say(self, data: bytes, seconds: float = 10, *, last_words: bool = False) -> tuple[int, bytes]:
+        """Send it all and read the first answer; its status and body. Status 0: the other end said nothing.
+
+        `last_words`: the other end is told that nothing more will come.
+        """
+        with self.connect() as connection:
+            return say(connection, data, seconds, last_words=last_words)
+
+    def end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        finally:
+            self._process.kill()
+
+
+def say(connection: socket.socket, data: bytes, seconds: float, *, last_words: bool = False) -> tuple[int, bytes]:
+    deadline = time.monotonic() + seconds
+    answer = b""
+    try:
+        connection.sendall(data)
+        if last_words:
+            connection.shutdown(socket.SHUT_WR)
+        while not _is_whole(answer) and (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            chunk = connection.recv(65536)
+            if not chunk:
+                break
+            answer += chunk
+    except OSError:
+        pass  # it was cut off: what came until then counts
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = re.match(rb"HTTP/1\.[01] (\d{3}) ", head)
+    return (int(status[1]) if status else 0), body
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: *(\d+)", head)
+    return bool(separator and length) and len(body) >= int(length[1] if length else 0)

@@ -1,0 +1,38 @@
+"""What the doctor says of links that do not hear."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bridge import doctor
+
+
+class Deaf:
+    """A listener behind a pooler in transaction mode: it never hears itself."""
+
+    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
+        self.listening = self
+
+    def start(self) -> None: ...
+
+    def wait(self, seconds: float) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("address", "fix"),
+    [
+        ("postgresql://u@h:6543/d", "port 6543 is a pooler in transaction mode: use the session pooler on port 5432"),
+        ("postgresql://u@h:5432/d", "use a direct address or a pooler in session mode"),
+    ],
+)
+def test_a_link_that_does_not_hear_is_a_pooler(monkeypatch: pytest.MonkeyPatch, address: str, fix: str) -> None:
+    monkeypatch.setattr(doctor, "Listener", Deaf)
+
+    finding: Any = doctor._listen(address)
+
+    assert (finding.state, finding.found) == ("warn", "notifications do not arrive")
+    assert finding.fix.startswith(fix)
