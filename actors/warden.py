@@ -75,9 +75,13 @@ def prepare(worker: int) -> None:
         raise Stopped
     if os.geteuid() == 0:
         LIBC.unshare(CLONE_NEWPID)  # takes hold with the next fork; where it is forbidden, counting has to do
-        with contextlib.suppress(OSError):
-            real_time = os.sched_param(1)
-            os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, real_time)
+        be_heard()
+
+
+def be_heard() -> None:
+    """Get the processor whenever it is wanted, among thousands who want it, too. Children do not inherit that."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def watch(keeper: int, order: Order) -> str | None:
@@ -109,7 +113,7 @@ def end_all(keeper: int | None) -> None:
             return
         for pid in ours:
             kill(pid)
-        signal.sigtimedwait({signal.SIGCHLD}, 0.01)
+        signal.sigtimedwait({signal.SIGCHLD}, 0.05)  # they need the processor, to die
 
 
 def kill(pid: int | None) -> None:
@@ -151,6 +155,8 @@ def keep(scripts: list[str], order: Order, status: int) -> None:
         if ON_LINUX:
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            if os.geteuid() == 0:
+                be_heard()  # it is this process that ends its namespace, in its own last moment
         for script in scripts:
             code = run(script, order)
             os.write(status, json.dumps({"exit": code}).encode() + b"\n")
