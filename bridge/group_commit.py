@@ -3,10 +3,8 @@
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -31,8 +29,8 @@ class GroupCommit(Generic[Item]):
     are written when it is back; writing an item twice must therefore be harmless.
 
     No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
-    a lock goes to the back of the queue, one that the store refuses is given to `on_refused`, which may return
-    another one to write in its place.
+    a lock goes to the back of the queue, and those with the same `key` behind it, in order; one that the store
+    refuses is given to `on_refused`, which may return another one to write in its place.
     """
 
     def __init__(
@@ -42,6 +40,7 @@ class GroupCommit(Generic[Item]):
         *,
         on_refused: Callable[[Item, BridgeError], Item | None] = lambda _item, _error: None,
         in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
+        key: Callable[[Item], Hashable] = id,
         group_size: int = 500,
         capacity: int = 100_000,
     ) -> None:
@@ -49,12 +48,14 @@ class GroupCommit(Generic[Item]):
         self._write = write
         self._on_refused = on_refused
         self._in_haste = in_haste
+        self._key = key
         self._group_size = group_size
         self._capacity = capacity
         # Not a lock and a list: an actor is interrupted wherever it is, in `submit` too, and a lock it held
         # then would never be let go. A put is one step that is done or not.
         self._submitted: SimpleQueue[Item | None] = SimpleQueue()
-        self._waiting: deque[Item] = deque()  # the writer's own
+        self._waiting: list[Item] = []  # the writer's own
+        self._behind = 0  # of those, what met a lock the last time: that leaves room for as many others as ever
         self._last_size = 0
         self._closing = threading.Event()
         self._give_up_at = float("inf")
@@ -91,9 +92,8 @@ class GroupCommit(Generic[Item]):
             if failures:
                 logger.info("%s are written again", self._name.capitalize())
                 failures = 0
-            for _ in group:
-                self._waiting.popleft()
-            self._waiting.extend(behind)
+            self._waiting = behind
+            self._behind = len(behind)
             if behind:
                 self._rest(0.2)
 
@@ -105,12 +105,13 @@ class GroupCommit(Generic[Item]):
             self._take(block=True)
         if self._last_size >= _LARGE:
             self._closing.wait(_LINGER_SECONDS)
-        while len(self._waiting) < self._group_size and not self._submitted.empty():
+        size = self._group_size + self._behind
+        while len(self._waiting) < size and not self._submitted.empty():
             self._take(block=False)
         if time.monotonic() >= self._give_up_at:
             return None
-        self._last_size = min(len(self._waiting), self._group_size)
-        return list(islice(self._waiting, self._group_size))
+        self._last_size = len(self._waiting)
+        return list(self._waiting)
 
     def _take(self, *, block: bool) -> None:
         item = self._submitted.get(block)
@@ -132,8 +133,15 @@ class GroupCommit(Generic[Item]):
                 return [] if instead is None else [instead]
         else:
             return []
+        behind: list[Item] = []
+        held_back: set[Hashable] = set()
         with self._in_haste():
-            return [item for one in group for item in self._write_or_take_apart([one])]
+            for one in group:
+                left = [one] if self._key(one) in held_back else self._write_or_take_apart([one])
+                if left:
+                    behind += left
+                    held_back.add(self._key(one))
+        return behind
 
     def _refused(self, item: Item, error: Exception) -> Item | None:
         if isinstance(error, BridgeError):

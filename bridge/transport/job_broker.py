@@ -114,8 +114,11 @@ class JobBroker(RedisBroker):
     def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
         """Tell bridges that this worker has room again: by queue, how many jobs it settled and their milliseconds.
 
-        A hint: losing it costs a moment.
+        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report, so
+        after the first such wait this is left out until a consumer gets an answer.
         """
+        if self._down:
+            return
         word = {"settled": dict(settled), "queues": sorted(self._consumers)}
         try:
             with in_our_words():

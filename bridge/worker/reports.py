@@ -48,7 +48,11 @@ class Reports:
         self._runs = runs
         self._on_settled = on_settled
         self._writer = GroupCommit[Event | Ending](
-            "reports", self._write, on_refused=self._on_refused, in_haste=book.in_haste
+            "reports",
+            self._write,
+            on_refused=self._on_refused,
+            in_haste=book.in_haste,
+            key=lambda item: item.held,  # the events of an attempt come before its ending
         )
 
     def open(self) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import AttemptBook, Held
+from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
 from bridge.job import Completed, Status
 from bridge.worker.reports import Ending, Reports
@@ -206,6 +206,29 @@ def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
         assert {rows.status(job_id) for job_id in locked} == {"processing"}
 
     eventually(lambda: {rows.status(job_id) for job_id in locked} == {"completed"})
+    assert reports.close(5) == 0
+
+
+def test_an_event_that_meets_a_lock_is_stored_before_its_attempt_ends(
+    hands: Hands, rows: Rows, dsn: str, reports: Reports
+) -> None:
+    job_id, other = rows.add_job(session_id=rows.add_session()), rows.add_job()
+    worker = hands.add_worker()
+    held, others = (hands.start(worker, claim) for claim in hands.claim())
+    assert held
+    assert others
+    reports.submit(Event(held, "thinking", "{}"))
+    reports.submit(Ending(held, Completed(None)))
+    reports.submit(Ending(others, Completed(None)))
+
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("LOCK TABLE session_events IN SHARE MODE")
+        reports.open()
+        eventually(lambda: rows.status(other) == "completed")
+        assert rows.status(job_id) == "processing"
+
+    eventually(lambda: rows.status(job_id) == "completed")
+    assert rows.value("SELECT count(*) FROM session_events") == 1
     assert reports.close(5) == 0
 
 

@@ -348,6 +348,31 @@ def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: Gr
     assert commit.close(5) == 0
 
 
+def test_what_belongs_to_an_item_that_meets_a_lock_waits_behind_it(sink: Sink) -> None:
+    locked = threading.Event()
+    locked.set()
+
+    def busy_for_one(items: Sequence[int]) -> None:
+        sink.open.wait(10)
+        if 1 in items and locked.is_set():
+            raise PostgresBusyError("lock timeout")
+        sink.write(items)
+
+    commit = GroupCommit[int]("reports", busy_for_one, group_size=10, key=lambda item: item % 10)
+    sink.open.clear()
+    ones = list(range(1, 200, 10))  # two groups of their own
+    for item in (2, *ones, 3):
+        commit.submit(item)
+    commit.start()
+    sink.open.set()
+    eventually(lambda: sink.written == [2, 3], what="those that do not belong to it")
+
+    locked.clear()
+
+    eventually(lambda: sink.written == [2, 3, *ones])
+    assert commit.close(5) == 0
+
+
 def test_a_refused_item_may_be_written_in_another_form(sink: Sink) -> None:
     sink.refuses = 2
     commit = GroupCommit[int]("reports", sink.write, on_refused=lambda item, error: item * 100)

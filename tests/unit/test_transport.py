@@ -433,3 +433,22 @@ def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.R
     eventually(lambda: heard[-1] == '{"settled": {"coding": [2, 7]}, "queues": []}')
     assert heard[0] is None  # subscribed: something may have been missed before
     wakeups.close()
+
+
+def test_a_redis_that_does_not_answer_is_told_of_freed_slots_once(
+    broker: JobBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def no_answer(channel: str, _word: str) -> None:
+        asked.append(channel)
+        raise redis.TimeoutError("no answer")
+
+    monkeypatch.setattr(client, "publish", no_answer)
+    for _ in range(3):
+        broker.announce_freed({"coding": (1, 5)})
+    assert len(asked) == 1
+
+    assert next(consume(broker)) is None  # it answers again
+    broker.announce_freed({"coding": (1, 5)})
+    assert len(asked) == 2
