@@ -43,7 +43,8 @@ class Recovery:
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
-        self._first_link: float | None = None
+        self._graced_link: float | None = None  # the link that was considered last, by when it was opened
+        self._grace_until = float("-inf")
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
@@ -72,8 +73,8 @@ class Recovery:
     def _some_were_lost(self) -> bool:
         """Look at the workers' links. Not when ours is young: what broke it may have broken theirs as well."""
         _ = self._link.connection
-        if self._first_link is None:
-            self._first_link = self._link.opened_at
+        if self._graced_link is None:
+            self._graced_link = self._link.opened_at
         if time.monotonic() - self._link.opened_at < _YOUNG_SECONDS:
             return False
         before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
@@ -83,11 +84,15 @@ class Recovery:
         return True
 
     def _grace(self) -> timedelta:
-        """For a lease after our own link came back no lease runs out: heartbeats need that long."""
-        came_back = self._link.opened_at != self._first_link
-        if came_back and time.monotonic() - self._link.opened_at < self._lease_seconds:
-            return timedelta.max
-        return timedelta(seconds=self._lease_seconds)
+        """For a lease after our own link came back no lease runs out: heartbeats need that long.
+
+        Not again within a lease after that: a link that breaks all the time must not keep the dead alive.
+        """
+        opened_at = self._link.opened_at
+        came_back, self._graced_link = opened_at != self._graced_link, opened_at
+        if came_back and opened_at > self._grace_until + self._lease_seconds:
+            self._grace_until = opened_at + self._lease_seconds
+        return timedelta.max if time.monotonic() < self._grace_until else timedelta(seconds=self._lease_seconds)
 
     def _reclaim(self) -> int:
         reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=self._grace())

@@ -1,5 +1,6 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from bridge.job import Status
 from bridge.recovery import Recovery
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 
 def test_jobs_of_a_lost_worker_have_crashed_and_run_again(hands: Hands, rows: Rows) -> None:
@@ -196,6 +198,27 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
             recovery.step()
 
         assert rows.outcomes(crashed) == ["crashed"]
+
+
+def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    recovery = Recovery(link, lambda: None, lease_seconds=2.0)
+    recovery.step()
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    recovery.active()
+    broke_first = time.monotonic()
+
+    def step_on_a_new_link() -> bool:
+        link.close()
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step_on_a_new_link, seconds=8)
+    assert time.monotonic() - broke_first >= 2.0, "heartbeats had a lease to come through"
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:
