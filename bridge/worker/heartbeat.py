@@ -69,7 +69,7 @@ class Heartbeat:
         self._shown: tuple[float, float] | None = None  # which link shows our life, and the patience asked for
         self._lock = threading.Lock()
         self._worker = uuid4()
-        self._draining = False
+        self._draining = self._drain_told = False
         self._loop = Loop("heartbeat", self._step)
 
     @property
@@ -86,7 +86,6 @@ class Heartbeat:
     def drain(self) -> None:
         """Tell bridges, at once, to hand nothing more over to this worker."""
         self._draining = True
-        self._next_beat = 0.0
         self._loop.wake()
 
     def close(self, timeout_seconds: float) -> None:
@@ -109,7 +108,9 @@ class Heartbeat:
 
     def _step(self) -> float:
         was_linked = self._book.is_linked
-        if not self._book.has_news() and time.monotonic() < self._next_beat:
+        # A beat may be under way when the drain begins: what counts is what it said.
+        is_due = time.monotonic() >= self._next_beat or self._draining != self._drain_told
+        if not self._book.has_news() and not is_due:
             return min(_LOOK_SECONDS, self._rest_seconds)
         if was_linked and not self._book.is_linked:
             self._next_beat = 0.0
@@ -127,8 +128,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._show_life()
-        began = time.monotonic()
-        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining)
+        began, draining = time.monotonic(), self._draining
+        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=draining)
+        self._drain_told = draining
         self._trip_seconds = time.monotonic() - began
         self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead
         if verdicts is None:
