@@ -19,6 +19,7 @@ _QUIET_SECONDS = 10.0
 # longer, because its link is slow, has said so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
+_GRACES = 3  # in leases
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
@@ -43,8 +44,8 @@ class Recovery:
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
-        self._graced_link: float | None = None  # the link that was considered last, by when it was opened
-        self._grace_until = float("-inf")
+        self._first_link: float | None = None
+        self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
@@ -73,8 +74,8 @@ class Recovery:
     def _some_were_lost(self) -> bool:
         """Look at the workers' links. Not when ours is young: what broke it may have broken theirs as well."""
         _ = self._link.connection
-        if self._graced_link is None:
-            self._graced_link = self._link.opened_at
+        if self._first_link is None:
+            self._first_link = self._link.opened_at
         if time.monotonic() - self._link.opened_at < _YOUNG_SECONDS:
             return False
         before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
@@ -86,13 +87,15 @@ class Recovery:
     def _grace(self) -> timedelta:
         """For a lease after our own link came back no lease runs out: heartbeats need that long.
 
-        Not again within a lease after that: a link that breaks all the time must not keep the dead alive.
+        But a link that breaks again and again, and never stands for a lease, must not keep the dead alive.
         """
-        opened_at = self._link.opened_at
-        came_back, self._graced_link = opened_at != self._graced_link, opened_at
-        if came_back and opened_at > self._grace_until + self._lease_seconds:
-            self._grace_until = opened_at + self._lease_seconds
-        return timedelta.max if time.monotonic() < self._grace_until else timedelta(seconds=self._lease_seconds)
+        lease, opened_at = self._lease_seconds, self._link.opened_at
+        if opened_at == self._first_link or time.monotonic() - opened_at >= lease:
+            self._restless_since = None
+            return timedelta(seconds=lease)
+        if self._restless_since is None:
+            self._restless_since = opened_at
+        return timedelta(seconds=lease) if opened_at - self._restless_since > _GRACES * lease else timedelta.max
 
     def _reclaim(self) -> int:
         reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=self._grace())
