@@ -22,6 +22,7 @@ class StoreUnavailableError(BridgeError):
 
     exit_code = 3
     store = "a store"
+    condition = "is unreachable"
 
 
 class PostgresUnavailableError(StoreUnavailableError):
@@ -31,9 +32,13 @@ class PostgresUnavailableError(StoreUnavailableError):
 class PostgresBusyError(PostgresUnavailableError):
     """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock."""
 
+    condition = "is busy"
+
 
 class UnfitSessionError(PostgresUnavailableError):
     """This session does not serve: read-only, planned for an earlier schema, or not ours alone. A new one may."""
+
+    condition = "does not serve this session"
 
 
 class PostgresRefusedError(BridgeError):

@@ -53,7 +53,7 @@ class Loop:
             rest = self._step()
         except BridgeError as error:
             if self._failures == 0:
-                trouble = f"{error.store} is unreachable" if isinstance(error, StoreUnavailableError) else "Trouble"
+                trouble = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
                 logger.error(
                     "%s, trying again until it is over", trouble, extra={"loop": self.name, "reason": str(error)}
                 )

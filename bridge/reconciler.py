@@ -97,12 +97,16 @@ class Reconciler:
             self._look()
 
     def _push_again(self) -> None:
-        waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH)
-        lost = [claim for claim in waiting if claim not in self._pushed]
-        if lost:
-            self._publisher.push_again(lost)
-            self._pushed.update(lost)
-            _log(lost)
+        while True:
+            # The oldest come first, and what was pushed goes on waiting: look behind it.
+            waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed))
+            lost = [claim for claim in waiting if claim not in self._pushed]
+            if lost:
+                self._publisher.push_again(lost)
+                self._pushed.update(lost)
+                _log(lost)
+            if len(lost) < _BATCH:
+                return
 
     def _look(self) -> None:
         began = time.monotonic()

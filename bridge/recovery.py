@@ -19,6 +19,7 @@ _QUIET_SECONDS = 10.0
 # longer, because its link is slow, has said so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
+_GRACES = 3  # in leases
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
@@ -44,6 +45,7 @@ class Recovery:
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
+        self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
         self._routed_at = 0.0
@@ -83,11 +85,17 @@ class Recovery:
         return True
 
     def _grace(self) -> timedelta:
-        """For a lease after our own link came back no lease runs out: heartbeats need that long."""
-        came_back = self._link.opened_at != self._first_link
-        if came_back and time.monotonic() - self._link.opened_at < self._lease_seconds:
-            return timedelta.max
-        return timedelta(seconds=self._lease_seconds)
+        """For a lease after our own link came back no lease runs out: heartbeats need that long.
+
+        But a link that breaks again and again, and never stands for a lease, must not keep the dead alive.
+        """
+        lease, opened_at = self._lease_seconds, self._link.opened_at
+        if opened_at == self._first_link or time.monotonic() - opened_at >= lease:
+            self._restless_since = None
+            return timedelta(seconds=lease)
+        if self._restless_since is None:
+            self._restless_since = opened_at
+        return timedelta(seconds=lease) if opened_at - self._restless_since > _GRACES * lease else timedelta.max
 
     def _reclaim(self) -> int:
         reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=self._grace())

@@ -3,24 +3,33 @@
 import os
 import select
 import signal
+import time
 from types import FrameType
+
+# Ctrl-C, honcho and systemd signal a whole process group, and parents pass on what they got: what comes within a
+# second of the first signal is the same one.
+SAME_SIGNAL_SECONDS = 1.0
 
 
 class StopSignal:
-    """Set by the first SIGTERM or SIGINT. The second one ends the process at once.
+    """Set by the first SIGTERM or SIGINT. The second one, not the same one again, ends the process at once.
 
     A pipe, and no lock: a handler may run in the middle of anything, another handler included.
     """
 
     def __init__(self) -> None:
         self.name = ""
+        self._came_at = 0.0
         self._readable, self._writable = os.pipe()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_signal)
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
+        if self.name and time.monotonic() - self._came_at < SAME_SIGNAL_SECONDS:
+            return
         if self.name:
             os._exit(128 + signum)
+        self._came_at = time.monotonic()
         self.name = signal.Signals(signum).name
         os.write(self._writable, b".")  # never read: the pipe stays readable, and so the signal stays set
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from gunicorn.arbiter import Arbiter
 from bridge.addresses import in_an_address
 from bridge.errors import PortTakenError
 from bridge.settings import Settings
+from bridge.signals import SAME_SIGNAL_SECONDS
 from bridge.web import create_app
 
 logger = logging.getLogger(__name__)
@@ -24,16 +26,18 @@ THREADS = 16
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's, but that a second stop signal ends it at once, as it does our other processes."""
 
-    _told_to_stop = False
+    _told_at: float | None = None
 
     def signal(self, sig: int, frame: Any) -> None:
         if sig in (signal.SIGTERM, signal.SIGINT):
-            if self._told_to_stop:
+            if self._told_at is not None and time.monotonic() - self._told_at < SAME_SIGNAL_SECONDS:
+                return
+            if self._told_at is not None:
                 for pid in list(self.WORKERS):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 os._exit(128 + sig)
-            self._told_to_stop = True
+            self._told_at = time.monotonic()
         super().signal(sig, frame)
 
 

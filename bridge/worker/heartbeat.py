@@ -88,7 +88,6 @@ class Heartbeat:
     def drain(self) -> None:
         """Tell bridges, at once, to hand nothing more over to this worker."""
         self._draining = True
-        self._next_beat = 0.0
         self._loop.wake()
 
     def close(self, timeout_seconds: float) -> None:
@@ -109,10 +108,14 @@ class Heartbeat:
             lease=self._lease,
         )
 
+    def _takes_nothing(self) -> bool:
+        return self._draining or self.is_closed()
+
     def _step(self) -> float:
         was_linked = self._book.is_linked
-        is_told = self._said_closed == self.is_closed()
-        if not self._book.has_news() and is_told and time.monotonic() < self._next_beat:
+        # A beat may be under way when a drain or a closed time begins: what counts is what it said.
+        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_closed
+        if not self._book.has_news() and not is_due:
             return min(_LOOK_SECONDS, self._rest_seconds)
         if was_linked and not self._book.is_linked:
             self._next_beat = 0.0
@@ -130,9 +133,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._show_life()
-        closed = self.is_closed()
-        began = time.monotonic()
-        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=self._draining or closed)
+        began, closed = time.monotonic(), self._takes_nothing()
+        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=closed)
         self._trip_seconds = time.monotonic() - began
         self._said_closed = closed and verdicts is not None
         self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead

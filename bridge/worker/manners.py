@@ -14,8 +14,7 @@ from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
 from bridge.parent_watch import watch_parent
-
-_SAME_SIGNAL_SECONDS = 1.0
+from bridge.signals import SAME_SIGNAL_SECONDS
 
 
 class QuietAsyncIO(AsyncIO):
@@ -59,7 +58,7 @@ def behave() -> None:
     first_at: list[float] = []
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
-        if first_at and time.monotonic() - first_at[0] < _SAME_SIGNAL_SECONDS:
+        if first_at and time.monotonic() - first_at[0] < SAME_SIGNAL_SECONDS:
             return
         first_at.append(time.monotonic())
         theirs(signum, frame)

@@ -279,7 +279,9 @@ def test_a_second_signal_ends_the_bridge_at_once(outside: Fleet, rows: Rows, dsn
         eventually(lambda: rows.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0)
 
         bridge.send(signal.SIGTERM)
+        told = time.monotonic()
         bridge.wait_for("Received shutdown signal")
+        eventually(lambda: time.monotonic() - told > 1.1, what="a second signal that is a second one")
         bridge.send(signal.SIGTERM)
 
         assert bridge.wait(1.5) == 128 + signal.SIGTERM

@@ -133,7 +133,9 @@ def test_a_second_signal_ends_the_web_process_at_once(outside: Fleet) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
             assert answer.status == 200
         web.send(signal.SIGTERM)
+        told = time.monotonic()
         eventually(lambda: not answers(port), what="the first signal to be heeded")
+        eventually(lambda: time.monotonic() - told > 1.1, what="a second signal that is a second one")
 
         web.send(signal.SIGTERM)
 

@@ -1,13 +1,16 @@
 """Early notice of a worker's end: its session lock goes with its link."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from bridge.attempts import AttemptBook
+from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
+from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.runs import Runs
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -150,3 +153,28 @@ def test_a_cancel_is_heard_on_the_workers_link(hands: Hands, rows: Rows, book: A
 
     eventually(book.has_news, what="word of the cancel")
     assert not book.has_news(), "once"
+
+
+class HastyBook(AttemptBook):
+    """Its worker begins to drain while the answer to a heartbeat is on its way."""
+
+    on_answer: Callable[[], None] | None = None
+
+    def heartbeat(self, *args: Any, **options: Any) -> list[tuple[Verdict, Held]] | None:
+        verdicts = super().heartbeat(*args, **options)
+        on_answer, self.on_answer = self.on_answer, None
+        if on_answer is not None:
+            on_answer()
+        return verdicts
+
+
+def test_a_drain_that_begins_during_a_heartbeat_is_told_at_once(rows: Rows, dsn: str) -> None:
+    book = HastyBook(Link(dsn, "heartbeat"))
+    abilities = WorkerAbilities(1, ["tests"], {})
+    heartbeat = Heartbeat(book, Runs(), abilities, lambda _: None, lease_seconds=30)
+    book.on_answer = heartbeat.drain
+    heartbeat.open()
+
+    eventually(lambda: book.on_answer is None, what="the first heartbeat")
+    eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="word of the drain")
+    heartbeat.close(5)

@@ -1,5 +1,6 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
+import time
 from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
@@ -269,6 +270,27 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
             recovery.step()
 
         assert rows.outcomes(crashed) == ["crashed"]
+
+
+def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    recovery = Recovery(link, lambda: None, lease_seconds=0.7)
+    recovery.step()
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    recovery.active()
+    broke_first = time.monotonic()
+
+    def step_on_a_new_link() -> bool:
+        link.close()
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step_on_a_new_link, seconds=8)
+    assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:

@@ -71,6 +71,23 @@ def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
     assert len(names(client)) == 3, "once each"
 
 
+def test_more_than_one_look_shows_is_handed_over_again(
+    hands: Hands,
+    rows: Rows,
+    client: redis.Redis,
+    publisher: Publisher,
+    reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.reconciler._BATCH", 2)
+    claims = hand_over(hands, rows, publisher, 7)
+    client.flushall()
+
+    reconciler.step()
+
+    assert names(client) == sorted(f"{claim.job_id}:{claim.fence}" for claim in claims)
+
+
 def test_a_redis_that_lost_nothing_gets_nothing(
     hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:

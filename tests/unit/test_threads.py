@@ -11,7 +11,7 @@ import pytest
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.attempts import Held
-from bridge.errors import PostgresBusyError, PostgresUnavailableError
+from bridge.errors import PostgresBusyError, PostgresUnavailableError, UnfitSessionError
 from bridge.group_commit import GroupCommit
 from bridge.job import Attempt, Job
 from bridge.loop import Loop
@@ -93,6 +93,23 @@ def test_a_store_that_is_down_is_told_once_and_once_when_it_is_back(caplog: pyte
         "Postgres is unreachable, trying again until it is over",
         "dispatcher works again",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PostgresUnavailableError("gone"), "Postgres is unreachable, trying again"),
+        (PostgresBusyError("lock timeout"), "Postgres is busy, trying again"),
+        (UnfitSessionError("read-only"), "Postgres does not serve this session, trying again"),
+    ],
+)
+def test_trouble_is_called_what_it_is(caplog: pytest.LogCaptureFixture, error: Exception, text: str) -> None:
+    def step() -> float:
+        raise error
+
+    Loop("test", step).run_once()
+
+    assert text in caplog.text
 
 
 def test_a_step_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) -> None:

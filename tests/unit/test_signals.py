@@ -1,0 +1,37 @@
+"""One stop signal is one stop signal, however many processes pass it on; a second one insists."""
+
+import signal
+import subprocess
+import sys
+import time
+
+from bridge.signals import SAME_SIGNAL_SECONDS
+from tests.support.waiting import eventually
+
+PROGRAM = """
+import time
+from bridge.signals import StopSignal
+stop = StopSignal()
+print("ready", flush=True)
+stop.wait()
+print(stop.name, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_the_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        told = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "SIGINT\n"
+
+        def has_ended() -> bool:
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        eventually(has_ended)
+
+        assert time.monotonic() - told >= SAME_SIGNAL_SECONDS
+        assert process.returncode == 128 + signal.SIGTERM
