@@ -144,6 +144,9 @@ def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: 
     assert (attempt["outcome"], attempt["exec"], attempt["started_at"]) == ("failed", None, None)
     assert {rows.status(job_id) for job_id in (node_took, started, other)} == {"processing"}
     assert hands.start(worker, third)
+    hands.make_due(unstarted)
+    assert hands.claim_one().fence == second.fence + 1
+    assert hands.fail(Held(unstarted, second.fence, None)) is None, "it is another attempt now"
 
 
 def test_an_attempt_ends_once(hands: Hands, rows: Rows) -> None:

@@ -156,6 +156,14 @@ class Road(RuleBasedStateMachine):
         accepted = self.hands[hand].queue.release_claims([claim], "test") == [claim.job_id]
         self._expect(Held(claim.job_id, claim.fence, None), accepted, JobTwin.release)
 
+    @a_claim
+    @rule(pick=pick, hand=hand)
+    def fail_claim(self, pick: int, hand: int) -> None:
+        """A worker says that the database refuses the start."""
+        claim = self.claims[-1 - pick % len(self.claims)]
+        held = Held(claim.job_id, claim.fence, None)
+        self._expect(held, self.hands[hand].fail(held) is not None, lambda job: job.fail("failed"))
+
     @rule(hand=hand)
     def reclaim(self, hand: int) -> None:
         self.workers.update({worker: "stopped" for worker, lease in self.workers.items() if lease == "expired"})
@@ -193,7 +201,7 @@ class Road(RuleBasedStateMachine):
         is_its_own = job is not None and job.is_held_by(attempt) and job.worker == who
         is_free = job is not None and job.was_handed_over(attempt.fence)
         started = self.hands[hand].book.start(who, [attempt])
-        expected = (is_its_own or is_free) and self.workers[who] == "live"
+        expected = (is_its_own or is_free) and self.workers.get(who) == "live"  # it may be forgotten
         assert (attempt.exec in started) == expected
         if expected and job is not None:
             job.start(attempt, who)
