@@ -30,7 +30,7 @@ class PostgresUnavailableError(StoreUnavailableError):
 
 
 class PostgresBusyError(PostgresUnavailableError):
-    """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock."""
+    """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock, a bug of its own."""
 
     condition = "is busy"
 

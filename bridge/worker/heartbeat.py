@@ -66,6 +66,7 @@ class Heartbeat:
         self._rest_seconds = min(lease_seconds / 3, _REST_MOST_SECONDS)
         self._next_beat = 0.0
         self._trip_seconds = 0.0
+        self._is_watched = False
         self._shown: tuple[float, float] | None = None  # which link shows our life, and the patience asked for
         self._lock = threading.Lock()
         self._worker = uuid4()
@@ -128,10 +129,12 @@ class Heartbeat:
         opened_at = self._book.link_opened_at
         patience = _rounded(max(_OPENINGS * self._book.link_took, _TRIPS * self._trip_seconds))
         if (opened_at, patience) != self._shown:
-            held = self._book.hold_link(self._worker, timedelta(seconds=patience))
-            self._shown = (opened_at, patience) if held else None
+            self._is_watched = self._book.hold_link(self._worker, timedelta(seconds=patience))
+            self._shown = opened_at, patience
 
     def _beat(self) -> None:
+        if not self._is_watched:
+            self._shown = None  # try again: an earlier session may have let go of the lock
         self._show_life()
         began, closed = time.monotonic(), self._takes_nothing()
         verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=closed)
