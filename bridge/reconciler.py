@@ -76,8 +76,11 @@ class Reconciler:
             self._reconcile()
             if self._freed.is_set() or time.monotonic() >= self._next_suspects:
                 self._freed.clear()
-                self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
+                self._next_suspects = (
+                    0.0  # due until it gets through: a step without it would look like an end of trouble
+                )
                 self._hand_over_suspects()
+                self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
         except RedisUnavailableError as error:
             # Who hands over says so. The mark tells afterwards whether anything was lost.
             logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})

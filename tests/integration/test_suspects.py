@@ -10,6 +10,7 @@ import redis
 from bridge.attempts import AttemptBook
 from bridge.database import Link
 from bridge.envelope import is_alone, seal, unseal
+from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
 from bridge.reconciler import Reconciler
@@ -181,6 +182,22 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
 
     assert rows.job(job_id)["fence"] == 1
     assert rows.outcomes(job_id) == ["crashed"]
+
+
+def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hands: Hands, redis_url: str) -> None:
+    client = connect_redis(redis_url)
+    is_down = True
+
+    def hand_over() -> None:
+        if is_down:
+            raise PostgresUnavailableError("gone")
+
+    reconciler = Reconciler(hands.queue, Publisher(client, "dramatiq"), RoadMark(client, "dramatiq"), hand_over)
+    for _ in range(3):
+        with pytest.raises(PostgresUnavailableError):
+            reconciler.step()
+    is_down = False
+    reconciler.step()
 
 
 def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
