@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import redis
 
-from bridge.attempts import AttemptBook
+from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
 from bridge.envelope import is_alone, seal, unseal
 from bridge.errors import PostgresUnavailableError
@@ -144,6 +144,24 @@ def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(hands: Hands, row
     assert rows.job(job_id)["lease_expires_at"] is None
     hands.release(held)
     assert keep() == set(), "it was released"
+
+
+def test_only_the_hand_over_that_is_named_is_prolonged(hands: Hands, rows: Rows) -> None:
+    node_took = rows.add_job()
+    hands.queue.claim_next_job()
+    hands.add_worker()
+    jobs = [rows.add_job() for _ in range(3)]
+    claims = hands.claim()
+    rows.all("UPDATE coding_jobs SET lease_expires_at = clock_timestamp() + interval '1 s'")
+    hands.queue.release_claims(claims[2:], "nobody has it")
+
+    others = [Held(node_took, 1, None), Held(jobs[0], claims[0].fence + 1, None)]
+    named = [Held(claim.job_id, claim.fence, None) for claim in claims[1:]]
+    assert hands.book.keep([*others, *named], LEASE) == {jobs[1]}
+
+    prolonged = "SELECT id FROM coding_jobs WHERE lease_expires_at > now() + interval '20 s'"
+    assert [row["id"] for row in rows.all(prolonged)] == [jobs[1]]
+    assert rows.job(jobs[2])["lease_expires_at"] is None
 
 
 def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> None:

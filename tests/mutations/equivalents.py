@@ -3,6 +3,7 @@
 _DUE = "a job that is not due has a run_at ahead, which the condition on run_at asks for; this one is for the index"
 _NULL = "settle_sessions finds no session for NULL; this saves the look-up"
 _STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the condition on claimed_by covers it"
+_ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
 
 EQUIVALENT: dict[str, str] = {
@@ -23,6 +24,8 @@ EQUIVALENT: dict[str, str] = {
     "complete_job: d.session_id IS NOT NULL": _NULL,
     "release_jobs: b.session_id IS NOT NULL": _NULL,
     "end_failed_attempts: e.session_id IS NOT NULL": _NULL,
+    "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
+    "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,
     "settle_sessions: coalesce(cardinality(p_sessions), 0) = 0": "an empty array matches no session; this saves work",
 }
