@@ -115,8 +115,8 @@ def _storm(world: World, chaos: Chaos, inserter: Inserter, *, deadline: float) -
     chaos.heal_all()
 
 
-def settle(world: World) -> float | None:
-    """Seconds until every job had ended; None when some had not in time."""
+def settle(world: World, rate: float = _SETTLE_RATE) -> float | None:
+    """Seconds until every job had ended; None when some had not in time: a backlog gets one second for `rate` jobs."""
     began = time.monotonic()
     deadline = began + _SETTLE_SECONDS
     backlog: int | None = None
@@ -132,7 +132,7 @@ def settle(world: World) -> float | None:
             return time.monotonic() - began
         if row is not None and backlog is None:
             backlog = int(row[0])
-            deadline += backlog / _SETTLE_RATE
+            deadline += backlog / rate
             say(f"{backlog} jobs are left")
         time.sleep(0.25)
     return None

@@ -89,12 +89,24 @@ def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(hands: H
 
     line = suspects(hands, 3)
 
-    assert [claim.job_id for claim in line] == [jobs[3], jobs[0], jobs[2]]
+    assert [claim.job_id for claim in line] == [jobs[3], jobs[0]], "the third of the first three is elsewhere"
     assert suspects(hands, 3) == []
-    assert hands.queue.release_claims(line[:2], "they wait")
+    assert hands.queue.release_claims(line[:1], "it waits")
     assert suspects(hands, 3) == [], "one of the line is still in somebody's hands"
-    assert hands.queue.release_claims(line[2:], "it waits")
+    assert hands.queue.release_claims(line[1:], "it waits")
     assert len(suspects(hands, 9)) == 4
+
+
+def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(hands: Hands, rows: Rows) -> None:
+    crash(hands, rows, 5)
+    for _ in range(2):
+        hands.add_worker()
+    for _ in range(2):
+        hands.silence(hands.add_worker())
+    hands.queue.claim_next_job()
+
+    assert len(suspects(hands)) == 1, "the Node worker's is in nobody's line"
+    assert suspects(hands) == [], "half of two, not of four"
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
@@ -281,19 +293,17 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
-@pytest.mark.usefixtures("fleet")
-def test_a_line_runs_one_after_the_other(rows: Rows) -> None:
+def test_a_line_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
     def add(**columns: Any) -> UUID:
         return rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.02}, **columns)
 
     jobs = [add(crashes=n % 2, retry_count=n % 2) for n in range(60)]
     eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0)
 
-    beside = """
-        SELECT s.id FROM coding_jobs s JOIN job_attempts a ON a.job_id = s.id
-        JOIN job_attempts b ON b.job_id <> s.id AND b.started_at <= a.finished_at AND b.finished_at >= a.started_at
-        WHERE s.crashes > 0"""
-    assert rows.all(beside) == []
+    suspects = set(jobs[1::2])
+    for job_id, began, ended in fleet.doings.naps:
+        beside = [one for one in fleet.doings.naps if one[0] != job_id and one[1] < ended and one[2] > began]
+        assert job_id not in suspects or beside == []
     assert rows.value("SELECT count(*) FROM job_attempts WHERE outcome = 'completed'") == len(jobs)
     check_invariants_but_for_the_made_up_crashes(rows, jobs)
 

@@ -6,6 +6,8 @@ _STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the co
 _ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
 
+_ANY = "without it the statement below finds nothing all the same; this saves work while there is no suspect"
+
 EQUIVALENT: dict[str, str] = {
     "claim_jobs: j.due": _DUE,
     "claim_next_job: j.due (no. 3)": _DUE,
@@ -24,6 +26,9 @@ EQUIVALENT: dict[str, str] = {
     "complete_job: d.session_id IS NOT NULL": _NULL,
     "release_jobs: b.session_id IS NOT NULL": _NULL,
     "end_failed_attempts: e.session_id IS NOT NULL": _NULL,
+    "claim_suspects: NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0)": _ANY,
+    "claim_suspects: j.status = 'pending'": _ANY,
+    "claim_suspects: j.crashes > 0": _ANY,
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,

@@ -23,6 +23,7 @@ class Doings:
     def __init__(self) -> None:
         self.started: list[tuple[UUID, int]] = []
         self.interrupted: list[str] = []
+        self.naps: list[tuple[UUID, float, float]] = []
         self.plain: list[tuple[Any, ...]] = []
         self.gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
@@ -112,7 +113,9 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of 
     @actor(queue_name="tests")
     def nap(job: Job) -> None:
         doings.begin(job)
+        began = time.monotonic()
         time.sleep(job.payload["seconds"])
+        doings.naps.append((job.id, began, time.monotonic()))
 
     @actor(queue_name="tests", time_limit=200)
     def too_slow(job: Job) -> None:

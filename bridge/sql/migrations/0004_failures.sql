@@ -170,7 +170,6 @@ AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
     lines integer;
-    line_queue text;
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
@@ -181,17 +180,10 @@ BEGIN
                  WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job') THEN
         RETURN;
     END IF;
-    SELECT s.queue INTO line_queue FROM public.coding_jobs s
-    WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
-      AND EXISTS (SELECT FROM public.workers w
-                  WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
-                    AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-    ORDER BY s.priority DESC, s.seq LIMIT 1;
     RETURN QUERY
-    WITH next AS MATERIALIZED (
-        SELECT s.id FROM public.coding_jobs s
+    WITH found AS MATERIALIZED (
+        SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
         WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
-          AND s.queue = line_queue
           AND EXISTS (SELECT FROM public.workers w
                       WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                         AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
@@ -202,7 +194,8 @@ BEGIN
         SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
             claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
             cancel_requested_at = NULL, updated_at = this_moment
-        FROM next WHERE j.id = next.id
+        FROM found f
+        WHERE j.id = f.id AND f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1)
         RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
     )
     SELECT c.id, c.fence, c.queue, c.actor, true FROM claimed c ORDER BY c.priority DESC, c.seq;

@@ -35,7 +35,7 @@ def zombies(minutes: float) -> Figure:
                 os.kill(fault.pids[0], signal.SIGCONT)
                 stage.faults.append(fault)
             stage.rest(1.5)
-        evidence, verdict = stage.finish()
+        evidence, verdict = stage.finish(rate=8)  # half of what all threads can do
     frozen, spoke, accepted = _came_back(evidence)
     text = (
         f"{len(stage.faults)} freezes past the lease hit {frozen} running attempts, which were taken over; "

@@ -41,10 +41,10 @@ class Stage:
         """Keep the world running for so long, or until the condition holds; whether it did."""
         return self.world.keep_going(seconds, until)
 
-    def finish(self) -> tuple[Evidence, Verdict]:
-        """Stop the load, wait for the last jobs, and judge."""
+    def finish(self, *, rate: float = 100.0) -> tuple[Evidence, Verdict]:
+        """Stop the load, wait for the last jobs, of which `rate` end in a second at the least, and judge."""
         self.inserter.stop()
-        settle(self.world)
+        settle(self.world, rate)
         evidence = collect(self.world, self.inserter.sent, self.faults)
         verdict = judge(evidence)
         for name, cases in verdict.violations.items():
