@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.backoff import full_jitter
 from bridge.loop import Loop
-from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
+from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs, now
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ class Heartbeat:
         self._book.close()
 
     def _register(self) -> None:
+        began = now()
         self._book.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
@@ -108,6 +109,7 @@ class Heartbeat:
             version=version("mobvibe-bridge"),
             lease=self._lease,
         )
+        self._runs.lease_ends = began + self._lease.total_seconds()
 
     def _takes_nothing(self) -> bool:
         return self._draining or self.is_closed()
@@ -136,14 +138,15 @@ class Heartbeat:
         if not self._is_watched:
             self._shown = None  # try again: an earlier session may have let go of the lock
         self._show_life()
-        began, closed = time.monotonic(), self._takes_nothing()
+        began, closed = now(), self._takes_nothing()
         verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=closed)
-        self._trip_seconds = time.monotonic() - began
+        self._trip_seconds = now() - began
         self._said_closed = closed and verdicts is not None
         self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead
         if verdicts is None:
             self._start_over()
             return
+        self._runs.lease_ends = began + self._lease.total_seconds()
         for verdict, held in verdicts:
             match verdict:
                 case Verdict.LOST:
@@ -159,9 +162,9 @@ class Heartbeat:
                     self._give_back(held)
 
     def _start_over(self) -> None:
-        stopped = self._runs.interrupt_all(LeaseLostError)
         with self._lock:
-            self._worker = uuid4()
+            self._worker = uuid4()  # first: a start that comes too late to be stopped here sees that it changed
+        stopped = self._runs.interrupt_all(LeaseLostError)
         self._register()
         self._shown = None
         self._show_life()

@@ -9,7 +9,7 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from bridge.errors import Fail, PayloadError, Retry
 from bridge.job import Completed, Failed, Released, Report
 from bridge.json_text import to_json
-from bridge.worker.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
+from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 
 def report_of(result: Any, exception: BaseException | None, *, throws: Any = None) -> Report | None:
@@ -32,7 +32,7 @@ def _report_of(result: Any, exception: BaseException | None, throws: Any) -> Rep
                 return Failed(str(error))
         case LeaseLostError():
             return None
-        case JobCancelledError() | WorkerStoppingError() | Shutdown():
+        case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
         case Fail():
             return Failed(_text(exception), final=True)

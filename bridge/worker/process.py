@@ -14,7 +14,7 @@ from bridge.json_text import to_json
 from bridge.settings import Settings
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.reports import Ending, OnSettled, Reports
-from bridge.worker.runs import Run, Runs, WorkerStoppingError
+from bridge.worker.runs import LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class WorkerProcess:
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
         """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
+        worker = self._heartbeat.worker
         attempts, later = self._starts.start(held)
         runs: dict[UUID | None, Run] = {
             one.exec: Run(one, attempt)
@@ -61,6 +62,9 @@ class WorkerProcess:
             if (attempt := attempts.get(one.exec))  # type: ignore[arg-type]
         }
         self.runs.add(runs.values())
+        if self._heartbeat.worker != worker:  # declared lost meanwhile, before these were there to be stopped
+            for exec_ in runs:
+                self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
 
     def keep(self, held: Sequence[Held]) -> set[UUID]:

@@ -5,6 +5,7 @@ and after, the thread is in the middle of our own or Dramatiq's work.
 """
 
 import ctypes
+import math
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,10 @@ from bridge.log_lines import LogFields
 
 class LeaseLostError(Interrupt):
     """This attempt belongs to somebody else now, or to nobody: nothing it does counts any more."""
+
+
+class LeaseOverError(Interrupt):
+    """This process may have been declared lost before the actor began; if it was not, the job is handed back."""
 
 
 class JobCancelledError(Interrupt):
@@ -60,12 +65,21 @@ class Run:
         return fields
 
 
+def now() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, as leases do."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
+
+
 class Runs:
-    """The runs of one worker process, by exec."""
+    """The runs of one worker process, by exec, and until when it may begin them."""
 
     def __init__(self) -> None:
         self._runs: dict[UUID | None, Run] = {}
         self._lock = threading.Lock()
+        self.lease_ends = math.inf  # by `now()`; nobody declares this process lost before
 
     def add(self, runs: Iterable[Run]) -> None:
         with self._lock:
@@ -88,9 +102,14 @@ class Runs:
         return [run.held for run in self.all()]
 
     def enter(self, run: Run) -> None:
-        """From here on the actor runs in this thread. Raises at once what came before it could."""
+        """From here on the actor runs in this thread. Raises at once what came before it could.
+
+        A process that was frozen learns of its end by its next heartbeat. The actor's thread may wake first.
+        """
         with self._lock:
             run.thread = threading.get_ident()
+            if run.interrupt is None and now() >= self.lease_ends:
+                run.interrupt = LeaseOverError
             interrupt = run.interrupt
         if interrupt is not None:
             raise interrupt

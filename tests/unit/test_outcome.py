@@ -10,7 +10,7 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from bridge import Fail, Retry
 from bridge.job import Completed, Failed, Released
 from bridge.worker.outcome import report_of
-from bridge.worker.runs import JobCancelledError, LeaseLostError, WorkerStoppingError
+from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_a_result_that_is_no_json_is_a_failure() -> None:
         (TimeLimitExceeded(), Failed("the time limit was exceeded")),
         (WorkerStoppingError(), Released()),
         (JobCancelledError(), Released()),
+        (LeaseOverError(), Released()),
         (Shutdown(), Released()),
         (LeaseLostError(), None),
     ],
