@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from bridge.frontier import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
 
@@ -176,3 +177,16 @@ def test_a_draining_worker_is_given_nothing_more(hands: Hands, rows: Rows) -> No
 
     other = hands.add_worker()
     assert hands.start(other, hands.claim_one()) is not None
+
+
+def test_spans_of_a_queue_share_its_room_and_keep_the_order(hands: Hands, rows: Rows) -> None:
+    hands.add_worker()
+    low = [rows.add_job(priority=0) for _ in range(3)]
+    high = [rows.add_job(priority=5) for _ in range(3)]
+    seq = rows.job(high[0])["seq"]
+    spans = [Span("coding", 4, 6, 100), Span("coding", 4, 5, 5, seq), Span("coding", 4, -100, 4)]
+
+    claims = hands.queue.claim_jobs("bridge", limit=100, lease=LEASE, spans=spans)
+
+    assert [claim.job_id for claim in claims] == [*high[1:], *low[:2]]
+    assert [claim.priority for claim in claims] == [5, 5, 0, 0]

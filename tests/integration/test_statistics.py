@@ -8,9 +8,8 @@ import psycopg
 import pytest
 
 from bridge.errors import PostgresBusyError
-from bridge.frontier import Span
 from bridge.upkeep import Upkeep
-from tests.support.hands import LEASE, Hands
+from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -138,16 +137,3 @@ def test_who_holds_back_vacuum_is_named(hands: Hands, rows: Rows) -> None:
 
     assert holder is not None
     assert "the holder" in holder.name
-
-
-def test_spans_of_a_queue_share_its_room_and_keep_the_order(hands: Hands, rows: Rows) -> None:
-    hands.add_worker()
-    low = [rows.add_job(priority=0) for _ in range(3)]
-    high = [rows.add_job(priority=5) for _ in range(3)]
-    seq = rows.job(high[0])["seq"]
-    spans = [Span("coding", 4, 6, 100), Span("coding", 4, 5, 5, seq), Span("coding", 4, -100, 4)]
-
-    claims = hands.queue.claim_jobs("bridge", limit=100, lease=LEASE, spans=spans)
-
-    assert [claim.job_id for claim in claims] == [*high[1:], *low[:2]]
-    assert [claim.priority for claim in claims] == [5, 5, 0, 0]
