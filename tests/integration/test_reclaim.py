@@ -235,6 +235,29 @@ def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(hands: Hands, 
     assert rows.value("SELECT stop_reason FROM workers WHERE id = %s", [silent]) == "lost"
 
 
+def test_a_workers_row_that_somebody_holds_waits_for_the_next_look(hands: Hands, rows: Rows, dsn: str) -> None:
+    held, other = hands.add_worker(), hands.add_worker()
+    lost = "SELECT id FROM workers WHERE stop_reason = 'lost' ORDER BY stopped_at"
+    for worker in (held, other):
+        hands.silence(worker)
+    hands.link.connection.execute("SET lock_timeout = '1s'")
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
+        hands.reclaim()
+        assert [row["id"] for row in rows.all(lost)] == [other]
+
+        unlinked = hands.add_worker()
+        rows.all("UPDATE workers SET linked = true WHERE id IN (%s, %s)", [unlinked, hands.add_worker()])
+        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [unlinked])
+        assert hands.queue.watch_links(confirm=timedelta(hours=1)) == 1
+        rows.all("UPDATE workers SET link_lost_at = now() - interval '2 hours' WHERE link_lost_at IS NOT NULL")
+        assert hands.queue.watch_links(confirm=timedelta(hours=1)) == 0
+
+    hands.reclaim()
+    assert hands.queue.watch_links(confirm=timedelta(0)) == 0
+    assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 4
+
+
 def test_a_hand_over_that_cannot_be_released_holds_up_nobody(hands: Hands, rows: Rows) -> None:
     hands.add_worker()
     refused, other = rows.add_job(prompt="refuse me"), rows.add_job()

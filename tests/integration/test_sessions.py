@@ -3,7 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 
+from bridge.errors import PostgresBusyError
+from bridge.job import Failed, Released, Status
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 
@@ -125,3 +128,44 @@ def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(hands
         # What a foreign key does, as databases of the Node worker have one.
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR KEY SHARE", [session_id])
         assert hands.complete(held)
+
+
+@pytest.mark.parametrize("end", ["fail", "release", "cancel"])
+def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(hands: Hands, rows: Rows, end: str) -> None:
+    guarded, free = rows.add_session(initial_prompt="guarded"), rows.add_session()
+    jobs = [rows.add_job(session_id=session_id, max_retries=1) for session_id in (guarded, free)]
+    worker = hands.add_worker()
+    claims = hands.claim()
+    both = [attempt for claim in claims if end != "cancel" and (attempt := hands.start(worker, claim))]
+    rows.all(
+        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+           CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW
+           WHEN (NEW.initial_prompt = 'guarded' AND NEW.status = 'failed') EXECUTE FUNCTION refuse()"""
+    )
+
+    if end == "fail":
+        assert hands.book.fail([(held, Failed("no")) for held in both]) == dict.fromkeys(jobs, Status.FAILED)
+    elif end == "cancel":
+        assert [hands.queue.cancel_job(job_id) for job_id in jobs] == ["cancelled", "cancelled"]
+    else:
+        assert [hands.queue.cancel_job(job_id) for job_id in jobs] == ["processing", "processing"]
+        assert hands.book.release([(held, Released()) for held in both]).keys() == set(jobs)
+
+    left = "pending" if end == "cancel" else "active"
+    assert {rows.status(job_id) for job_id in jobs} == {"failed" if end == "fail" else "cancelled"}
+    assert [rows.session(session_id)["status"] for session_id in (guarded, free)] == [left, "failed"]
+
+
+def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(hands: Hands, rows: Rows, dsn: str) -> None:
+    session_id = rows.add_session()
+    job_id = rows.add_job(session_id=session_id, max_retries=1)
+    held = hands.started()
+    with psycopg.connect(dsn) as other:
+        other.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
+        with pytest.raises(PostgresBusyError), hands.book.in_haste():
+            hands.book.fail([(held, Failed("no"))])
+        assert rows.status(job_id) == "processing"
+
+    hands.fail(held, "no")
+
+    assert (rows.status(job_id), rows.session(session_id)["status"]) == ("failed", "failed")

@@ -9,7 +9,7 @@ from tests.mutations.sql_terms import terms
 
 # Each function, and the tests most likely to notice, first.
 FUNCTIONS = {
-    "claim_jobs": ["claim"],
+    "claim_jobs": ["claim", "suspects"],
     "promote_due_jobs": ["claim", "reports"],
     "queue_room": ["claim"],
     "start_jobs": ["start"],
@@ -32,7 +32,18 @@ FUNCTIONS = {
 }
 # The slow ones last.
 ALL_TESTS = [
-    *("claim", "start", "reports", "reclaim", "operators", "original_functions", "events", "sessions", "guards"),
+    *(
+        "claim",
+        "start",
+        "reports",
+        "reclaim",
+        "operators",
+        "original_functions",
+        "events",
+        "sessions",
+        "suspects",
+        "guards",
+    ),
     *("state_machine", "pairs"),
 ]
 

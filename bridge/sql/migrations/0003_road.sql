@@ -197,6 +197,6 @@ BEGIN
     )
     SELECT array_agg(b.id), array_agg(b.session_id) FILTER (WHERE b.status = 'cancelled' AND b.session_id IS NOT NULL)
     INTO accepted, cancelled FROM back b;
-    PERFORM public.settle_sessions(cancelled, 'failed', array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
+    PERFORM public.fail_sessions(cancelled, array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
     RETURN QUERY SELECT unnest(accepted);
 END $$;

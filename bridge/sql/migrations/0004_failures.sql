@@ -49,7 +49,7 @@ BEGIN
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
         SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
     ), dead AS MATERIALIZED (
-        SELECT public.settle_sessions(array_agg(e.session_id ORDER BY e.id), 'failed', array_agg(e.error ORDER BY e.id))
+        SELECT public.fail_sessions(array_agg(e.session_id ORDER BY e.id), array_agg(e.error ORDER BY e.id))
         FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
     )
     SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN dead;
@@ -100,7 +100,10 @@ BEGIN
     END IF;
     IF this_moment - pg_postmaster_start_time() > p_grace THEN
         UPDATE public.workers w SET stopped_at = this_moment, stop_reason = 'lost'
-        WHERE w.stopped_at IS NULL AND w.lease_expires_at < this_moment;
+        FROM (SELECT o.id FROM public.workers o
+              WHERE o.stopped_at IS NULL AND o.lease_expires_at < this_moment
+              FOR NO KEY UPDATE SKIP LOCKED) silent
+        WHERE w.id = silent.id;
     END IF;
 
     SELECT array_agg(s.id) FILTER (WHERE s.outcome <> 'released'),
@@ -262,6 +265,29 @@ BEGIN
       AND (p_status <> 'active' OR s.status <> 'active')
       AND (p_status <> 'completed' OR NOT EXISTS (
           SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing')));
+END $$;
+
+-- fail_sessions: settles sessions whose jobs failed or were cancelled. The host may refuse that, by a trigger or a
+-- constraint of its own; the job has ended all the same, and the server's log says which session was left as it was.
+CREATE OR REPLACE FUNCTION public.fail_sessions(p_sessions uuid[], p_errors text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF coalesce(cardinality(p_sessions), 0) = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM public.settle_sessions(p_sessions, 'failed', p_errors);
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
+        RAISE;  -- tried again as a whole: another time it may get through
+    WHEN OTHERS THEN
+        IF cardinality(p_sessions) = 1 THEN
+            RAISE LOG 'mobvibe: session % cannot be marked as failed: %', p_sessions[1], SQLERRM;
+            RETURN;
+        END IF;
+        FOR i IN 1 .. cardinality(p_sessions) LOOP
+            PERFORM public.fail_sessions(p_sessions[i:i], p_errors[i:i]);
+        END LOOP;
 END $$;
 
 -- fail_claims: hand-overs whose start this database refuses, such as by a trigger of the host's: it would refuse the

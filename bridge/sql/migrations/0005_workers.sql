@@ -90,12 +90,19 @@ BEGIN
     FROM pg_catalog.pg_locks l
     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database());
+    -- A row that somebody holds waits for the next look: it must not hold up what is known of the others.
     UPDATE public.workers w
     SET link_lost_at = CASE WHEN w.link_lost_at IS NULL THEN this_moment END
-    WHERE w.linked AND w.stopped_at IS NULL
-      AND (w.link_lost_at IS NULL) <> (public.worker_key(w.id) = ANY (held));
+    FROM (SELECT o.id FROM public.workers o
+          WHERE o.linked AND o.stopped_at IS NULL
+            AND (o.link_lost_at IS NULL) <> (public.worker_key(o.id) = ANY (held))
+          FOR NO KEY UPDATE SKIP LOCKED) changed
+    WHERE w.id = changed.id;
     UPDATE public.workers w SET stopped_at = this_moment, stop_reason = 'lost'
-    WHERE w.stopped_at IS NULL AND w.link_lost_at <= this_moment - greatest(p_confirm, w.link_patience);
+    FROM (SELECT o.id FROM public.workers o
+          WHERE o.stopped_at IS NULL AND o.link_lost_at <= this_moment - greatest(p_confirm, o.link_patience)
+          FOR NO KEY UPDATE SKIP LOCKED) gone
+    WHERE w.id = gone.id;
     SELECT count(*) INTO without FROM public.workers w WHERE w.stopped_at IS NULL AND w.link_lost_at IS NOT NULL;
     RETURN without;
 END $$;

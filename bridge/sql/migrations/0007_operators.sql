@@ -29,7 +29,7 @@ BEGIN
         VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
     END IF;
     IF verdict = 'cancelled' AND job.session_id IS NOT NULL THEN
-        PERFORM public.settle_sessions(ARRAY[job.session_id], 'failed', ARRAY[note]);
+        PERFORM public.fail_sessions(ARRAY[job.session_id], ARRAY[note]);
     END IF;
     INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
     VALUES (p_id, 'cancel', p_by, p_reason, job.status, verdict);
