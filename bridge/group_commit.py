@@ -1,6 +1,7 @@
 """Many callers, one writer: what is waiting when the last write ends goes out together."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -18,6 +19,7 @@ Item = TypeVar("Item")
 # The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
 _LARGE = 3
 _LINGER_SECONDS = 0.01
+_LONG_SECONDS = 30.0  # for something to be locked
 _MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 
 
@@ -56,6 +58,7 @@ class GroupCommit(Generic[Item]):
         self._submitted: SimpleQueue[Item | None] = SimpleQueue()
         self._waiting: list[Item] = []  # the writer's own
         self._behind = 0  # of those, what met a lock the last time: that leaves room for as many others as ever
+        self._behind_since = math.inf
         self._last_size = 0
         self._closing = threading.Event()
         self._give_up_at = float("inf")
@@ -93,9 +96,21 @@ class GroupCommit(Generic[Item]):
                 logger.info("%s are written again", self._name.capitalize())
                 failures = 0
             self._waiting = behind
-            self._behind = len(behind)
+            self._note_locked(len(behind))
             if behind:
                 self._rest(0.2)
+
+    def _note_locked(self, behind: int) -> None:
+        if not self._behind:
+            self._behind_since = time.monotonic()
+        if behind and time.monotonic() - self._behind_since >= _LONG_SECONDS:
+            logger.warning(
+                "Some of the %s meet locks and wait: does somebody hold a transaction open?",
+                self._name,
+                extra={"waiting": behind},
+            )
+            self._behind_since = math.inf  # said once, until all were written
+        self._behind = behind
 
     def _next_group(self) -> list[Item] | None:
         """What waits, in order; None when it is time to end."""

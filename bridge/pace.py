@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.envelope import JOBS_MOST
+from bridge.envelope import JOBS_MOST, LINE_MOST
 
 SETTLED_MOST = 1_000_000  # jobs, in one word of a worker or a bridge
 _MS_MOST = 1e13  # of all of them together
@@ -16,7 +16,6 @@ _MESSAGE_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
 _AVERAGE_SECONDS = 0.25
 _LINE_SECONDS = 1.0
-_LINE_MOST = 64
 _FIRST_SECONDS = 0.01  # what the first word of a queue is taken to have taken
 
 
@@ -96,4 +95,4 @@ class Pace:
         """
         with self._lock:
             longest = max((flow.seconds or 0.0 for flow in self._flows.values()), default=_LINE_SECONDS)
-        return max(1, min(_LINE_MOST, int(_LINE_SECONDS / max(longest, 1e-6))))
+        return max(1, min(LINE_MOST, int(_LINE_SECONDS / max(longest, 1e-6))))

@@ -30,7 +30,7 @@ class Suspects:
         self._lease = timedelta(seconds=lease_seconds)
 
     def hand_over(self) -> None:
-        """Claim and publish those that may run now. Ask Redis first whether it is there: each try costs a fence."""
+        """Claim and publish those that may run now. Where Redis is away they go back, with their fences spent."""
         claims = self._queue.claim_suspects(self._name, lease=self._lease, line=self._line())
         if not claims:
             return

@@ -12,6 +12,7 @@ from dramatiq import Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import MiddlewareError
 
+from bridge.envelope import LINE_MOST
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
@@ -128,9 +129,7 @@ class JobBroker(RedisBroker):
 
     def start_again(self) -> None:
         """Something ended that others may have waited for, unstarted."""
-        with self._lock:
-            waiting = [consumer for consumers in self._consumers.values() for consumer in consumers]
-        for consumer in waiting:
+        for consumer in self._consumers_of(None):
             consumer.start_again()
 
     # What consumers need of their broker.
@@ -155,7 +154,7 @@ class JobBroker(RedisBroker):
         now_ms = int(time.time() * 1000)
         with in_our_words():
             taken: list[bytes] = self._exchange(
-                keys=[self.namespace], args=[queue_name, self.broker_id, now_ms, room, *done]
+                keys=[self.namespace], args=[queue_name, self.broker_id, now_ms, room, LINE_MOST, *done]
             )
         return taken
 
@@ -189,8 +188,11 @@ class JobBroker(RedisBroker):
             logger.info("Redis is back")
 
     def _wake(self, queue_name: str | None) -> None:
+        for consumer in self._consumers_of(queue_name):
+            consumer.wake()
+
+    def _consumers_of(self, queue_name: str | None) -> list[JobConsumer]:
+        """Of one queue, or of all."""
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
-            woken = [consumer for consumers in queues for consumer in consumers]
-        for consumer in woken:
-            consumer.wake()
+            return [consumer for consumers in queues for consumer in consumers]

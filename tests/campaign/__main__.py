@@ -3,15 +3,14 @@
 import argparse
 import json
 import random
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from tests.campaign.campaign import Order, run
 from tests.campaign.experiments import EXPERIMENTS, as_table, run_experiments
 from tests.campaign.faults import KINDS
 from tests.campaign.report import as_json, as_markdown
+from tests.support.stopping import run_command
 
 
 def main() -> int:
@@ -28,7 +27,6 @@ def main() -> int:
         help=f"single figures instead of a campaign: {', '.join(EXPERIMENTS)}; --minutes is for each",
     )  # fmt: skip
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _as_interrupt)
     if options.experiments is not None:
         figures = run_experiments(options.experiments, options.minutes or 2)
         sys.stdout.write(as_table(figures) + "\n")
@@ -41,14 +39,5 @@ def main() -> int:
     return 0 if outcome.verdict.holds else 1
 
 
-def _as_interrupt(signum: int, frame: FrameType | None) -> None:
-    """A stop signal ends the campaign as Ctrl-C does: every process with it."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.stderr.write("campaign: interrupted, everything was ended\n")
-        sys.exit(130)
+    run_command("campaign", main)

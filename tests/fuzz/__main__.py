@@ -5,16 +5,15 @@ Exit code 1 when a promise broke.
 
 import argparse
 import random
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
 from bridge.embedded import EmbeddedStores
 from bridge.migrations import migrate_up
 from tests.fuzz.run import Size, run
+from tests.support.stopping import run_command
 
 
 def main() -> int:
@@ -24,7 +23,6 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the logs stay")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _as_interrupt)
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as made:
@@ -47,14 +45,5 @@ def main() -> int:
     return 0 if holds else 1
 
 
-def _as_interrupt(signum: int, frame: FrameType | None) -> None:
-    """A stop signal ends the run as Ctrl-C does: every process with it."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.stderr.write("fuzz: interrupted, everything was ended\n")
-        sys.exit(130)
+    run_command("fuzz", main)

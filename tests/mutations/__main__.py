@@ -16,6 +16,7 @@ from bridge.embedded import EmbeddedStores
 from bridge.migrations import migrate_up
 from tests.conftest import FAST
 from tests.mutations.mutants import ALL_TESTS, Mutant, NothingToMutateError, mutants
+from tests.support.stopping import run_command
 
 ROOT = Path(__file__).parents[2]
 BASE = "mutation_base"
@@ -77,12 +78,16 @@ def try_all(laboratory: Laboratory, chosen: list[Mutant], lanes: int, *, quick: 
 
     tried = [mutant for mutant in chosen if mutant.reason is None]
     with ThreadPoolExecutor(lanes) as pool:
-        for mutant, (survived, killer) in zip(tried, pool.map(attempt, tried), strict=True):
-            survivors += survived
-            print(
-                f"{'SURVIVED' if survived else 'killed'}  {mutant.name}" + (f"  by {killer}" if killer else ""),
-                flush=True,
-            )
+        try:
+            for mutant, (survived, killer) in zip(tried, pool.map(attempt, tried), strict=True):
+                survivors += survived
+                print(
+                    f"{'SURVIVED' if survived else 'killed'}  {mutant.name}" + (f"  by {killer}" if killer else ""),
+                    flush=True,
+                )
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     for mutant in chosen:
         if mutant.reason is not None:
             print(f"equivalent  {mutant.name}  because {mutant.reason}")
@@ -130,4 +135,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("mutations", main)

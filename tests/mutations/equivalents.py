@@ -7,9 +7,15 @@ _ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
 
 _ANY = "without it the statement below finds nothing all the same; this saves work while there is no suspect"
+_ANY_DUE = "without it the statement below finds nothing all the same; this saves the triggers of an UPDATE of no rows"
 
 EQUIVALENT: dict[str, str] = {
     "claim_jobs: j.due": _DUE,
+    "promote_due_jobs: NOT EXISTS (SELECT FROM public.coding_jobs s"
+    " WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment)": _ANY_DUE,
+    "promote_due_jobs: s.status = 'pending'": _ANY_DUE,
+    "promote_due_jobs: NOT s.due": _ANY_DUE,
+    "promote_due_jobs: s.run_at <= this_moment": _ANY_DUE,
     "claim_next_job: j.due (no. 3)": _DUE,
     "claim_next_job: j.status = 'pending'": _QUEUES,
     "claim_next_job: j.due": _QUEUES,

@@ -7,12 +7,12 @@
 -- by its id.
 --
 -- KEYS[1]  namespace
--- ARGV     queue name, worker id, now in ms, number to take, id done, id done, …
+-- ARGV     queue name, worker id, now in ms, number to take, longest line, id done, id done, …
 -- Returns id, payload, id, payload, …
 --
 -- The number to take is of jobs. A message of several ends in +n, n being the jobs beyond the first; the last
 -- one taken may bring more than was asked for. One whose job runs alone ends in !, and those that stand behind it
--- and end so, too, come with it: they are a line, for one process.
+-- and end so, too, come with it, as many as a line may be long: they are for one process.
 --
 -- The keys are Dramatiq's own, as its dashboards read them:
 -- namespace:queue                    list of waiting ids
@@ -26,15 +26,15 @@ local payloads = queue .. ".msgs"
 local held = namespace .. ":__acks__." .. worker .. "." .. name
 
 redis.call("zadd", namespace .. ":__heartbeats__", ARGV[3], worker)
-for i = 5, #ARGV do
+for i = 6, #ARGV do
     if redis.call("srem", held, ARGV[i]) == 1 then
         redis.call("hdel", payloads, ARGV[i])
     end
 end
 
-local taken, room, dropped, line = {}, tonumber(ARGV[4]), 0, 0
+local taken, room, longest, dropped, line = {}, tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
 local function line_goes_on()
-    return line > 0 and line < 64 and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!"
+    return line > 0 and line < longest and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!"
 end
 while dropped < 1000 and (room > 0 or line_goes_on()) do
     local id = redis.call("lpop", queue)

@@ -1,0 +1,23 @@
+"""Commands that start processes of their own, and end them whatever ends the command."""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130
+
+
+def run_command(name: str, main: Callable[[], int]) -> NoReturn:
+    """Exit as `main` says. A stop signal ends it as Ctrl-C does: every process with it."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted, everything was ended\n")
+        sys.exit(INTERRUPTED)
+
+
+def _as_interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

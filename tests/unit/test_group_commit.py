@@ -1,0 +1,243 @@
+"""Many callers, one writer: together, in order, and past what does not get through."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from dramatiq.middleware import raise_thread_exception
+
+from bridge.errors import PostgresBusyError, PostgresUnavailableError
+from bridge.group_commit import GroupCommit
+from tests.support.waiting import eventually
+
+
+class Sink:
+    """A store that can be closed, and that refuses one item."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.groups: list[list[int]] = []
+        self.down = False
+        self.refuses: int | None = None
+
+    def write(self, items: Sequence[int]) -> None:
+        self.open.wait(10)
+        if self.down:
+            raise PostgresUnavailableError("refused")
+        if self.refuses in items:
+            raise ValueError(self.refuses)
+        self.groups.append(list(items))
+
+    @property
+    def written(self) -> list[int]:
+        return [item for group in self.groups for item in group]
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+def commit(sink: Sink) -> GroupCommit[int]:
+    commit = GroupCommit[int]("reports", sink.write, group_size=10)
+    commit.start()
+    return commit
+
+
+def test_what_waits_goes_out_together_and_in_order(sink: Sink, commit: GroupCommit[int]) -> None:
+    sink.open.clear()
+    for item in range(25):
+        commit.submit(item)
+    sink.open.set()
+
+    assert commit.close(5) == 0
+
+    assert sink.written == list(range(25))
+    assert len(sink.groups) <= 4
+    assert max(map(len, sink.groups)) == 10
+
+
+def test_items_wait_for_a_store_that_is_away(
+    sink: Sink, commit: GroupCommit[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sink.down = True
+    commit.submit(1)
+    commit.submit(2)
+    eventually(lambda: "they wait" in caplog.text)
+    commit.submit(3)
+    sink.down = False
+
+    eventually(lambda: sink.written == [1, 2, 3])
+    assert commit.close(5) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "Postgres does not take the reports, they wait",
+        "Reports are written again",
+    ]
+
+
+def test_a_refused_item_does_not_hold_up_the_others(
+    sink: Sink, commit: GroupCommit[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.refuses = 2
+    sink.open.clear()
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
+    sink.open.set()
+
+    assert commit.close(5) == 0
+
+    assert sink.written == [1, 3]
+    assert "One of the reports met a bug" in caplog.text
+
+
+def test_closing_gives_up_in_time_and_counts_what_is_lost(sink: Sink, commit: GroupCommit[int]) -> None:
+    sink.down = True
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
+    began = time.monotonic()
+
+    assert commit.close(0.3) == 3
+
+    assert time.monotonic() - began < 3
+
+
+def test_a_full_queue_makes_its_callers_wait(sink: Sink) -> None:
+    commit = GroupCommit[int]("reports", sink.write, capacity=2)
+    commit.start()
+    sink.open.clear()
+    commit.submit(1)
+    commit.submit(2)
+    blocked = threading.Thread(target=commit.submit, args=(3,))
+    blocked.start()
+    blocked.join(0.1)
+    assert blocked.is_alive()
+
+    sink.open.set()
+
+    blocked.join(5)
+    assert commit.close(5) == 0
+    assert sink.written == [1, 2, 3]
+
+
+def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: GroupCommit[int]) -> None:
+    locked = threading.Event()
+    locked.set()
+    write = sink.write
+
+    def busy_for_one(items: Sequence[int]) -> None:
+        if 1 in items and locked.is_set():
+            raise PostgresBusyError("lock timeout")
+        write(items)
+
+    commit._write = busy_for_one
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
+    eventually(lambda: sink.written == [2, 3])
+
+    locked.clear()
+
+    eventually(lambda: sink.written == [2, 3, 1])
+    assert commit.close(5) == 0
+
+
+def test_what_belongs_to_an_item_that_meets_a_lock_waits_behind_it(sink: Sink) -> None:
+    locked = threading.Event()
+    locked.set()
+
+    def busy_for_one(items: Sequence[int]) -> None:
+        sink.open.wait(10)
+        if 1 in items and locked.is_set():
+            raise PostgresBusyError("lock timeout")
+        sink.write(items)
+
+    commit = GroupCommit[int]("reports", busy_for_one, group_size=10, key=lambda item: item % 10)
+    sink.open.clear()
+    ones = list(range(1, 200, 10))  # two groups of their own
+    for item in (2, *ones, 3):
+        commit.submit(item)
+    commit.start()
+    sink.open.set()
+    eventually(lambda: sink.written == [2, 3], what="those that do not belong to it")
+
+    locked.clear()
+
+    eventually(lambda: sink.written == [2, 3, *ones])
+    assert commit.close(5) == 0
+
+
+def test_a_refused_item_may_be_written_in_another_form(sink: Sink) -> None:
+    sink.refuses = 2
+    commit = GroupCommit[int]("reports", sink.write, on_refused=lambda item, error: item * 100)
+    commit.start()
+    commit.submit(1)
+    commit.submit(2)
+    commit.submit(3)
+
+    eventually(lambda: sorted(sink.written) == [1, 3, 200])
+    assert commit.close(5) == 0
+
+
+def test_an_interrupt_in_the_middle_of_submitting_leaves_no_lock_behind(sink: Sink) -> None:
+    commit = GroupCommit[int]("reports", sink.write)
+    commit.start()
+
+    class Stopped(BaseException):
+        pass
+
+    for _ in range(50):
+        submitting = threading.Event()
+
+        def submit_all_the_time(submitting: threading.Event = submitting) -> None:
+            with contextlib.suppress(Stopped):
+                while True:
+                    commit.submit(1)
+                    submitting.set()
+
+        thread = threading.Thread(target=submit_all_the_time)
+        thread.start()
+        assert submitting.wait(5)
+        assert thread.ident is not None
+        raise_thread_exception(thread.ident, Stopped)
+        thread.join(5)
+        assert not thread.is_alive()
+
+    written = len(sink.written)
+    commit.submit(2)
+    eventually(lambda: 2 in sink.written)
+    assert written > 0
+    assert commit.close(5) == 0
+
+
+def test_items_that_meet_locks_for_long_are_told_once(
+    sink: Sink, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.group_commit._LONG_SECONDS", 0.5)
+    locked, tries = True, 0
+
+    def write(items: Sequence[int]) -> None:
+        nonlocal tries
+        if locked and 1 in items:
+            tries += 1
+            raise PostgresBusyError("lock timeout")
+        sink.write(items)
+
+    commit = GroupCommit[int]("reports", write)
+    commit.start()
+    commit.submit(1)
+    eventually(lambda: "Some of the reports meet locks and wait" in caplog.text)
+    before = tries
+    eventually(lambda: tries > before + 4)
+    locked = False
+
+    assert commit.close(5) == 0
+    assert sink.written == [1]
+    assert len(caplog.records) == 1

@@ -1,0 +1,112 @@
+"""A loop steps, rests, is woken, and outlives what its steps raise."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from bridge.errors import PostgresBusyError, PostgresUnavailableError, UnfitSessionError
+from bridge.loop import Loop
+from tests.support.waiting import eventually
+
+AN_HOUR = 3600.0
+
+
+@pytest.fixture
+def steps() -> list[float]:
+    return []
+
+
+def counting(steps: list[float], rest: float) -> Callable[[], float]:
+    def step() -> float:
+        steps.append(rest)
+        return rest
+
+    return step
+
+
+def test_a_loop_steps_until_it_is_stopped(steps: list[float]) -> None:
+    loop = Loop("test", counting(steps, 0.0))
+    loop.start()
+    eventually(lambda: len(steps) > 10)
+
+    loop.stop()
+
+    assert loop.join(5)
+
+
+def test_a_wake_cuts_the_rest_short(steps: list[float]) -> None:
+    loop = Loop("test", counting(steps, AN_HOUR))
+    loop.start()
+    for count in range(1, 4):
+        eventually(lambda: len(steps) == count)  # noqa: B023 -- called at once
+        loop.wake()
+    loop.stop()
+    assert loop.join(5)
+
+
+def test_a_wake_during_a_step_is_not_lost() -> None:
+    inside, go_on, steps = threading.Event(), threading.Event(), []
+
+    def step() -> float:
+        steps.append(1)
+        inside.set()
+        go_on.wait(5)
+        return AN_HOUR
+
+    loop = Loop("test", step)
+    loop.start()
+    assert inside.wait(5)
+    loop.wake()
+    go_on.set()
+
+    eventually(lambda: len(steps) == 2)
+    loop.stop()
+    assert loop.join(5)
+
+
+def test_a_store_that_is_down_is_told_once_and_once_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    down = True
+
+    def step() -> float:
+        if down:
+            raise PostgresUnavailableError("refused")
+        return AN_HOUR
+
+    loop = Loop("dispatcher", step)
+    assert all(0 < loop.run_once() < 3 for _ in range(20))
+    down = False
+    assert loop.run_once() == AN_HOUR
+    assert loop.run_once() == AN_HOUR
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Postgres is unreachable, trying again until it is over",
+        "dispatcher works again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PostgresUnavailableError("gone"), "Postgres is unreachable, trying again"),
+        (PostgresBusyError("lock timeout"), "Postgres is busy, trying again"),
+        (UnfitSessionError("read-only"), "Postgres does not serve this session, trying again"),
+    ],
+)
+def test_trouble_is_called_what_it_is(caplog: pytest.LogCaptureFixture, error: Exception, text: str) -> None:
+    def step() -> float:
+        raise error
+
+    Loop("test", step).run_once()
+
+    assert text in caplog.text
+
+
+def test_a_step_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    def step() -> float:
+        raise ZeroDivisionError
+
+    assert Loop("test", step).run_once() > 0
+    assert "test failed and goes on" in caplog.text

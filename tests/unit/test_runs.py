@@ -1,0 +1,124 @@
+"""The runs of a worker process, and how their actors are interrupted."""
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from dramatiq.middleware import Interrupt, raise_thread_exception
+
+from bridge.attempts import Held
+from bridge.job import Attempt, Job
+from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
+from tests.support.waiting import eventually
+
+
+def new_run() -> Run:
+    job = Job(id=uuid4())
+    held = Held(job.id, 1, uuid4())
+    assert held.exec is not None
+    return Run(held, Attempt(job, held.exec, "coding", "x"))
+
+
+class ActorThread:
+    """A thread inside an actor that an interrupt can reach."""
+
+    def __init__(self, runs: Runs, run: Run, body: Callable[[], object]) -> None:
+        self.raised: BaseException | None = None
+        self.came_out = False
+        self.inside = threading.Event()
+        self.at_the_door = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(runs, run, body))
+        self._thread.start()
+
+    @property
+    def ident(self) -> int:
+        assert self._thread.ident is not None
+        return self._thread.ident
+
+    def _run(self, runs: Runs, run: Run, body: Callable[[], object]) -> None:
+        try:
+            runs.enter(run)
+            self.inside.set()
+            body()
+            self.at_the_door.set()
+            runs.leave(run)
+            for _ in range(1000):
+                time.sleep(0)
+            self.came_out = True
+        except Interrupt as error:
+            self.raised = error
+
+    def join(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+def busy() -> None:
+    while True:
+        time.sleep(0.001)
+
+
+def test_a_running_actor_is_interrupted_in_its_thread() -> None:
+    runs, run = Runs(), new_run()
+    runs.add([run])
+    thread = ActorThread(runs, run, busy)
+    assert thread.inside.wait(5)
+
+    assert runs.interrupt(run.held.exec, LeaseLostError)
+    assert not runs.interrupt(run.held.exec, WorkerStoppingError)  # the first reason stays
+
+    thread.join()
+    assert isinstance(thread.raised, LeaseLostError)
+
+
+def test_an_interrupt_before_the_actor_begins_keeps_it_from_beginning() -> None:
+    runs, run = Runs(), new_run()
+    runs.add([run])
+
+    assert not runs.interrupt(run.held.exec, LeaseLostError)
+
+    with pytest.raises(LeaseLostError):
+        runs.enter(run)
+
+
+def test_an_interrupt_after_the_actor_has_ended_changes_nothing() -> None:
+    runs, run = Runs(), new_run()
+    runs.add([run])
+    thread = ActorThread(runs, run, lambda: None)
+    thread.join()
+
+    assert not runs.interrupt(run.held.exec, LeaseLostError)
+    assert thread.raised is None
+    assert run.ended is not None
+
+
+def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
+    runs, run = Runs(), new_run()
+    runs.add([run])
+    hold = threading.Event()
+    thread = ActorThread(runs, run, lambda: bool(hold.wait(5)))
+    assert thread.inside.wait(5)
+    with runs._lock:  # the thread is on its way out, and waits here
+        hold.set()
+        eventually(thread.at_the_door.is_set)
+        raise_thread_exception(thread.ident, LeaseLostError)
+
+    thread.join()
+
+    assert thread.raised is None
+    assert thread.came_out
+
+
+def test_what_is_held_is_known_until_it_is_removed() -> None:
+    runs, first, second = Runs(), new_run(), new_run()
+    runs.add([first])
+    runs.add([second])
+    assert runs.held() == [first.held, second.held]
+
+    runs.remove([first.held.exec, uuid4()])
+
+    assert runs.held() == [second.held]
+    assert runs.interrupt_all(LeaseLostError) == 0
+    assert second.interrupt is LeaseLostError
