@@ -53,6 +53,7 @@ class Road(RuleBasedStateMachine):
         self.held: list[tuple[Held, UUID]] = []  # attempts as some worker believes to have them, or had
         self.workers: dict[UUID, str] = {}  # live, expired, stopped
         self.inserted = 0
+        self.calls = 0
 
     @initialize()
     def begin(self) -> None:
@@ -141,13 +142,38 @@ class Road(RuleBasedStateMachine):
 
     @rule(hand=hand, limit=st.sampled_from([1, 2, 100]))
     def claim(self, hand: int, limit: int) -> None:
-        ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
+        ready = sorted((job for job in self.jobs.values() if job.can_run_among_others), key=lambda job: job.rank)
         due = ready[:limit] if "live" in self.workers.values() else []
         claims = self.hands[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
         for job in due:
             job.claim("bridge")
         assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in due]
         self.claims += claims
+
+    @rule(hand=hand, limit=st.sampled_from([1, 2]))
+    def claim_suspects(self, hand: int, limit: int) -> None:
+        live = list(self.workers.values()).count("live")
+        lines = {job.line for job in self.jobs.values() if job.runs_alone}
+        ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
+        line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
+        claims = self.hands[hand].queue.claim_suspects("bridge", lease=LEASE, line=limit)
+        self.calls += 1
+        for job in line:
+            job.claim("bridge", self.calls)
+        assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in line]
+        self.claims += claims
+
+    @a_claim
+    @rule(picks=st.lists(pick, min_size=1, max_size=3), hand=hand)
+    def keep(self, picks: list[int], hand: int) -> None:
+        """A worker prolongs what it cannot start yet."""
+        waiting = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
+        kept = self.hands[hand].book.keep([Held(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
+        jobs = [(self.jobs.get(claim.job_id), claim.fence) for claim in waiting]
+        ours = [job for job, fence in jobs if job is not None and job.was_handed_over(fence)]
+        assert kept == {job.id for job in ours}
+        for job in ours:
+            job.expired = False
 
     @a_claim
     @rule(pick=pick, hand=hand)
@@ -170,6 +196,17 @@ class Road(RuleBasedStateMachine):
         alive = [worker for worker, lease in self.workers.items() if lease == "live"]
         expected = {job.id: verdict for job in self.jobs.values() if (verdict := job.reclaim(alive))}
         assert self.hands[hand].reclaim() == expected
+
+    @precondition(lambda self: any(job.worker for job in self.jobs.values()))
+    @rule(pick=pick, hand=hand)
+    def lose_worker(self, pick: int, hand: int) -> None:
+        """In one step, or few histories would come to what follows a crash."""
+        busy = [job.worker for job in self.jobs.values() if job.worker in self.workers]
+        if busy:
+            who = busy[pick % len(busy)]
+            self.hands[hand].silence(who)
+            self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
+            self.reclaim(hand)
 
     # Workers.
 

@@ -26,6 +26,11 @@ class Scene:
     held: Held  # the latest attempt; exec is None while nobody has started it
     execs: tuple[UUID, UUID]  # for starts to come
 
+    @property
+    def hand_over(self) -> Held:
+        """The latest attempt as somebody knows it who has not started it."""
+        return Held(self.job_id, self.held.fence, None)
+
     def start(self, hands: Hands, which: int) -> bool:
         held = Held(self.job_id, max(self.held.fence, 1), self.execs[which])
         return held.exec in hands.book.start(self.workers[which], [held])
@@ -43,6 +48,11 @@ CALLS: dict[str, Call] = {
     "claim_jobs": lambda _, hands, __: [
         claim.fence for claim in hands.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
     ],
+    "claim_suspects": lambda _, hands, __: [
+        claim.fence for claim in hands.queue.claim_suspects("bridge", lease=LEASE, line=5)
+    ],
+    "keep_claims": lambda scene, hands, _: bool(hands.book.keep([scene.hand_over], LEASE)),
+    "fail_claims": lambda scene, hands, _: hands.fail(scene.hand_over),
     "start_jobs": Scene.start,
     "heartbeat_worker": lambda scene, hands, _: list((hands.heartbeat(scene.workers[0], scene.held) or {}).values()),
     "complete_jobs": lambda scene, hands, _: hands.complete(scene.held),
@@ -52,8 +62,21 @@ CALLS: dict[str, Call] = {
     "cancel_job": lambda scene, hands, _: hands.queue.cancel_job(scene.job_id),
     "retry_job": lambda scene, hands, _: hands.queue.retry_job(scene.job_id),
 }
-PASS_OVER: dict[str, Any] = {"claim_jobs": [], "reclaim_jobs": []}  # what they say when a row is left for the next time
-STATES = ["pending", "handed over", "hand-over expired", "running", "worker silent", "cancel requested", "failed"]
+PASS_OVER: dict[str, Any] = {
+    "claim_jobs": [],
+    "claim_suspects": [],
+    "reclaim_jobs": [],
+}  # what they say when a row is left for the next time
+STATES = [
+    "pending",
+    "handed over",
+    "hand-over expired",
+    "running",
+    "worker silent",
+    "crashed",
+    "cancel requested",
+    "failed",
+]
 
 
 def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
@@ -72,6 +95,9 @@ def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
         held = started
     if state == "worker silent":
         hands.silence(workers[0])
+    elif state == "crashed":
+        hands.book.stop(workers[0])
+        hands.reclaim()
     elif state == "cancel requested":
         hands.queue.cancel_job(job_id)
     elif state == "failed":

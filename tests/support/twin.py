@@ -25,6 +25,8 @@ class JobTwin:
     expired: bool = False
     marked: bool = False
     taken_by: str | None = None
+    line: int = 0  # which call took it: what was taken together runs in one line
+    crashes: int = 0
     session: str | None = None
     ledger: list[str] = field(default_factory=list)
 
@@ -48,7 +50,22 @@ class JobTwin:
         """That attempt waits for the worker that starts it."""
         return self.status == "processing" and self.fence == fence and self.exec is None and self.taken_by == "bridge"
 
-    def claim(self, by: str | None) -> None:
+    @property
+    def can_run_among_others(self) -> bool:
+        return self.can_be_claimed and self.crashes == 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """A worker was lost that ran it: it may be claimed to run alone."""
+        return self.can_be_claimed and self.crashes > 0
+
+    @property
+    def runs_alone(self) -> bool:
+        """Now, or soon: it is in a bridge's or a worker's hands."""
+        return self.status == "processing" and self.crashes > 0 and self.taken_by == "bridge"
+
+    def claim(self, by: str | None, line: int = 0) -> None:
+        self.line = line
         self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
         self.taken_by, self.expired = by, False
         if by is not None:  # a hand leaves the mark of an earlier cancel, if any
@@ -103,8 +120,12 @@ class JobTwin:
             return None
         if self.exec is None and self.taken_by not in (None, NODE):
             self.release()
+        elif self.exec is None:
+            self.fail("reclaimed")
         else:
-            self.fail("reclaimed" if self.exec is None else "crashed")
+            self.fail("crashed")
+            self.crashes += 1
+            self.due = self.due or self.crashes == 1  # the first time it need not wait
         return self.ledger[-1], self.status
 
     def _end(self, status: str, outcome: str) -> None:
