@@ -27,16 +27,17 @@ from bridge.job import Claim
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
-from tests.support.twin import NODE, JobTwin
+from tests.support.twin import NODE, TERMINAL, JobTwin
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 SIZES = {
-    "": settings(COMMON, max_examples=250, stateful_step_count=40, derandomize=True, database=None),
+    "": settings(COMMON, max_examples=200, stateful_step_count=100, derandomize=True, database=None),
     "nightly": settings(COMMON, max_examples=2000, stateful_step_count=50),
 }
 # For a run that only asks whether there is a fault: the first history will do, however long.
 SIZES["unshrunk"] = settings(SIZES[""], phases=[Phase.generate])
 
+a_new_job = st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans())  # priority, max_retries, in a session
 pick = st.integers(0, 1_000)  # which of those there are
 hand = st.integers(0, 1)  # over which connection
 a_job = precondition(lambda self: self.jobs)
@@ -55,29 +56,42 @@ class Road(RuleBasedStateMachine):
         self.inserted = 0
         self.calls = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(jobs=st.lists(a_new_job, min_size=2, max_size=5))
+    def begin(self, jobs: list[tuple[int, int, bool]]) -> None:
         self.rows.clear()
         for _ in range(2):
             self.add_worker()
+        for job in jobs:
+            self.insert(job)
 
     def add_worker(self) -> None:
         self.workers[self.hands[0].add_worker(slots=50)] = "live"
 
+    @property
+    def open_jobs(self) -> int:
+        return sum(job.status not in TERMINAL for job in self.jobs.values())
+
     def job(self, pick: int) -> JobTwin:
-        return list(self.jobs.values())[pick % len(self.jobs)]
+        """Mostly one that is not over."""
+        candidates = [job for job in self.jobs.values() if job.status not in TERMINAL or pick % 4 == 0]
+        candidates = candidates or list(self.jobs.values())
+        return candidates[pick // 4 % len(candidates)]
 
     def worker(self, pick: int) -> UUID:
         return list(self.workers)[pick % len(self.workers)]
 
     def attempt(self, pick: int) -> tuple[Held, UUID]:
-        return self.held[-1 - pick % len(self.held)]
+        """Mostly one that is still somebody's."""
+        current = [one for one in self.held if (job := self.jobs.get(one[0].job_id)) and job.is_held_by(one[0])]
+        among = current if current and pick % 3 else self.held
+        return among[-1 - pick // 3 % len(among)]
 
     # Clients and operators.
 
-    @precondition(lambda self: len(self.jobs) < 5)
-    @rule(priority=st.integers(0, 2), max_retries=st.integers(0, 3), in_session=st.booleans())
-    def insert(self, priority: int, max_retries: int, in_session: bool) -> None:
+    @precondition(lambda self: len(self.jobs) < 15 and self.open_jobs < 4)
+    @rule(new=a_new_job)
+    def insert(self, new: tuple[int, int, bool]) -> None:
+        priority, max_retries, in_session = new
         session = self.rows.add_session() if in_session else None
         job = self.rows.add_job(priority=priority, max_retries=max_retries, session_id=session)
         self.inserted += 1
@@ -95,7 +109,7 @@ class Road(RuleBasedStateMachine):
         job = self.job(pick)
         assert self.hands[hand].queue.retry_job(job.id) == job.retry()
 
-    @a_job
+    @precondition(lambda self: self.open_jobs > 3)
     @rule(pick=pick)
     def delete(self, pick: int) -> None:
         job = self.jobs.pop(self.job(pick).id)
@@ -197,17 +211,6 @@ class Road(RuleBasedStateMachine):
         expected = {job.id: verdict for job in self.jobs.values() if (verdict := job.reclaim(alive))}
         assert self.hands[hand].reclaim() == expected
 
-    @precondition(lambda self: any(job.worker for job in self.jobs.values()))
-    @rule(pick=pick, hand=hand)
-    def lose_worker(self, pick: int, hand: int) -> None:
-        """In one step, or few histories would come to what follows a crash."""
-        busy = [job.worker for job in self.jobs.values() if job.worker in self.workers]
-        if busy:
-            who = busy[pick % len(busy)]
-            self.hands[hand].silence(who)
-            self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
-            self.reclaim(hand)
-
     # Workers.
 
     @a_claim
@@ -226,6 +229,27 @@ class Road(RuleBasedStateMachine):
                 job.start(Held(job.id, attempt.fence, won), who)
             assert (attempt.exec in started) == (job is not None and job.is_held_by(attempt))
         self.held += [(attempt, who) for attempt in held]
+
+    # Several steps in one: what comes after them would be met in few histories otherwise.
+
+    @rule(limit=st.sampled_from([1, 2, 100]), worker=pick, hand=hand)
+    def claim_and_start(self, limit: int, worker: int, hand: int) -> None:
+        before = len(self.claims)
+        self.claim(hand, limit)
+        self.claim_suspects(hand, limit)
+        if taken := len(self.claims) - before:
+            self.start(list(range(taken)), worker, hand)
+
+    @precondition(lambda self: any(job.status == "processing" and job.exec for job in self.jobs.values()))
+    @rule(pick=pick, hand=hand)
+    def lose_a_worker(self, pick: int, hand: int) -> None:
+        busy = [job.worker for job in self.jobs.values() if job.status == "processing" and job.exec]
+        who = busy[pick % len(busy)]
+        if who in self.workers:  # it may be lost already
+            self.hands[hand].silence(who)
+            self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
+            self.reclaim(hand)
+            self.heartbeat(list(self.workers).index(who), hand)
 
     @an_attempt
     @rule(pick=pick, worker=pick, hand=hand)
