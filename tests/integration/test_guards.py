@@ -86,14 +86,16 @@ def test_the_time_of_a_job_counts_even_where_triggers_are_off(hands: Hands, rows
 
 def test_only_what_became_due_is_promoted(rows: Rows) -> None:
     due, later, cancelled = rows.add_job(), rows.add_job(run_at=LATER), rows.add_job(status="cancelled")
-    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s' WHERE id = %s", [due])  # the trigger saw to it
+    ready = rows.add_job()
+    for job in (due, ready):  # the trigger sees to it
+        rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s' WHERE id = %s", [job])
     without_triggers(rows, "run_at = now() - interval '1 s', due = false", cancelled)
     assert rows.value("SELECT promote_due_jobs(10)") == 0
 
     without_triggers(rows, "run_at = now() - interval '1 s', due = false", due)
 
     assert rows.value("SELECT promote_due_jobs(10)") == 1
-    assert [rows.job(job)["due"] for job in (due, later, cancelled)] == [True, False, False]
+    assert [rows.job(job)["due"] for job in (due, ready, later, cancelled)] == [True, True, False, False]
 
 
 def test_room_is_what_each_worker_has_left_for_each_queue(hands: Hands, rows: Rows) -> None:

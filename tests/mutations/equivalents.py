@@ -11,6 +11,7 @@ _ANY_DUE = "without it the statement below finds nothing all the same; this save
 
 EQUIVALENT: dict[str, str] = {
     "claim_jobs: j.due": _DUE,
+    "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
     "promote_due_jobs: NOT EXISTS (SELECT FROM public.coding_jobs s"
     " WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment)": _ANY_DUE,
     "promote_due_jobs: s.status = 'pending'": _ANY_DUE,
