@@ -1,6 +1,6 @@
 """The judge: from the records alone, what was promised and not kept."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,6 +30,9 @@ class Verdict:
     extra_runs: int = 0
     duplicate_runs: int = 0  # of the extra ones those that no failure asked for: a crash or a release came between
 
+    unknown_inserts: int = 0  # the client never learned what became of its transaction
+    unknown_committed: int = 0  # of those, the ones that were committed
+    crashes: Counter[int] = field(default_factory=Counter)  # how often a job crashed → how many jobs, poison aside
     living_lost: int = 0  # workers declared lost though nothing had killed or frozen them: their links had faults
 
     @property
@@ -71,6 +74,8 @@ def judge(evidence: Evidence) -> Verdict:
     verdict.ghosts += [f"{job}: it is there, and nobody inserted it" for job in evidence.rows if job not in known]
     for sent in evidence.sent:
         row = evidence.rows.get(sent.id)
+        verdict.unknown_inserts += sent.fate is Fate.UNKNOWN
+        verdict.unknown_committed += sent.fate is Fate.UNKNOWN and row is not None
         ran, ledger = starts[sent.id], attempts[sent.id]
         if sent.fate is Fate.ROLLED_BACK or (sent.fate is Fate.UNKNOWN and row is None):
             if row is not None or ran or ledger:
@@ -82,6 +87,8 @@ def judge(evidence: Evidence) -> Verdict:
         verdict.stale += _stale(row, ledger, ran, ends[sent.id])
         _count_starts(verdict, ran)
         verdict.duplicate_runs += _duplicates(ran, ledger)
+        if sent.kind is not Kind.POISON:
+            verdict.crashes[sum(attempt.outcome == "crashed" for attempt in ledger)] += 1
         verdict.unexplained_runs += _unexplained(sent, ran, ledger)
     return verdict
 

@@ -3,7 +3,7 @@
 import heapq
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -22,11 +22,11 @@ VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
 
 
 class _Client(threading.Thread):
-    """Keeps a link straight to Postgres, through its crashes and all."""
+    """Keeps a link to Postgres, through its crashes and all."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, name: str, connect: "Callable[[], psycopg.Connection[Any]]") -> None:
         super().__init__(name=name, daemon=True)
-        self._world = world
+        self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
         self._stopping = threading.Event()
 
@@ -39,7 +39,7 @@ class _Client(threading.Thread):
         while not self._stopping.is_set():
             with suppress(psycopg.Error):
                 if self._connection is None or self._connection.closed:
-                    self._connection = self._world.connect()
+                    self._connection = self._connect()
                 return self._connection
             self._stopping.wait(0.1)
         return None
@@ -49,7 +49,7 @@ class Inserter(_Client):
     """`sent` grows as it goes: what was committed, rolled back, or broke off in the middle."""
 
     def __init__(self, world: World, batches: Sequence[Batch]) -> None:
-        super().__init__(world, "inserter")
+        super().__init__("inserter", world.connect_as_client)
         self._batches = batches
         self.sent: list[Sent] = []
         self.canceller = Canceller(world)
@@ -88,7 +88,7 @@ class Canceller(_Client):
     """The operator: asks for a cancel until it was heard."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world, "canceller")
+        super().__init__("canceller", world.connect)
         self._due: list[tuple[float, UUID]] = []
         self._lock = threading.Lock()
 

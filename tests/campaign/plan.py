@@ -128,6 +128,8 @@ def _job(dice: random.Random, kind: Kind) -> PlannedJob:
         case Kind.CANCELLED:
             payload["seconds"] = 4
             cancel_after = round(dice.uniform(0, 3), 2)
+        case Kind.POISON:
+            payload["exit"] = dice.choice((9, 0, 1, 2, 4, None))  # None: by a fault of its own, as C code does
     later = dice.random() < _LATER
     return PlannedJob(
         id=UUID(int=dice.getrandbits(128), version=4),

@@ -28,11 +28,13 @@ def _head(outcome: Outcome) -> list[str]:
         "| figure | value |",
         "|---|---|",
         f"| jobs committed | {verdict.jobs:,} |",
+        f"| of these, their client never got the answer to its commit | {verdict.unknown_committed:,} |",
         f"| faults injected | {len(outcome.evidence.faults):,} |",
         f"| planned faults that found nothing to hit | {outcome.skipped_faults} |",
         f"| runs | {_starts(outcome):,} |",
         f"| runs after a failure of the job's own | {verdict.extra_runs - verdict.duplicate_runs:,} |",
         f"| duplicate runs, after a crash or a release | {verdict.duplicate_runs:,} |",
+        f"| jobs that crashed once, twice, more often (poison aside) | {_crashes(verdict.crashes)} |",
         f"| workers declared lost that no fault had killed or frozen | {verdict.living_lost} |",
         f"| jobs finished a second before the faults | {outcome.throughput_calm:.0f} |",
         f"| jobs finished a second during the faults | {outcome.throughput_faults:.0f} ({kept:.0%}) |",
@@ -40,6 +42,10 @@ def _head(outcome: Outcome) -> list[str]:
         f"| log lines with a traceback | {len(outcome.tracebacks)} |",
         "",
     ]
+
+
+def _crashes(crashes: Counter[int]) -> str:
+    return f"{crashes[1]:,}, {crashes[2]:,}, {sum(jobs for times, jobs in crashes.items() if times > 2):,}"
 
 
 def _starts(outcome: Outcome) -> int:
@@ -93,6 +99,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "starts_per_attempt": verdict.starts_per_attempt,
         "extra_runs": verdict.extra_runs,
         "duplicate_runs": verdict.duplicate_runs,
+        "unknown_inserts": {"all": verdict.unknown_inserts, "committed": verdict.unknown_committed},
+        "crashes": {str(times): jobs for times, jobs in sorted(verdict.crashes.items()) if times},
         "living_lost": verdict.living_lost,
         "throughput": {"calm": outcome.throughput_calm, "faults": outcome.throughput_faults},
         "settled_in": outcome.settled_in,

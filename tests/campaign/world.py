@@ -25,7 +25,11 @@ from tests.campaign.services import BIN, ROOT, Service, continue_and_kill
 
 QUEUE = "campaign"
 NAMESPACE = "campaign"
-POSTGRES, REDIS = "postgres", "redis"  # the proxies' names
+POSTGRES, REDIS, CLIENTS = (
+    "postgres",
+    "redis",
+    "clients",
+)  # the proxies' names; the last is the clients' way to Postgres
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,13 @@ class World:
         self.stores.start()
         self.dsn = self.stores.postgres.url()
         migrate_up(self.dsn)
-        self.proxies = ProxyProcess({POSTGRES: _target(self.dsn, POSTGRES, seed), REDIS: self._redis_target()})
+        self.proxies = ProxyProcess(
+            {
+                POSTGRES: _target(self.dsn, POSTGRES, seed),
+                REDIS: _target(self.stores.redis.url, REDIS, seed + 1),
+                CLIENTS: _target(self.dsn, POSTGRES, seed + 2),
+            }
+        )
         self.bridges = [
             self._service(f"bridge-{n}", [sys.executable, "-m", "bridge", "run"]) for n in range(size.bridges)
         ]
@@ -91,6 +101,9 @@ class World:
             time.sleep(min(0.05, seconds))
         return True
 
+    def connect_as_client(self) -> "psycopg.Connection[Any]":
+        return psycopg.connect(_through(self.dsn, self.proxies.ports[CLIENTS]), autocommit=True, connect_timeout=5)
+
     # Looking at it, past the proxies.
 
     def connect(self) -> "psycopg.Connection[Any]":
@@ -123,10 +136,10 @@ class World:
         """End every process, in whatever state it is."""
         family = psutil.Process().children(recursive=True)
         stores = {pid for pid in (self._pid(self.stores.postgres), self._pid(self.stores.redis)) if pid is not None}
-        for pid in stores:
+        below = {child.pid for pid in stores for child in children_of(pid)}
+        for pid in stores | below:
             with suppress(ProcessLookupError, psutil.NoSuchProcess):
                 psutil.Process(pid).send_signal(signal.SIGCONT)
-        below = {child.pid for pid in stores for child in _children(pid)}
         continue_and_kill([one for one in family if one.pid not in stores | below])
         with suppress(OSError):
             self.proxies.close()
@@ -135,9 +148,6 @@ class World:
     @staticmethod
     def _pid(server: Any) -> int | None:
         return server.pid if server.is_running() else None
-
-    def _redis_target(self) -> dict[str, Any]:
-        return _target(self.stores.redis.url, REDIS, self.seed + 1)
 
     def _service(self, name: str, command: list[str]) -> Service:
         environment = {
@@ -161,7 +171,7 @@ class World:
         return Service(name, command, environment, self.folder)
 
 
-def _children(pid: int) -> list[psutil.Process]:
+def children_of(pid: int) -> list[psutil.Process]:
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

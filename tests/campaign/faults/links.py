@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from tests.campaign.evidence import Fault
 from tests.campaign.faults.injection import Injection
-from tests.campaign.world import POSTGRES, REDIS
+from tests.campaign.world import CLIENTS, POSTGRES, REDIS
 
 # The calls after which it matters most what the client believes.
 CALLS = ("complete_jobs", "start_jobs", "claim_jobs", "fail_jobs", "release_jobs", "heartbeat_worker")
@@ -67,7 +67,7 @@ class _Cut(Injection):
     store: ClassVar[str]
 
     def inject(self) -> Fault | None:
-        fault = self.fault(stops_claims=True)
+        fault = self.fault(stops_claims=self.store != CLIENTS)
         count = int(10 ** self.dice.uniform(0, 4))
         self.world.proxies.order(self.store, "cut_after", count=count, share=self.dice.choice((0.3, 1.0)))
         return fault
@@ -121,7 +121,23 @@ class CutRedis(_Cut):
     label, weight, lane, store = "Redis links cut after some bytes", 4, REDIS, REDIS
 
 
+class LostCommits(_Weather):
+    """The jobs are there, and their client does not know."""
+
+    label, weight, lane, store = "answers to the clients' commits lost", 5, CLIENTS, CLIENTS
+
+    def weather(self) -> dict[str, Any]:
+        return {"lose_replies": self.dice.choice((0.1, 0.5, 1.0)), "asking": ("COMMIT",)}
+
+    def heal(self, fault: Fault) -> None:
+        self.world.proxies.clear(self.store)
+
+
+class CutClients(_Cut):
+    label, weight, lane, store = "clients' links cut after some bytes", 4, CLIENTS, CLIENTS
+
+
 LINKS: list[type[Injection]] = [
     SlowPostgres, PostgresRefused, LostPostgresReplies, HalfOpenPostgres, ResetPostgres, CutPostgres,
-    SlowRedis, RedisRefused, LostRedisReplies, HalfOpenRedis, ResetRedis, CutRedis,
+    SlowRedis, RedisRefused, LostRedisReplies, HalfOpenRedis, ResetRedis, CutRedis, LostCommits, CutClients,
 ]  # fmt: skip

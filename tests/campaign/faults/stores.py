@@ -11,6 +11,7 @@ import redis
 
 from tests.campaign.evidence import Fault
 from tests.campaign.faults.injection import Injection
+from tests.campaign.world import children_of
 
 _SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mobvibe %' ORDER BY backend_start"
 
@@ -58,6 +59,28 @@ class FreezeRedis(Injection):
     def heal(self, fault: Fault) -> None:
         os.kill(self.world.stores.redis.pid, signal.SIGCONT)
         fault.next_claim_since = time.time()
+
+
+class FreezePostgres(Injection):
+    """All of its processes stand still, also past the workers' leases: nobody's heartbeat comes through."""
+
+    label, weight, lane = "SIGSTOP of Postgres", 2, "postgres"
+
+    def inject(self) -> Fault | None:
+        self.seconds = self.dice.choice((self.dice.uniform(0.2, 1), self.dice.uniform(4, 6)))
+        fault = self.fault()
+        self._send(signal.SIGSTOP)
+        return fault
+
+    def heal(self, fault: Fault) -> None:
+        self._send(signal.SIGCONT)
+        fault.next_claim_since = time.time()
+
+    def _send(self, signum: signal.Signals) -> None:
+        server = self.world.stores.postgres.pid  # the first to stop, and so nobody is missed
+        for pid in (server, *(child.pid for child in children_of(server))):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signum)
 
 
 class _EndSessions(Injection):
@@ -135,6 +158,7 @@ STORES: list[type[Injection]] = [
     FlushRedis,
     KillRedis,
     FreezeRedis,
+    FreezePostgres,
     EndAllSessions,
     EndSomeSessions,
     KillBackend,
