@@ -28,6 +28,7 @@ class _Effect:
 
     def done(self) -> dict[str, object]:
         """The result carries the attempt's own numbers: another attempt's result in the row would be seen."""
+        self._job.emit("progress", {"job": str(self._job.id), "fence": self._job.fence})  # where there is a session
         write_effect("end", self._job.id, self._job.fence, self._exec)
         kill_point("effect.done")
         return {"fence": self._job.fence, "exec": str(self._exec)}

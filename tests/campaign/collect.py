@@ -30,6 +30,20 @@ SELECT a.job_id, a.fence, a.exec, split_part(w.name, ':', -1)::int,
 FROM job_attempts a LEFT JOIN workers w ON w.id = a.worker
 """
 
+# What the actors say in a session, once for each attempt, before it ends.
+_EVENTS = {
+    "an event is stored once": """
+        SELECT data ->> 'job', data ->> 'fence' FROM session_events GROUP BY 1, 2 HAVING count(*) > 1""",
+    "what a completed attempt said is there": """
+        SELECT a.job_id, a.fence FROM job_attempts a JOIN coding_jobs j ON j.id = a.job_id AND j.session_id IS NOT NULL
+        LEFT JOIN session_events e ON e.data ->> 'job' = a.job_id::text AND e.data ->> 'fence' = a.fence::text
+        WHERE a.outcome = 'completed' AND e.id IS NULL""",
+    "an attempt says nothing once a later one has spoken": """
+        SELECT * FROM (SELECT data ->> 'job' AS job, (data ->> 'fence')::bigint AS fence,
+                              lag((data ->> 'fence')::bigint) OVER (PARTITION BY data ->> 'job' ORDER BY seq) AS before
+                       FROM session_events) e
+        WHERE e.before > e.fence""",
+}
 _LOST = "SELECT DISTINCT split_part(name, ':', -1)::int FROM workers WHERE stop_reason = 'lost'"
 
 
@@ -48,7 +62,8 @@ def collect(world: World, sent: Sequence[Sent], faults: Sequence[Fault]) -> Evid
             faults=faults,
             lost_pids=[pid for (pid,) in _all(connection, _LOST)],
             afterthoughts=[note for (note,) in _all(connection, "SELECT note FROM campaign_afterthoughts ORDER BY at")],
-            broken_invariants=broken_invariants(Rows(connection)),
+            broken_invariants=broken_invariants(Rows(connection))
+            | {name: found for name, query in _EVENTS.items() if (found := _all(connection, query))},
         )
 
 

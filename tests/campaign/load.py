@@ -16,9 +16,10 @@ from tests.campaign.plan import Batch, PlannedJob
 from tests.campaign.world import QUEUE, World
 
 _INSERT = """
-INSERT INTO coding_jobs (id, actor, queue, payload, priority, max_retries, run_at)
-VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
+INSERT INTO coding_jobs (id, actor, queue, payload, priority, max_retries, run_at, session_id)
+VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second', %s)
 """
+_INSERT_SESSION = "INSERT INTO coding_sessions (id) VALUES (%s)"
 
 
 class _Client(threading.Thread):
@@ -68,6 +69,9 @@ class Inserter(_Client):
             return
         try:
             with connection.transaction(force_rollback=not batch.commits), connection.cursor() as cursor:
+                cursor.executemany(
+                    _INSERT_SESSION, [(session,) for session in {job.session for job in batch.jobs} - {None}]
+                )
                 cursor.executemany(_INSERT, [_row(job) for job in batch.jobs])
             fate = Fate.COMMITTED if batch.commits else Fate.ROLLED_BACK
         except psycopg.Error:
@@ -117,5 +121,5 @@ class Canceller(_Client):
 def _row(job: PlannedJob) -> tuple[Any, ...]:
     return (
         job.id, str(job.kind), QUEUE, Jsonb(dict(job.payload)), job.priority, job.max_retries,
-        job.run_after,
+        job.run_after, job.session,
     )  # fmt: skip

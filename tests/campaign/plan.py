@@ -31,6 +31,7 @@ _SHARES = {
 }  # fmt: skip
 RETRIES = {Kind.POISON: 3}
 _LATER = 0.05
+_IN_SESSIONS = 0.2  # of the transactions: their jobs share a session, and say something in it
 # What each kind may end as.
 ENDS: Mapping[Kind, frozenset[str]] = {
     Kind.QUICK: frozenset({"completed"}),
@@ -52,6 +53,7 @@ class PlannedJob:
     max_retries: int = _PATIENCE
     run_after: float | None = None  # seconds
     cancel_after: float | None = None  # seconds after its insert
+    session: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,13 @@ def _batches(dice: random.Random, jobs: int, load_seconds: float) -> list[Batch]
         if dice.random() < _ROLLED_BACK:
             batches.append(Batch(at, [_job(dice, Kind.QUICK)], commits=False))
         size = min(dice.randint(1, _BATCH_MOST), jobs - done)
-        batches.append(Batch(at, [_job(dice, kind) for kind in kinds[done : done + size]]))
+        session = _uuid(dice) if dice.random() < _IN_SESSIONS else None
+        batches.append(Batch(at, [_job(dice, kind, session) for kind in kinds[done : done + size]]))
         done += size
     return batches
 
 
-def _job(dice: random.Random, kind: Kind) -> PlannedJob:
+def _job(dice: random.Random, kind: Kind, session: UUID | None = None) -> PlannedJob:
     payload: dict[str, Any] = {}
     cancel_after = None
     match kind:
@@ -132,11 +135,16 @@ def _job(dice: random.Random, kind: Kind) -> PlannedJob:
             payload["exit"] = dice.choice((9, 0, 1, 2, 4, None))  # None: by a fault of its own, as C code does
     later = dice.random() < _LATER
     return PlannedJob(
-        id=UUID(int=dice.getrandbits(128), version=4),
+        id=_uuid(dice),
         kind=kind,
         priority=dice.choice((0, 0, 0, 0, -1, 1, 5, 10)),
         payload=payload,
         max_retries=RETRIES.get(kind, _PATIENCE),
         run_after=round(dice.uniform(0.2, 5), 2) if later else None,
         cancel_after=cancel_after,
+        session=session,
     )
+
+
+def _uuid(dice: random.Random) -> UUID:
+    return UUID(int=dice.getrandbits(128), version=4)

@@ -7,6 +7,12 @@ from tests.support.rows import Rows
 
 INVARIANTS = {
     # 1 is about time: tests wait for their jobs to end.
+    "1 a session whose jobs have all ended has ended": """
+        SELECT s.id FROM coding_sessions s
+        WHERE s.status IN ('pending', 'active')
+          AND EXISTS (SELECT FROM coding_jobs j WHERE j.session_id = s.id AND j.fence > 0)
+          AND NOT EXISTS (SELECT FROM coding_jobs j
+                          WHERE j.session_id = s.id AND j.status IN ('pending', 'processing'))""",
     "2 terminal is final: no attempt begins after the job's end": """
         SELECT j.id FROM coding_jobs j JOIN job_attempts a ON a.job_id = j.id
         WHERE j.status IN ('completed', 'failed', 'cancelled') AND a.claimed_at > j.completed_at""",
