@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from bridge.attempts import Held
+from bridge.attempts import Event, Held
 from bridge.errors import PostgresBusyError
 from bridge.frontier import Span
 from bridge.job import Claim
@@ -61,10 +61,16 @@ CALLS: dict[str, Call] = {
     "reclaim_jobs": lambda _, hands, __: list(hands.reclaim().values()),
     "cancel_job": lambda scene, hands, _: hands.queue.cancel_job(scene.job_id),
     "retry_job": lambda scene, hands, _: hands.queue.retry_job(scene.job_id),
+    "add_session_events": lambda scene, hands, _: hands.book.add_events([Event(scene.held, "terminal", "{}")]),
+    "stop_worker": lambda scene, hands, _: hands.book.stop(scene.workers[0]),
+    "claim_next_job": lambda _, hands, __: hands.queue.claim_next_job() is not None,
+    "complete_job": lambda scene, hands, _: hands.queue.complete_job(scene.job_id),
+    "fail_job": lambda scene, hands, _: hands.queue.fail_job(scene.job_id, "boom"),
 }
 PASS_OVER: dict[str, Any] = {
     "claim_jobs": [],
     "claim_suspects": [],
+    "claim_next_job": False,
     "reclaim_jobs": [],
 }  # what they say when a row is left for the next time
 STATES = [
@@ -75,6 +81,7 @@ STATES = [
     "worker silent",
     "crashed",
     "cancel requested",
+    "by the Node worker",
     "failed",
 ]
 
@@ -87,6 +94,10 @@ def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
     held = Held(job_id, claim.fence, None)
     if state == "pending":
         hands.queue.release_claims([claim], "test")  # a stale message is about
+    elif state == "by the Node worker":
+        hands.queue.release_claims([claim], "test")
+        assert hands.queue.claim_next_job()
+        held = Held(job_id, claim.fence + 1, None)
     elif state == "hand-over expired":
         hands.expire(job_id)
     elif state != "handed over":
@@ -115,7 +126,9 @@ def outcome(scene: Scene, rows: Rows) -> tuple[Any, ...]:
         job["cancel_requested_at"] is not None,
         job["lease_expires_at"] is not None,
         [(attempt["fence"], attempt["outcome"]) for attempt in rows.attempts(scene.job_id)],
+        job["claimed_by"],
         rows.value("SELECT status FROM coding_sessions"),
+        rows.value("SELECT count(*) FROM session_events"),
         rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NOT NULL"),
         sorted(row["action"] for row in rows.all("SELECT action FROM job_audit")),
     )
