@@ -9,6 +9,7 @@ from bridge.errors import PostgresBusyError
 from bridge.job import Failed, Released, Status
 from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 
 def test_a_session_is_active_while_its_job_runs_and_completed_after(hands: Hands, rows: Rows) -> None:
@@ -169,3 +170,28 @@ def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(hands: Hands, 
     hands.fail(held, "no")
 
     assert (rows.status(job_id), rows.session(session_id)["status"]) == ("failed", "failed")
+
+
+def test_of_a_report_and_a_deletion_that_block_each_other_one_gets_through(hands: Hands, rows: Rows, dsn: str) -> None:
+    session_id = rows.add_session()
+    job_id = rows.add_job(session_id=session_id)
+    held = hands.started()
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
+    with psycopg.connect(dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
+        report = pool.submit(hands.complete, held)
+        eventually(lambda: rows.value(waits, [hands.link.connection.info.backend_pid]) == 1, what="the report to wait")
+        try:
+            other.execute("DELETE FROM coding_jobs WHERE id = %s", [job_id])
+            other.commit()
+            deleted = True
+        except psycopg.errors.DeadlockDetected:
+            other.rollback()
+            deleted = False
+        try:
+            completed = report.result(10)
+        except PostgresBusyError:  # its writer says it again
+            completed = hands.complete(held)
+
+    assert completed is not deleted
+    assert rows.all("SELECT status FROM coding_jobs") == ([] if deleted else [{"status": "completed"}])
