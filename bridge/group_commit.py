@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
+from bridge.outages import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -82,23 +83,26 @@ class GroupCommit(Generic[Item]):
         return len(self._waiting) + self._submitted.qsize()
 
     def _run(self) -> None:
+        name = self._name
+        trouble = Trouble(
+            name, lambda _: f"Postgres does not take the {name}, they wait", f"{name.capitalize()} are written again"
+        )
         failures = 0
         while (group := self._next_group()) is not None:
             try:
                 behind = self._write_or_take_apart(group)
             except _MAY_PASS as error:
-                if failures == 0:
-                    logger.error("Postgres does not take the %s, they wait", self._name, extra={"reason": str(error)})
+                trouble.met(error)
                 failures += 1
                 self._rest(full_jitter(failures, cap_seconds=2.0))
                 continue
-            if failures:
-                logger.info("%s are written again", self._name.capitalize())
-                failures = 0
+            trouble.over()
+            failures = 0
             self._waiting = behind
             self._note_locked(len(behind))
             if behind:
                 self._rest(0.2)
+        trouble.forget()
 
     def _note_locked(self, behind: int) -> None:
         if not self._behind:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.outages import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -15,8 +16,7 @@ _REST_MOST_SECONDS = 1.0  # a store that is back is in use again within two seco
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
 
-    A failing step never ends the loop: it rests a jittered while and goes on. Trouble that we know is logged
-    once when it begins and once when it is over, however often the step fails in between.
+    A failing step never ends the loop: it rests a jittered while and goes on.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
@@ -25,6 +25,7 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
+        self._trouble = Trouble(name, _told, f"{name} works again")
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -52,18 +53,13 @@ class Loop:
         try:
             rest = self._step()
         except BridgeError as error:
-            if self._failures == 0:
-                trouble = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
-                logger.error(
-                    "%s, trying again until it is over", trouble, extra={"loop": self.name, "reason": str(error)}
-                )
+            self._trouble.met(error)
             return self._rest_after_failure()
         except Exception:
             logger.exception("%s failed and goes on", self.name)
             return self._rest_after_failure()
-        if self._failures:
-            logger.info("%s works again", self.name, extra={"failures": self._failures})
-            self._failures = 0
+        self._trouble.over()
+        self._failures = 0
         return rest
 
     def _rest_after_failure(self) -> float:
@@ -74,7 +70,13 @@ class Loop:
         while True:
             self._wake.clear()  # before the check and the step: a wake during either must survive
             if self._stopping.is_set():
+                self._trouble.forget()
                 return
             rest = self.run_once()
             # After a failure only the end cuts the rest short: wake-ups must not make the loop spin.
             (self._stopping if self._failures else self._wake).wait(rest)
+
+
+def _told(error: BridgeError) -> str:
+    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
+    return f"{what}, trying again until it is over"

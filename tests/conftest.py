@@ -18,6 +18,7 @@ import redis
 from bridge.database import Link
 from bridge.embedded import EmbeddedStores
 from bridge.migrations import migrate_up
+from bridge.outages import OUTAGES
 from bridge.settings import Settings
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands
@@ -76,6 +77,11 @@ def new_database(servers: Servers, template: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield servers.database_url(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_of_an_earlier_test() -> None:
+    OUTAGES.forget()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError
+from bridge.outages import Trouble
 from bridge.transport.client import in_our_words
 from bridge.transport.intake import JobMessage
 from bridge.transport.slots import Slots
@@ -47,7 +48,9 @@ class JobConsumer(Consumer):
         self._ready: deque[JobMessage] = deque()  # started, to be yielded
         self._next_poll = 0.0
         self._next_start = 0.0
-        self._start_failed = False
+        self._start_trouble = Trouble(
+            f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
+        )
         self._next_housekeeping = time.monotonic() + random.uniform(1, _HOUSEKEEPING_SECONDS)  # noqa: S311
         self._in_doubt = False  # a call failed: Redis may have given us messages we never saw
         broker.add_consumer(queue_name, self)
@@ -167,14 +170,10 @@ class JobConsumer(Consumer):
         try:
             ready, self._opened = self._broker.intake.start(opened)
         except BridgeError as error:
-            if not self._start_failed:
-                logger.error("Jobs cannot be started, they wait", extra={"queue": self._queue, "reason": str(error)})
-            self._start_failed = True
+            self._start_trouble.met(error)
             self._next_start = time.monotonic() + random.uniform(0.1, POLL_SECONDS)  # noqa: S311
             return
-        if self._start_failed:
-            self._start_failed = False
-            logger.info("Jobs are started again", extra={"queue": self._queue})
+        self._start_trouble.over()
         if self._opened:
             self._next_start = time.monotonic() + _START_AGAIN_SECONDS
         self._ready.extend(ready)

@@ -69,15 +69,15 @@ def test_items_wait_for_a_store_that_is_away(
     sink.down = True
     commit.submit(1)
     commit.submit(2)
-    eventually(lambda: "they wait" in caplog.text)
+    eventually(lambda: "unreachable" in caplog.text)
     commit.submit(3)
     sink.down = False
 
     eventually(lambda: sink.written == [1, 2, 3])
     assert commit.close(5) == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "Postgres does not take the reports, they wait",
-        "Reports are written again",
+        "Postgres is unreachable, trying again until it is over",
+        "Postgres is back",
     ]
 
 

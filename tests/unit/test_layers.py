@@ -20,6 +20,7 @@ LAYERS = [
         "log_lines",
         "log_record",
         "logs",
+        "outages",
         "settings",
         "stores_file",
     },  # words
