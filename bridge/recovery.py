@@ -19,7 +19,9 @@ _QUIET_SECONDS = 10.0
 # longer, because its link is slow, has said so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
+_FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away needs up to a rest and a new link to be heard again
 _GRACES = 3  # in leases
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
@@ -45,6 +47,8 @@ class Recovery:
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
+        self._asleep = _seconds_asleep()
+        self._woke_at = float("-inf")
         self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
@@ -76,7 +80,7 @@ class Recovery:
         _ = self._link.connection
         if self._first_link is None:
             self._first_link = self._link.opened_at
-        if time.monotonic() - self._link.opened_at < _YOUNG_SECONDS:
+        if time.monotonic() - self._good_since() < _YOUNG_SECONDS:
             return False
         before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
         if self._without >= before:
@@ -84,18 +88,29 @@ class Recovery:
         self._on_lost()
         return True
 
+    def _good_since(self) -> float:
+        """Since when our link stood and this machine was awake: leases go on while it sleeps, heartbeats do not."""
+        before, self._asleep = self._asleep, _seconds_asleep()
+        if self._asleep - before > self._lease_seconds / 2:
+            self._woke_at = time.monotonic()
+        return max(self._link.opened_at, self._woke_at)
+
     def _grace(self) -> timedelta:
         """For a lease after our own link came back no lease runs out: heartbeats need that long.
 
-        But a link that breaks again and again, and never stands for a lease, must not keep the dead alive.
+        But a link that breaks again and again, and never stands for a lease, must not keep the dead alive. And a bridge
+        that has just started need not have been away: it waits for those that were away as it was, and no longer.
         """
-        lease, opened_at = self._lease_seconds, self._link.opened_at
-        if opened_at == self._first_link or time.monotonic() - opened_at >= lease:
+        lease, since = self._lease_seconds, self._good_since()
+        is_first = since == self._first_link
+        if time.monotonic() - since >= (min(lease, _FIRST_GRACE_SECONDS) if is_first else lease):
             self._restless_since = None
             return timedelta(seconds=lease)
+        if is_first:
+            return timedelta.max
         if self._restless_since is None:
-            self._restless_since = opened_at
-        return timedelta(seconds=lease) if opened_at - self._restless_since > _GRACES * lease else timedelta.max
+            self._restless_since = since
+        return timedelta(seconds=lease) if since - self._restless_since > _GRACES * lease else timedelta.max
 
     def _reclaim(self) -> int:
         reclaimed = self._queue.reclaim_jobs(limit=_BATCH, grace=self._grace())
@@ -128,3 +143,8 @@ class Recovery:
             logger.info("Jobs wait no longer for a worker", extra={"actor": actor, "queue": queue})
         self._stuck = waiting
         return any(group.routed_to for group in stuck)
+
+
+def _seconds_asleep() -> float:
+    """For how long this machine has slept, from any fixed moment; always the same where no clock tells."""
+    return time.clock_gettime(_CLOCK) - time.monotonic()

@@ -11,6 +11,9 @@ from bridge.worker.runs import Run, Runs
 
 _FORGOTTEN_SECONDS = 5.0
 _LINE_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+_ASIDE_SECONDS = 3.0  # more than a bridge needs to hand over again what it is given back
+_REMEMBERED = 1000
 
 
 class Solitude:
@@ -19,7 +22,11 @@ class Solitude:
     The process takes nothing new from the moment that such jobs come. They wait, unstarted, until nothing else
     runs here: were one started, it would share the blame for what the others do. Then they run one after the
     other, each begun when the report of the one before it is written. Their hand-overs are prolonged meanwhile.
-    A line that takes long is given back, so that others get their turn. One thread at a time.
+    A line that takes long is given back, so that others get their turn.
+
+    So is a line that cannot begin, since something else runs here that takes long. This process then steps aside for
+    a moment, so that another one gets it. When it comes back all the same, nobody else can run it now, and it is
+    waited for twice as long, until it runs. One thread at a time.
     """
 
     def __init__(self, runs: Runs, keep: Callable[[Sequence[Held]], set[UUID]], *, keep_seconds: float) -> None:
@@ -27,7 +34,10 @@ class Solitude:
         self._keep = keep
         self._keep_seconds = keep_seconds
         self._line: list[JobMessage] = []
-        self._seen_at = self._kept_at = 0.0
+        self._seen_at = self._kept_at = self._came_at = 0.0
+        self._aside_until = float("-inf")
+        self._let_go: dict[UUID, int] = {}  # jobs that could not begin here, and how often
+        self._obstacle: Run | None = None  # what the last of them waited for in vain
         self._line_began: float | None = None
         self._run: Run | None = None
 
@@ -35,6 +45,8 @@ class Solitude:
         """Whether the process belongs to such jobs, that wait for it or run in it. For any thread."""
         # Their consumer asks again several times a second, or has given them back.
         if self._line and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS:
+            return True
+        if time.monotonic() < self._aside_until:
             return True
         run = self._run  # looked at last, and set first: between the two states there is no gap
         return run is not None and run.ended is None and self._runs.has(run.held.exec)
@@ -46,6 +58,7 @@ class Solitude:
             self._line = [message for message in messages if is_alone(message.redis_id)]
             if not self._line:
                 return list(messages), [], []
+            self._came_at = time.monotonic()
             self._kept_at = float("-inf")  # to be asked about before anybody waits for them: they may be forged
         line = set(map(id, self._line))
         ours = [message for message in messages if id(message) in line]
@@ -59,15 +72,38 @@ class Solitude:
             self._line = []
             return [], [], [*ours, *back, *others]
         if not ours or self._runs.all():
-            return [], self._kept(ours), [*back, *others]
+            waiting = self._kept(ours)
+            hopeless = self._hopeless(waiting)
+            return [], [] if hopeless else waiting, [*hopeless, *back, *others]
         return ours[:1], ours[1:], [*back, *others]
 
     def began(self, message: JobMessage, run: Run | None) -> None:
         """The start that `sort` allowed was made; None when the job is not ours any more."""
         self._run = run
+        self._let_go.pop(message.held.job_id, None)
         self._line = [one for one in self._line if one is not message]
         if self._line_began is None:
             self._line_began = time.monotonic()
+
+    def _hopeless(self, waiting: list[JobMessage]) -> list[JobMessage]:
+        """Those that another process shall have, since they waited for long: all or none."""
+        running = self._runs.all()
+        if not waiting or not running or self._line_began is not None:
+            return []
+        times = max(self._let_go.get(message.held.job_id, 0) for message in waiting)
+        patience = _PATIENCE_SECONDS * 2**times
+        if not times and self._obstacle in running:
+            patience = 0.0
+        if time.monotonic() - self._came_at < patience:
+            return []
+        for message in waiting:
+            self._let_go[message.held.job_id] = self._let_go.pop(message.held.job_id, 0) + 1
+        for job_id in list(self._let_go)[:-_REMEMBERED]:
+            del self._let_go[job_id]
+        self._obstacle = min(running, key=lambda run: run.began)
+        self._line = []
+        self._aside_until = time.monotonic() + _ASIDE_SECONDS
+        return waiting
 
     def _kept(self, messages: list[JobMessage]) -> list[JobMessage]:
         """Those that are still ours to start."""

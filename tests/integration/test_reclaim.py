@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
@@ -293,6 +294,66 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
             recovery.step()
 
         assert rows.outcomes(crashed) == ["crashed"]
+
+
+def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)  # nobody could reach Postgres for a lease
+    recovery = Recovery(link, lambda: None, lease_seconds=30)
+
+    recovery.step()
+    assert hands.heartbeat(worker, held) == {}
+    recovery.step()
+    assert rows.outcomes(job_id) == []
+    assert hands.complete(held)
+
+
+def test_a_bridge_that_has_just_started_does_not_wait_for_long(
+    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    recovery = Recovery(link, lambda: None, lease_seconds=1)
+    recovery.active()
+    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.3)
+    began = time.monotonic()
+
+    def step() -> bool:
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step, seconds=5)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
+    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asleep = time.clock_gettime, 0.0
+    monkeypatch.setattr("bridge.recovery.time.clock_gettime", lambda which: clock(which) + asleep)
+    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.0)
+    recovery = Recovery(link, lambda: None, lease_seconds=4)
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    recovery.step()
+    hands.silence(worker)
+    asleep = 2.5
+    recovery.active()
+    woke_at = time.monotonic()
+
+    def step() -> bool:
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step, seconds=10)
+    assert time.monotonic() - woke_at >= 4
 
 
 def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(

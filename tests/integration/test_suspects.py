@@ -332,6 +332,48 @@ def test_nothing_is_handed_over_to_a_worker_that_waits_for_others_to_end(
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
+def add_suspect(rows: Rows, n: int) -> UUID:
+    return rows.add_job(actor="double", queue="tests", payload={"n": n}, crashes=1, retry_count=1)
+
+
+def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
+    """A fleet whose one process waits, to run a suspect, for something that does not end."""
+    fleet = new_fleet().start()
+    ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
+    eventually(lambda: fleet.doings.starts(ordinary) == 1)
+    suspect = add_suspect(rows, 1)
+    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the worker to say that it is closed")
+    return fleet, suspect
+
+
+def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
+    busy, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+    idle = new_fleet()
+    idle.start_worker()
+
+    eventually(lambda: rows.status(suspect) == "completed", seconds=10)
+    more = [add_suspect(rows, n) for n in range(4)]
+    eventually(lambda: all(rows.status(job_id) == "completed" for job_id in more), seconds=20)
+
+    assert {job_id for job_id, _ in idle.doings.started} == {suspect, *more}
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
+    busy.doings.gates["gate"].set()
+    check_invariants_but_for_the_made_up_crashes(rows, [suspect, *more])
+
+
+def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
+    fleet, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+    eventually(lambda: rows.outcomes(suspect) == ["released"], seconds=10)
+    eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the process to be open meanwhile")
+    eventually(lambda: rows.job(suspect)["fence"] == 2)
+    eventually(lambda: rows.value("SELECT draining FROM workers"))
+
+    fleet.doings.gates["gate"].set()
+
+    eventually(lambda: rows.status(suspect) == "completed")
+    check_invariants_but_for_the_made_up_crashes(rows, [suspect])
+
+
 def check_invariants_but_for_the_made_up_crashes(rows: Rows, jobs: Sequence[UUID]) -> None:
     rows.all("UPDATE coding_jobs SET retry_count = 0 WHERE id = ANY(%s)", [list(jobs)])
     check_invariants(rows)

@@ -133,16 +133,17 @@ def test_a_line_that_takes_long_is_given_back(solitude: Solitude, runs: Runs, cl
 
 
 def test_hand_overs_that_wait_are_prolonged_and_those_that_are_gone_are_dropped(
-    solitude: Solitude, runs: Runs, clock: Clock, keeper: Keeper
+    runs: Runs, clock: Clock, keeper: Keeper
 ) -> None:
+    solitude = Solitude(runs, keeper, keep_seconds=3)
     before = begin(runs, messages(1, alone=False)[0])
     line = messages(3)
-    for _ in range(9):
+    for _ in range(5):
         assert solitude.sort(line) == ([], line, [])
-        clock.now += 1
+        clock.now += 0.5
     assert keeper.calls == 1, "before anybody waited for them"
 
-    clock.now += 1.5
+    clock.now += 1
     keeper.gone = {line[1].held.job_id}
     assert solitude.sort(line) == ([], [line[0], line[2]], [])
 
@@ -159,5 +160,86 @@ def test_nobody_waits_for_a_job_that_there_is_not(
     keeper.gone = {forged.held.job_id}
 
     assert solitude.sort([forged, *others]) == (others, [], [])
+
+    assert not solitude.is_on()
+
+
+def kept_for(solitude: Solitude, line: list[JobMessage], clock: Clock) -> float:
+    """For how long a line is kept before it is let go."""
+    came = clock.now
+    while solitude.sort(line) == ([], line, []):
+        clock.now += 0.5
+        assert clock.now - came < 60, "it is kept for ever"
+    return clock.now - came
+
+
+def test_a_line_that_cannot_begin_here_is_left_to_others(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    begin(runs, messages(1, alone=False)[0])
+    line = messages(2)
+    assert kept_for(solitude, line, clock) == 5
+    assert solitude.is_on(), "it steps aside, or would get them again"
+    assert solitude.sort(line) == ([], [], line)
+
+    clock.now += 3.1
+
+    assert not solitude.is_on()
+    others = messages(1, alone=False)
+    assert solitude.sort(others) == (others, [], [])
+
+
+def test_a_line_that_nobody_else_takes_is_waited_for_longer_each_time(
+    solitude: Solitude, runs: Runs, clock: Clock
+) -> None:
+    before = begin(runs, messages(1, alone=False)[0])
+    line = messages(2)
+    for seconds in (5, 10, 20):
+        assert kept_for(solitude, line, clock) == seconds
+        clock.now += 3.1
+    assert solitude.sort(line) == ([], line, [])
+    clock.now += 30
+    settle(runs, before)
+
+    assert solitude.sort(line) == (line[:1], line[1:], [])
+
+
+def test_no_other_line_waits_for_what_one_waited_for_in_vain(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    before, (first, second, third) = begin(runs, messages(1, alone=False)[0]), messages(3)
+    kept_for(solitude, [first], clock)
+    clock.now += 3.1
+    assert kept_for(solitude, [second], clock) == 0
+    clock.now += 3.1
+    assert kept_for(solitude, [second], clock) == 10, "nobody else took it"
+    clock.now += 3.1
+    settle(runs, before)
+    begin(runs, messages(1, alone=False)[0])
+
+    assert kept_for(solitude, [third], clock) == 5
+
+
+def test_a_job_that_began_has_all_patience_before_it(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    (job,) = messages(1)
+    before = begin(runs, messages(1, alone=False)[0])
+    kept_for(solitude, [job], clock)
+    clock.now += 3.1
+    settle(runs, before)
+    assert solitude.sort([job]) == ([job], [], [])
+    run = begin(runs, job)
+    solitude.began(job, run)
+    settle(runs, run)
+    begin(runs, messages(1, alone=False)[0])
+
+    assert kept_for(solitude, [job], clock) == 5
+
+
+def test_what_is_over_is_neither_let_go_nor_stepped_aside_for(
+    solitude: Solitude, runs: Runs, clock: Clock, keeper: Keeper
+) -> None:
+    begin(runs, messages(1, alone=False)[0])
+    (forged,), (real,) = messages(1), messages(1)
+    kept_for(solitude, [real], clock)
+    clock.now += 3.1
+    keeper.gone = {forged.held.job_id}
+
+    assert solitude.sort([forged]) == ([], [], [])
 
     assert not solitude.is_on()
