@@ -7,14 +7,16 @@ import sys
 import time
 
 from bridge.backoff import full_jitter
-from bridge.errors import BridgeError
+from bridge.database import check_database
+from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
 from bridge.signals import StopSignal
 
 logger = logging.getLogger(__name__)
 
-_IMPORT_FAILED = 2  # Dramatiq's exit code for it
+# Exit codes of a worker process, and no proof: a job may end its process with any of them.
+_IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = 4  # ours, for a database that cannot serve: trying again would not help
 _STEADY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
@@ -77,6 +79,10 @@ class _Child:
     def died_young(self) -> bool:
         return time.monotonic() - self._began < _STEADY_SECONDS
 
+    @property
+    def is_steady(self) -> bool:
+        return self._process is not None and self._process.poll() is None and not self.died_young
+
     def _start(self) -> None:
         self._began = time.monotonic()
         self._process = subprocess.Popen(
@@ -131,12 +137,13 @@ class Supervisor:
             self._end()
 
     def _give_up_if_hopeless(self, child: _Child, code: int) -> None:
-        if self._stop.is_set():
+        """End the others too, but only for what would end each of them when it starts."""
+        if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
-        if code in (_IMPORT_FAILED, _REFUSED):
-            raise self._explain(code)
-        if child.died_young and (reason := self._import_error()):
-            raise self._explain(_IMPORT_FAILED, reason)
+        if (code == _IMPORT_FAILED or child.died_young) and (reason := self._import_error()):
+            raise self._explain(_IMPORT_FAILED, "the reason is above" if code == _IMPORT_FAILED else reason)
+        if code == _REFUSED and self._is_refused():
+            raise self._explain(_REFUSED)
 
     def _end(self) -> None:
         for child in self._children:
@@ -154,6 +161,15 @@ class Supervisor:
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         lines = result.stderr.strip().splitlines()
         return lines[-1] if result.returncode and lines else None
+
+    def _is_refused(self) -> bool:
+        try:
+            check_database(self._settings.postgres_dsn(), tries=1)
+        except (SchemaError, RightsError):
+            return True
+        except StoreUnavailableError:  # the next worker process will see
+            return False
+        return False
 
     def _explain(self, code: int, reason: str = "the reason is above") -> WorkersFailedError:
         if code == _IMPORT_FAILED:

@@ -160,3 +160,27 @@ def test_a_job_that_kills_its_worker_fails_and_takes_nobody_along(outside: Fleet
     assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") >= 1
     assert supervisor.popen.poll() is None
     check_invariants(rows)
+
+
+@pytest.mark.parametrize(
+    "how", [{"code": 0}, {"code": 2}, {"code": 4}, {"signal": int(signal.SIGSEGV)}], ids=["0", "2", "4", "SIGSEGV"]
+)
+def test_no_exit_code_of_a_job_ends_more_than_its_process(
+    outside: Fleet, rows: Rows, effects: Path, how: dict[str, int]
+) -> None:
+    outside.bridge()
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="4", WORKER_PROCESSES="2")
+    eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30)
+    poison = rows.add_job(actor="kill_the_process", queue="topic", payload={"file": str(effects)} | how, max_retries=2)
+    neighbours = [
+        rows.add_job(actor="write_line_slowly", queue="topic", payload={"file": str(effects), "ms": 200})
+        for _ in range(8)
+    ]
+
+    eventually(lambda: rows.job(poison)["status"] == "failed", seconds=60, what="the end of the poison")
+    eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in neighbours), seconds=30)
+
+    assert rows.outcomes(poison) == ["crashed"] * 2
+    assert supervisor.popen.poll() is None
+    assert "cannot" not in supervisor.output
+    check_invariants(rows)
