@@ -61,7 +61,13 @@ class AttemptBook:
 
     @contextmanager
     def in_haste(self) -> Iterator[None]:
-        """In here a call gives up on a lock after a moment: those that meet one must not add up."""
+        """In here a call gives up on a lock after a moment: those that meet one must not add up.
+
+        Not on a session that is nobody's own, where others would give up, too.
+        """
+        if self._link.connection.is_pooled:
+            yield
+            return
         previous = self._link.call("set_lock_timeout", {"value": _HASTE})[0]["previous"]
         try:
             yield

@@ -22,6 +22,7 @@ class Connection(psycopg.Connection[DictRow]):
     """
 
     answer_seconds = 10.0
+    is_pooled = False  # the session at the other end is nobody's own: what is set on it others find, or we do
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         return super().wait(self._bounded(gen, time.monotonic() + self.answer_seconds), *args, **kwargs)

@@ -75,16 +75,24 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
-    """No statement, no wait for a lock and no dead link may take for ever."""
+    """No statement, no wait for a lock and no dead link may take for ever.
+
+    Behind a pooler the server's process is another than the driver was told of. Limits set there, and statements
+    prepared there, would meet the transactions of other clients: only the bound on the answer is left then.
+    """
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
     session = _SERVER_DEFAULTS | {
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
     }
-    connection.execute(
-        "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
-        [list(session), list(session.values())],
+    cursor = connection.execute(
+        "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
+        " WHERE pg_backend_pid() = %s",
+        [list(session), list(session.values()), connection.info.backend_pid],
     )
+    if cursor.rowcount == 0:
+        connection.is_pooled = True
+        connection.prepare_threshold = None
 
 
 def connect(dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> Connection:
