@@ -26,5 +26,5 @@ ENV PATH=/venv/bin:$PATH \
 USER 10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["mobvibe", "healthcheck", "ready"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["mobvibe", "healthcheck", "live"]
 CMD ["honcho", "start"]

@@ -1,6 +1,7 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
@@ -303,9 +304,11 @@ def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was
     worker = hands.add_worker()
     held = hands.started(worker)
     hands.silence(worker)  # nobody could reach Postgres for a lease
-    recovery = Recovery(link, lambda: None, lease_seconds=30)
+    eventually(lambda: rows.value("SELECT now() - pg_postmaster_start_time() > '6 s'"), what="an end to its own grace")
+    recovery = Recovery(link, lambda: None, lease_seconds=6)
 
     recovery.step()
+    assert rows.value("SELECT stopped_at FROM workers") is None
     assert hands.heartbeat(worker, held) == {}
     recovery.step()
     assert rows.outcomes(job_id) == []
@@ -375,6 +378,34 @@ def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
 
     eventually(step_on_a_new_link, seconds=8)
     assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
+
+
+def test_what_a_new_worker_starts_during_a_sweep_has_not_crashed(hands: Hands, rows: Rows, dsn: str) -> None:
+    job_id = rows.add_job()
+    hands.add_worker()
+    claim = hands.claim_one()
+    hands.expire(job_id)
+    rows.add_job()
+    hands.queue.claim_next_job()  # its lease is asked for between the sweep's snapshot and its locks
+    rows.all("UPDATE coding_jobs SET lease_expires_at = NULL WHERE id <> %s", [job_id])
+    rows.all("""
+        CREATE OR REPLACE FUNCTION unwatched_lease() RETURNS interval LANGUAGE plpgsql AS $$
+        BEGIN
+            WHILE NOT pg_try_advisory_xact_lock_shared(4711) LOOP PERFORM pg_sleep(0.01); END LOOP;
+            RETURN interval '1 hour';
+        END $$""")
+    sweeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    with psycopg.connect(dsn) as gate, psycopg.connect(dsn, autocommit=True) as sweeper, ThreadPoolExecutor() as pool:
+        gate.execute("SELECT pg_advisory_xact_lock(4711)")
+        sweep = pool.submit(sweeper.execute, "SELECT * FROM reclaim_jobs(10, '0')")
+        eventually(lambda: rows.value(sweeps))
+        held = hands.start(hands.add_worker(), claim)
+        assert held
+        gate.rollback()
+        assert sweep.result(10).fetchall() == []
+
+    assert rows.outcomes(job_id) == []
+    assert hands.complete(held)
 
 
 def test_a_goodbye_frees_what_the_worker_still_held(hands: Hands, rows: Rows) -> None:

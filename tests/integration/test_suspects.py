@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import redis
 
@@ -107,6 +108,19 @@ def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(hands: Ha
 
     assert len(suspects(hands)) == 1, "the Node worker's is in nobody's line"
     assert suspects(hands) == [], "half of two, not of four"
+
+
+def test_two_bridges_at_once_claim_no_line_more_than_one(hands: Hands, rows: Rows, dsn: str) -> None:
+    crash(hands, rows, 2)
+    for _ in range(2):
+        hands.add_worker()
+    with psycopg.connect(dsn) as other:
+        claim = "SELECT * FROM claim_suspects('other', interval '30 s', 1)"
+        assert len(other.execute(claim).fetchall()) == 1
+        assert suspects(hands) == [], "the other one's is not to be seen yet"
+
+    assert suspects(hands) == [], "half of two"
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:

@@ -126,7 +126,9 @@ BEGIN
           WHERE j.status = 'processing'
             AND CASE WHEN j.exec IS NULL
                      THEN coalesce(j.lease_expires_at, j.updated_at + public.unwatched_lease()) < this_moment
-                     ELSE NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
+                     -- What was started since may be in a worker that registered since: it is not to be seen here.
+                     ELSE (j.started_at >= this_moment) IS NOT TRUE
+                          AND NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
           -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
           ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
@@ -163,7 +165,8 @@ END $$;
 
 -- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
--- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. Index: jobs_suspect.
+-- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. One caller at a
+-- time, or two would both find room for one line; the second one finds nothing to do. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
@@ -175,6 +178,9 @@ DECLARE
     lines integer;
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
+        RETURN;
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
         RETURN;
     END IF;
     SELECT greatest(1, count(*) / 2) INTO lines FROM public.workers w
