@@ -24,6 +24,7 @@ class Found:
     depth: int
     broken: str | None = None
     history: tuple[str, ...] = ()
+    steps: frozenset[str] = frozenset()  # all that were taken, by their names
 
 
 def search(model: Model) -> Found:
@@ -32,9 +33,11 @@ def search(model: Model) -> Found:
     depths = {first: 0}
     before: dict[State, list[State]] = {}  # by steps that need no fault and no operator
     waiting = deque([first])
+    taken: set[str] = set()
     while waiting:
         state = waiting.popleft()
         for name, after, breaks, is_help in model.steps(state):
+            taken.add(name)
             if breaks is not None:
                 return Found(len(parents), depths[state] + 1, breaks, (*_history(parents, state), name))
             if is_help:
@@ -47,7 +50,7 @@ def search(model: Model) -> Found:
     stuck = _first_that_cannot_end(parents, before)
     if stuck is not None:
         return Found(len(parents), depths[stuck], "1 a job lost", _history(parents, stuck))
-    return Found(len(parents), deepest)
+    return Found(len(parents), deepest, steps=frozenset(taken))
 
 
 def _first_that_cannot_end(parents: Parents, before: dict[State, list[State]]) -> State | None:
