@@ -136,6 +136,11 @@ class Proxy:
                 connection.mute = True
         return {"connections": len(self.connections)}
 
+    def aim(self, port: int) -> dict[str, Any]:
+        """Forward to another port of the same host from now on."""
+        self.target = (self.target[0], port)
+        return {}
+
     def reset(self, share: float = 1.0) -> dict[str, Any]:
         """Reset a share of the connections now."""
         chosen = self._choose(share)

@@ -126,11 +126,19 @@ class World:
 
     # The stores' ends and beginnings.
 
+    # A server that was killed has its port until it is gone, and then anybody may have it.
+
     def restart_redis(self) -> None:
+        self.stores.redis.stop()
         self.stores.redis.start(urlsplit(self.stores.redis.url).port)
+        self.proxies.order(REDIS, "aim", port=urlsplit(self.stores.redis.url).port)
 
     def restart_postgres(self) -> None:
+        self.stores.postgres.stop()
         self.stores.postgres.start(urlsplit(self.dsn).port)
+        self.dsn = self.stores.postgres.url()
+        for proxy in (POSTGRES, CLIENTS):
+            self.proxies.order(proxy, "aim", port=urlsplit(self.dsn).port)
 
     def close(self) -> None:
         """End every process, in whatever state it is."""

@@ -136,6 +136,16 @@ def test_new_connections_can_be_refused(proxy: ProxyProcess, echo: Echo) -> None
     assert echo.heard == b""
 
 
+def test_it_can_be_aimed_at_a_server_that_came_back_elsewhere(proxy: ProxyProcess, echo: Echo) -> None:
+    other = Echo()
+    proxy.order("road", "aim", port=other.port)
+    with dial(proxy) as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+    assert (echo.heard, other.heard) == (b"", b"hello\n")
+    other.close()
+
+
 def test_a_connection_is_cut_to_the_byte(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
     proxy.order("road", "cut_after", count=4)

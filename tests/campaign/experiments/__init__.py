@@ -19,6 +19,7 @@ def run_experiments(names: Sequence[str], minutes: float) -> list[Figure]:
     for name in names or EXPERIMENTS:
         sys.stderr.write(f"experiment: {name}, {minutes:g} min\n")
         figures.append(EXPERIMENTS[name](minutes))
+        sys.stderr.write(f"{figures[-1].text}\n")
     return figures
 
 
