@@ -35,6 +35,8 @@ from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
+_TIME_LIMIT_MS = 600_000  # Dramatiq's, for actors that do not say
+
 
 class _DirectSendRefusedError(MiddlewareError, DirectSendError):
     """Both: Dramatiq passes on only the one, callers know only the other."""
@@ -84,6 +86,7 @@ class Reporter(Middleware):
                 ),
                 lambda settled: self._settled(broker, settled),
             )
+            self._process.on_deaf = partial(self._leave_now, broker, worker, exit_code=1)
             self._process.open()
             broker.intake = intake = WorkerIntake(broker, self._process)
             broker.slots = Slots(worker.worker_threads)
@@ -133,6 +136,7 @@ class Reporter(Middleware):
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
+        run.limit = (actor.options.get("time_limit") or _TIME_LIMIT_MS) / 1000
         run.began = time.monotonic()
         set_current_job(job)
         log_lines.info(logger, "Processing job", run.log_fields)
@@ -177,7 +181,7 @@ class Reporter(Middleware):
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         self.process.close()
 
-    def _leave_now(self, broker: JobBroker, worker: Worker) -> None:
+    def _leave_now(self, broker: JobBroker, worker: Worker, exit_code: int = 0) -> None:
         """Some thread sits in code that no exception reaches. Hand everything back and end the process under it."""
         try:
             for consumer in worker.consumers.values():
@@ -187,7 +191,7 @@ class Reporter(Middleware):
             self.process.close()
         finally:
             logging.shutdown()
-            os._exit(0)
+            os._exit(exit_code)
 
 
 def _outlive_interrupts(broker: Broker, process: Callable[[MessageProxy], None], message: MessageProxy) -> None:

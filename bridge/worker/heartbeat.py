@@ -73,6 +73,7 @@ class Heartbeat:
         self._draining = False
         self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
         self._said_closed = False
+        self.after_beat: Callable[[], None] = lambda: None  # when Postgres has just answered
         self._loop = Loop("heartbeat", self._step)
 
     @property
@@ -124,6 +125,7 @@ class Heartbeat:
             self._next_beat = 0.0
             return full_jitter(0)  # everybody's link may have broken at this moment
         self._beat()
+        self.after_beat()
         self._next_beat = time.monotonic() + self._rest_seconds
         return min(_LOOK_SECONDS, self._rest_seconds)
 

@@ -10,17 +10,21 @@ from uuid import UUID
 
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
+from bridge.job import Failed
 from bridge.json_text import to_json
 from bridge.settings import Settings
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.reports import Ending, OnSettled, Reports
-from bridge.worker.runs import LeaseOverError, Run, Runs, WorkerStoppingError
+from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 
 _STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
 _FLUSH_SECONDS = 5.0
+# What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
+DEAF_SECONDS = 30.0
+_UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
 
 
 class WorkerProcess:
@@ -41,6 +45,9 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
+        self._heartbeat.after_beat = self._look_for_deaf
+        self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
+        self._is_leaving = False
         self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
@@ -93,6 +100,15 @@ class WorkerProcess:
         if not self._shut_down.wait(_STUCK_SECONDS):
             on_stuck()
 
+    def _look_for_deaf(self) -> None:
+        """Some system call, some C code or some loop would keep a job, and its slot, for ever."""
+        deaf = [] if self._is_leaving else self.runs.deaf(DEAF_SECONDS)
+        for run in deaf:
+            logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
+        if deaf:
+            self._is_leaving = True
+            threading.Thread(target=self.on_deaf, name="leave", daemon=True).start()  # it stops the heartbeat
+
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""
         with self._closing:  # a second caller waits: the process must not end under the first
@@ -103,8 +119,7 @@ class WorkerProcess:
         self._shut_down.set()
         for run in self.runs.all():
             if run.thread is not None:
-                logger.warning("Job handed back while it still runs", extra=run.log_fields)
-                self.reports.give_back(run.held)
+                self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
@@ -116,6 +131,16 @@ class WorkerProcess:
             self._heartbeat.close(1.0)
         except Exception:
             logger.debug("No goodbye to Postgres", exc_info=True)
+
+    def _leave_behind(self, run: Run) -> None:
+        """An actor still runs, and the process ends under it."""
+        if run.interrupt is LeaseLostError:
+            return
+        if run.duration > run.limit and run.interrupt is not JobCancelledError:
+            self.reports.submit(Ending(run.held, Failed(_UNREACHED)))
+            return
+        logger.warning("Job handed back while it still runs", extra=run.log_fields)
+        self.reports.give_back(run.held)
 
     def end(self, run: Run, ending: Ending | None) -> None:
         """The actor is done: report it, or drop what is no longer ours."""

@@ -41,8 +41,11 @@ class Run:
     held: Held
     attempt: Attempt
     began: float = field(default_factory=time.monotonic)
+    limit: float = math.inf  # seconds; Dramatiq interrupts an actor that takes longer, once
     thread: int | None = None  # the thread to interrupt, while inside the actor
     interrupt: type[Interrupt] | None = None
+    interrupted_at: float = math.inf  # the first time
+    told_at: float = math.inf  # the last time
 
     ended: float | None = None
 
@@ -71,6 +74,9 @@ def now() -> float:
 
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
+
+
+_AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
 
 
 class Runs:
@@ -127,15 +133,33 @@ class Runs:
             return
 
     def interrupt(self, exec_: UUID | None, reason: type[Interrupt]) -> bool:
-        """Interrupt one run; False when this process does not have it, or the actor is done."""
+        """Interrupt one run; False when this process does not have it, the actor is done, or was told before.
+
+        The first reason stays. An actor that swallowed it, and goes on, is told it again.
+        """
+        moment = time.monotonic()
         with self._lock:
             run = self._runs.get(exec_)
-            if run is None or run.interrupt is not None:
+            if run is None:
                 return False
-            run.interrupt = reason
-            if run.thread is not None:
-                raise_thread_exception(run.thread, reason)
-            return run.thread is not None
+            is_first = run.interrupt is None
+            if is_first:
+                run.interrupt, run.interrupted_at = reason, moment
+            elif moment - run.told_at < _AGAIN_SECONDS:
+                return False
+            run.told_at = moment
+            if run.thread is not None and run.interrupt is not None:
+                raise_thread_exception(run.thread, run.interrupt)
+            return is_first and run.thread is not None
+
+    def deaf(self, patience_seconds: float) -> list[Run]:
+        """Runs whose actor goes on for so long after it was interrupted, or after its time limit."""
+        moment = time.monotonic() - patience_seconds
+        return [
+            run
+            for run in self.all()
+            if run.thread is not None and (run.interrupted_at < moment or run.began + run.limit < moment)
+        ]
 
     def interrupt_all(self, reason: type[Interrupt]) -> int:
         """Interrupt everything; how many actors were running."""

@@ -184,3 +184,34 @@ def test_no_exit_code_of_a_job_ends_more_than_its_process(
     assert supervisor.popen.poll() is None
     assert "cannot" not in supervisor.output
     check_invariants(rows)
+
+
+@pytest.mark.parametrize("how", ["call", "loop"])
+def test_the_end_of_an_actor_that_no_exception_ends(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, how: str
+) -> None:
+    outside.bridge()
+    supervisor = outside.start(
+        sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="3", TEST_DEAF_SECONDS="1.5"
+    )
+    supervisor.wait_for("Worker ready")
+    payload = {"file": str(effects), "how": how}
+    neighbour = add_waiting(rows, effects, gate)
+    cancelled = rows.add_job(actor="deaf", queue="topic", payload=payload)
+    eventually(lambda: len(runs(effects)) == 2)
+    rows.all("SELECT cancel_job(%s)", [cancelled])
+    eventually(lambda: rows.job(cancelled)["status"] == "cancelled", seconds=20, what="the end of the cancelled")
+    assert rows.outcomes(cancelled) == ["cancelled"]
+    eventually(lambda: started(rows, neighbour, 2), seconds=20, what="the neighbour's second start")
+
+    late = rows.add_job(actor="deaf_with_limit", queue="topic", payload=payload, max_retries=1)
+    eventually(lambda: rows.job(late)["status"] == "failed", seconds=20, what="the end of the late one")
+    assert rows.job(late)["error_message"].startswith("the time limit was exceeded, and no exception")
+    assert rows.outcomes(late) == ["failed"]
+
+    gate.touch()
+    eventually(lambda: rows.job(neighbour)["status"] == "completed", seconds=20)
+    assert rows.outcomes(neighbour) == ["released", "released", "completed"]
+    assert rows.job(neighbour)["retry_count"] == 0
+    assert supervisor.popen.poll() is None
+    check_invariants(rows)

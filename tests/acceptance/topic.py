@@ -7,6 +7,9 @@ from pathlib import Path
 import dramatiq
 
 from bridge import Job, actor
+from bridge.worker import process
+
+process.DEAF_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.DEAF_SECONDS))
 
 
 @actor(queue_name="topic")
@@ -42,6 +45,22 @@ def kill_the_process(job: Job) -> None:
     if "signal" in job.payload:
         os.kill(os.getpid(), job.payload["signal"])
     os._exit(job.payload.get("code", 9))
+
+
+def be_deaf(job: Job) -> None:
+    """What no exception reaches, or what hears it and goes on."""
+    write_line.fn(job)
+    if job.payload["how"] == "call":
+        time.sleep(600)
+    while True:
+        try:  # noqa: SIM105 -- as bad code does
+            time.sleep(0.02)
+        except BaseException:  # noqa: BLE001, S110 -- as bad code does
+            pass
+
+
+deaf = actor(queue_name="topic", actor_name="deaf")(be_deaf)
+deaf_with_limit = actor(queue_name="topic", actor_name="deaf_with_limit", time_limit=300)(be_deaf)
 
 
 @dramatiq.actor

@@ -10,6 +10,7 @@ from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.attempts import Held
 from bridge.job import Attempt, Job
+from bridge.worker import runs as runs_module
 from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
 from tests.support.waiting import eventually
 
@@ -122,3 +123,46 @@ def test_what_is_held_is_known_until_it_is_removed() -> None:
     assert runs.held() == [second.held]
     assert runs.interrupt_all(LeaseLostError) == 0
     assert second.interrupt is LeaseLostError
+
+
+def test_an_actor_that_swallows_its_interrupt_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, run = Runs(), new_run()
+    runs.add([run])
+    heard: list[BaseException] = []
+
+    def swallow() -> None:
+        while len(heard) < 3:
+            try:
+                time.sleep(0.001)
+            except Interrupt as error:
+                heard.append(error)
+
+    thread = ActorThread(runs, run, swallow)
+    assert thread.inside.wait(5)
+    assert runs.interrupt(run.held.exec, LeaseLostError)
+    eventually(lambda: len(heard) == 1)
+    runs.interrupt(run.held.exec, LeaseLostError)
+    assert run.told_at == run.interrupted_at, "it is left in peace while it cleans up"
+    monkeypatch.setattr(runs_module, "_AGAIN_SECONDS", 0.0)
+
+    for count in (2, 3):
+        assert not runs.interrupt(run.held.exec, WorkerStoppingError)
+        eventually(lambda: len(heard) == count)  # noqa: B023
+
+    thread.join()
+    assert {type(error) for error in heard} == {LeaseLostError}
+
+
+def test_an_actor_is_deaf_when_it_goes_on_after_its_interrupt_or_its_time_limit() -> None:
+    runs, told, late, fine = Runs(), new_run(), new_run(), new_run()
+    runs.add([told, late, fine])
+    for run in (told, late, fine):
+        run.thread = -1
+    late.limit = 0.0
+    told.interrupted_at = time.monotonic()
+
+    assert runs.deaf(60) == []
+    eventually(lambda: runs.deaf(0.01) == [told, late])
+
+    told.thread = late.thread = None
+    assert runs.deaf(0.01) == []
