@@ -67,7 +67,14 @@ class BridgeProcess:
             namespace=namespace,
             interval_seconds=settings.monitor_interval_ms / 1000,
         )
-        self._monitor = Loop("monitor", monitor.step)
+
+        def monitor_once() -> float:
+            try:
+                return monitor.step()
+            finally:
+                monitor_link.close()  # it would rest for long, and its end would be noticed late
+
+        self._monitor = Loop("monitor", monitor_once)
         self._upkeep = Loop("upkeep", Upkeep(JobQueue(upkeep_link), retention=settings.retention).step)
         self._listener = Listener(dsn, CHANNEL, self._new_job)
         self._room = WakeUps(self._redis, freed_channel(namespace), self._room_again)

@@ -15,7 +15,7 @@ _AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
 _AVERAGE_SECONDS = 0.25
-_LINE_SECONDS = 1.0
+_LINE_SECONDS = 3.0
 _FIRST_SECONDS = 0.01  # what the first word of a queue is taken to have taken
 
 
@@ -90,7 +90,7 @@ class Pace:
             return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(flow.seconds or 1.0, 1e-6))))
 
     def in_line(self) -> int:
-        """How many jobs that must run alone go to one process together: what one thread does in a second, of the
+        """How many jobs that must run alone go to one process together: what one thread does in 3 s, of the
         queue with the longest jobs; 1 where nothing was settled lately.
         """
         with self._lock:

@@ -123,6 +123,34 @@ def test_two_bridges_at_once_claim_no_line_more_than_one(hands: Hands, rows: Row
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
 
 
+def test_only_suspects_are_in_a_line(hands: Hands, rows: Rows) -> None:
+    (suspect,) = crash(hands, rows)
+    rows.add_job(priority=9)
+    hands.add_worker()
+
+    assert [claim.job_id for claim in suspects(hands, 5)] == [suspect]
+
+
+def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(hands: Hands, rows: Rows) -> None:
+    crash(hands, rows, 5)
+    workers = [hands.add_worker() for _ in range(4)]
+    (first,) = suspects(hands)
+    assert hands.start(workers[0], first)
+    hands.book.heartbeat(workers[0], LEASE, [], draining=True)
+
+    assert len(suspects(hands)) == 1, "two of four"
+    assert suspects(hands) == []
+
+
+def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows) -> None:
+    crash(hands, rows, 5)
+    for draining in (False, False, False, True):
+        hands.book.heartbeat(hands.add_worker(), LEASE, [], draining=draining)
+
+    assert len(suspects(hands)) == 1
+    assert suspects(hands) == [], "one of three"
+
+
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
     crash(hands, rows)
 

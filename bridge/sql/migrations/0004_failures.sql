@@ -176,6 +176,7 @@ AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
     lines integer;
+    lines_most integer;
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
@@ -183,10 +184,14 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
         RETURN;
     END IF;
-    SELECT greatest(1, count(*) / 2) INTO lines FROM public.workers w
-    WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining;
-    IF lines <= (SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) FROM public.coding_jobs j
-                 WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job') THEN
+    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO lines FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job';
+    -- One that runs a line takes nothing else, and says that it drains: it counts all the same.
+    SELECT greatest(1, count(*) / 2) INTO lines_most FROM public.workers w
+    WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+      AND (NOT w.draining OR w.id IN (SELECT j.worker FROM public.coding_jobs j
+                                      WHERE j.status = 'processing' AND j.crashes > 0));
+    IF lines >= lines_most THEN
         RETURN;
     END IF;
     RETURN QUERY
