@@ -7,7 +7,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -108,6 +107,11 @@ def told(process: Process) -> list[str]:
     return [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
 
 
+def tells(process: Process, *lines: str) -> None:
+    """These and no others, each once. The last threads to find that a store is back do so a moment later."""
+    eventually(lambda: sorted(told(process)) == sorted(lines), what=f"{lines}, and not {told(process)}")
+
+
 def check_all_run(fleet: Fleet) -> None:
     for process in fleet.processes:
         assert process.popen.poll() is None, process.output[-2000:]
@@ -134,7 +138,7 @@ def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int,
     back_at = time.monotonic()
 
     eventually(lambda: completed(stores) == 25)
-    assert time.monotonic() - back_at < 3, "two seconds, and what this machine takes"
+    assert time.monotonic() - back_at < 8, "two seconds, and what a busy machine takes"
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
     # The last one: this Redis kept nothing.
@@ -143,8 +147,8 @@ def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int,
         "Redis is back",
         "Redis lost what it held, handing over again",
     )
-    assert sorted(told(bridge)) == sorted(once)
-    assert told(worker) == ["Redis is unreachable, running jobs go on", "Redis is back"]
+    tells(bridge, *once)
+    tells(worker, "Redis is unreachable, running jobs go on", "Redis is back")
     end_long(stores, tmp_path, gate)
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)
@@ -171,12 +175,12 @@ def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: i
     add_lines(stores, effects, 20)
 
     eventually(lambda: completed(stores) == 25)
-    assert time.monotonic() - back_at < 4
+    assert time.monotonic() - back_at < 8
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
-    one_outage = {"Postgres is unreachable, trying again until it is over": 1, "Postgres is back": 1}
-    assert Counter(told(bridge)) == one_outage | {"LISTEN is lost, polling meanwhile": 1}
-    assert Counter(told(worker)) == one_outage
+    once = ("Postgres is unreachable, trying again until it is over", "Postgres is back")
+    tells(bridge, *once, "LISTEN is lost, polling meanwhile")
+    tells(worker, *once)
     end_long(stores, tmp_path, gate)
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)
