@@ -18,7 +18,7 @@ FUNCTIONS = {
     "fail_claims": ["reports", "start"],
     "end_failed_attempts": ["reports", "sessions", "reclaim"],
     "release_jobs": ["reports", "claim", "operators"],
-    "reclaim_jobs": ["reclaim"],
+    "reclaim_jobs": ["reclaim", "suspects"],
     "claim_suspects": ["suspects"],
     "keep_claims": ["suspects"],
     "heartbeat_worker": ["reclaim"],
