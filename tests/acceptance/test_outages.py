@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,7 +110,9 @@ def told(process: Process) -> list[str]:
 
 def tells(process: Process, *lines: str) -> None:
     """These and no others, each once. The last threads to find that a store is back do so a moment later."""
-    eventually(lambda: sorted(told(process)) == sorted(lines), what=f"{lines}, and not {told(process)}")
+    with suppress(AssertionError):
+        eventually(lambda: sorted(told(process)) == sorted(lines))
+    assert sorted(told(process)) == sorted(lines)
 
 
 def check_all_run(fleet: Fleet) -> None:
@@ -138,7 +141,7 @@ def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int,
     back_at = time.monotonic()
 
     eventually(lambda: completed(stores) == 25)
-    assert time.monotonic() - back_at < 8, "two seconds, and what a busy machine takes"
+    assert time.monotonic() - back_at < 3, "two seconds, and what this machine takes"
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
     # The last one: this Redis kept nothing.
@@ -175,7 +178,7 @@ def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: i
     add_lines(stores, effects, 20)
 
     eventually(lambda: completed(stores) == 25)
-    assert time.monotonic() - back_at < 8
+    assert time.monotonic() - back_at < 4
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
     once = ("Postgres is unreachable, trying again until it is over", "Postgres is back")
