@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from bridge.clock import seconds_asleep
 from bridge.database import Link
 from bridge.job import Outcome
 from bridge.job_queue import JobQueue
@@ -21,7 +22,6 @@ _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
 _FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away needs up to a rest and a new link to be heard again
 _GRACES = 3  # in leases
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
 _ROUTE_SECONDS = 5.0
 _BATCH = 500
 _ROUTE_LOOK = 5000
@@ -47,7 +47,7 @@ class Recovery:
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
-        self._asleep = _seconds_asleep()
+        self._asleep = seconds_asleep()
         self._woke_at = float("-inf")
         self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
@@ -90,7 +90,7 @@ class Recovery:
 
     def _good_since(self) -> float:
         """Since when our link stood and this machine was awake: leases go on while it sleeps, heartbeats do not."""
-        before, self._asleep = self._asleep, _seconds_asleep()
+        before, self._asleep = self._asleep, seconds_asleep()
         if self._asleep - before > self._lease_seconds / 2:
             self._woke_at = time.monotonic()
         return max(self._link.opened_at, self._woke_at)
@@ -143,8 +143,3 @@ class Recovery:
             logger.info("Jobs wait no longer for a worker", extra={"actor": actor, "queue": queue})
         self._stuck = waiting
         return any(group.routed_to for group in stuck)
-
-
-def _seconds_asleep() -> float:
-    """For how long this machine has slept, from any fixed moment; always the same where no clock tells."""
-    return time.clock_gettime(_CLOCK) - time.monotonic()

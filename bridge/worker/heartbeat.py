@@ -15,8 +15,9 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.backoff import full_jitter
+from bridge.clock import now
 from bridge.loop import Loop
-from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs, now
+from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,11 @@ from uuid import UUID
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.attempts import Held
+from bridge.clock import now
 from bridge.job import Attempt
 from bridge.log_lines import LogFields
+
+_AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
 
 
 class LeaseLostError(Interrupt):
@@ -68,24 +71,13 @@ class Run:
         return fields
 
 
-def now() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, as leases do."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
-
-
-_AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
-
-
 class Runs:
     """The runs of one worker process, by exec, and until when it may begin them."""
 
     def __init__(self) -> None:
         self._runs: dict[UUID | None, Run] = {}
         self._lock = threading.Lock()
-        self.lease_ends = math.inf  # by `now()`; nobody declares this process lost before
+        self.lease_ends = math.inf  # by `clock.now()`; nobody declares this process lost before
 
     def add(self, runs: Iterable[Run]) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bridge.attempts import AttemptBook, Held
+from bridge.clock import now
 from bridge.database import Link
 from bridge.job import Attempt
 from bridge.reporter import Reporter
@@ -14,7 +15,7 @@ from bridge.settings import Settings
 from bridge.worker import runs as runs_module
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.process import WorkerProcess
-from bridge.worker.runs import LeaseOverError, Runs, now
+from bridge.worker.runs import LeaseOverError, Runs
 from tests.support.fleet import Fleet
 from tests.support.hands import CODING, Hands
 from tests.support.invariants import check_invariants

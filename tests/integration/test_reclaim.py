@@ -1,10 +1,11 @@
 """The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -297,6 +298,17 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
         assert rows.outcomes(crashed) == ["crashed"]
 
 
+def step_until_crashed(
+    recovery: Recovery, rows: Rows, job_id: UUID, *, seconds: float, before: Callable[[], None] = lambda: None
+) -> None:
+    def step() -> bool:
+        before()
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step, seconds=seconds, what="a sweep that calls it crashed")
+
+
 def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was(
     hands: Hands, rows: Rows, link: Link
 ) -> None:
@@ -327,11 +339,7 @@ def test_a_bridge_that_has_just_started_does_not_wait_for_long(
     monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.3)
     began = time.monotonic()
 
-    def step() -> bool:
-        recovery.step()
-        return rows.outcomes(job_id) == ["crashed"]
-
-    eventually(step, seconds=5)
+    step_until_crashed(recovery, rows, job_id, seconds=5)
     assert time.monotonic() - began >= 0.3
 
 
@@ -339,7 +347,7 @@ def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
     hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asleep = time.clock_gettime, 0.0
-    monkeypatch.setattr("bridge.recovery.time.clock_gettime", lambda which: clock(which) + asleep)
+    monkeypatch.setattr("bridge.clock.time.clock_gettime", lambda which: clock(which) + asleep)
     monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.0)
     recovery = Recovery(link, lambda: None, lease_seconds=4)
     job_id = rows.add_job()
@@ -351,11 +359,7 @@ def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
     recovery.active()
     woke_at = time.monotonic()
 
-    def step() -> bool:
-        recovery.step()
-        return rows.outcomes(job_id) == ["crashed"]
-
-    eventually(step, seconds=10)
+    step_until_crashed(recovery, rows, job_id, seconds=10)
     assert time.monotonic() - woke_at >= 4
 
 
@@ -371,12 +375,7 @@ def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
     recovery.active()
     broke_first = time.monotonic()
 
-    def step_on_a_new_link() -> bool:
-        link.close()
-        recovery.step()
-        return rows.outcomes(job_id) == ["crashed"]
-
-    eventually(step_on_a_new_link, seconds=8)
+    step_until_crashed(recovery, rows, job_id, seconds=8, before=link.close)
     assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
 
 

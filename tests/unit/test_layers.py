@@ -12,6 +12,7 @@ LAYERS = [
     {
         "addresses",
         "backoff",
+        "clock",
         "errors",
         "job",
         "json_text",
