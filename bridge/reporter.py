@@ -5,6 +5,7 @@ after all others.
 """
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from dramatiq import Actor, Broker, Message, Middleware, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
-from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
+from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage, TimeLimit
 
 from bridge import log_lines
 from bridge.database import check_database
@@ -35,8 +36,6 @@ from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
-_TIME_LIMIT_MS = 600_000  # Dramatiq's, for actors that do not say
-
 
 class _DirectSendRefusedError(MiddlewareError, DirectSendError):
     """Both: Dramatiq passes on only the one, callers know only the other."""
@@ -46,6 +45,7 @@ class Reporter(Middleware):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: WorkerProcess | None = None
+        self._time_limit_ms = math.inf  # of actors that do not say
 
     @property
     def actor_options(self) -> set[str]:
@@ -75,6 +75,8 @@ class Reporter(Middleware):
         assert isinstance(broker, JobBroker)
         worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
         worker.worker_timeout = 200
+        limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
+        self._time_limit_ms = min(limits, default=math.inf)
         vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
         queues = sorted(broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues()))
         try:
@@ -136,7 +138,7 @@ class Reporter(Middleware):
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        run.limit = (actor.options.get("time_limit") or _TIME_LIMIT_MS) / 1000
+        run.limit = (actor.options.get("time_limit") or self._time_limit_ms) / 1000
         run.began = time.monotonic()
         set_current_job(job)
         log_lines.info(logger, "Processing job", run.log_fields)

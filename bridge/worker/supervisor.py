@@ -167,8 +167,8 @@ class Supervisor:
             check_database(self._settings.postgres_dsn(), tries=1)
         except (SchemaError, RightsError):
             return True
-        except StoreUnavailableError:  # the next worker process will see
-            return False
+        except StoreUnavailableError:
+            pass  # the next worker process will see
         return False
 
     def _explain(self, code: int, reason: str = "the reason is above") -> WorkersFailedError:
