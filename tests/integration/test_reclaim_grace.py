@@ -1,0 +1,106 @@
+"""Nobody is declared lost before heartbeats could come through."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from bridge.database import Link
+from bridge.recovery import Recovery
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+def step_until_crashed(
+    recovery: Recovery, rows: Rows, job_id: UUID, *, seconds: float, before: Callable[[], None] = lambda: None
+) -> None:
+    def step() -> bool:
+        before()
+        recovery.step()
+        return rows.outcomes(job_id) == ["crashed"]
+
+    eventually(step, seconds=seconds, what="a sweep that calls it crashed")
+
+
+def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)  # nobody could reach Postgres for a lease
+    eventually(lambda: rows.value("SELECT now() - pg_postmaster_start_time() > '6 s'"), what="an end to its own grace")
+    recovery = Recovery(link, lambda: None, lease_seconds=6)
+
+    recovery.step()
+    assert rows.value("SELECT stopped_at FROM workers") is None
+    assert hands.heartbeat(worker, held) == {}
+    recovery.step()
+    assert rows.outcomes(job_id) == []
+    assert hands.complete(held)
+
+
+def test_a_bridge_that_has_just_started_does_not_wait_for_long(
+    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    recovery = Recovery(link, lambda: None, lease_seconds=1)
+    recovery.active()
+    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.3)
+    began = time.monotonic()
+
+    step_until_crashed(recovery, rows, job_id, seconds=5)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
+    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asleep = time.clock_gettime, 0.0
+    monkeypatch.setattr("bridge.clock.time.clock_gettime", lambda which: clock(which) + asleep)
+    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.0)
+    recovery = Recovery(link, lambda: None, lease_seconds=4)
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    recovery.step()
+    hands.silence(worker)
+    asleep = 2.5
+    recovery.active()
+    woke_at = time.monotonic()
+
+    step_until_crashed(recovery, rows, job_id, seconds=10)
+    assert time.monotonic() - woke_at >= 4
+
+
+def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    recovery = Recovery(link, lambda: None, lease_seconds=0.7)
+    recovery.step()
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+    recovery.active()
+    broke_first = time.monotonic()
+
+    step_until_crashed(recovery, rows, job_id, seconds=8, before=link.close)
+    assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
+
+
+def test_nobody_is_declared_lost_right_after_postgres_came_up(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    hands.started(worker)
+    hands.silence(worker)
+
+    assert hands.queue.reclaim_jobs(limit=10, grace=timedelta(days=1)) == []
+
+    assert rows.value("SELECT stopped_at FROM workers WHERE id = %s", [worker]) is None
