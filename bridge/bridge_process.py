@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import socket
+import time
+from collections.abc import Callable
 
 from bridge.addresses import host_and_port
 from bridge.database import Link, check_database, patiently
@@ -79,11 +81,14 @@ class BridgeProcess:
         self._listener = Listener(dsn, CHANNEL, self._new_job)
         self._room = WakeUps(self._redis, freed_channel(namespace), self._room_again)
 
-    def check(self) -> None:
-        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights."""
-        check_database(self._settings.postgres_dsn())
+    def check(self, rest: Callable[[float], object] = time.sleep) -> None:
+        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights.
+
+        `rest` waits between two tries.
+        """
+        check_database(self._settings.postgres_dsn(), rest=rest)
         where = host_and_port(self._settings.redis_address(), 6379)
-        patiently(lambda: check_redis(self._redis), where=where)
+        patiently(lambda: check_redis(self._redis), where=where, rest=rest)
         if (policy := memory_policy(self._redis)) not in (None, "noeviction"):
             logger.warning(
                 "Redis drops messages when its memory is full: maxmemory-policy is %s, set it to noeviction", policy

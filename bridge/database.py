@@ -221,28 +221,36 @@ class Link:
             connection.close()
 
 
-def patiently(attempt: Callable[[], T], *, where: str, tries: int = 10) -> T:
-    """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`."""
+def patiently(
+    attempt: Callable[[], T], *, where: str, tries: int = 10, rest: Callable[[float], object] = time.sleep
+) -> T:
+    """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`.
+
+    `rest` waits for so many seconds; it raises to end the waiting before that.
+    """
     for failures in range(1, tries + 1):
         try:
             return attempt()
         except StoreUnavailableError as error:
             if failures == tries:
                 raise type(error)(f"Cannot reach {error.store} at {where}: {error} (tried {tries} times)") from error
-            rest = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
+            seconds = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
             logger.warning(
-                "Cannot reach %s at %s (%s), retry %d/%d in %.1f s", error.store, where, error, failures, tries, rest
+                "Cannot reach %s at %s (%s), retry %d/%d in %.1f s", error.store, where, error, failures, tries, seconds
             )
-            time.sleep(rest)
+            rest(seconds)
     raise AssertionError("unreachable")
 
 
-def check_database(dsn: str, *, tries: int = 10) -> None:
-    """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights."""
+def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object] = time.sleep) -> None:
+    """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights.
+
+    Waits for one that does not answer, as `patiently` does.
+    """
     link = Link(dsn, "check")
     try:
         try:
-            rows = patiently(lambda: link.call("check_schema"), where=host_and_port(dsn, 5432), tries=tries)
+            rows = patiently(lambda: link.call("check_schema"), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
         found = rows[0]["version"]

@@ -11,6 +11,10 @@ from types import FrameType
 SAME_SIGNAL_SECONDS = 1.0
 
 
+class StoppedError(Exception):
+    """A stop signal came while something was waited for."""
+
+
 class StopSignal:
     """Set by the first SIGTERM or SIGINT. The second one, not the same one again, ends the process at once.
 
@@ -39,3 +43,8 @@ class StopSignal:
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Wait for the signal; False when it has not come in time."""
         return bool(select.select([self._readable], [], [], timeout_seconds)[0])
+
+    def rest(self, seconds: float) -> None:
+        """Rest so long. Raises StoppedError as soon as the signal is there."""
+        if self.wait(seconds):
+            raise StoppedError

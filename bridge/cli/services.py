@@ -25,14 +25,16 @@ def service_settings() -> Settings:
 def run() -> None:
     """Run the bridge: claim jobs from Postgres and hand them to the workers."""
     from bridge.bridge_process import BridgeProcess
-    from bridge.signals import StopSignal
+    from bridge.signals import StoppedError, StopSignal
 
     settings = service_settings()
     settings.postgres_dsn(), settings.redis_address()
     stop = StopSignal()
     bridge = BridgeProcess(settings)
-    bridge.check()
-    if stop.is_set():
+    try:
+        bridge.check(stop.rest)
+        stop.rest(0)
+    except StoppedError:
         return
     bridge.start()
     stop.wait()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
-from bridge.job import Failed
+from bridge.job import Failed, Released
 from bridge.json_text import to_json
 from bridge.settings import Settings
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
 _FLUSH_SECONDS = 5.0
+_GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what still runs in it
 # What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
 DEAF_SECONDS = 30.0
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
@@ -34,6 +35,7 @@ class WorkerProcess:
         dsn = settings.postgres_dsn()
         self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
+        self._gone_at = 0.0  # after a stop signal, by when this process shall be gone at the latest
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
@@ -88,6 +90,7 @@ class WorkerProcess:
 
     def wind_down(self, on_stuck: Callable[[], None]) -> None:
         """Give running jobs the grace time, then interrupt them; `on_stuck` if even that does not end them."""
+        self._gone_at = time.monotonic() + self._grace_seconds + _STUCK_SECONDS + _FLUSH_SECONDS
         self._heartbeat.drain()
         threading.Thread(target=self._wind_down, args=(on_stuck,), name="wind down", daemon=True).start()
 
@@ -120,7 +123,8 @@ class WorkerProcess:
         for run in self.runs.all():
             if run.thread is not None:
                 self._leave_behind(run)
-        deadline = time.monotonic() + _FLUSH_SECONDS
+        # Jobs that ended early leave their part of the grace time to the reports: Postgres may come back.
+        deadline = max(time.monotonic() + _FLUSH_SECONDS, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
         if lost:
@@ -140,7 +144,7 @@ class WorkerProcess:
             self.reports.submit(Ending(run.held, Failed(_UNREACHED)))
             return
         logger.warning("Job handed back while it still runs", extra=run.log_fields)
-        self.reports.give_back(run.held)
+        self.reports.submit(Ending(run.held, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
         """The actor is done: report it, or drop what is no longer ours."""

@@ -340,3 +340,13 @@ def test_the_bridge_waits_for_a_store_and_says_so(outside: Fleet) -> None:
 
     assert "retry 1/10" in bridge.output
     assert "geheim" not in bridge.output
+
+
+def test_a_stop_signal_ends_the_wait_for_a_store(outside: Fleet) -> None:
+    bridge = outside.start(sys.executable, "-m", "bridge", "run", DATABASE_URL="postgresql://127.0.0.1:9/mobvibe")
+    bridge.wait_for("retry 3/10")
+
+    assert bridge.stop(15) == 0
+
+    assert "tried 10 times" not in bridge.output
+    assert "Traceback" not in bridge.output

@@ -1,0 +1,89 @@
+"""A worker process at its end: what it still has to say, and what it leaves behind."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYetError
+from contextlib import suppress
+from uuid import uuid4
+
+import psycopg
+import pytest
+from dramatiq.middleware import Interrupt
+
+from bridge.attempts import Held
+from bridge.job import Completed
+from bridge.settings import Settings
+from bridge.worker.heartbeat import WorkerAbilities
+from bridge.worker.process import WorkerProcess
+from bridge.worker.reports import Ending
+from bridge.worker.runs import Run
+from tests.support.hands import CODING, Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def new_process(settings: Settings) -> Iterator[Callable[[int], WorkerProcess]]:
+    made = []
+
+    def make(grace_ms: int) -> WorkerProcess:
+        own = settings.model_copy(update={"shutdown_timeout_ms": grace_ms})
+        made.append(WorkerProcess(own, WorkerAbilities(1, ["coding"], CODING), lambda _: None))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.close()
+
+
+def started(process: WorkerProcess, hands: Hands) -> Run:
+    claim = hands.claim_one()
+    (run,) = process.start([Held(claim.job_id, claim.fence, uuid4())])[0].values()
+    return run
+
+
+def test_reports_get_what_jobs_left_of_the_grace_time(
+    new_process: Callable[[int], WorkerProcess], hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.worker.process._FLUSH_SECONDS", 0.2)
+    job_id = rows.add_job()
+    process = new_process(20_000)
+    run = started(process, hands)
+    process.wind_down(lambda: None)
+
+    with psycopg.connect(dsn) as somebody, ThreadPoolExecutor() as pool:
+        somebody.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [job_id])
+        process.end(run, Ending(run.held, Completed(None), run))
+        closed = pool.submit(process.close)
+        with pytest.raises(NotYetError):
+            closed.result(1.5)
+        somebody.rollback()
+        closed.result(10)
+
+    assert rows.outcomes(job_id) == ["completed"]
+
+
+def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
+    new_process: Callable[[int], WorkerProcess], hands: Hands, rows: Rows
+) -> None:
+    job_id = rows.add_job()
+    process = new_process(0)
+    run, actor_may_end = started(process, hands), threading.Event()
+
+    def act() -> None:
+        process.runs.enter(run)
+        while not actor_may_end.is_set():
+            with suppress(Interrupt):  # deaf
+                actor_may_end.wait(0.05)
+
+    with ThreadPoolExecutor() as pool:
+        actor = pool.submit(act)
+        eventually(lambda: run.thread is not None)
+        process.close()
+        actor_may_end.set()
+        actor.result(5)
+
+    assert rows.outcomes(job_id) == ["released"]
+    assert rows.value("SELECT run_at - updated_at >= '1.9 s' AND retry_count = 0 FROM coding_jobs")
