@@ -153,11 +153,11 @@ class AttemptBook:
         """Take up attempts; by exec, those that are ours to run. Saying it twice gives the same answer."""
         rows = self._link.tuples("start_jobs", {"worker": worker, **_keys(held)})
         started = {}
-        for position, session_id, prompt, payload, priority, attempt, queue, actor in rows:
+        for position, session_id, prompt, payload, priority, attempt, is_last, queue, actor in rows:
             ours = held[position - 1]
             assert ours.exec is not None
             job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
-            started[ours.exec] = Attempt(job, ours.exec, queue, actor)
+            started[ours.exec] = Attempt(job, ours.exec, queue, actor, is_last)
         return started
 
     def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:

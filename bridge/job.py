@@ -94,12 +94,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of one attempt, as the start call returned it."""
+    """One run of one attempt, as the start call returned it. `is_last`: the job has no other one left."""
 
     job: Job
     exec: UUID
     queue: str
     actor: str
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

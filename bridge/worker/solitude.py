@@ -9,6 +9,8 @@ from bridge.envelope import is_alone
 from bridge.transport.intake import JobMessage
 from bridge.worker.runs import Run, Runs
 
+TRIAL_SECONDS = 30.0  # claim_suspects (0004) goes by the same
+_ACQUITTED_ATTEMPT = 2  # had there been two crashes, it would be a later one
 _FORGOTTEN_SECONDS = 5.0
 _LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
@@ -27,6 +29,11 @@ class Solitude:
     So is a line that cannot begin, since something else runs here that takes long. This process then steps aside for
     a moment, so that another one gets it. When it comes back all the same, nobody else can run it now, and it is
     waited for twice as long, until it runs. One thread at a time.
+
+    A job that crashed once, has attempts left, and has run alone for TRIAL_SECONDS is acquitted: it goes on like any
+    other, and jobs that take long do not wait for each other to end. What runs for so long, and is not the last
+    attempt of its job, is not in the way of a line either. So the same bad job may take another along that had crashed
+    with it before: no more than once, and never with the last of its attempts.
     """
 
     def __init__(self, runs: Runs, keep: Callable[[Sequence[Held]], set[UUID]], *, keep_seconds: float) -> None:
@@ -49,7 +56,7 @@ class Solitude:
         if time.monotonic() < self._aside_until:
             return True
         run = self._run  # looked at last, and set first: between the two states there is no gap
-        return run is not None and run.ended is None and self._runs.has(run.held.exec)
+        return run is not None and run.ended is None and self._runs.has(run.held.exec) and not _is_acquitted(run)
 
     def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
         """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
@@ -71,7 +78,7 @@ class Solitude:
         if self._line_began is not None and time.monotonic() - self._line_began > _LINE_SECONDS:
             self._line = []
             return [], [], [*ours, *back, *others]
-        if not ours or self._runs.all():
+        if not ours or self._in_the_way():
             waiting = self._kept(ours)
             hopeless = self._hopeless(waiting)
             return [], [] if hopeless else waiting, [*hopeless, *back, *others]
@@ -85,9 +92,13 @@ class Solitude:
         if self._line_began is None:
             self._line_began = time.monotonic()
 
+    def _in_the_way(self) -> list[Run]:
+        """What must have ended before a line can begin."""
+        return [run for run in self._runs.all() if not _is_long(run) or run.attempt.is_last]
+
     def _hopeless(self, waiting: list[JobMessage]) -> list[JobMessage]:
         """Those that another process shall have, since they waited for long: all or none."""
-        running = self._runs.all()
+        running = self._in_the_way()
         if not waiting or not running or self._line_began is not None:
             return []
         times = max(self._let_go.get(message.held.job_id, 0) for message in waiting)
@@ -113,3 +124,12 @@ class Solitude:
         kept = self._keep([message.held for message in messages])
         self._line = [message for message in messages if message.held.job_id in kept]
         return self._line
+
+
+def _is_acquitted(run: Run) -> bool:
+    return _is_long(run) and run.attempt.job.attempt <= _ACQUITTED_ATTEMPT and not run.attempt.is_last
+
+
+def _is_long(run: Run) -> bool:
+    """Its actor has run for a trial's time and goes on."""
+    return run.thread is not None and run.duration >= TRIAL_SECONDS

@@ -19,6 +19,7 @@ from bridge.suspects import Suspects
 from bridge.transport.client import connect_redis
 from bridge.transport.publisher import Publisher
 from bridge.transport.road_mark import RoadMark
+from bridge.worker.solitude import TRIAL_SECONDS
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
@@ -149,6 +150,36 @@ def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows) -> None:
 
     assert len(suspects(hands)) == 1
     assert suspects(hands) == [], "one of three"
+
+
+def began(rows: Rows, job_id: UUID, seconds: float) -> None:
+    rows.all("UPDATE coding_jobs SET started_at = now() - make_interval(secs => %s) WHERE id = %s", [seconds, job_id])
+
+
+def test_one_that_is_acquitted_is_in_no_line(hands: Hands, rows: Rows) -> None:
+    first, second = crash(hands, rows, 2)
+    worker = hands.add_worker()
+    held = hands.start(worker, suspects(hands)[0])
+    assert held
+    assert held.job_id == first
+    began(rows, first, TRIAL_SECONDS - 5)
+    assert suspects(hands) == [], "it is on trial"
+
+    began(rows, first, TRIAL_SECONDS + 1)
+
+    assert [claim.job_id for claim in suspects(hands)] == [second]
+
+
+@pytest.mark.parametrize("columns", ["retry_count = 2, max_retries = 9", "max_retries = 2"])
+def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(hands: Hands, rows: Rows, columns: str) -> None:
+    first, _ = crash(hands, rows, 2)
+    worker = hands.add_worker()
+    assert hands.start(worker, suspects(hands)[0])
+
+    rows.all(f"UPDATE coding_jobs SET {columns} WHERE id = %s", [first])
+    began(rows, first, TRIAL_SECONDS * 10)
+
+    assert suspects(hands) == []
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
@@ -414,6 +445,25 @@ def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable
 
     eventually(lambda: rows.status(suspect) == "completed")
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
+
+
+def test_suspects_that_run_for_long_do_not_wait_for_each_other(
+    new_fleet: Callable[..., Fleet], rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.worker.solitude.TRIAL_SECONDS", 0.5)
+    fleet = new_fleet().start()
+
+    columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 1, "retry_count": 1}
+    first, second = rows.add_job(**columns), rows.add_job(**columns)
+    eventually(lambda: fleet.doings.starts(first) == 1)
+    eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the end of its trial")
+    began(rows, first, TRIAL_SECONDS + 1)
+
+    eventually(lambda: fleet.doings.starts(second) == 1, seconds=20)
+
+    assert rows.status(first) == "processing"
+    fleet.doings.gates["gate"].set()
+    eventually(lambda: all(rows.outcomes(job_id) == ["completed"] for job_id in (first, second)))
 
 
 def check_invariants_but_for_the_made_up_crashes(rows: Rows, jobs: Sequence[UUID]) -> None:

@@ -10,7 +10,7 @@ from bridge.attempts import Held
 from bridge.job import Attempt, Job
 from bridge.transport.intake import JobMessage
 from bridge.worker.runs import Run, Runs
-from bridge.worker.solitude import Solitude
+from bridge.worker.solitude import TRIAL_SECONDS, Solitude
 
 
 class Clock:
@@ -63,15 +63,22 @@ def messages(count: int, *, alone: bool = True) -> list[JobMessage]:
     return made
 
 
-def begin(runs: Runs, message: JobMessage) -> Run:
-    job = Job(message.held.job_id, None, None, {}, 0, 1, 1)
-    run = Run(message.held, Attempt(job, message.held.exec, "tests", "nap"))
+def begin(runs: Runs, message: JobMessage, *, attempt: int = 2, is_last: bool = False, seconds: float = 0) -> Run:
+    """A run whose actor began so long ago."""
+    job = Job(message.held.job_id, None, None, {}, 0, attempt, 1)
+    run = Run(message.held, Attempt(job, message.held.exec, "tests", "nap", is_last))
+    run.began -= seconds
+    run.thread = 1
     runs.add([run])
     return run
 
 
+def end(run: Run) -> None:
+    run.ended, run.thread = run.began + 1, None
+
+
 def settle(runs: Runs, run: Run) -> None:
-    run.ended = 1.0
+    end(run)
     runs.remove([run.held.exec])
 
 
@@ -86,7 +93,7 @@ def test_a_line_begins_when_nothing_else_runs_and_goes_on_one_by_one(solitude: S
     first = begin(runs, line[0])
     solitude.began(line[0], first)
     assert solitude.sort(line[1:]) == ([], line[1:], []), "the first runs"
-    first.ended = 1.0
+    end(first)
     assert solitude.sort(line[1:]) == ([], line[1:], []), "its report is not written"
     settle(runs, first)
     assert solitude.sort(line[1:]) == (line[1:2], line[2:], [])
@@ -243,3 +250,58 @@ def test_what_is_over_is_neither_let_go_nor_stepped_aside_for(
     assert solitude.sort([forged]) == ([], [], [])
 
     assert not solitude.is_on()
+
+
+LONG = TRIAL_SECONDS + 0.1
+
+
+@pytest.mark.parametrize(
+    ("attempt", "is_last", "seconds", "is_acquitted"),
+    [
+        (2, False, LONG, True),
+        (2, False, TRIAL_SECONDS - 1, False),
+        (3, False, LONG, False),
+        (2, True, LONG, False),
+    ],
+)
+def test_a_first_crash_is_forgotten_after_a_trial(
+    solitude: Solitude, runs: Runs, attempt: int, is_last: bool, seconds: float, is_acquitted: bool
+) -> None:
+    (job,), others = messages(1), messages(2, alone=False)
+    assert solitude.sort([job]) == ([job], [], [])
+    solitude.began(job, begin(runs, job, attempt=attempt, is_last=is_last, seconds=seconds))
+
+    assert solitude.is_on() is not is_acquitted
+    assert solitude.sort(others) == ((others, [], []) if is_acquitted else ([], [], others))
+
+
+def test_the_next_line_begins_beside_what_has_run_for_long(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    first, second = messages(2)
+    solitude.sort([first])
+    solitude.began(first, begin(runs, first, seconds=LONG))
+    begin(runs, messages(1, alone=False)[0], attempt=1, seconds=LONG)
+    recent = begin(runs, messages(1, alone=False)[0], attempt=1, seconds=TRIAL_SECONDS - 1)
+    assert solitude.sort([second]) == ([], [second], [])
+
+    settle(runs, recent)
+    assert solitude.sort([second]) == ([second], [], [])
+    solitude.began(second, begin(runs, second))
+
+    others = messages(1, alone=False)
+    assert solitude.sort(others) == ([], [], others), "a trial of its own"
+
+
+def test_a_line_does_not_begin_beside_a_last_attempt_or_one_whose_report_is_not_written(
+    solitude: Solitude, runs: Runs
+) -> None:
+    last = begin(runs, messages(1, alone=False)[0], is_last=True, seconds=LONG)
+    line = messages(2)
+    assert solitude.sort(line) == ([], line, [])
+    settle(runs, last)
+    over = begin(runs, messages(1, alone=False)[0], seconds=LONG)
+    over.ended, over.thread = over.began + LONG, None
+    assert solitude.sort(line) == ([], line, [])
+
+    settle(runs, over)
+
+    assert solitude.sort(line) == (line[:1], line[1:], [])

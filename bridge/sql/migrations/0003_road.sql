@@ -109,10 +109,11 @@ END $$;
 -- start_jobs: a worker takes up attempts that were handed to it, and learns what the jobs are. Each row says
 -- which of the given attempts it is, counted from 1.
 -- Saying the same start twice (the reply was lost) gives the same answer; a second run, with an exec of
--- its own, gets nothing. Index: primary key.
+-- its own, gets nothing. is_last: it fails for good when this attempt fails. Index: primary key.
+DROP FUNCTION IF EXISTS public.start_jobs(uuid, uuid[], bigint[], uuid[]);
 CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
 RETURNS TABLE ("position" bigint, job_id uuid, session_id uuid, prompt text, payload jsonb, priority integer,
-               attempt integer, queue text, actor text)
+               attempt integer, is_last boolean, queue text, actor text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
@@ -130,12 +131,13 @@ BEGIN
                OR j.exec = r.exec AND j.worker = p_worker)
           AND EXISTS (SELECT FROM public.workers w
                       WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.lease_expires_at > this_moment)
-        RETURNING r."position", j.id, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.queue, j.actor
+        RETURNING r."position", j.id, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.max_retries, j.queue, j.actor
     ), active AS MATERIALIZED (
         SELECT public.settle_sessions(array_agg(m.session_id) FILTER (WHERE m.session_id IS NOT NULL), 'active', NULL)
         FROM mine m
     )
-    SELECT m."position", m.id, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1, m.queue, m.actor
+    SELECT m."position", m.id, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1,
+           m.retry_count + 1 >= m.max_retries, m.queue, m.actor
     FROM mine m CROSS JOIN active;
 END $$;
 

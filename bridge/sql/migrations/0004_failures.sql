@@ -165,8 +165,9 @@ END $$;
 
 -- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
--- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. One caller at a
--- time, or two would both find room for one line; the second one finds nothing to do. Index: jobs_suspect.
+-- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
+-- (bridge/worker/solitude.py says when) is in no line any more. One caller at a time, or two would both find room for
+-- one line; the second one finds nothing to do. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
@@ -185,7 +186,8 @@ BEGIN
         RETURN;
     END IF;
     SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO lines FROM public.coding_jobs j
-    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job';
+    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job'
+      AND (j.started_at < this_moment - interval '30 s' AND j.retry_count = 1 AND j.max_retries > 2) IS NOT TRUE;
     -- One that runs a line takes nothing else, and says that it drains: it counts all the same.
     SELECT greatest(1, count(*) / 2) INTO lines_most FROM public.workers w
     WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment

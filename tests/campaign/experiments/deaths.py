@@ -14,11 +14,13 @@ from tests.campaign.world import Size
 
 DEFAULT_LEASE_MS = 30_000
 _KILLS = 20
+_LONG_JOBS = 6  # two slots stay free
 _RUNNING = """
 SELECT split_part(w.name, ':', -1)::int FROM coding_jobs j JOIN workers w ON w.id = j.worker
 WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
 GROUP BY 1 ORDER BY count(*) DESC
 """
+_COUNT_RUNNING = "SELECT count(*) FROM coding_jobs WHERE status = 'processing' AND exec IS NOT NULL"
 
 
 def worker_kill(minutes: float) -> Figure:
@@ -39,6 +41,29 @@ def worker_kill(minutes: float) -> Figure:
         f"their jobs ran again after {shown(found.next_start)} s"
     )
     return Figure("worker_kill", text, verdict.holds, {"taken_back": found.taken_back, "next_start": found.next_start})
+
+
+def long_jobs(minutes: float) -> Figure:
+    """Kill -9 of a worker process with several threads, whose jobs run for so many minutes: until they run again."""
+    size = Size(supervised_processes=2, plain_processes=0, lease_ms=DEFAULT_LEASE_MS)
+    with open_stage(size, even_load(_LONG_JOBS, 1, Kind.LONG, minutes * 60)) as stage:
+
+        def all_run() -> bool:
+            with stage.world.connect() as connection:
+                return [row[0] for row in connection.execute(_COUNT_RUNNING)] == [_LONG_JOBS]
+
+        if stage.rest(60, all_run) and (pid := _busiest(stage)) is not None:
+            stage.faults.append(Fault("kill", time.time(), pids=[pid]))
+            os.kill(pid, signal.SIGKILL)
+            stage.rest(5)
+            stage.rest(minutes * 60, all_run)
+        evidence, verdict = stage.finish(rate=_LONG_JOBS / (minutes * 120))
+    found = recoveries(evidence)["kill"]
+    text = (
+        f"jobs of {minutes * 60:g} s on two processes of {size.threads} threads: those of a killed one"
+        f" were taken back after {shown(found.taken_back)} s, ran again after {shown(found.next_start)} s"
+    )
+    return Figure("long_jobs", text, verdict.holds, {"taken_back": found.taken_back, "next_start": found.next_start})
 
 
 def _busiest(stage: Stage) -> int | None:
