@@ -143,10 +143,16 @@ def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(hands: H
     assert suspects(hands) == []
 
 
-def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows) -> None:
+@pytest.mark.parametrize("has_work", [False, True])
+def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows, has_work: bool) -> None:
     crash(hands, rows, 5)
-    for draining in (False, False, False, True):
-        hands.book.heartbeat(hands.add_worker(), LEASE, [], draining=draining)
+    leaving = hands.add_worker()
+    if has_work:
+        rows.add_job()
+        hands.started(leaving)
+    for _ in range(3):
+        hands.add_worker()
+    hands.book.heartbeat(leaving, LEASE, [], draining=True)
 
     assert len(suspects(hands)) == 1
     assert suspects(hands) == [], "one of three"
