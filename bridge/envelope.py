@@ -25,15 +25,23 @@ _FENCE_MOST = 2**63 - 1  # what Postgres has room for
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
 
 
-def message_id(job_id: UUID, fence: int, more: int = 0, *, alone: bool = False) -> str:
+_ALONE, _THROUGHOUT = "!", "!!"
+
+
+def message_id(claim: Claim, more: int = 0) -> str:
     """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first;
-    one that is to run `alone` says so here.
+    one that is to run alone says so here.
     """
-    return f"{job_id}:{fence}{f'+{more}' if more else '!' if alone else ''}"
+    mark = f"+{more}" if more else _THROUGHOUT if claim.throughout else _ALONE if claim.alone else ""
+    return f"{claim.job_id}:{claim.fence}{mark}"
 
 
 def is_alone(redis_id: str) -> bool:
-    return redis_id.endswith("!")
+    return redis_id.endswith(_ALONE)
+
+
+def is_alone_throughout(redis_id: str) -> bool:
+    return redis_id.endswith(_THROUGHOUT)
 
 
 def seal(claims: Sequence[Claim]) -> tuple[str, str]:
@@ -42,7 +50,7 @@ def seal(claims: Sequence[Claim]) -> tuple[str, str]:
     Written out by hand: for a short job the encoder would be the dearest part of its way.
     """
     first = claims[0]
-    name = message_id(first.job_id, first.fence, len(claims) - 1, alone=first.alone)
+    name = message_id(first, len(claims) - 1)
     now_ms = int(time.time() * 1000)
     args = ",".join([f'"{claim.job_id}",{claim.fence}' for claim in claims])
     return name, (
@@ -93,7 +101,7 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", "!")
+    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", _ALONE, _THROUGHOUT)
     if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in more]:
         raise BadMessageError("wrong_id")
     return message.actor_name, list(zip(jobs, fences, strict=True))

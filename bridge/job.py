@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 class Claim:
     """A job taken for hand-over. A Redis message says its first four fields at most.
 
-    `alone`: it killed its worker before.
+    `alone`: a worker was lost that ran it. `throughout`: alone to its end, however long it runs.
     """
 
     job_id: UUID
@@ -45,6 +45,7 @@ class Claim:
     priority: int = 0
     seq: int = 0
     alone: bool = False
+    throughout: bool = False
 
 
 def _nobody_cancels() -> bool:

@@ -1,2 +1,2 @@
 -- waiting_claims: see migrations/0004_failures.sql
-SELECT job_id, fence, queue, actor, alone FROM public.waiting_claims(%(age)s, %(limit)s)
+SELECT job_id, fence, queue, actor, alone, throughout FROM public.waiting_claims(%(age)s, %(limit)s)

@@ -120,11 +120,12 @@ class WorkerProcess:
 
     def _close(self) -> None:
         self._shut_down.set()
-        for run in self.runs.all():
-            if run.thread is not None:
-                self._leave_behind(run)
-        # Jobs that ended early leave their part of the grace time to the reports: Postgres may come back.
-        deadline = max(time.monotonic() + _FLUSH_SECONDS, self._gone_at)
+        behind = [run for run in self.runs.all() if run.thread is not None]
+        for run in behind:
+            self._leave_behind(run)
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        if not behind:  # what the jobs left of the grace time is for the reports: Postgres may come back
+            deadline = max(deadline, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
         if lost:

@@ -117,8 +117,8 @@ class Runs:
         while True:
             try:
                 with self._lock:
-                    run.thread = None
                     run.ended = run.ended or time.monotonic()
+                    run.thread = None
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
             except Interrupt:
                 continue

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from bridge.attempts import Held
-from bridge.envelope import is_alone
+from bridge.envelope import is_alone, is_alone_throughout
 from bridge.transport.intake import JobMessage
 from bridge.worker.runs import Run, Runs
 
 TRIAL_SECONDS = 30.0  # claim_suspects (0004) goes by the same
-_ACQUITTED_ATTEMPT = 2  # had there been two crashes, it would be a later one
 _FORGOTTEN_SECONDS = 5.0
 _LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
@@ -32,8 +31,9 @@ class Solitude:
 
     A job that crashed once, has attempts left, and has run alone for TRIAL_SECONDS is acquitted: it goes on like any
     other, and jobs that take long do not wait for each other to end. What runs for so long, and is not the last
-    attempt of its job, is not in the way of a line either. So the same bad job may take another along that had crashed
-    with it before: no more than once, and never with the last of its attempts.
+    attempt of its job, is not in the way of another such job either. Who crashed twice, or has its last attempt, begins
+    when nothing else runs and is alone to its end. So one bad job can take others along twice, at its first crash and,
+    acquitted, at its second.
     """
 
     def __init__(self, runs: Runs, keep: Callable[[Sequence[Held]], set[UUID]], *, keep_seconds: float) -> None:
@@ -47,6 +47,7 @@ class Solitude:
         self._obstacle: Run | None = None  # what the last of them waited for in vain
         self._line_began: float | None = None
         self._run: Run | None = None
+        self._throughout = False  # whether that one is never acquitted
 
     def is_on(self) -> bool:
         """Whether the process belongs to such jobs, that wait for it or run in it. For any thread."""
@@ -56,7 +57,7 @@ class Solitude:
         if time.monotonic() < self._aside_until:
             return True
         run = self._run  # looked at last, and set first: between the two states there is no gap
-        return run is not None and run.ended is None and self._runs.has(run.held.exec) and not _is_acquitted(run)
+        return run is not None and run.ended is None and self._runs.has(run.held.exec) and not self._is_acquitted(run)
 
     def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
         """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
@@ -78,7 +79,7 @@ class Solitude:
         if self._line_began is not None and time.monotonic() - self._line_began > _LINE_SECONDS:
             self._line = []
             return [], [], [*ours, *back, *others]
-        if not ours or self._in_the_way():
+        if not ours or self._in_the_way(ours[0]):
             waiting = self._kept(ours)
             hopeless = self._hopeless(waiting)
             return [], [] if hopeless else waiting, [*hopeless, *back, *others]
@@ -86,20 +87,25 @@ class Solitude:
 
     def began(self, message: JobMessage, run: Run | None) -> None:
         """The start that `sort` allowed was made; None when the job is not ours any more."""
+        self._throughout = is_alone_throughout(message.redis_id)
         self._run = run
         self._let_go.pop(message.held.job_id, None)
         self._line = [one for one in self._line if one is not message]
         if self._line_began is None:
             self._line_began = time.monotonic()
 
-    def _in_the_way(self) -> list[Run]:
-        """What must have ended before a line can begin."""
+    def _is_acquitted(self, run: Run) -> bool:
+        return _is_long(run) and not self._throughout
+
+    def _in_the_way(self, message: JobMessage) -> list[Run]:
+        """What must have ended, or be acquitted, before this one can begin."""
+        if is_alone_throughout(message.redis_id):
+            return self._runs.all()
         return [run for run in self._runs.all() if not _is_long(run) or run.attempt.is_last]
 
     def _hopeless(self, waiting: list[JobMessage]) -> list[JobMessage]:
         """Those that another process shall have, since they waited for long: all or none."""
-        running = self._in_the_way()
-        if not waiting or not running or self._line_began is not None:
+        if not waiting or self._line_began is not None or not (running := self._in_the_way(waiting[0])):
             return []
         times = max(self._let_go.get(message.held.job_id, 0) for message in waiting)
         patience = _PATIENCE_SECONDS * 2**times
@@ -124,10 +130,6 @@ class Solitude:
         kept = self._keep([message.held for message in messages])
         self._line = [message for message in messages if message.held.job_id in kept]
         return self._line
-
-
-def _is_acquitted(run: Run) -> bool:
-    return _is_long(run) and run.attempt.job.attempt <= _ACQUITTED_ATTEMPT and not run.attempt.is_last
 
 
 def _is_long(run: Run) -> bool:

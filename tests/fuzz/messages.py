@@ -148,7 +148,7 @@ class JunkSource:
             (str(any_uuid(self._dice)), self._dice.choice((1, 7, 2**62)))
             for _ in range(self._dice.choice((1, 1, 2, 50)))
         ]
-        mark = f"+{len(jobs) - 1}" if len(jobs) > 1 else self._dice.choice(("", "!"))
+        mark = f"+{len(jobs) - 1}" if len(jobs) > 1 else self._dice.choice(("", "!", "!!"))
         return self._junk("nobody's job", self._fields(jobs, mark=mark), Fate.DROPPED)
 
     def _real_claim(self) -> tuple[str, int]:
@@ -161,7 +161,7 @@ class JunkSource:
         if not self.real:
             return self._nobodys_job()
         job, fence = self._real_claim()
-        mark = self._dice.choice(("", "!"))
+        mark = self._dice.choice(("", "!", "!!"))
         other = fence + self._dice.choice((1000, 2**40))
         return self._junk("another fence", self._fields([(job, other)], mark=mark), Fate.DROPPED)
 

@@ -79,11 +79,12 @@ def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
                 actor_may_end.wait(0.05)
 
     with ThreadPoolExecutor() as pool:
-        actor = pool.submit(act)
-        eventually(lambda: run.thread is not None)
-        process.close()
-        actor_may_end.set()
-        actor.result(5)
+        pool.submit(act)
+        try:
+            eventually(lambda: run.thread is not None)
+            process.close()
+        finally:
+            actor_may_end.set()
 
     assert rows.outcomes(job_id) == ["released"]
     assert rows.value("SELECT run_at - updated_at >= '1.9 s' AND retry_count = 0 FROM coding_jobs")

@@ -4,9 +4,11 @@ import time
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
+from bridge.job import Status
 from bridge.worker.reports import Ending
 from bridge.worker.starts import Starts
 from tests.support.hands import Hands
@@ -29,6 +31,23 @@ def test_a_start_says_what_the_job_is(hands: Hands, rows: Rows) -> None:
     row = rows.job(job_id)
     assert (row["exec"], row["worker"], row["lease_expires_at"]) == (held.exec, worker, None)
     assert row["started_at"] >= row["claimed_at"]
+
+
+@pytest.mark.parametrize(
+    ("retry_count", "max_retries", "is_last"), [(0, 3, False), (1, 3, False), (2, 3, True), (0, 1, True), (0, 0, True)]
+)
+def test_a_start_says_whether_the_job_has_another_attempt_left(
+    hands: Hands, rows: Rows, retry_count: int, max_retries: int, is_last: bool
+) -> None:
+    rows.add_job(retry_count=retry_count, max_retries=max_retries)
+    worker = hands.add_worker()
+    claim = hands.claim_one()
+    held = Held(claim.job_id, claim.fence, uuid4())
+
+    (attempt,) = hands.book.start(worker, [held]).values()
+
+    assert attempt.is_last is is_last
+    assert hands.fail(held) is (Status.FAILED if is_last else Status.PENDING)
 
 
 def test_a_second_delivery_is_refused(hands: Hands, rows: Rows) -> None:

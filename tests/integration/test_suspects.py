@@ -1,6 +1,7 @@
 """A job that was running when its worker was lost runs alone from then on."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import redis
 
 from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
-from bridge.envelope import is_alone, seal, unseal
+from bridge.envelope import is_alone, is_alone_throughout, seal, unseal
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
@@ -176,16 +177,43 @@ def test_one_that_is_acquitted_is_in_no_line(hands: Hands, rows: Rows) -> None:
     assert [claim.job_id for claim in suspects(hands)] == [second]
 
 
-@pytest.mark.parametrize("columns", ["retry_count = 2, max_retries = 9", "max_retries = 2"])
-def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(hands: Hands, rows: Rows, columns: str) -> None:
-    first, _ = crash(hands, rows, 2)
-    worker = hands.add_worker()
-    assert hands.start(worker, suspects(hands)[0])
-
+@pytest.mark.parametrize(
+    ("columns", "is_acquitted"),
+    [
+        ("crashes = 1, retry_count = 1, max_retries = 3", True),
+        ("crashes = 1, retry_count = 7, max_retries = 9", True),  # it failed before, by itself
+        ("crashes = 1, retry_count = 1, max_retries = 2", False),
+        ("crashes = 2, retry_count = 2, max_retries = 9", False),
+        ("crashes = 2, retry_count = 0, max_retries = 9", False),  # an operator wanted it again
+    ],
+)
+def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
+    hands: Hands, rows: Rows, columns: str, is_acquitted: bool
+) -> None:
+    first, second = crash(hands, rows, 2)
     rows.all(f"UPDATE coding_jobs SET {columns} WHERE id = %s", [first])
+    worker = hands.add_worker()
+    (claim,) = suspects(hands)
+    assert (claim.job_id, claim.alone, claim.throughout) == (first, True, not is_acquitted)
+    assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == [claim]
+    assert is_alone_throughout(seal([claim])[0]) is not is_acquitted
+    assert hands.start(worker, claim)
+
     began(rows, first, TRIAL_SECONDS * 10)
 
-    assert suspects(hands) == []
+    assert [claim.job_id for claim in suspects(hands)] == ([second] if is_acquitted else [])
+
+
+def test_one_that_leaves_with_an_acquitted_job_does_not_count(hands: Hands, rows: Rows) -> None:
+    first, *_ = crash(hands, rows, 4)
+    workers = [hands.add_worker() for _ in range(4)]
+    held = hands.start(workers[0], suspects(hands)[0])
+    began(rows, first, TRIAL_SECONDS + 1)
+    assert held
+    hands.book.heartbeat(workers[0], LEASE, [held], draining=True)
+
+    assert len(suspects(hands)) == 1
+    assert suspects(hands) == [], "one of three"
 
 
 def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
@@ -462,7 +490,6 @@ def test_suspects_that_run_for_long_do_not_wait_for_each_other(
     columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 1, "retry_count": 1}
     first, second = rows.add_job(**columns), rows.add_job(**columns)
     eventually(lambda: fleet.doings.starts(first) == 1)
-    eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the end of its trial")
     began(rows, first, TRIAL_SECONDS + 1)
 
     eventually(lambda: fleet.doings.starts(second) == 1, seconds=20)

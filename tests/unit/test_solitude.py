@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from bridge.attempts import Held
-from bridge.job import Attempt, Job
+from bridge.envelope import message_id
+from bridge.job import Attempt, Claim, Job
 from bridge.transport.intake import JobMessage
 from bridge.worker.runs import Run, Runs
 from bridge.worker.solitude import TRIAL_SECONDS, Solitude
@@ -54,18 +55,18 @@ def solitude(runs: Runs, keeper: Keeper, clock: Clock) -> Solitude:
     return Solitude(runs, keeper, keep_seconds=10)
 
 
-def messages(count: int, *, alone: bool = True) -> list[JobMessage]:
+def messages(count: int, *, alone: bool = True, throughout: bool = False) -> list[JobMessage]:
     made = []
     for _ in range(count):
-        job_id = uuid4()
-        made.append(JobMessage("tests", "nap", str(job_id), f"{job_id}:1{'!' if alone else ''}"))
-        made[-1].held = Held(job_id, 1, uuid4())
+        claim = Claim(uuid4(), 1, "tests", "nap", alone=alone, throughout=throughout)
+        made.append(JobMessage("tests", "nap", str(claim.job_id), message_id(claim)))
+        made[-1].held = Held(claim.job_id, 1, uuid4())
     return made
 
 
-def begin(runs: Runs, message: JobMessage, *, attempt: int = 2, is_last: bool = False, seconds: float = 0) -> Run:
+def begin(runs: Runs, message: JobMessage, *, is_last: bool = False, seconds: float = 0) -> Run:
     """A run whose actor began so long ago."""
-    job = Job(message.held.job_id, None, None, {}, 0, attempt, 1)
+    job = Job(message.held.job_id)
     run = Run(message.held, Attempt(job, message.held.exec, "tests", "nap", is_last))
     run.began -= seconds
     run.thread = 1
@@ -256,31 +257,26 @@ LONG = TRIAL_SECONDS + 0.1
 
 
 @pytest.mark.parametrize(
-    ("attempt", "is_last", "seconds", "is_acquitted"),
-    [
-        (2, False, LONG, True),
-        (2, False, TRIAL_SECONDS - 1, False),
-        (3, False, LONG, False),
-        (2, True, LONG, False),
-    ],
+    ("throughout", "seconds", "is_acquitted"),
+    [(False, LONG, True), (False, TRIAL_SECONDS - 1, False), (True, LONG, False)],
 )
 def test_a_first_crash_is_forgotten_after_a_trial(
-    solitude: Solitude, runs: Runs, attempt: int, is_last: bool, seconds: float, is_acquitted: bool
+    solitude: Solitude, runs: Runs, throughout: bool, seconds: float, is_acquitted: bool
 ) -> None:
-    (job,), others = messages(1), messages(2, alone=False)
+    (job,), others = messages(1, throughout=throughout), messages(2, alone=False)
     assert solitude.sort([job]) == ([job], [], [])
-    solitude.began(job, begin(runs, job, attempt=attempt, is_last=is_last, seconds=seconds))
+    solitude.began(job, begin(runs, job, seconds=seconds))
 
     assert solitude.is_on() is not is_acquitted
     assert solitude.sort(others) == ((others, [], []) if is_acquitted else ([], [], others))
 
 
-def test_the_next_line_begins_beside_what_has_run_for_long(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+def test_the_next_line_begins_beside_what_has_run_for_long(solitude: Solitude, runs: Runs) -> None:
     first, second = messages(2)
     solitude.sort([first])
     solitude.began(first, begin(runs, first, seconds=LONG))
-    begin(runs, messages(1, alone=False)[0], attempt=1, seconds=LONG)
-    recent = begin(runs, messages(1, alone=False)[0], attempt=1, seconds=TRIAL_SECONDS - 1)
+    begin(runs, messages(1, alone=False)[0], seconds=LONG)
+    recent = begin(runs, messages(1, alone=False)[0], seconds=TRIAL_SECONDS - 1)
     assert solitude.sort([second]) == ([], [second], [])
 
     settle(runs, recent)
@@ -289,6 +285,32 @@ def test_the_next_line_begins_beside_what_has_run_for_long(solitude: Solitude, r
 
     others = messages(1, alone=False)
     assert solitude.sort(others) == ([], [], others), "a trial of its own"
+
+
+def test_what_is_alone_throughout_begins_beside_nothing(solitude: Solitude, runs: Runs, clock: Clock) -> None:
+    long = begin(runs, messages(1, alone=False)[0], seconds=LONG)
+    line = messages(1, throughout=True)
+    assert kept_for(solitude, line, clock) == 5
+    clock.now += 3.1
+    assert solitude.sort(line) == ([], line, [])
+
+    settle(runs, long)
+
+    assert solitude.sort(line) == (line, [], [])
+
+
+def test_one_that_is_acquitted_makes_no_exception_for_the_next(solitude: Solitude, runs: Runs) -> None:
+    (first,), (second,) = messages(1), messages(1, throughout=True)
+    solitude.sort([first])
+    acquitted = begin(runs, first, seconds=LONG)
+    solitude.began(first, acquitted)
+    assert solitude.sort([second]) == ([], [second], [])
+    settle(runs, acquitted)
+    assert solitude.sort([second]) == ([second], [], [])
+
+    solitude.began(second, begin(runs, second, seconds=LONG))
+
+    assert solitude.is_on()
 
 
 def test_a_line_does_not_begin_beside_a_last_attempt_or_one_whose_report_is_not_written(

@@ -53,7 +53,7 @@ COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keep
 COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of insertion, which created_at cannot give (equal, or set by the client)';
 COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
-COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs alone';
+COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs alone, for its first 30 s at the least';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
 ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL;

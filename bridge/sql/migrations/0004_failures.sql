@@ -166,11 +166,12 @@ END $$;
 -- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
--- (bridge/worker/solitude.py says when) is in no line any more. One caller at a time, or two would both find room for
--- one line; the second one finds nothing to do. Index: jobs_suspect.
+-- (bridge/worker/solitude.py says when) is in no line any more; `throughout` says of which that is never so. One caller
+-- at a time, or two would both find room for one line; the second one finds nothing to do. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
+DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
@@ -187,12 +188,14 @@ BEGIN
     END IF;
     SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO lines FROM public.coding_jobs j
     WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job'
-      AND (j.started_at < this_moment - interval '30 s' AND j.retry_count = 1 AND j.max_retries > 2) IS NOT TRUE;
+      AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1 AND j.retry_count + 1 < j.max_retries) IS NOT TRUE;
     -- One that runs a line takes nothing else, and says that it drains: it counts all the same.
     SELECT greatest(1, count(*) / 2) INTO lines_most FROM public.workers w
     WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
       AND (NOT w.draining OR w.id IN (SELECT j.worker FROM public.coding_jobs j
-                                      WHERE j.status = 'processing' AND j.crashes > 0));
+                                      WHERE j.status = 'processing' AND j.crashes > 0
+                                        AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1
+                                             AND j.retry_count + 1 < j.max_retries) IS NOT TRUE));
     IF lines >= lines_most THEN
         RETURN;
     END IF;
@@ -212,9 +215,9 @@ BEGIN
             cancel_requested_at = NULL, updated_at = this_moment
         FROM found f
         WHERE j.id = f.id AND f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1)
-        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq, j.crashes, j.retry_count, j.max_retries
     )
-    SELECT c.id, c.fence, c.queue, c.actor, true FROM claimed c ORDER BY c.priority DESC, c.seq;
+    SELECT c.id, c.fence, c.queue, c.actor, true, c.crashes > 1 OR c.retry_count + 1 >= c.max_retries FROM claimed c ORDER BY c.priority DESC, c.seq;
 END $$;
 
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
@@ -231,8 +234,9 @@ $$;
 
 -- waiting_claims: hand-overs of bridges that nobody has started for p_age, oldest first: Redis may have lost them.
 -- Index: jobs_processing.
+DROP FUNCTION IF EXISTS public.waiting_claims(interval, integer);
 CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
@@ -240,7 +244,9 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    SELECT j.id, j.fence, j.queue, j.actor, j.crashes > 0 FROM public.coding_jobs j
+    SELECT j.id, j.fence, j.queue, j.actor, j.crashes > 0,
+           j.crashes > 1 OR j.crashes = 1 AND j.retry_count + 1 >= j.max_retries
+    FROM public.coding_jobs j
     WHERE j.status = 'processing' AND j.claimed_at <= this_moment - p_age
       AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job' AND j.lease_expires_at > this_moment
     ORDER BY j.claimed_at LIMIT p_limit;

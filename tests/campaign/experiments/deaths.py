@@ -20,7 +20,10 @@ SELECT split_part(w.name, ':', -1)::int FROM coding_jobs j JOIN workers w ON w.i
 WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
 GROUP BY 1 ORDER BY count(*) DESC
 """
-_COUNT_RUNNING = "SELECT count(*) FROM coding_jobs WHERE status = 'processing' AND exec IS NOT NULL"
+_COUNT_RUNNING = """
+SELECT count(*) FROM coding_jobs j JOIN workers w ON w.id = j.worker
+WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
+"""
 
 
 def worker_kill(minutes: float) -> Figure:
@@ -52,11 +55,10 @@ def long_jobs(minutes: float) -> Figure:
             with stage.world.connect() as connection:
                 return [row[0] for row in connection.execute(_COUNT_RUNNING)] == [_LONG_JOBS]
 
-        if stage.rest(60, all_run) and (pid := _busiest(stage)) is not None:
-            stage.faults.append(Fault("kill", time.time(), pids=[pid]))
-            os.kill(pid, signal.SIGKILL)
-            stage.rest(5)
-            stage.rest(minutes * 60, all_run)
+        if not stage.rest(60, all_run) or (pid := _busiest(stage)) is None:
+            raise RuntimeError("the jobs did not begin")
+        stage.faults.append(Fault("kill", time.time(), pids=[pid]))
+        os.kill(pid, signal.SIGKILL)
         evidence, verdict = stage.finish(rate=_LONG_JOBS / (minutes * 120))
     found = recoveries(evidence)["kill"]
     text = (
