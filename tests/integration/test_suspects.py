@@ -144,13 +144,17 @@ def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(hands: H
     assert suspects(hands) == []
 
 
-@pytest.mark.parametrize("has_work", [False, True])
-def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows, has_work: bool) -> None:
-    crash(hands, rows, 5)
+@pytest.mark.parametrize("work", ["none", "ordinary", "a suspect that has ended"])
+def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows, work: str) -> None:
+    crash(hands, rows, 6)
     leaving = hands.add_worker()
-    if has_work:
+    if work == "ordinary":
         rows.add_job()
         hands.started(leaving)
+    elif work == "a suspect that has ended":
+        held = hands.start(leaving, suspects(hands)[0])
+        assert held
+        assert hands.complete(held)
     for _ in range(3):
         hands.add_worker()
     hands.book.heartbeat(leaving, LEASE, [], draining=True)
