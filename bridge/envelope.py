@@ -23,9 +23,7 @@ LINE_MOST = 64  # messages of jobs that run alone, for one process
 _FENCE_MOST = 2**63 - 1  # what Postgres has room for
 # Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
-
-
-_ALONE, _THROUGHOUT = "!", "!!"
+_ALONE, _THROUGHOUT = "!", "!!"  # how the id ends of a job that runs alone; what reads ids asks for the last character
 
 
 def message_id(claim: Claim, more: int = 0) -> str:
