@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.database import Link
-from bridge.job import Attempt, Completed, Failed, Job, Released, Status
+from bridge.job import Attempt, Cancelled, Completed, Failed, Job, Released, Status
 from bridge.json_text import storable_text, to_json
 
 _HASTE = "100ms"
@@ -209,8 +209,16 @@ class AttemptBook:
         }
         return {row["job_id"]: Status(row["status"]) for row in self._link.call(statement, params)}
 
+    def cancel(self, reports: Sequence[tuple[Held, Cancelled]]) -> dict[UUID, Status]:
+        """Report attempts whose job was called off: there is no further one."""
+        params = {
+            **_keys([held for held, _ in reports]),
+            "errors": [storable_text(cancelled.error[:_ERROR_MOST]) for _, cancelled in reports],
+        }
+        return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
+
     def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
-        """Hand attempts back unfinished, with no retry spent."""
+        """Hand attempts back unfinished, with no retry spent. Done over and over, a job waits longer each time."""
         params = {
             **_keys([held for held, _ in reports]),
             "delays": [released.delay for _, released in reports],

@@ -107,6 +107,7 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Completed:
     result: str | None  # JSON text
+    dropped: str | None = None  # why the result was left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Handed back unfinished: no retry is spent. A delay keeps it from coming straight back."""
+    """Handed back unfinished: no retry is spent. A delay keeps it from coming straight back.
+
+    The database waits longer where a job is handed back again and again.
+    """
 
     delay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    error: str = "cancelled"
+    """Called off where it ran, such as by a middleware that skipped it: there is no further attempt."""
+
+    error: str
 
 
 Report = Completed | Failed | Released | Cancelled

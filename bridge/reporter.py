@@ -20,7 +20,7 @@ from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage, TimeLim
 from bridge import log_lines
 from bridge.database import check_database
 from bridge.errors import BridgeError, DirectSendError
-from bridge.job import Failed, Released, set_current_job
+from bridge.job import Completed, Failed, Report, set_current_job
 from bridge.logs import configure_logging
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
@@ -28,7 +28,7 @@ from bridge.transport.slots import Slots
 from bridge.worker.heartbeat import WorkerAbilities
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.manners import behave, own_stderr
-from bridge.worker.outcome import report_of
+from bridge.worker.outcome import report_of, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
@@ -104,7 +104,7 @@ class Reporter(Middleware):
         for consumer in worker.consumers.values():
             vars(consumer)["handle_delayed_messages"] = lambda: None
         for thread in worker.workers:
-            vars(thread)["process_message"] = partial(_outlive_interrupts, broker, thread.process_message)
+            vars(thread)["process_message"] = partial(_outlive, broker, thread.process_message)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
         if broker.slots is not None and broker.slots.closed():
@@ -124,6 +124,8 @@ class Reporter(Middleware):
         except Exception as error:
             # Anything else raised here would let the actor run.
             logger.exception("A job could not be begun")
+            message.__dict__["run"] = None
+            self._end(run, report_of(None, error), error)
             raise SkipMessage("not begun") from error
 
     def _begin(self, broker: Broker, message: MessageProxy, run: Run) -> None:
@@ -133,13 +135,14 @@ class Reporter(Middleware):
             message.args, message.kwargs = ((job,), {}) if actor.options.get("takes_job") else _arguments(job.payload)
         except ValueError as error:
             message.__dict__["run"] = None
-            self.process.end(run, Ending(run.held, Failed(f"bad payload: {error}", final=True), run))
+            self._end(run, Failed(f"bad payload: {error}", final=True))
             raise SkipMessage("bad payload") from error
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
         run.limit = (actor.options.get("time_limit") or self._time_limit_ms) / 1000
         run.began = time.monotonic()
+        run.has_begun = True
         set_current_job(job)
         log_lines.info(logger, "Processing job", run.log_fields)
 
@@ -154,24 +157,32 @@ class Reporter(Middleware):
         run: Run | None = getattr(message, "run", None)
         if run is None:
             return
-        message.__dict__["run"] = None
         set_current_job(None)
         actor = broker.actors.get(message.actor_name)
-        report = report_of(result, exception, throws=actor.options.get("throws") if actor else None)
+        options = actor.options if actor else {}
+        report = report_of(result, exception, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
+        if message.failed and isinstance(report, Completed | Failed):  # Dramatiq keeps such a message as a dead letter
+            reason = report.error if isinstance(report, Failed) else "marked as failed by a middleware"
+            report = Failed(reason, final=True)
+        self._end(run, report, exception)
+        message.__dict__["run"] = None
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        run: Run | None = getattr(message, "run", None)
+        if run is None:
+            return
+        set_current_job(None)
+        by, reason = getattr(message, "skipped", None) or run.skipped or ("skipped", SkipMessage())
+        self._end(run, skipped(by, reason))
+        message.__dict__["run"] = None
+
+    def _end(self, run: Run, report: Report | None, exception: BaseException | None = None) -> None:
         if report is None:
             logger.info("Job dropped: its attempt is no longer ours", extra=run.log_fields)
             self.process.end(run, None)
         else:
             shown = exception if isinstance(report, Failed) else None
             self.process.end(run, Ending(run.held, report, run, shown))
-
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        # Another middleware may skip what we have started.
-        run: Run | None = getattr(message, "run", None)
-        if run is not None:
-            message.__dict__["run"] = None
-            set_current_job(None)
-            self.process.end(run, Ending(run.held, Released(), run))
 
     # The end.
 
@@ -196,12 +207,18 @@ class Reporter(Middleware):
             os._exit(exit_code)
 
 
-def _outlive_interrupts(broker: Broker, process: Callable[[MessageProxy], None], message: MessageProxy) -> None:
-    """A time limit may fall due when Dramatiq deals with the actor's end already: that would end the thread."""
+def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: MessageProxy) -> None:
+    """Whatever comes out of Dramatiq's own code around an actor would end the thread, and its slot with it.
+
+    A time limit may fall due there, and an option that is not what Dramatiq takes it for is met there.
+    """
     try:
         process(message)
     except Interrupt as late:
         broker.emit_after("process_message", message, exception=late.__context__ or late)
+    except BaseException as error:
+        logger.critical("Unexpected failure around an actor", exc_info=True)
+        broker.emit_after("process_message", message, exception=error)
 
 
 def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:

@@ -18,7 +18,7 @@ UNION ALL
 SELECT 'call ' || p.oid::regprocedure
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace
-  AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'reclaim_jobs',
+  AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
                     'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
                     'register_worker', 'get_queue_stats')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')

@@ -14,7 +14,7 @@ class JobMessage(MessageProxy):
 
     Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
     `held`, `run` and `urgency` are for the worker process: what it asks for, what it got, and which of two jobs
-    goes first.
+    goes first. `skipped` says by whom it was, and with which SkipMessage.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class JobMessage(MessageProxy):
         self.redis_id = redis_id
         self.held: Any = None
         self.run: Any = None
+        self.skipped: tuple[str, BaseException] | None = None
         self.urgency = 0
 
     @property

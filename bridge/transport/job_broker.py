@@ -10,7 +10,7 @@ from typing import Any
 
 from dramatiq import Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import MiddlewareError
+from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge.envelope import LINE_MOST
 from bridge.errors import RedisUnavailableError
@@ -26,6 +26,13 @@ logger = logging.getLogger(__name__)
 # attempts are fenced, and recovery comes from Postgres long before.
 HEARTBEAT_TIMEOUT_MS = 300_000
 DEAD_MESSAGE_TTL_MS = 86_400_000
+# Signals whose hooks have nothing to decide: they run in a thread that others need.
+_SETTLED = frozenset(
+    {
+        *("ack", "nack", "skip_message"),
+        *("worker_thread_boot", "worker_thread_shutdown", "consumer_thread_boot", "consumer_thread_shutdown"),
+    }
+)
 
 
 class JobBroker(RedisBroker):
@@ -58,22 +65,29 @@ class JobBroker(RedisBroker):
     def consumer_class(self) -> type[JobConsumer]:
         return JobConsumer
 
-    # Dramatiq asks every middleware at every step. Here only those are called that have something to say.
+    # Dramatiq asks every middleware at every step. Here only those are called that have something to say. What a
+    # hook raises that has nothing to decide is logged, SystemExit too: it would end the thread, and its slot with it.
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         for hook in self._hooks_of(f"before_{signal}"):
             try:
                 hook(self, *args, **kwargs)
-            except MiddlewareError:
-                raise
-            except Exception:
+            except BaseException as error:
+                if signal == "process_message" and isinstance(error, SkipMessage):
+                    args[0].skipped = f"skipped by {_owner(hook)}", error
+                is_decision = not isinstance(error, Exception) or isinstance(error, MiddlewareError)
+                if isinstance(error, Interrupt) or (is_decision and signal not in _SETTLED):
+                    raise
                 self.logger.critical("Unexpected failure in %s of %r.", signal, hook, exc_info=True)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         for hook in reversed(self._hooks_of(f"after_{signal}")):
             try:
                 hook(self, *args, **kwargs)
-            except Exception:
+            except BaseException as error:
+                is_failure = isinstance(error, Exception) or signal in _SETTLED | {"process_message"}
+                if isinstance(error, Interrupt) or not is_failure:
+                    raise
                 self.logger.critical("Unexpected failure in %s of %r.", signal, hook, exc_info=True)
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
@@ -196,3 +210,7 @@ class JobBroker(RedisBroker):
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
             return [consumer for consumers in queues for consumer in consumers]
+
+
+def _owner(hook: Callable[..., None]) -> str:
+    return type(getattr(hook, "__self__", hook)).__name__

@@ -1,52 +1,102 @@
 """What an actor's end means for its job: decided here, written elsewhere."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import dramatiq.errors
-from dramatiq.middleware import Shutdown, TimeLimitExceeded
+from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
 from bridge.errors import Fail, PayloadError, Retry
-from bridge.job import Completed, Failed, Released, Report
+from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.json_text import to_json
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
+_TEXT_MOST = 20_000  # characters; the database keeps fewer, and says that it cut
+_SHOWN_OF_A_GROUP = 5
 
-def report_of(result: Any, exception: BaseException | None, *, throws: Any = None) -> Report | None:
+
+def report_of(
+    result: Any, exception: BaseException | None, *, throws: Any = None, must_store: bool = True
+) -> Report | None:
     """The report for an actor that returned `result` or raised `exception`; None when there is nobody to tell.
 
-    `throws` is the actor's option of that name: errors that another attempt would only meet again.
+    `throws` is the actor's option of that name: errors that another attempt would only meet again. A result that
+    cannot be stored is a failure where it `must_store`, and is left out where not, as Dramatiq does. Neither is
+    a reason to do the work again.
     """
+    if exception is None:
+        return _completed(result, must_store=must_store)
     try:
-        return _report_of(result, exception, throws)
-    except Exception as error:  # noqa: BLE001 -- an exception whose own text fails, a result changed meanwhile: the attempt must end
-        return Failed(f"{type(exception or error).__name__}: its report could not be made")
+        return _ended_by(exception, throws)
+    except BaseException:  # noqa: BLE001 -- an exception may be anything, and the attempt must end
+        return Failed(_named(exception))
 
 
-def _report_of(result: Any, exception: BaseException | None, throws: Any) -> Report | None:
-    match exception:
-        case None:
-            try:
-                return Completed(None if result is None else to_json(result, "result"))
-            except PayloadError as error:
-                return Failed(str(error))
+def skipped(by: str, reason: BaseException) -> Report:
+    """The report for a job that somebody skipped: Dramatiq drops such a message, and so it is called off here."""
+    text = _text(reason)
+    return Cancelled(f"{by}: {text}" if text else by)
+
+
+def _completed(result: Any, *, must_store: bool) -> Report:
+    try:
+        return Completed(None if result is None else to_json(result, "result"))
+    except BaseException as error:  # noqa: BLE001 -- a result may be anything, and changed meanwhile
+        reason = str(error) if isinstance(error, PayloadError) else f"the result cannot be stored: {_named(error)}"
+    return Failed(reason, final=True) if must_store else Completed(None, dropped=reason)
+
+
+def _ended_by(exception: BaseException, throws: Any) -> Report | None:
+    cause = _deciding(exception)
+    match cause:
         case LeaseLostError():
             return None
         case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
         case Fail():
-            return Failed(_text(exception), final=True)
+            return Failed(_text(exception) or type(exception).__name__, final=True)
         case Retry():
-            return Failed(_text(exception), delay=exception.delay)
+            return Failed(_text(exception) or type(exception).__name__, delay=cause.delay)
         case dramatiq.errors.Retry():
-            delay = None if exception.delay is None else timedelta(milliseconds=exception.delay)
-            return Failed(_text(exception), delay=delay)
+            delay = None if cause.delay is None else timedelta(milliseconds=cause.delay)
+            return Failed(_text(exception) or type(exception).__name__, delay=delay)
         case TimeLimitExceeded():
             return Failed("the time limit was exceeded")
         case _:
-            final = bool(throws) and isinstance(exception, throws)
-            return Failed(f"{type(exception).__name__}: {exception}", final=final)
+            final = bool(throws) and any(isinstance(one, throws) for one in _leaves(exception))
+            return Failed(_named(exception), final=final)
+
+
+def _deciding(exception: BaseException) -> BaseException:
+    """Of a group, the one that says what happens next: an interrupt before a Fail, a Fail before a Retry."""
+    leaves = list(_leaves(exception))
+    for kind in (Interrupt, Fail, Retry):
+        for one in leaves:
+            if isinstance(one, kind):
+                return one
+    return exception
+
+
+def _leaves(exception: BaseException) -> Iterator[BaseException]:
+    if isinstance(exception, BaseExceptionGroup):
+        for one in exception.exceptions:
+            yield from _leaves(one)
+    else:
+        yield exception
+
+
+def _named(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {_text(error)}"
+    if isinstance(error, BaseExceptionGroup):
+        leaves = list(_leaves(error))
+        text += ": " + "; ".join(_named(one)[:500] for one in leaves[:_SHOWN_OF_A_GROUP])
+        text += "; …" if len(leaves) > _SHOWN_OF_A_GROUP else ""
+    return text
 
 
 def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    try:
+        return str(error)[:_TEXT_MOST]
+    except BaseException as fault:  # noqa: BLE001 -- an exception whose own text fails is one, too
+        return f"(its text cannot be made: {type(fault).__name__})"

@@ -25,6 +25,7 @@ _FLUSH_SECONDS = 5.0
 _GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what still runs in it
 # What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
 DEAF_SECONDS = 30.0
+_HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
 
 
@@ -120,7 +121,7 @@ class WorkerProcess:
 
     def _close(self) -> None:
         self._shut_down.set()
-        behind = [run for run in self.runs.all() if run.thread is not None]
+        behind = [run for run in self.runs.all() if run.is_in_a_thread]
         for run in behind:
             self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
@@ -141,6 +142,9 @@ class WorkerProcess:
         """An actor still runs, and the process ends under it."""
         if run.interrupt is LeaseLostError:
             return
+        if run.ended is not None:
+            self.reports.submit(Ending(run.held, Failed(_HOOKS_GO_ON)))
+            return
         if run.duration > run.limit and run.interrupt is not JobCancelledError:
             self.reports.submit(Ending(run.held, Failed(_UNREACHED)))
             return
@@ -149,6 +153,7 @@ class WorkerProcess:
 
     def end(self, run: Run, ending: Ending | None) -> None:
         """The actor is done: report it, or drop what is no longer ours."""
+        run.is_reported = True
         if ending is None:
             self.runs.remove([run.held.exec])
         else:

@@ -13,7 +13,7 @@ from bridge import log_lines
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
-from bridge.job import Completed, Failed, Released, Report, Status
+from bridge.job import Cancelled, Completed, Failed, Released, Report, Status
 from bridge.kill_points import kill_point
 from bridge.log_lines import LogFields
 from bridge.worker.runs import LeaseLostError, Run, Runs
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
 _SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
 _REFUSED = "failed, and the database would not store why"
-R = TypeVar("R", Completed, Failed, Released)
+R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +81,8 @@ class Reports:
                 return replace(item, report=Failed(f"the result could not be stored: {error}"))
             case Ending(report=Failed() as report) if report != (plain := Failed(_REFUSED, final=report.final)):
                 return replace(item, report=plain)
+            case Ending(report=Cancelled()):
+                return replace(item, report=Failed(_REFUSED, final=True))
             case Ending():
                 self._runs.remove([item.held.exec])
         return None
@@ -91,13 +93,7 @@ class Reports:
         endings = [item for item in items if isinstance(item, Ending)]
         if not endings:
             return
-        settled: dict[UUID, Status] = {}
-        if completed := _only(Completed, endings):
-            settled |= self._book.complete(completed)
-        if failed := _only(Failed, endings):
-            settled |= self._book.fail(failed)
-        if released := _only(Released, endings):
-            settled |= self._book.release(released)
+        settled = self._settle(endings)
         kill_point("complete.committed")
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
@@ -108,6 +104,19 @@ class Reports:
         self._on_settled(_by_queue(endings))
         for ending in endings:
             _log(ending, settled.get(ending.held.job_id))
+
+    def _settle(self, endings: Sequence[Ending]) -> dict[UUID, Status]:
+        """By job id, where those stand whose report was accepted."""
+        settled: dict[UUID, Status] = {}
+        if completed := _only(Completed, endings):
+            settled |= self._book.complete(completed)
+        if failed := _only(Failed, endings):
+            settled |= self._book.fail(failed)
+        if cancelled := _only(Cancelled, endings):
+            settled |= self._book.cancel(cancelled)
+        if released := _only(Released, endings):
+            settled |= self._book.release(released)
+        return settled
 
 
 def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:
@@ -135,8 +144,13 @@ def _log(ending: Ending, status: Status | None) -> None:
         logger.warning("Report refused: this attempt is no longer ours", extra=fields | more)
         return
     match ending.report:
+        case Completed(dropped=str() as reason):
+            logger.warning("Result dropped", extra=fields | {"reason": reason})
+            log_lines.info(logger, "Job completed", fields, **more)
         case Completed():
             log_lines.info(logger, "Job completed", fields, **more)
+        case Cancelled(error):
+            logger.warning("Job cancelled", extra=fields | more | {"error": error[:500]})
         case Failed():
             shown = _stack(ending.exception)
             extra = fields | more if shown else fields | more | {"error": ending.report.error[:500]}

@@ -51,6 +51,14 @@ class Run:
     told_at: float = math.inf  # the last time
 
     ended: float | None = None
+    skipped: tuple[str, BaseException] | None = None  # by the actor itself, with which SkipMessage
+    has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
+    is_reported: bool = False
+
+    @property
+    def is_in_a_thread(self) -> bool:
+        """The actor runs, or a middleware's hook around it."""
+        return self.has_begun and not self.is_reported
 
     @property
     def is_cancelled(self) -> bool:
@@ -106,6 +114,7 @@ class Runs:
         """
         with self._lock:
             run.thread = threading.get_ident()
+            run.has_begun = True
             if run.interrupt is None and now() >= self.lease_ends:
                 run.interrupt = LeaseOverError
             interrupt = run.interrupt
@@ -145,12 +154,12 @@ class Runs:
             return is_first and run.thread is not None
 
     def deaf(self, patience_seconds: float) -> list[Run]:
-        """Runs whose actor goes on for so long after it was interrupted, or after its time limit."""
+        """Runs that go on for so long after they were interrupted, or after their time limit."""
         moment = time.monotonic() - patience_seconds
         return [
             run
             for run in self.all()
-            if run.thread is not None and (run.interrupted_at < moment or run.began + run.limit < moment)
+            if run.is_in_a_thread and (run.interrupted_at < moment or run.began + run.limit < moment)
         ]
 
     def interrupt_all(self, reason: type[Interrupt]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dramatiq import Actor, Broker, Middleware
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import SkipMessage
 
 from bridge.worker.runs import Run, Runs
 
@@ -39,6 +40,9 @@ class ActorWindow(Middleware):
             try:
                 runs.enter(run)
                 return function(*args, **kwargs)
+            except SkipMessage as skip:
+                run.skipped = "skipped by its actor", skip
+                raise
             finally:
                 runs.leave(run)
 

@@ -289,6 +289,12 @@ class Road(RuleBasedStateMachine):
 
     @an_attempt
     @rule(pick=pick, hand=hand)
+    def call_off(self, pick: int, hand: int) -> None:
+        held = self.attempt(pick)[0]
+        self._expect(held, self.hands[hand].call_off(held), JobTwin.call_off)
+
+    @an_attempt
+    @rule(pick=pick, hand=hand)
     def say_event(self, pick: int, hand: int) -> None:
         held = self.attempt(pick)[0]
         job = self.jobs.get(held.job_id)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
 from bridge.frontier import Span
-from bridge.job import Claim, Completed, Failed, Released, Status
+from bridge.job import Cancelled, Claim, Completed, Failed, Released, Status
 from bridge.job_queue import JobQueue
 from tests.support.rows import Rows
 
@@ -63,6 +63,9 @@ class Hands:
         self, held: Held, error: str = "boom", *, final: bool = False, delay: timedelta | None = None
     ) -> Status | None:
         return self.book.fail([(held, Failed(error, final, delay))]).get(held.job_id)
+
+    def call_off(self, held: Held, error: str = "skipped") -> bool:
+        return held.job_id in self.book.cancel([(held, Cancelled(error))])
 
     def release(self, held: Held, delay: timedelta | None = None) -> bool:
         return held.job_id in self.book.release([(held, Released(delay))])

@@ -57,6 +57,7 @@ CALLS: dict[str, Call] = {
     "heartbeat_worker": lambda scene, hands, _: list((hands.heartbeat(scene.workers[0], scene.held) or {}).values()),
     "complete_jobs": lambda scene, hands, _: hands.complete(scene.held),
     "fail_jobs": lambda scene, hands, _: hands.fail(scene.held),
+    "cancel_attempts": lambda scene, hands, _: hands.call_off(scene.held),
     "release_jobs": Scene.release,
     "reclaim_jobs": lambda _, hands, __: list(hands.reclaim().values()),
     "cancel_job": lambda scene, hands, _: hands.queue.cancel_job(scene.job_id),

@@ -27,6 +27,7 @@ class JobTwin:
     taken_by: str | None = None
     line: int = 0  # which call took it: what was taken together runs in one line
     crashes: int = 0
+    releases: int = 0  # in a row, with no retry spent
     session: str | None = None
     ledger: list[str] = field(default_factory=list)
 
@@ -80,6 +81,7 @@ class JobTwin:
 
     def fail(self, outcome: str, *, final: bool = False) -> None:
         self.retry_count += 1
+        self.releases = 0
         if self.marked:
             self._end("cancelled", "cancelled")
         elif self.retry_count < self.max_retries and not final:
@@ -92,8 +94,12 @@ class JobTwin:
         if self.marked:
             self._end("cancelled", "cancelled")
         else:
-            self.due = True
+            self.releases += 1
+            self.due = self.releases <= 3
             self._end("pending", "released")
+
+    def call_off(self) -> None:
+        self._end("cancelled", "cancelled")
 
     def cancel(self) -> str:
         if self.status == "processing" and self.exec is not None:
@@ -110,7 +116,7 @@ class JobTwin:
         if self.status != "processing":
             if self.status in TERMINAL:
                 self.retry_count = 0
-            self.status, self.marked, self.due = "pending", False, True
+            self.status, self.marked, self.due, self.releases = "pending", False, True, 0
         return self.status
 
     def reclaim(self, alive: Container[UUID | None]) -> tuple[str, str] | None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import dramatiq.errors
 import pytest
-from dramatiq.middleware import Shutdown, TimeLimitExceeded
+from dramatiq.middleware import Shutdown, SkipMessage, TimeLimitExceeded
 
 from bridge import Fail, Retry
-from bridge.job import Completed, Failed, Released
-from bridge.worker.outcome import report_of
+from bridge.job import Cancelled, Completed, Failed, Released
+from bridge.worker.outcome import report_of, skipped
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 
@@ -20,12 +20,29 @@ def test_a_return_value_is_the_result(result: Any, text: str | None) -> None:
     assert report_of(result, None) == Completed(text)
 
 
-def test_a_result_that_is_no_json_is_a_failure() -> None:
-    report = report_of(object(), None)
+class Treacherous(Exception):  # noqa: N818 -- not an error of ours
+    def __str__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+
+class Falling(dict[str, int]):
+    def items(self) -> Any:
+        raise SystemExit("while its items are read")
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+
+@pytest.mark.parametrize("result", [object(), float("nan"), {1, 2}, b"x", CIRCLE, {(1, 2): 3}, Falling(x=1)])
+def test_a_result_that_is_no_json_is_no_reason_to_do_the_work_again(result: Any) -> None:
+    report = report_of(result, None)
 
     assert isinstance(report, Failed)
-    assert not report.final
-    assert report.error.startswith("the result cannot be stored as JSON")
+    assert report.final
+    assert report.error.startswith("the result cannot be stored")
+
+    assert report_of(result, None, must_store=False) == Completed(None, dropped=report.error)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +62,37 @@ def test_a_result_that_is_no_json_is_a_failure() -> None:
         (LeaseOverError(), Released()),
         (Shutdown(), Released()),
         (LeaseLostError(), None),
+        (SystemExit(3), Failed("SystemExit: 3")),
+        (GeneratorExit(), Failed("GeneratorExit: ")),
+        (Treacherous(), Failed("Treacherous: (its text cannot be made: ZeroDivisionError)")),
+        (
+            ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
+            Failed("ExceptionGroup: two (2 sub-exceptions): ValueError: a; KeyError: 'b'"),
+        ),
+        (BaseExceptionGroup("g", [ValueError("a"), WorkerStoppingError()]), Released()),
+        (ExceptionGroup("g", [ValueError("a"), Fail("never")]), Failed("g (2 sub-exceptions)", final=True)),
     ],
 )
 def test_an_exception_decides_how_the_attempt_ends(exception: BaseException, report: Any) -> None:
     assert report_of(None, exception) == report
 
 
+def test_a_text_that_is_too_long_is_cut_before_it_travels() -> None:
+    report = report_of(None, ValueError("x" * 50_000_000))
+
+    assert isinstance(report, Failed)
+    assert len(report.error) < 21_000
+
+
+def test_a_skipped_job_is_called_off_with_the_name_of_who_skipped_it() -> None:
+    assert skipped("skipped by Throttle", SkipMessage("not now")) == Cancelled("skipped by Throttle: not now")
+    assert skipped("skipped by Throttle", SkipMessage()) == Cancelled("skipped by Throttle")
+
+
 def test_expected_errors_are_final() -> None:
     assert report_of(None, KeyError("x"), throws=(KeyError, ValueError)) == Failed("KeyError: 'x'", final=True)
     assert report_of(None, TypeError("x"), throws=KeyError) == Failed("TypeError: x", final=False)
+    grouped = ExceptionGroup("g", [ValueError("a"), KeyError("x")])
+    assert report_of(None, grouped, throws=KeyError) == Failed(
+        "ExceptionGroup: g (2 sub-exceptions): ValueError: a; KeyError: 'x'", final=True
+    )

@@ -46,7 +46,8 @@ ALTER TABLE public.coding_jobs
     ADD COLUMN IF NOT EXISTS claimed_at timestamptz,
     ADD COLUMN IF NOT EXISTS claimed_by text,
     ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz,
-    ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0;
+    ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS releases integer NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN public.coding_jobs.run_at IS 'Not before this time; NULL is at once';
 COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keeps waiting rows out of the index that the claim reads';
@@ -54,6 +55,7 @@ COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of
 COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
 COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs alone, for its first 30 s at the least';
+COMMENT ON COLUMN public.coding_jobs.releases IS 'How often in a row it was handed back with no retry spent; from the fourth time on it waits, longer each time';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
 ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL;
@@ -99,6 +101,7 @@ ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_status_check
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_counts_check;
 ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_counts_check
     CHECK (retry_count BETWEEN 0 AND 1000000000 AND max_retries >= 0 AND crashes BETWEEN 0 AND 1000000000
+           AND releases BETWEEN 0 AND 1000000000
            AND fence BETWEEN 0 AND 4611686018427387904);
 -- Infinity, and years that most programs cannot read: one such row, and no list or count of jobs comes out any more.
 ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_times_check;

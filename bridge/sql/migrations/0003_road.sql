@@ -168,9 +168,19 @@ BEGIN
     RETURN QUERY SELECT unnest(accepted);
 END $$;
 
+-- release_delay: the least wait after a job was handed back p_releases times in a row: none for the first three, which a
+-- rollout and a lost hand-over may cost, then 1 s, 2 s, 4 s, … up to five minutes. Whatever sends a job back again and
+-- again, it does not go round at full speed.
+CREATE OR REPLACE FUNCTION public.release_delay(p_releases integer) RETURNS interval
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT CASE WHEN p_releases <= 3 THEN interval '0'
+                ELSE least(interval '5 minutes', power(2, least(p_releases - 4, 10)) * interval '1 second') END
+$$;
+
 -- release_jobs: attempts handed back unfinished, with no retry spent; a job that was to be cancelled stays
--- away for good. An exec of NULL releases a hand-over that nobody has started. p_delays keep jobs from
--- coming straight back. Index: primary key.
+-- away for good. An exec of NULL releases a hand-over that nobody has started. The wait is the longer one of p_delays and
+-- release_delay; an attempt that ran for five minutes begins the count anew. Index: primary key.
 CREATE OR REPLACE FUNCTION public.release_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
 RETURNS SETOF uuid
@@ -181,15 +191,23 @@ DECLARE
     accepted uuid[];
     cancelled uuid[];
 BEGIN
-    WITH back AS (
+    WITH ours AS MATERIALIZED (
+        SELECT j.id, r.delay, CASE WHEN j.started_at < this_moment - interval '5 minutes' THEN 1
+                                   ELSE least(j.releases, 999999999) + 1 END AS releases
+        FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
+        JOIN public.coding_jobs j ON j.id = r.id
+        WHERE j.status || '' = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
+        FOR UPDATE OF j
+    ), waits AS MATERIALIZED (
+        SELECT o.id, o.releases, greatest(o.delay, public.release_delay(o.releases)) AS wait FROM ours o
+    ), back AS (
         UPDATE public.coding_jobs j
         SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
             completed_at = CASE WHEN j.cancel_requested_at IS NOT NULL THEN this_moment END,
-            run_at = CASE WHEN r.delay > interval '0' THEN this_moment + least(r.delay, interval '10 years') END,
-            due = coalesce(r.delay, interval '0') <= interval '0',
-            lease_expires_at = NULL, updated_at = this_moment
-        FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
-        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
+            run_at = CASE WHEN w.wait > interval '0' THEN this_moment + least(w.wait, interval '10 years') END,
+            due = w.wait <= interval '0',
+            releases = w.releases, lease_expires_at = NULL, updated_at = this_moment
+        FROM waits w WHERE j.id = w.id
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.status, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)

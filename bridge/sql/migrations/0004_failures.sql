@@ -36,7 +36,7 @@ BEGIN
         JOIN public.coding_jobs j ON j.id = r.id
     ), ended AS (
         UPDATE public.coding_jobs j
-        SET status = v.status, retry_count = j.retry_count + 1, error_message = v.error,
+        SET status = v.status, retry_count = j.retry_count + 1, releases = 0, error_message = v.error,
             crashes = j.crashes + (v.outcome = 'crashed')::integer,
             run_at = CASE WHEN v.status = 'pending' THEN this_moment + v.delay ELSE j.run_at END,
             due = v.status <> 'pending',
@@ -74,6 +74,36 @@ BEGIN
           WHERE j.status || '' = 'processing' AND j.fence = r.fence AND j.exec = r.exec
           ORDER BY j.id FOR UPDATE OF j) m;
     RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
+END $$;
+
+-- cancel_attempts: attempts whose job was called off where it ran, such as by a middleware that skipped it. There is no
+-- further attempt. Returns the jobs whose report was accepted. Index: primary key.
+CREATE OR REPLACE FUNCTION public.cancel_attempts(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[])
+RETURNS SETOF uuid
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    accepted uuid[];
+    sessions uuid[];
+    errors text[];
+BEGIN
+    WITH done AS (
+        UPDATE public.coding_jobs j
+        SET status = 'cancelled', error_message = public.clean_error(r.error), completed_at = this_moment,
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM unnest(p_ids, p_fences, p_execs, p_errors) AS r (id, fence, exec, error)
+        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence AND j.exec = r.exec
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.error_message
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
+        SELECT d.id, d.fence, d.exec, d.worker, d.claimed_at, d.started_at, this_moment, 'cancelled', d.error_message FROM done d
+    )
+    SELECT array_agg(d.id), array_agg(d.session_id) FILTER (WHERE d.session_id IS NOT NULL),
+           array_agg(d.error_message) FILTER (WHERE d.session_id IS NOT NULL)
+    INTO accepted, sessions, errors FROM done d;
+    PERFORM public.fail_sessions(sessions, errors);
+    RETURN QUERY SELECT unnest(accepted);
 END $$;
 
 -- reclaim_jobs: takes back what went silent. A worker whose lease ran out is declared lost, and what it had

@@ -51,7 +51,7 @@ BEGIN
     END IF;
     UPDATE public.coding_jobs j
     SET status = 'pending', retry_count = CASE job.status WHEN 'pending' THEN j.retry_count ELSE 0 END,
-        error_message = NULL, result = NULL, completed_at = NULL, cancel_requested_at = NULL,
+        releases = 0, error_message = NULL, result = NULL, completed_at = NULL, cancel_requested_at = NULL,
         run_at = NULL, due = true, updated_at = clock_timestamp()
     WHERE j.id = p_id;
     INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)

@@ -14,8 +14,8 @@ BEGIN
     FOR fn IN
         SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace AND p.proname IN (
-            'queue_room', 'claim_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs', 'retry_delay', 'clean_error',
-            'end_failed_attempts', 'fail_jobs', 'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
+            'queue_room', 'claim_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs', 'release_delay', 'retry_delay', 'clean_error',
+            'end_failed_attempts', 'fail_jobs', 'cancel_attempts', 'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
             'unwatched_lease', 'settle_sessions', 'fail_sessions', 'register_worker',
             'heartbeat_worker', 'worker_key', 'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job', 'complete_job', 'fail_job',
             'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events', 'get_session_events', 'notify_new_job',
