@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bridge.addresses import host_and_port
-from bridge.database import Link, check_database, patiently
+from bridge.database import Link, check_database, mark_of_database, patiently
 from bridge.dispatcher import Dispatcher
 from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
@@ -19,10 +19,13 @@ from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
 from bridge.suspects import Suspects
-from bridge.transport.client import check_redis, connect_redis, memory_policy
+from bridge.transport.client import connect_redis, memory_policy
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.names import names_of
 from bridge.transport.publisher import Publisher
 from bridge.transport.road_mark import RoadMark
-from bridge.transport.wakeups import WakeUps, freed_channel
+from bridge.transport.server_check import check_road
+from bridge.transport.wakeups import WakeUps
 from bridge.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -40,7 +43,8 @@ class BridgeProcess:
         namespace = settings.redis_namespace
         self._links = [Link(dsn, name) for name in _LOOPS]
         dispatch_link, recovery_link, reconciler_link, monitor_link, upkeep_link = self._links
-        publisher = Publisher(self._redis, namespace)
+        self._mark = DatabaseMark(self._redis, namespace)
+        publisher = Publisher(self._redis, namespace, self._mark)
 
         name = f"{socket.gethostname()}:{os.getpid()}"
         pace = Pace()
@@ -79,16 +83,18 @@ class BridgeProcess:
         self._monitor = Loop("monitor", monitor_once)
         self._upkeep = Loop("upkeep", Upkeep(JobQueue(upkeep_link), retention=settings.retention).step)
         self._listener = Listener(dsn, CHANNEL, self._new_job)
-        self._room = WakeUps(self._redis, freed_channel(namespace), self._room_again)
+        self._room = WakeUps(self._redis, names_of(self._redis, namespace).freed, self._room_again)
 
     def check(self, rest: Callable[[float], object] = time.sleep) -> None:
-        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights.
+        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights, another database's.
 
         `rest` waits between two tries.
         """
-        check_database(self._settings.postgres_dsn(), rest=rest)
+        dsn, namespace = self._settings.postgres_dsn(), self._settings.redis_namespace
+        check_database(dsn, rest=rest)
+        text = mark_of_database(dsn)
         where = host_and_port(self._settings.redis_address(), 6379)
-        patiently(lambda: check_redis(self._redis), where=where, rest=rest)
+        patiently(lambda: check_road(self._redis, namespace, self._mark, text), where=where, rest=rest)
         if (policy := memory_policy(self._redis)) not in (None, "noeviction"):
             logger.warning(
                 "Redis drops messages when its memory is full: maxmemory-policy is %s, set it to noeviction", policy

@@ -232,6 +232,8 @@ def patiently(
         try:
             return attempt()
         except StoreUnavailableError as error:
+            if not error.waiting_helps:
+                raise type(error)(f"{error.store} at {where} {error.condition}: {error}") from error
             if failures == tries:
                 raise type(error)(f"Cannot reach {error.store} at {where}: {error} (tried {tries} times)") from error
             seconds = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
@@ -270,5 +272,14 @@ def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object]
                 f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
                 "Use the role that ran the migrations, or grant these."
             )
+    finally:
+        link.close()
+
+
+def mark_of_database(dsn: str) -> str:
+    """What tells this database from others, for a namespace in Redis to be known by. Raises BridgeError."""
+    link = Link(dsn, "check")
+    try:
+        return str(link.call("database_mark")[0]["mark"])
     finally:
         link.close()

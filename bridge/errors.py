@@ -23,6 +23,7 @@ class StoreUnavailableError(BridgeError):
     exit_code = 3
     store = "a store"
     condition = "is unreachable"
+    waiting_helps = True  # False: it answers, and will say the same until somebody changes a setting
 
 
 class PostgresUnavailableError(StoreUnavailableError):
@@ -50,6 +51,30 @@ class PostgresRefusedError(BridgeError):
 
 class RedisUnavailableError(StoreUnavailableError):
     store = "Redis"
+
+
+class RedisUnfitError(RedisUnavailableError):
+    """What answers at REDIS_URL is no Redis that can serve us: a Sentinel, a cluster, another protocol, too old."""
+
+    exit_code = 1
+    condition = "is not the server that is needed"
+    waiting_helps = False
+
+
+class RedisRefusedError(RedisUnavailableError):
+    """Redis answers and does not let us in, or not at what we need: password, user, rights."""
+
+    exit_code = 4
+    condition = "refuses this user"
+    waiting_helps = False
+
+
+class NamespaceTakenError(RedisUnavailableError):
+    """The namespace carries the mark of another database: its messages are not ours, nor ours its workers'."""
+
+    exit_code = 4
+    condition = "has the mark of another database"
+    waiting_helps = False
 
 
 class SchemaError(BridgeError):

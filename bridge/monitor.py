@@ -8,6 +8,7 @@ from typing import Any
 from bridge.errors import RedisUnavailableError
 from bridge.job_queue import JobQueue, QueueStats
 from bridge.transport.client import Client, in_our_words
+from bridge.transport.names import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Monitor:
     def __init__(self, queue: JobQueue, client: Client, *, namespace: str, interval_seconds: float) -> None:
         self._queue = queue
         self._client = client
-        self._key = f"{namespace}:__stats__"
+        self._key = names_of(client, namespace).stats
         self._interval_seconds = interval_seconds
 
     def step(self) -> float:

@@ -18,12 +18,14 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage, TimeLimit
 
 from bridge import log_lines
-from bridge.database import check_database
+from bridge.addresses import host_and_port
+from bridge.database import check_database, mark_of_database, patiently
 from bridge.errors import BridgeError, DirectSendError
 from bridge.job import Completed, Failed, Report, set_current_job
 from bridge.logs import configure_logging
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
+from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
 from bridge.worker.heartbeat import WorkerAbilities
 from bridge.worker.intake import WorkerIntake
@@ -81,6 +83,7 @@ class Reporter(Middleware):
         queues = sorted(broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues()))
         try:
             check_database(self._settings.postgres_dsn())
+            self._check_road(broker)
             self._process = WorkerProcess(
                 self._settings,
                 WorkerAbilities(
@@ -98,6 +101,13 @@ class Reporter(Middleware):
             raise SystemExit(error.exit_code) from None
         broker.announce_freed({})  # there is room where there was none
         logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
+
+    def _check_road(self, broker: JobBroker) -> None:
+        """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
+        settings = self._settings
+        text = mark_of_database(settings.postgres_dsn())
+        where = host_and_port(settings.redis_address(), 6379)
+        patiently(lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where)
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
-    redis_namespace: str = Field(default="dramatiq", pattern=r"^[A-Za-z0-9_{}.-]+$")
+    redis_namespace: str = Field(default="mobvibe", pattern=r"^[A-Za-z0-9_{}.-]+$")
 
     poll_interval_ms: Milliseconds = 10_000
     max_concurrent_jobs: int = Field(default=1, ge=1, le=1000)

@@ -36,7 +36,8 @@ def main() -> int:
     try:
         result = cli.main(standalone_mode=False)
     except StoreUnavailableError as error:
-        click.echo(f"mobvibe: {error}. Check its address, or run: mobvibe doctor", err=True)
+        hint = ". Check its address, or run: mobvibe doctor" if error.waiting_helps else ""
+        click.echo(f"mobvibe: {error}{hint}", err=True)
         return error.exit_code
     except BridgeError as error:
         click.echo(f"mobvibe: {error}", err=True)

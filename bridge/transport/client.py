@@ -1,7 +1,7 @@
-"""The Redis client as we want it, and Redis errors in our own words."""
+"""The Redis client as we want it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
 
@@ -9,10 +9,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from bridge.errors import RedisUnavailableError, SettingsError
+from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
+from bridge.transport.refusals import in_words
 
 Client = redis.Redis
 Script = Callable[..., Any]
+
+_OTHER_DATABASE = "OTHERDB "
 
 
 def connect_redis(url: str, *, timeout_seconds: float = 5.0) -> Client:
@@ -30,10 +33,18 @@ def connect_redis(url: str, *, timeout_seconds: float = 5.0) -> Client:
             **network,
             health_check_interval=30,
             retry=Retry(NoBackoff(), 0),
-            client_name="mobvibe",
+            redis_connect_func=_begin,
         )
     except ValueError:
         raise SettingsError("REDIS_URL cannot be read; it looks like redis://:password@host:6379/0") from None
+
+
+def _begin(connection: Any) -> None:
+    """What the driver does, and a name for those who list clients; where that is forbidden, none."""
+    connection.on_connect()
+    with suppress(redis.ResponseError):
+        connection.send_command("CLIENT", "SETNAME", "mobvibe", check_health=False)
+        connection.read_response()
 
 
 @contextmanager
@@ -42,8 +53,10 @@ def in_our_words() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        text = str(error).strip().splitlines()
-        raise RedisUnavailableError(text[0] if text else type(error).__name__) from error
+        text = str(error)
+        if text.startswith(_OTHER_DATABASE):
+            raise NamespaceTakenError(text.removeprefix(_OTHER_DATABASE)) from error
+        raise in_words(error) from error
 
 
 def check_redis(client: Client) -> None:
@@ -68,7 +81,8 @@ def memory_policy(client: Client) -> str | None:
 
 
 def load_script(client: Client, name: str) -> Script:
-    """The script `lua/<name>.lua`, ready to call with keys and args."""
-    text = resources.files("bridge.transport").joinpath("lua", f"{name}.lua").read_text("utf-8")
-    script: Script = client.register_script(text)
+    """The script `lua/<name>.lua`, ready to call with keys and args; `_ours.lua` stands before each."""
+    folder = resources.files("bridge.transport").joinpath("lua")
+    parts = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_ours", name)]
+    script: Script = client.register_script("\n".join(parts))
     return script

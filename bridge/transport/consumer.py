@@ -12,9 +12,10 @@ from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError
 from bridge.outages import Trouble
-from bridge.transport.client import in_our_words
+from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage
 from bridge.transport.slots import Slots
+from bridge.transport.strangers import Strangers
 
 if TYPE_CHECKING:
     from bridge.transport.job_broker import JobBroker
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-_HOUSEKEEPING_SECONDS = 60.0
 _START_AGAIN_SECONDS = 0.2
 
 
@@ -51,7 +51,8 @@ class JobConsumer(Consumer):
         self._start_trouble = Trouble(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
         )
-        self._next_housekeeping = time.monotonic() + random.uniform(1, _HOUSEKEEPING_SECONDS)  # noqa: S311
+        self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
+        self._strangers = Strangers(queue_name, broker.sift)
         self._in_doubt = False  # a call failed: Redis may have given us messages we never saw
         broker.add_consumer(queue_name, self)
 
@@ -137,7 +138,7 @@ class JobConsumer(Consumer):
         with self._lock:
             done, self._done = self._done, []
         try:
-            taken: list[bytes] = self._broker.exchange(self._queue, room, done)
+            others_first, *taken = self._broker.exchange(self._queue, room, done)
         except RedisUnavailableError:
             with self._lock:
                 self._done = done + self._done
@@ -147,6 +148,10 @@ class JobConsumer(Consumer):
         # A full answer hints at more; an empty one waits for a wake-up or the poll.
         more = 0 < room <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_room() else time.monotonic() + POLL_SECONDS
+        if others_first and self._strangers.met():
+            self._next_poll = 0.0
+        elif others_first:
+            self._next_poll = min(self._next_poll, self._strangers.next_at)
         return len(self._opened)
 
     def _open(self, name: bytes, data: bytes) -> list[JobMessage]:
@@ -198,8 +203,7 @@ class JobConsumer(Consumer):
     def _put_aside(self, redis_id: str | bytes) -> None:
         """Move a message to the dead letters, once."""
         try:
-            with in_our_words():
-                self._broker.do_nack(self._queue, redis_id)
+            self._broker.do_nack(self._queue, redis_id)
         except RedisUnavailableError as error:
             logger.debug("A dead letter was lost", extra={"queue": self._queue, "reason": str(error)})
 
@@ -212,8 +216,7 @@ class JobConsumer(Consumer):
                 self._forget(message)
         if kept:
             try:
-                with in_our_words():
-                    self._broker.do_requeue(self._queue, *kept)
+                self._broker.do_requeue(self._queue, *kept)
             except RedisUnavailableError as error:
                 logger.warning("Messages could not be given back", extra={"queue": self._queue, "reason": str(error)})
 
@@ -224,6 +227,4 @@ class JobConsumer(Consumer):
                 known = set(self._out) | set(self._done)
             self._broker.requeue_unknown(self._queue, known)
             self._in_doubt = False
-        if time.monotonic() >= self._next_housekeeping:
-            self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
-            self._broker.maintain(self._queue)
+        self._housekeeping.step()

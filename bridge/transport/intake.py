@@ -48,7 +48,12 @@ class JobMessage(MessageProxy):
 
 
 class Intake(Protocol):
-    """What a consumer asks of its worker process. All may be called from several consumers' threads."""
+    """What a consumer asks of its worker process. All may be called from several consumers' threads.
+
+    `takes_any` message, or only those with an id as `seal` makes it.
+    """
+
+    takes_any: bool
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         """The jobs in a message. Raises BadMessageError."""
@@ -68,6 +73,8 @@ class Intake(Protocol):
 
 class PlainIntake:
     """Dramatiq's own messages, one job each, all of them to run."""
+
+    takes_any = True
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:  # noqa: ARG002
         message: Message[Any] = Message.decode(data)

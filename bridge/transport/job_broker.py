@@ -13,19 +13,17 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge.envelope import LINE_MOST
-from bridge.errors import RedisUnavailableError
+from bridge.errors import RedisUnavailableError, SettingsError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.intake import Intake, PlainIntake
+from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
-from bridge.transport.wakeups import WakeUps, freed_channel, wake_channel
+from bridge.transport.wakeups import WakeUps
 
 logger = logging.getLogger(__name__)
 
-# Dramatiq calls a process dead by its own clock and gives its messages to others. Here that only cleans up:
-# attempts are fenced, and recovery comes from Postgres long before.
-HEARTBEAT_TIMEOUT_MS = 300_000
-DEAD_MESSAGE_TTL_MS = 86_400_000
 # Signals whose hooks have nothing to decide: they run in a thread that others need.
 _SETTLED = frozenset(
     {
@@ -42,20 +40,24 @@ class JobBroker(RedisBroker):
     """
 
     def __init__(
-        self, client: Client, *, namespace: str = "dramatiq", middleware: list[Middleware] | None = None
+        self, client: Client, *, namespace: str = "mobvibe", middleware: list[Middleware] | None = None
     ) -> None:
         self._hooks: dict[str, list[Callable[..., None]]] = {}
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             namespace=namespace,
             middleware=middleware,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-            dead_message_ttl=DEAD_MESSAGE_TTL_MS,
         )
+        self.broker_id = WORKER_PREFIX + self.broker_id  # Dramatiq's own clean up what they take for one of theirs
+        self.names = names_of(client, namespace)
+        self.mark = DatabaseMark(client, namespace)
         self.intake: Intake = PlainIntake()
         self.slots: Slots | None = None
         self.draining = False
         self._exchange = load_script(client, "exchange")
+        self._sift = load_script(client, "sift")
+        self._give_back = load_script(client, "give_back")
+        self._put_aside = load_script(client, "put_aside")
         self._lock = threading.Lock()
         self._consumers: defaultdict[str, set[JobConsumer]] = defaultdict(set)
         self._wakeups: WakeUps | None = None
@@ -104,6 +106,11 @@ class JobBroker(RedisBroker):
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, without the delay queue beside it that nothing here would ever use."""
+        if not may_be_queue(queue_name):
+            raise SettingsError(
+                f"The queue name {queue_name!r} would collide with keys of another one: it may not begin with __ "
+                "nor end in .msgs, .XQ or .DQ"
+            )
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
@@ -112,9 +119,7 @@ class JobBroker(RedisBroker):
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
         if delay is not None:
             raise ValueError("delays belong to Postgres: insert the job with run_at instead")
-        message = super().enqueue(message)
-        self.client.publish(wake_channel(self.namespace), message.queue_name)
-        return message
+        return super().enqueue(message)
 
     def drain(self) -> None:
         """Take no more messages; what is out may finish."""
@@ -137,7 +142,7 @@ class JobBroker(RedisBroker):
         word = {"settled": dict(settled), "queues": sorted(self._consumers)}
         try:
             with in_our_words():
-                self.client.publish(freed_channel(self.namespace), json.dumps(word))
+                self.client.publish(self.names.freed, json.dumps(word))
         except RedisUnavailableError as error:
             self.redis_failed(error)
 
@@ -152,7 +157,7 @@ class JobBroker(RedisBroker):
         with self._lock:
             self._consumers[queue_name].add(consumer)
             if self._wakeups is None:
-                self._wakeups = WakeUps(self.client, wake_channel(self.namespace), self._wake)
+                self._wakeups = WakeUps(self.client, self.names.wake, self._wake)
                 self._wakeups.start()
 
     def remove_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
@@ -163,38 +168,79 @@ class JobBroker(RedisBroker):
         """There are slots again, whichever queue fills them."""
         self._wake(None)
 
-    def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[bytes]:
-        """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …"""
-        now_ms = int(time.time() * 1000)
+    def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
+        """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …
+
+        Before them stands 1 when a message of somebody else is the first of those that wait, or else 0.
+        """
+        names = self.names
+        keys = [
+            names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
+            names.heartbeats, names.owner,
+        ]  # fmt: skip
+        takes_any = int(self.intake.takes_any)
+        args = [self.broker_id, int(time.time() * 1000), room, LINE_MOST, self.mark.text, takes_any, *done]
+        with self.mark.in_our_words():
+            answer: list[Any] = self._exchange(keys=keys, args=args)
+        return answer
+
+    def sift(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
+        """Move ours to the front from among somebody else's: see lua/sift.lua."""
         with in_our_words():
-            taken: list[bytes] = self._exchange(
-                keys=[self.namespace], args=[queue_name, self.broker_id, now_ms, room, LINE_MOST, *done]
-            )
-        return taken
+            waiting, seen, moved, other = self._sift(keys=[self.names.waiting(queue_name)], args=[start, length])
+        return waiting, seen, moved, other.decode("utf-8", "replace")
 
     def requeue_unknown(self, queue_name: str, known: set[str]) -> None:
         """Put back messages that Redis thinks we hold and we do not: their answer was lost on the way."""
         with in_our_words():
-            held: Any = self.client.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}")
-            unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
-            if unknown:
-                self.do_requeue(queue_name, *unknown)
+            held: Any = self.client.smembers(self.names.held(self.broker_id, queue_name))
+        unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
+        if unknown:
+            self.do_requeue(queue_name, *unknown)
 
-    def maintain(self, queue_name: str) -> None:
-        """Dramatiq's own clean-up of this queue: messages of dead processes, old dead letters."""
+    # Dramatiq's own commands, as far as anything here uses them. Its script would take the bare namespace for its
+    # key, which no rule of an ACL for `namespace:*` covers, and would clean up after other applications' workers.
+
+    def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
         with in_our_words():
-            self.scripts["dispatch"](
-                keys=[self.namespace],
-                args=[
-                    "qsize", int(time.time() * 1000), queue_name, self.broker_id,
-                    self.heartbeat_timeout, self.dead_message_ttl, 1, self._max_unpack_size(),
-                ],
+            pipeline = self.client.pipeline(transaction=True)
+            pipeline.hset(self.names.payloads(queue_name), message_id, data)
+            pipeline.rpush(self.names.waiting(queue_name), message_id)
+            pipeline.publish(self.names.wake, queue_name)
+            pipeline.execute()
+
+    def do_requeue(self, queue_name: str, *message_ids: str) -> None:
+        keys = [self.names.waiting(queue_name), self.names.payloads(queue_name)]
+        with in_our_words():
+            self._give_back(keys=[*keys, self.names.held(self.broker_id, queue_name)], args=message_ids)
+
+    def do_nack(self, queue_name: str, message_id: str | bytes) -> None:
+        keys = [
+            self.names.held(self.broker_id, queue_name), self.names.payloads(queue_name),
+            self.names.dead(queue_name), self.names.dead_payloads(queue_name),
+        ]  # fmt: skip
+        with in_our_words():
+            self._put_aside(keys=keys, args=[int(time.time() * 1000), message_id])
+
+    def do_qsize(self, queue_name: str) -> int:
+        with in_our_words():
+            held: Any = self.client.scard(self.names.held(self.broker_id, queue_name))
+            waiting: Any = self.client.hlen(self.names.payloads(queue_name))
+        return int(held) + int(waiting)
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all the messages of a queue, whoever put them there."""
+        names = self.names
+        with in_our_words():
+            self.client.delete(
+                names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
+                names.dead(queue_name), names.dead_payloads(queue_name),
             )  # fmt: skip
 
     def redis_failed(self, error: RedisUnavailableError) -> None:
         if not self._down:
             self._down = True
-            logger.error("Redis is unreachable, running jobs go on", extra={"reason": str(error)})
+            logger.error("Redis %s, running jobs go on", error.condition, extra={"reason": str(error)})
 
     def redis_works(self) -> None:
         if self._down:

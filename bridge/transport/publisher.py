@@ -9,7 +9,9 @@ from operator import attrgetter
 
 from bridge.envelope import seal
 from bridge.job import Claim
-from bridge.transport.client import Client, check_redis, in_our_words, load_script
+from bridge.transport.client import Client, check_redis, load_script
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.names import names_of
 
 _LINE_SECONDS = 1.0  # a line is never longer
 _BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
@@ -18,17 +20,19 @@ _BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
 class Publisher:
     """Hands claims over. Saying the same hand-over twice is harmless: its id is there already."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, mark: DatabaseMark | None = None) -> None:
         self._client = client
-        self._namespace = namespace
+        self._names = names_of(client, namespace)
+        self.mark = mark or DatabaseMark(client, namespace)
         self._publish = load_script(client, "publish")
         self._push = load_script(client, "push_again")
         self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of what was put at its end, and when
         self.published_at = time.monotonic()
 
     def check(self) -> None:
-        """Raise RedisUnavailableError unless Redis answers."""
+        """Raise RedisUnavailableError unless Redis answers and the namespace is ours."""
         check_redis(self._client)
+        self.mark.check()
 
     def publish(
         self,
@@ -50,7 +54,7 @@ class Publisher:
         published = 0
         self.published_at = time.monotonic()
         word = json.dumps({"handed": handed, "by": by}) if handed else ""
-        with in_our_words():
+        with self.mark.in_our_words():
             for queue, waiting in queues.items():
                 urgent = self._urgent(queue, waiting)
                 many = (together or {}).get(queue, 1)
@@ -59,7 +63,10 @@ class Publisher:
                 passing = len(first) // 2
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
-                    published += self._publish(keys=[self._namespace], args=[queue, word, passing, *batch])
+                    published += self._publish(
+                        keys=self._keys(queue),
+                        args=[queue, word, passing, self.mark.text, self._names.wake, self._names.freed, *batch],
+                    )
                     word, passing = "", 0  # once is enough
         return published
 
@@ -83,10 +90,14 @@ class Publisher:
         queues: defaultdict[str, list[str]] = defaultdict(list)
         for claim in claims:
             queues[claim.queue] += seal([claim])
-        with in_our_words():
+        with self.mark.in_our_words():
             for queue, messages in queues.items():
                 for start in range(0, len(messages), 2 * _BATCH):
-                    self._push(keys=[self._namespace], args=[queue, *messages[start : start + 2 * _BATCH]])
+                    batch = messages[start : start + 2 * _BATCH]
+                    self._push(keys=self._keys(queue), args=[queue, self.mark.text, self._names.wake, *batch])
+
+    def _keys(self, queue: str) -> list[str]:
+        return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]
 
 
 def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 from bridge.transport.client import Client, in_our_words
+from bridge.transport.names import names_of
 
 
 class RoadMark:
@@ -10,7 +11,7 @@ class RoadMark:
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
-        self._key = f"{namespace}:__road__"
+        self._key = names_of(client, namespace).road
         self._seen: bytes | None = None
 
     def has_changed(self) -> bool:

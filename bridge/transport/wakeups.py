@@ -16,16 +16,6 @@ PROBE_SECONDS = 5.0
 _ECHO_SECONDS = 4.0
 
 
-def wake_channel(namespace: str) -> str:
-    """Says a queue's name when messages were put on it."""
-    return f"{namespace}:__wake__"
-
-
-def freed_channel(namespace: str) -> str:
-    """Says that workers have room again."""
-    return f"{namespace}:__freed__"
-
-
 class WakeUps:
     """Calls back with each message on a channel, and with None whenever some may have been missed.
 

@@ -33,6 +33,8 @@ class _UnknownActorError(BadMessageError):
 
 
 class WorkerIntake:
+    takes_any = False
+
     def __init__(self, broker: Broker, process: WorkerProcess) -> None:
         self._broker = broker
         self._process = process

@@ -267,7 +267,7 @@ def test_stopping_the_bridge_leaves_nothing_behind_that_redis_does_not_have(
 
     assert "Bridge stopped cleanly" in bridge.output
     with redis.Redis.from_url(redis_url) as client:
-        handed_over = client.llen("dramatiq:coding")
+        handed_over = client.llen("mobvibe:coding")
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == handed_over == 20
 
 
@@ -316,7 +316,7 @@ def test_the_coding_actor_refuses_production(outside: Fleet, rows: Rows) -> None
 
 def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
     outside.environment = {}
-    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")
+    worker = outside.start(str(BIN / "mobvibe"), "actors", "-p", "1", "-t", "1")
 
     assert worker.wait(20) == 1
     assert "mobvibe: DATABASE_URL is missing" in worker.output
@@ -324,7 +324,7 @@ def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
 
 
 def test_actors_without_a_schema_say_so_in_one_line(outside: Fleet, empty_dsn: str) -> None:
-    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
+    worker = outside.start(str(BIN / "mobvibe"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
 
     assert worker.wait(20) == 4
     assert (

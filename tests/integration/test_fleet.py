@@ -408,7 +408,7 @@ def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows
     client = redis.Redis.from_url(redis_url)
     quick.broker.draining = True  # nobody takes what the bridge hands over
     quick.start_bridge()
-    eventually(lambda: client.llen("dramatiq:tests") == 4)
+    eventually(lambda: client.llen("mobvibe:tests") == 4)
 
     client.flushall()
     quick.broker.draining = False
@@ -425,9 +425,9 @@ def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add:
     client = redis.Redis.from_url(redis_url)
     name, payload = seal([Claim(job_id, 1, "tests", "wait_at_gate")])
     for _ in range(5):
-        client.hset("dramatiq:tests.msgs", name, payload)
-        client.rpush("dramatiq:tests", name)
-    eventually(lambda: client.llen("dramatiq:tests") == 0)
+        client.hset("mobvibe:tests.msgs", name, payload)
+        client.rpush("mobvibe:tests", name)
+    eventually(lambda: client.llen("mobvibe:tests") == 0)
 
     fleet.doings.gates["gate"].set()
 
@@ -448,17 +448,17 @@ def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, a
         "plain": dramatiq.Message("tests", "plain", ("x",), {}, {"redis_message_id": "plain"}).encode(),
     }
     for name, payload in forged.items():
-        client.hset("dramatiq:tests.msgs", name, payload)
-        client.rpush("dramatiq:tests", name)
+        client.hset("mobvibe:tests.msgs", name, payload)
+        client.rpush("mobvibe:tests", name)
 
     real = add("double", {"n": 3})
 
     assert finished(rows, real)["result"] == {"twice": 6}
-    eventually(lambda: client.hlen("dramatiq:tests.msgs") == 0, what="all messages to be done with")
+    eventually(lambda: client.hlen("mobvibe:tests.msgs") == 0, what="all messages to be done with")
     job = rows.job(pending)
     assert (job["status"], job["fence"], job["exec"]) == ("pending", 0, None)
     assert fleet.doings.plain == []
-    assert sorted(client.hkeys("dramatiq:tests.XQ.msgs")) == [b"junk", b"plain"]
+    assert sorted(client.hkeys("mobvibe:tests.XQ.msgs")) == [b"junk", b"plain"]
 
 
 def test_an_actor_unknown_to_everybody_waits_and_runs_once_somebody_knows_it(

@@ -21,7 +21,7 @@ from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
-QUEUE = "dramatiq:coding"
+QUEUE = "mobvibe:coding"
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def client(redis_url: str) -> redis.Redis:
 
 @pytest.fixture
 def publisher(client: redis.Redis) -> Publisher:
-    return Publisher(client, "dramatiq")
+    return Publisher(client, "mobvibe")
 
 
 @pytest.fixture
 def reconciler(hands: Hands, client: redis.Redis, publisher: Publisher) -> Reconciler:
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "dramatiq"))
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "mobvibe"))
     reconciler.step()  # sees the mark for the first time
     return reconciler
 
@@ -158,7 +158,7 @@ def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(hands: Hands, rows
 def test_an_idle_bridge_asks_postgres_seldom(
     hands: Hands, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "dramatiq"))
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "mobvibe"))
     looks: list[timedelta] = []
 
     def look(*, age: timedelta, limit: int) -> list[Claim]:
@@ -238,9 +238,9 @@ def test_jobs_go_on_soon_after_redis_was_emptied(new_fleet: Callable[..., Fleet]
     client = redis.Redis.from_url(redis_url)
     fleet.broker.draining = True  # nobody takes what the bridge hands over
     fleet.start_bridge()
-    eventually(lambda: client.exists("dramatiq:__road__"))
+    eventually(lambda: client.exists("mobvibe:__road__"))
     jobs: list[UUID] = [rows.add_job(actor="double", queue="tests", payload={"n": n}) for n in range(4)]
-    eventually(lambda: client.llen("dramatiq:tests") == 4)
+    eventually(lambda: client.llen("mobvibe:tests") == 4)
 
     client.flushall()
     fleet.broker.draining = False

@@ -16,7 +16,7 @@ from tests.support.rows import Rows
 
 OUR_FUNCTIONS = """
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p
-    WHERE p.pronamespace = 'public'::regnamespace AND p.proname <> 'mobvibe_schema_version'
+    WHERE p.pronamespace = 'public'::regnamespace AND p.proname NOT IN ('mobvibe_schema_version', 'mobvibe_database_id')
       AND p.proname NOT IN ('touch', 'note_usage')
 """
 

@@ -301,7 +301,7 @@ def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> Non
 def test_suspects_are_put_back_when_redis_is_away(hands: Hands, rows: Rows) -> None:
     (job_id,) = crash(hands, rows)
     hands.add_worker()
-    nowhere = Publisher(connect_redis("redis://127.0.0.1:9/0"), "dramatiq")
+    nowhere = Publisher(connect_redis("redis://127.0.0.1:9/0"), "mobvibe")
 
     Suspects(JobQueue(hands.link), nowhere, name="bridge", lease_seconds=30).hand_over()
 
@@ -313,9 +313,9 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
     (job_id,) = crash(hands, rows)
     hands.add_worker()
     nowhere = connect_redis("redis://127.0.0.1:9/0")
-    publisher = Publisher(nowhere, "dramatiq")
+    publisher = Publisher(nowhere, "mobvibe")
     suspects = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(nowhere, "dramatiq"), suspects.hand_over)
+    reconciler = Reconciler(hands.queue, publisher, RoadMark(nowhere, "mobvibe"), suspects.hand_over)
 
     for _ in range(3):
         reconciler.freed()
@@ -333,7 +333,7 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hand
         if is_down:
             raise PostgresUnavailableError("gone")
 
-    reconciler = Reconciler(hands.queue, Publisher(client, "dramatiq"), RoadMark(client, "dramatiq"), hand_over)
+    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RoadMark(client, "mobvibe"), hand_over)
     for _ in range(3):
         with pytest.raises(PostgresUnavailableError):
             reconciler.step()
@@ -379,7 +379,7 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     suspect = add("suspect", crashes=1, retry_count=1)
     eventually(lambda: rows.job(suspect)["fence"] == 1)
     with redis.Redis.from_url(redis_url) as client:
-        eventually(lambda: client.llen("dramatiq:tests") == 0, what="the worker to take it")
+        eventually(lambda: client.llen("mobvibe:tests") == 0, what="the worker to take it")
     late = add("late")
     elsewhere = rows.add_job(actor="plain", queue="default")
     claimed = rows.job(suspect)["lease_expires_at"]

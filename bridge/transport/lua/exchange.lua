@@ -6,50 +6,75 @@
 -- place; nothing could ever come of it. Each id comes with its payload, so that an unreadable one can be put aside
 -- by its id.
 --
--- KEYS[1]  namespace
--- ARGV     queue name, worker id, now in ms, number to take, longest line, id done, id done, …
--- Returns id, payload, id, payload, …
+-- What is not ours is looked at and never popped: where it stands first, taking ends. `sift` finds ours behind it.
+--
+-- KEYS     list of waiting ids; hash id -> payload, until done; set of ids this worker took and is not done with;
+--          zset worker id -> last call in ms; the database's mark. The first four as Dramatiq's dashboards read them.
+-- ARGV     worker id, now in ms, number to take, longest line, our database's mark or nothing, 1 to take any id,
+--          then id done, id done, …
+-- Returns 1 when somebody else's stands first or else 0, then id, payload, id, payload, …
 --
 -- The number to take is of jobs. A message of several ends in +n, n being the jobs beyond the first; the last
 -- one taken may bring more than was asked for. One whose job runs alone ends in !, and those that stand behind it
 -- and end so, too, come with it, as many as a line may be long: they are for one process.
---
--- The keys are Dramatiq's own, as its dashboards read them:
--- namespace:queue                    list of waiting ids
--- namespace:queue.msgs               hash id -> payload, until done
--- namespace:__acks__.worker.queue    set of ids taken and not done
--- namespace:__heartbeats__           zset worker id -> last call in ms
 
-local namespace, name, worker = KEYS[1], ARGV[1], ARGV[2]
-local queue = namespace .. ":" .. name
-local payloads = queue .. ".msgs"
-local held = namespace .. ":__acks__." .. worker .. "." .. name
+local list, payloads, held = KEYS[1], KEYS[2], KEYS[3]
+local other = owner_if_other(KEYS[5], ARGV[5])
+if other then
+    return other
+end
 
-redis.call("zadd", namespace .. ":__heartbeats__", ARGV[3], worker)
-for i = 6, #ARGV do
+-- First, and for its own sake too: a Redis whose memory is full refuses it before anything was taken.
+redis.call("zadd", KEYS[4], ARGV[2], ARGV[1])
+for i = 7, #ARGV do
     if redis.call("srem", held, ARGV[i]) == 1 then
         redis.call("hdel", payloads, ARGV[i])
     end
 end
 
-local taken, room, longest, dropped, line = {}, tonumber(ARGV[4]), tonumber(ARGV[5]), 0, 0
-local function line_goes_on()
-    return line > 0 and line < longest and string.sub(redis.call("lindex", queue, 0) or "", -1) == "!"
+local answer, room, longest, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
+local line, dropped, window_most = 0, 0, 1000 -- as many as Lua's stack takes with ease
+local function goes_on(mark)
+    return room > 0 or (line > 0 and line < longest and string.byte(mark) == 33)
 end
-while dropped < 1000 and (room > 0 or line_goes_on()) do
-    local id = redis.call("lpop", queue)
-    if not id then
+while dropped < 1000 and (room > 0 or (line > 0 and line < longest)) do
+    local window = math.min(window_most, room > 0 and room or longest - line)
+    local ids = redis.call("lrange", list, 0, window - 1)
+    local names, costs = {}, {}
+    for i = 1, #ids do
+        local mark = mark_of(ids[i]) or (any and "")
+        if not mark then
+            answer[1] = 1
+            break
+        end
+        if not goes_on(mark) then
+            break
+        end
+        names[i], costs[i] = ids[i], 1 + (tonumber(string.sub(mark, 2)) or 0)
+        room = room - costs[i]
+        line = line + (string.byte(mark) == 33 and 1 or 0)
+    end
+    if #names == 0 then
         break
     end
-    local payload = redis.call("hget", payloads, id)
-    if not payload then
-        dropped = dropped + 1
-    else
-        room = room - 1 - (tonumber(string.match(id, "%+(%d+)$")) or 0)
-        line = line + (string.sub(id, -1) == "!" and 1 or 0)
-        redis.call("sadd", held, id)
-        taken[#taken + 1] = id
-        taken[#taken + 1] = payload
+    local found, taken = redis.call("hmget", payloads, unpack(names)), {}
+    for i = 1, #names do
+        if found[i] then
+            taken[#taken + 1] = names[i]
+            answer[#answer + 1] = names[i]
+            answer[#answer + 1] = found[i]
+        else
+            dropped = dropped + 1
+            room = room + costs[i]
+            line = line - (string.sub(names[i], -1) == "!" and 1 or 0)
+        end
+    end
+    if #taken > 0 then
+        redis.call("sadd", held, unpack(taken))
+    end
+    redis.call("ltrim", list, #names, -1) -- last: a call that is refused before it loses nothing
+    if answer[1] == 1 or #ids < window then
+        break
     end
 end
-return taken
+return answer

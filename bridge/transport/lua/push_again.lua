@@ -1,16 +1,17 @@
 -- push_again: puts messages on one queue although Redis may have them already, and wakes its consumers.
 -- A payload that is there stays as it is; its id goes on the list once more.
 --
--- KEYS[1]  namespace
--- ARGV     queue name, then id, payload, id, payload, …
---
--- namespace:queue          list of ids, RPUSH in, LPOP out
--- namespace:queue.msgs     hash id -> payload, until acknowledged
--- namespace:__wake__       channel, payload = queue name
+-- KEYS     list of ids, RPUSH in, LPOP out; hash id -> payload, until acknowledged; the database's mark
+-- ARGV     queue name, our database's mark or nothing, channel of wake-ups, then id, payload, id, payload, …
 
-local queue = KEYS[1] .. ":" .. ARGV[1]
-for i = 2, #ARGV, 2 do
-    redis.call("hsetnx", queue .. ".msgs", ARGV[i], ARGV[i + 1])
-    redis.call("rpush", queue, ARGV[i])
+local other = owner_if_other(KEYS[3], ARGV[2])
+if other then
+    return other
 end
-redis.call("publish", KEYS[1] .. ":__wake__", ARGV[1])
+local ids = {}
+for i = 4, #ARGV, 2 do
+    redis.call("hsetnx", KEYS[2], ARGV[i], ARGV[i + 1])
+    ids[#ids + 1] = ARGV[i]
+end
+put(KEYS[1], ids)
+redis.call("publish", ARGV[3], ARGV[1])

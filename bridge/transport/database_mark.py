@@ -1,0 +1,67 @@
+"""Whose a namespace is: the mark of one database, which every call that gives or takes messages looks at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.errors import NamespaceTakenError
+from bridge.transport.client import Client, in_our_words
+from bridge.transport.names import names_of
+
+
+class DatabaseMark:
+    """`<namespace>:__database__`: the id and the name of a database, set by whoever comes first and kept from then on.
+
+    The scripts ask for it, and set it again where Redis was emptied. As long as `text` is empty, they do not.
+    """
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._key = names_of(client, namespace).owner
+        self.text = ""
+
+    @contextmanager
+    def in_our_words(self) -> Iterator[None]:
+        """Around a script that asks for the mark."""
+        try:
+            with in_our_words():
+                yield
+        except NamespaceTakenError as error:
+            raise taken(self._namespace, self.text, str(error)) from error
+
+    def take(self, text: str) -> None:
+        """Make the namespace ours. Raises NamespaceTakenError when it is another database's."""
+        self.text = text
+        self.check()
+
+    def check(self) -> None:
+        """Raise NamespaceTakenError when the namespace is another database's by now."""
+        if not self.text:
+            return
+        with in_our_words():
+            self._client.set(self._key, self.text, nx=True)
+        self.compare()
+
+    def compare(self) -> str:
+        """The same without a change; the mark that is there, perhaps none."""
+        with in_our_words():
+            found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
+        owner = (found or b"").decode("utf-8", "replace")
+        if self.text and owner and owner != self.text:
+            raise taken(self._namespace, self.text, owner)
+        return owner
+
+
+def taken(namespace: str, ours: str, owner: str) -> NamespaceTakenError:
+    return NamespaceTakenError(
+        f"The Redis namespace {namespace!r} belongs to the database {_shown(owner)}, and DATABASE_URL leads to "
+        f"{_shown(ours)}. Give each bridge and its workers a namespace of their own: REDIS_NAMESPACE=… "
+        f"Only if the other database is gone or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
+        f"{namespace}:__database__"
+    )
+
+
+def _shown(mark: str) -> str:
+    """A mark is "<id> <name>"; anybody may have written it."""
+    number, _, name = mark.partition(" ")
+    return f"{name[:63]!r} (id {number[:8]})" if name else repr(mark[:80])

@@ -1,0 +1,43 @@
+-- What every script here begins with.
+--
+-- An id of ours is "<job>:<fence>", and then what envelope.py may add: "+n" for n jobs more, "!" or "!!" for one that
+-- runs alone. Whatever else stands on a queue belongs to somebody else, a plain Dramatiq app that shares the
+-- namespace: it is neither taken nor passed on, and its place is left to it.
+local X4 = "%x%x%x%x"
+local OURS = "^" .. X4 .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. X4 .. X4 .. ":%d+([+!]?[%d!]*)$"
+
+-- The end of an id of ours, often empty; nil for anybody else's.
+local function mark_of(id)
+    return string.match(id, OURS)
+end
+
+-- Puts ids at the end of a list, but before all that belongs to others: behind a hundred thousand of them ours would
+-- never be found.
+local function put(list, ids)
+    local last = redis.call("lindex", list, -1)
+    if last and not mark_of(last) then
+        for i = #ids, 1, -1 do
+            redis.call("lpush", list, ids[i])
+        end
+        return
+    end
+    for i = 1, #ids, 1000 do -- as many as Lua's stack takes with ease
+        redis.call("rpush", list, unpack(ids, i, math.min(i + 999, #ids)))
+    end
+end
+
+-- Whether the namespace is our database's. One without a mark becomes so. An empty mark asks nothing.
+local function owner_if_other(key, mark)
+    if mark == "" then
+        return nil
+    end
+    local owner = redis.call("get", key)
+    if owner == mark then
+        return nil
+    end
+    if not owner then
+        redis.call("set", key, mark)
+        return nil
+    end
+    return redis.error_reply("OTHERDB " .. owner)
+end

@@ -1,0 +1,29 @@
+-- sift: looks at one stretch of a queue where messages of somebody else stand first, and moves ours that stand among
+-- them to the front, in their order. The others stay, in theirs.
+--
+-- KEYS     list of waiting ids
+-- ARGV     where the stretch begins, how long it is
+-- Returns how many ids wait, how many were looked at, how many were moved, and somebody else's id or nothing
+
+local list, start = KEYS[1], tonumber(ARGV[1])
+local ids = redis.call("lrange", list, start, start + tonumber(ARGV[2]) - 1)
+local found, other = {}, ""
+for i = 1, #ids do
+    if mark_of(ids[i]) then
+        found[#found + 1] = i
+    elseif other == "" then
+        other = ids[i]
+    end
+end
+if #found > 0 then
+    for n = #found, 1, -1 do
+        redis.call("lpush", list, ids[found[n]])
+    end
+    -- Taken out by their places: by name, each would be a walk through the whole list.
+    local gone = KEYS[1] .. ":moved"
+    for n = 1, #found do
+        redis.call("lset", list, #found + start + found[n] - 1, gone)
+    end
+    redis.call("lrem", list, 0, gone)
+end
+return { redis.call("llen", list), #ids, #found, other }

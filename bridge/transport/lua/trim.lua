@@ -1,0 +1,20 @@
+-- trim: forgets old dead letters of ours. One that only looks like ours by its id says another one inside, and stays,
+-- as everybody else's does.
+--
+-- KEYS     zset id -> when it was put aside, in ms; hash id -> payload
+-- ARGV     how old in ms, how many to pass over, how many to look at
+-- Returns how many were looked at, and how many forgotten
+
+local ids = redis.call("zrangebyscore", KEYS[1], "-inf", ARGV[1], "limit", ARGV[2], ARGV[3])
+local forgotten = 0
+for i = 1, #ids do
+    if mark_of(ids[i]) then
+        local payload = redis.call("hget", KEYS[2], ids[i])
+        if not payload or string.find(payload, '"message_id":"' .. ids[i] .. '"', 1, true) then
+            redis.call("zrem", KEYS[1], ids[i])
+            redis.call("hdel", KEYS[2], ids[i])
+            forgotten = forgotten + 1
+        end
+    end
+end
+return { #ids, forgotten }

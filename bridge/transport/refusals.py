@@ -1,0 +1,87 @@
+"""Errors of the Redis driver in our own words: what it is, and what to do about it."""
+
+import re
+
+from redis import exceptions as theirs
+
+from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+
+# By kind of error, then by what its text holds: the first that fits.
+_REFUSED = (
+    ("NOPERM", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
+    ("no permissions", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
+    ("ACL failure", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
+    ("without any password configured", "REDIS_URL has a password, and the server has none: take it out of REDIS_URL"),
+    ("Authentication required", "it wants a password: REDIS_URL=redis://:password@host:6379/0 (or user:password)"),
+    ("without prior authentication", "it wants a password: REDIS_URL=redis://:password@host:6379/0"),
+    ("HELLO must be called", "it wants a password: REDIS_URL=redis://:password@host:6379/0 (or user:password)"),
+    ("invalid username-password", "it does not know this user and password: correct them in REDIS_URL"),
+    ("invalid password", "it does not know this password: correct it in REDIS_URL"),
+    ("protected mode", "it is in protected mode and lets in its own machine alone: give it a password (requirepass)"),
+)
+_UNFIT = (
+    (
+        "MOVED",
+        "it is a node of a Redis Cluster, which is not supported: use a single server or a primary with replicas",
+    ),
+    ("CROSSSLOT", "it is a Redis Cluster, which is not supported: use a single server or a primary with replicas"),
+    ("CLUSTERDOWN", "it is a node of a Redis Cluster, which is not supported: use a single server"),
+    ("DB index is out of range", "it has no database of the number in REDIS_URL: most have 0 to 15, some only 0"),
+    (
+        "SELECT is not allowed in cluster",
+        "it is a node of a Redis Cluster, which is not supported: use a single server",
+    ),
+    ("HTTP/", "what answers there speaks HTTP: REDIS_URL needs the port of Redis, usually 6379"),
+    ("Protocol Error", "what answers there is no Redis: check host and port of REDIS_URL"),
+    ("WRONG_VERSION_NUMBER", "it speaks no TLS on this port: write redis:// instead of rediss://, or use its TLS port"),
+    ("record layer failure", "it speaks no TLS on this port: write redis:// instead of rediss://, or use its TLS port"),
+    ("certificate is not valid for", "its certificate is for another name ({text}): use that name in REDIS_URL"),
+    ("Hostname mismatch", "its certificate is for another name ({text}): use that name in REDIS_URL"),
+    ("IP address mismatch", "its certificate is for another name ({text}): use that name in REDIS_URL"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "nobody known here vouches for its certificate ({text}): name its authority, rediss://…?ssl_ca_certs=/path/ca.pem",
+    ),
+    ("CERTIFICATE_REQUIRED", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
+    ("certificate required", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
+    ("unknown command", "it lacks a command ({text}): is it a Sentinel, or older than Redis 6.2?"),
+)
+_PASSING = (
+    ("OOM", "its memory is full (maxmemory): raise it, or find out what fills it; nothing may be evicted"),
+    ("READONLY", "it is a replica and takes no writes: REDIS_URL needs the primary"),
+    ("MASTERDOWN", "it is a replica that has lost its primary: REDIS_URL needs the primary"),
+    ("LOADING", "it is still loading its data"),
+)
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (theirs.NoPermissionError, "NOPERM"),
+    (theirs.OutOfMemoryError, "OOM"),
+    (theirs.ReadOnlyError, "READONLY"),
+    (theirs.BusyLoadingError, "LOADING"),
+    (theirs.MasterDownError, "MASTERDOWN"),
+    (theirs.MovedError, "MOVED"),
+    (theirs.AskError, "MOVED"),
+    (theirs.ClusterDownError, "CLUSTERDOWN"),
+    (theirs.ClusterCrossSlotError, "CROSSSLOT"),
+)
+
+
+def in_words(error: Exception) -> RedisUnavailableError:
+    """Our error for the driver's. What the driver says is kept where it tells more than we do."""
+    lines = str(error).strip().splitlines()
+    text = lines[0][:300] if lines else type(error).__name__
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
+    seen = f"{code} {text}"
+    for ours, meanings in ((RedisRefusedError, _REFUSED), (RedisUnfitError, _UNFIT), (RedisUnavailableError, _PASSING)):
+        for sign, meaning in meanings:
+            if sign in seen:
+                return ours(meaning.format(text=_short(text)))
+    if isinstance(error, theirs.AuthenticationError):
+        return RedisRefusedError(f"it does not let us in ({text}): correct user and password in REDIS_URL")
+    return RedisUnavailableError(text)
+
+
+def _short(text: str) -> str:
+    """Without the driver's wrapping, and without what a script's name tells nobody."""
+    text = re.sub(r"^Error \S+ connecting to \S+\. ", "", text)
+    text = re.sub(r" script: [0-9a-f]{40}.*$", "", text)
+    return text.rstrip(".")

@@ -1,0 +1,102 @@
+"""What our user in Redis must be allowed: one list, from which the rule to paste is made and by which rights are tried.
+
+Each command is tried on a key that is a plain string, where it does nothing: a wrong type, or an absent member.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from redis import exceptions as theirs
+
+from bridge.errors import RedisRefusedError
+from bridge.transport.client import Client, in_our_words
+
+_PROBE = "return redis.call('get', KEYS[1])"
+
+# Command → arguments behind the key, or None for one that takes no key and is tried by itself.
+COMMANDS: dict[str, tuple[str, ...] | None] = {
+    "ping": None, "script|load": None, "evalsha": None, "multi": None, "exec": None, "publish": None, "subscribe": None,
+    "get": (), "set": ("", "px", "10000"), "del": (), "pexpire": ("10000",),
+    "lindex": ("0",), "llen": (), "lpush": ("x",), "lrange": ("0", "0"), "lrem": ("0", "x"), "lset": ("0", "x"),
+    "ltrim": ("0", "0"), "rpush": ("x",),
+    "hdel": ("x",), "hexists": ("x",), "hget": ("x",), "hlen": (), "hmget": ("x",), "hset": ("x", "x"),
+    "hsetnx": ("x", "x"),
+    "sadd": ("x",), "scard": (), "smembers": (), "srem": ("x",),
+    "zadd": ("1", "x"), "zcard": (), "zrangebyscore": ("0", "0"), "zrem": ("x",),
+}  # fmt: skip
+# Done without where it is forbidden: a name in the list of clients, the memory policy, what kind of server it is.
+OPTIONAL = ("client|setname", "client|setinfo", "config|get", "info")
+
+
+def rule(namespace: str, user: str = "mobvibe", *, selects: bool = False) -> str:
+    """The line for redis-cli that makes a user who may do what we do, and nothing else."""
+    commands = " ".join(f"+{name}" for name in [*COMMANDS, *OPTIONAL, *(["select"] if selects else [])])
+    return (
+        f"ACL SETUSER {user} on >PASSWORD resetkeys ~{namespace}:* resetchannels &{namespace}:* nocommands {commands}"
+    )
+
+
+def rule_for(client: Client, namespace: str) -> str:
+    options: dict[str, Any] = client.connection_pool.connection_kwargs
+    return rule(namespace, str(options.get("username") or "mobvibe"), selects=bool(options.get("db")))
+
+
+def lacking(client: Client, namespace: str) -> list[str]:
+    """What of it our user may not do, as a rule would say it: +zadd, ~mobvibe:*, &mobvibe:*."""
+    with in_our_words():
+        connection: Any = client.connection_pool.get_connection()
+        try:
+            return sorted(_try(connection, namespace))
+        finally:
+            connection.disconnect()  # subscribed, perhaps in a transaction: of no more use
+            client.connection_pool.release(connection)
+
+
+def check_rights(client: Client, namespace: str) -> None:
+    """Raise RedisRefusedError, with the rule to paste, unless our user may do all we do."""
+    if missing := lacking(client, namespace):
+        raise RedisRefusedError(
+            f"Its user lacks {' '.join(missing)}. Paste this into redis-cli, with its password: "
+            f"{rule_for(client, namespace)}"
+        )
+
+
+def _try(connection: Any, namespace: str) -> set[str]:
+    key = f"{namespace}:__probe__.{uuid4().hex}"
+    first = [("set", key, "", "px", "10000")]
+    if missing := _refused(connection, first, namespace):
+        return missing  # without it the others would do something
+    sha = hashlib.sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
+    calls: list[tuple[str, ...]] = [
+        ("ping",),
+        ("script", "load", _PROBE),
+        ("evalsha", sha, "1", key),
+        ("publish", key, ""),
+    ]
+    calls += [(name, key, *args) for name, args in COMMANDS.items() if args is not None and name not in ("set", "del")]
+    calls += [("multi",), ("get", key), ("exec",), ("del", key), ("subscribe", key)]
+    return _refused(connection, calls, namespace)
+
+
+def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> set[str]:
+    connection.send_packed_command(connection.pack_commands(calls), check_health=False)
+    missing = set()
+    for name, *_ in calls:
+        try:
+            connection.read_response(push_request=name == "subscribe")
+        except theirs.NoPermissionError as error:
+            missing.add(_named(str(error), "script|load" if name == "script" else name, namespace))
+        except theirs.ResponseError as error:
+            if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):
+                raise  # tells nothing of rights
+    return missing
+
+
+def _named(text: str, command: str, namespace: str) -> str:
+    if "channel" in text:
+        return f"&{namespace}:*"
+    if " key" in text:
+        return f"~{namespace}:*"
+    return f"+{command}"

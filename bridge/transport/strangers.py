@@ -1,0 +1,61 @@
+"""Messages of somebody else on a queue of ours: left alone, looked through for ours, and said once."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from bridge.backoff import full_jitter
+
+logger = logging.getLogger(__name__)
+
+STRETCH = 1000
+_NEXT_STRETCH_SECONDS = 0.02
+_REST_SECONDS, _REST_MOST_SECONDS = 0.25, 15.0
+
+# sift(queue, start, length) → how many wait, were looked at, were moved to the front, and somebody else's id.
+Sift = Callable[[str, int, int], tuple[int, int, int, str]]
+
+
+class Strangers:
+    """Of one queue. While somebody else's messages stand first, it is walked through a stretch at a time.
+
+    What we publish goes before them (see `put` in lua/_ours.lua), so a walk seldom finds anything: each that does
+    not is followed by a longer rest.
+    """
+
+    def __init__(self, queue: str, sift: Sift) -> None:
+        self._queue = queue
+        self._sift = sift
+        self._start = 0
+        self._passed = self._moved = self._walks = 0
+        self._example = ""
+        self._is_told = False
+        self.next_at = 0.0
+
+    def met(self) -> bool:
+        """They stand first. Look behind them when it is time to; True when ours were found there."""
+        if time.monotonic() < self.next_at:
+            return False
+        waiting, seen, moved, example = self._sift(self._queue, self._start, STRETCH)
+        self._passed += seen - moved
+        self._moved += moved
+        self._example = self._example or example
+        self._start += seen - moved  # what was moved to the front is taken soon
+        rest = _NEXT_STRETCH_SECONDS
+        if seen < STRETCH:
+            self._tell(min(self._passed, waiting))
+            self._walks = 0 if self._moved else self._walks + 1
+            rest = _REST_SECONDS + full_jitter(self._walks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
+            self._start = self._passed = self._moved = 0
+        self.next_at = time.monotonic() + rest
+        return moved > 0
+
+    def _tell(self, messages: int) -> None:
+        if self._is_told or not messages:
+            return
+        self._is_told = True
+        logger.warning(
+            "Another application's messages wait in our queue and are left alone: "
+            "give the bridge a namespace of its own, REDIS_NAMESPACE=…",
+            extra={"queue": self._queue, "messages": messages, "messageId": self._example[:80]},
+        )
