@@ -277,9 +277,14 @@ def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object]
 
 
 def mark_of_database(dsn: str) -> str:
-    """What tells this database from others, for a namespace in Redis to be known by. Raises BridgeError."""
+    """What tells this database from others, for a namespace in Redis to be known by. Raises BridgeError.
+
+    Nothing for a schema that has no such thing yet and serves all the same: then nobody is asked whose it is.
+    """
     link = Link(dsn, "check")
     try:
         return str(link.call("database_mark")[0]["mark"])
+    except SchemaError:
+        return ""
     finally:
         link.close()

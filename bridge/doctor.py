@@ -1,20 +1,18 @@
 """`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Literal
 from urllib.parse import urlsplit
 
 from bridge.addresses import host_and_port
 from bridge.database import Link, check_database
-from bridge.errors import BridgeError, RedisUnavailableError
+from bridge.doctor_redis import examine_redis
+from bridge.errors import BridgeError
+from bridge.finding import Finding
 from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.settings import Settings, given_names, likely_typos
-from bridge.transport.client import connect_redis, in_our_words, memory_policy
 from bridge.upkeep import HELD_SECONDS
 
 _POOLER_PORT = 6543
@@ -22,19 +20,11 @@ _OLDEST_POSTGRES = 15
 _CLOCK_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    state: Literal["ok", "warn", "fail"]
-    found: str
-    fix: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """All findings, in the order of the road. A check that cannot be made because an earlier one failed is left out."""
     findings = list(_settings(settings))
     postgres = list(_postgres(settings))
-    redis = list(_redis(settings))
+    redis = list(examine_redis(settings))
     return findings + postgres + redis
 
 
@@ -135,34 +125,3 @@ def _vacuum(link: Link) -> Iterator[Finding]:
             f"the {holder.kind} {holder.name} has held it back {since}: dead rows pile up",
             "end that transaction, or drop the slot; set idle_in_transaction_session_timeout",
         )
-
-
-def _redis(settings: Settings) -> Iterator[Finding]:
-    try:
-        address = settings.redis_address()
-    except BridgeError:
-        return
-    client = connect_redis(address, timeout_seconds=3.0)
-    where = host_and_port(address, 6379)
-    try:
-        began = time.monotonic()
-        with in_our_words():
-            client.ping()
-        took = (time.monotonic() - began) * 1000
-    except RedisUnavailableError as error:
-        yield Finding("redis", "fail", f"{where}: {error}", "check REDIS_URL, the server and the way to it")
-        return
-    yield Finding("redis", "ok", f"answers at {where} in {took:.0f} ms")
-    host = urlsplit(address).hostname or "localhost"
-    if host not in ("localhost", "127.0.0.1", "::1") and not urlsplit(address).password:
-        yield Finding(
-            "redis", "warn", "no password on an address outside this machine", "set requirepass or an ACL user"
-        )
-    policy = memory_policy(client)
-    if policy is None:
-        yield Finding("redis", "warn", "its memory policy may not be asked for", "make sure it is noeviction")
-    elif policy != "noeviction":
-        yield Finding("redis", "warn", f"maxmemory-policy is {policy}", "set it to noeviction: eviction drops messages")
-    else:
-        yield Finding("redis", "ok", "maxmemory-policy noeviction")
-    client.close()

@@ -12,10 +12,13 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from bridge.addresses import in_an_address
-from bridge.errors import PortTakenError
+from bridge.addresses import host_and_port, in_an_address
+from bridge.database import patiently
+from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.settings import Settings
 from bridge.signals import SAME_SIGNAL_SECONDS
+from bridge.transport.client import connect_redis
+from bridge.transport.server_check import check_server
 from bridge.web import create_app
 
 logger = logging.getLogger(__name__)
@@ -75,9 +78,24 @@ def serve(settings: Settings) -> None:
     settings.postgres_dsn()
     settings.redis_address()
     check_port(settings.bind_host, settings.http_port)
+    _look_at_redis(settings)
     if settings.supabase_jwt_secret is None:
         logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
     _Server(settings).run()
+
+
+def _look_at_redis(settings: Settings) -> None:
+    """Refuse what is no Redis for us; one that only does not answer is /readyz's to tell."""
+    client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
+    where = host_and_port(settings.redis_address(), 6379)
+    try:
+        patiently(lambda: check_server(client), where=where, tries=1)
+    except RedisUnavailableError as error:
+        if not error.waiting_helps:
+            raise
+        logger.warning("%s; /readyz answers 503 until it does", error)
+    finally:
+        client.close()
 
 
 def check_port(host: str, port: int) -> None:

@@ -86,7 +86,7 @@ def _ok_or_why(ask: Callable[[], object]) -> str:
     try:
         ask()
     except StoreUnavailableError as error:
-        return _out(f"{error.store} does not answer", error)
+        return _out(f"{error.store} {'does not answer' if error.waiting_helps else error.condition}", error)
     except SchemaError as error:
         return _out("the database is not migrated, or by another version", error)
     except BridgeError as error:

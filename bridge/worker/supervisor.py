@@ -7,17 +7,20 @@ import sys
 import time
 
 from bridge.backoff import full_jitter
-from bridge.database import check_database
+from bridge.database import check_database, mark_of_database
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
 from bridge.signals import StopSignal
+from bridge.transport.client import connect_redis
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.server_check import check_road
 
 logger = logging.getLogger(__name__)
 
 # Exit codes of a worker process, and no proof: a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
-_REFUSED = 4  # ours, for a database that cannot serve: trying again would not help
+_REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
 _STEADY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
@@ -141,9 +144,9 @@ class Supervisor:
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
         if (code == _IMPORT_FAILED or child.died_young) and (reason := self._import_error()):
-            raise self._explain(_IMPORT_FAILED, "the reason is above" if code == _IMPORT_FAILED else reason)
-        if code == _REFUSED and self._is_refused():
-            raise self._explain(_REFUSED)
+            raise self._explain_import("the reason is above" if code == _IMPORT_FAILED else reason)
+        if code in _REFUSED and child.died_young and (refusal := self._refusal()):
+            raise refusal
 
     def _end(self) -> None:
         for child in self._children:
@@ -162,23 +165,33 @@ class Supervisor:
         lines = result.stderr.strip().splitlines()
         return lines[-1] if result.returncode and lines else None
 
-    def _is_refused(self) -> bool:
+    def _refusal(self) -> "WorkersFailedError | None":
+        """Why no worker process will be served, now or later; None where the next one may be."""
+        settings = self._settings
+        client = connect_redis(settings.redis_address())
         try:
-            check_database(self._settings.postgres_dsn(), tries=1)
-        except (SchemaError, RightsError):
-            return True
-        except StoreUnavailableError:
-            pass  # the next worker process will see
-        return False
+            check_database(settings.postgres_dsn(), tries=1)
+            text = mark_of_database(settings.postgres_dsn())
+            check_road(client, settings.redis_namespace, DatabaseMark(client, settings.redis_namespace), text)
+        except (SchemaError, RightsError) as error:
+            return _failed("The workers cannot use this database (the reason is above).", error.exit_code)
+        except StoreUnavailableError as error:
+            if not error.waiting_helps:
+                return _failed(f"The workers cannot use this {error.store} (the reason is above).", error.exit_code)
+        finally:
+            client.close()
+        return None
 
-    def _explain(self, code: int, reason: str = "the reason is above") -> WorkersFailedError:
-        if code == _IMPORT_FAILED:
-            module = self._settings.actors_module
-            error = WorkersFailedError(
-                f"The actors package {module!r} cannot be imported ({reason}). "
-                "Run from the folder that holds it, or set ACTORS_MODULE."
-            )
-        else:
-            error = WorkersFailedError("The workers cannot use this database (the reason is above).")
-        error.exit_code = code
-        return error
+    def _explain_import(self, reason: str) -> WorkersFailedError:
+        module = self._settings.actors_module
+        return _failed(
+            f"The actors package {module!r} cannot be imported ({reason}). "
+            "Run from the folder that holds it, or set ACTORS_MODULE.",
+            _IMPORT_FAILED,
+        )
+
+
+def _failed(text: str, code: int) -> WorkersFailedError:
+    error = WorkersFailedError(text)
+    error.exit_code = code
+    return error

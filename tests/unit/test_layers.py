@@ -40,7 +40,7 @@ LAYERS = [
     },  # borders
     {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "suspects", "upkeep", "worker"},  # hops
     {"web"},  # window
-    {"__main__", "bridge_process", "broker", "cli", "doctor", "embedded", "up"},  # edges
+    {"__main__", "bridge_process", "broker", "cli", "doctor", "doctor_redis", "embedded", "finding", "up"},  # edges
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -1,0 +1,39 @@
+"""Who else is in our namespace: a bounded look at our own queues, never a walk through all keys."""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.transport.client import Client, in_our_words
+from bridge.transport.names import WORKER_PREFIX, names_of
+
+_LOOK_MOST = 10_000
+_ALIVE_MS = 300_000
+# As lua/_ours.lua has it.
+_OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!][0-9!]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Of somebody else on a queue of ours; `is_all` when the whole queue was looked at."""
+
+    messages: int
+    is_all: bool
+
+
+def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
+    key = names_of(client, namespace).waiting(queue)
+    with in_our_words():
+        ids: Any = client.lrange(key, 0, _LOOK_MOST - 1)
+        length: Any = client.llen(key)
+    messages = sum(1 for name in ids if not _OURS.fullmatch(name))
+    return Waiting(messages, length <= _LOOK_MOST) if messages else None
+
+
+def other_processes(client: Client, namespace: str) -> int:
+    """Dramatiq's brokers that gave a sign of life lately and are none of ours."""
+    since = int(time.time() * 1000) - _ALIVE_MS
+    with in_our_words():
+        alive: Any = client.zrangebyscore(names_of(client, namespace).heartbeats, since, "+inf", start=0, num=1000)
+    return sum(1 for name in alive if not name.startswith(WORKER_PREFIX.encode()))
