@@ -27,8 +27,7 @@ class Strangers:
         self._queue = queue
         self._sift = sift
         self._start = 0
-        self._passed = self._moved = self._walks = 0
-        self._example = ""
+        self._moved = self._walks = 0
         self._is_told = False
         self.next_at = 0.0
 
@@ -37,25 +36,23 @@ class Strangers:
         if time.monotonic() < self.next_at:
             return False
         waiting, seen, moved, example = self._sift(self._queue, self._start, STRETCH)
-        self._passed += seen - moved
+        self._tell(waiting - moved, example)
         self._moved += moved
-        self._example = self._example or example
         self._start += seen - moved  # what was moved to the front is taken soon
         rest = _NEXT_STRETCH_SECONDS
         if seen < STRETCH:
-            self._tell(min(self._passed, waiting))
             self._walks = 0 if self._moved else self._walks + 1
             rest = _REST_SECONDS + full_jitter(self._walks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
-            self._start = self._passed = self._moved = 0
+            self._start = self._moved = 0
         self.next_at = time.monotonic() + rest
         return moved > 0
 
-    def _tell(self, messages: int) -> None:
-        if self._is_told or not messages:
+    def _tell(self, messages: int, example: str) -> None:
+        if self._is_told or not example:
             return
         self._is_told = True
         logger.warning(
             "Another application's messages wait in our queue and are left alone: "
             "give the bridge a namespace of its own, REDIS_NAMESPACE=…",
-            extra={"queue": self._queue, "messages": messages, "messageId": self._example[:80]},
+            extra={"queue": self._queue, "messages": messages, "messageId": example[:80]},
         )
