@@ -1,0 +1,124 @@
+"""Redis servers of other kinds than the one we want, and what else may answer at an address."""
+
+import contextlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import redis
+
+from bridge.embedded.redis import find_program
+from bridge.embedded.server import HOST, ServerProcess, pick_port
+
+
+@contextlib.contextmanager
+def server(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
+    """A server with these lines in its configuration; its port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = pick_port()
+    config = folder / "redis.conf"
+    settings = [f"bind {HOST}", f"port {port}", f"dir {folder}"]
+    config.write_text("\n".join([*settings, *([] if sentinel else ['save ""']), *lines, ""]))
+    process = ServerProcess("redis", folder, stop_signal=signal.SIGKILL)
+    process.start([find_program(), config, *(["--sentinel"] if sentinel else [])], lambda: answers(port))
+    try:
+        yield port
+    finally:
+        process.stop()
+
+
+def answers(port: int) -> bool:
+    client = redis.Redis(port=port, protocol=2)
+    try:
+        client.ping()
+    except redis.AuthenticationError:
+        return True
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
+    """One that nobody vouches for, and its key."""
+    made, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+         "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", str(key), "-out", str(made)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made, key
+
+
+@contextlib.contextmanager
+def tls_before(port: int, made: Path, key: Path) -> Iterator[int]:
+    """TLS on a port of its own, passed on to a server without; that port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    listening = socket.create_server((HOST, 0))
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve(link: socket.socket) -> None:
+        try:
+            wrapped = context.wrap_socket(link, server_side=True)
+        except OSError:
+            link.close()
+            return
+        with wrapped, socket.create_connection((HOST, port)) as behind:
+            back = threading.Thread(target=carry, args=(behind, wrapped), daemon=True)
+            back.start()
+            carry(wrapped, behind)
+            back.join(5)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = listening.accept()
+                threading.Thread(target=serve, args=(link,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield int(listening.getsockname()[1])
+    listening.close()
+
+
+@contextlib.contextmanager
+def web_server() -> Iterator[int]:
+    httpd = HTTPServer((HOST, 0), BaseHTTPRequestHandler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield httpd.server_port
+    httpd.shutdown()
+    httpd.server_close()
+
+
+@contextlib.contextmanager
+def says(answer: bytes) -> Iterator[int]:
+    """Something that has one answer to everything."""
+    listening = socket.create_server((HOST, 0))
+
+    def serve(link: socket.socket) -> None:
+        with contextlib.suppress(OSError), link:
+            while link.recv(65536):
+                link.sendall(answer)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = listening.accept()
+                threading.Thread(target=serve, args=(link,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield int(listening.getsockname()[1])
+    listening.close()
