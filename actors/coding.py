@@ -1,5 +1,6 @@
 """Coding sessions: runs the shell blocks of a session's prompt in the session's workspace."""
 
+import logging
 import re
 from typing import Any
 
@@ -8,18 +9,19 @@ from bridge import Fail, Job, actor
 from bridge.broker import connected_settings
 from bridge.errors import BridgeError
 
+logger = logging.getLogger(__name__)
+
 _OPENS = re.compile(r" {0,3}```sh[ \t]*\r?")
 _CLOSES = re.compile(r" {0,3}```[ \t]*\r?")
 _BLOCK_BYTES = 128 * 1024 - 1  # what the system passes to a shell
 _SHOWN_CHARACTERS = 200
+_NO_SANDBOX = "run_coding_session runs commands on this machine, without a sandbox"
 
 
 class ScriptFailedError(BridgeError):
     """A block ended with another code than 0, or broke a limit."""
 
 
-# No time limit of Dramatiq's: the warden keeps SANDBOX_TIMEOUT_MS, and ends the processes with it.
-@actor(queue_name="coding", max_retries=3, time_limit=float("inf"))
 def run_coding_session(job: Job) -> dict[str, Any]:
     """Run the ```sh blocks of the prompt in order; the first that fails fails the attempt.
 
@@ -28,13 +30,13 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     """
     settings = connected_settings()
     if settings.is_production:
-        raise Fail(
-            "run_coding_session runs commands on this machine, and production has no sandbox for them yet: "
-            "configure one, or take this actor out of the fleet"
-        )
+        raise Fail(f"{_NO_SANDBOX}: production refuses it")
     blocks = shell_blocks(job.prompt or "")
     if not blocks:
-        return _complete(job, Results(), note="The prompt holds no ```sh block: there was nothing to run.")
+        raise Fail(
+            "the prompt holds no ```sh block, and this actor of the development fleet runs nothing else: "
+            "give the prompt to an actor of your own, or add a block"
+        )
 
     for number, block in enumerate(blocks, 1):
         if len(block.encode()) > _BLOCK_BYTES:
@@ -64,6 +66,22 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     return _complete(job, results, scripts=len(blocks))
 
 
+def register() -> None:
+    """Offer `run_coding_session` to the fleet, but not in production: jobs wait there for an actor that can do them."""
+    if connected_settings().is_production:
+        logger.warning(
+            "%s: in production it is not registered, and its jobs wait. "
+            "Declare an actor of that name in a package of your own: ACTORS_MODULE=…",
+            _NO_SANDBOX,
+        )
+        return
+    # No time limit of Dramatiq's: the warden keeps SANDBOX_TIMEOUT_MS, and ends the processes with it.
+    actor(queue_name="coding", max_retries=3, time_limit=float("inf"))(run_coding_session)
+
+
+register()
+
+
 def shell_blocks(prompt: str) -> list[str]:
     """The closed ```sh blocks of a prompt, in order."""
     blocks: list[str] = []
@@ -79,7 +97,7 @@ def shell_blocks(prompt: str) -> list[str]:
     return blocks
 
 
-def _complete(job: Job, results: Results, *, scripts: int = 0, note: str | None = None) -> dict[str, Any]:
+def _complete(job: Job, results: Results, *, scripts: int) -> dict[str, Any]:
     """Close the attempt with its completion event; the job's result. Raises ScriptFailedError for a bad end."""
     codes = results.exit_codes
     problem = None
@@ -90,8 +108,8 @@ def _complete(job: Job, results: Results, *, scripts: int = 0, note: str | None 
     elif len(codes) < scripts:
         problem = f"block {len(codes) + 1} ended without an exit code: its process was killed"
     summary: dict[str, Any] = {"exitCodes": codes, "success": problem is None}
-    if note or problem:
-        summary["message"] = note or problem
+    if problem:
+        summary["message"] = problem
     if results.output_cut:
         summary["outputCut"] = True
     job.emit("completion", summary)

@@ -15,6 +15,7 @@ from bridge.listener import Listener
 from bridge.settings import Settings, given_names, likely_typos
 from bridge.upkeep import HELD_SECONDS
 
+_STOCK_ACTOR = "run_coding_session"
 _POOLER_PORT = 6543
 _OLDEST_POSTGRES = 15
 _CLOCK_SECONDS = 5.0
@@ -95,6 +96,21 @@ def _listen(dsn: str) -> Finding:
     return Finding("listen", "warn", "notifications do not arrive", fix)
 
 
+def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
+    """Jobs that no live worker can take: what is found, and what to do."""
+    for row in link.call("waiting_in_vain"):
+        fix = "start a worker whose actors package has it, or correct the rows"
+        if row["actor"] == _STOCK_ACTOR:
+            fix = (
+                "the one that comes with the bridge is for development and does not work in production: "
+                "declare an actor of that name in a package of your own (ACTORS_MODULE) and start a worker"
+            )
+        yield (
+            f"{row['jobs']} wait for actor {row['actor']!r} in queue {row['queue']!r}, where no live worker runs it",
+            fix,
+        )
+
+
 def _workers(link: Link) -> Iterator[Finding]:
     workers = link.call("list_workers")
     live = [row for row in workers if row["live"]]
@@ -110,9 +126,8 @@ def _workers(link: Link) -> Iterator[Finding]:
 
 
 def _stuck(link: Link) -> Iterator[Finding]:
-    for row in link.call("waiting_in_vain"):
-        found = f"{row['jobs']} wait for actor {row['actor']!r} in queue {row['queue']!r}, where no live worker runs it"
-        yield Finding("jobs", "warn", found, "start a worker whose actors package has it, or correct the rows")
+    for found, fix in waiting_in_vain(link):
+        yield Finding("jobs", "warn", found, fix)
 
 
 def _vacuum(link: Link) -> Iterator[Finding]:

@@ -100,6 +100,8 @@ class Reporter(Middleware):
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
         broker.announce_freed({})  # there is room where there was none
+        if not broker.actors:
+            logger.warning("No actor is declared: this worker takes no jobs", extra={"reason": "see ACTORS_MODULE"})
         logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
 
     def _check_road(self, broker: JobBroker) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from bridge.database import Link
+from bridge.doctor import waiting_in_vain
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.job_queue import ACTOR_MOST, JobQueue, enqueue
@@ -236,3 +237,5 @@ def status(*, as_json: bool) -> None:
     else:
         for name, value in figures.items():
             click.echo(f"{name:<22}{'-' if value is None else value}")
+        for found, fix in waiting_in_vain(link):
+            click.echo(f"{found}: {fix}")

@@ -9,7 +9,7 @@ from uuid import uuid4
 import dramatiq
 import pytest
 
-from actors.coding import ScriptFailedError, run_coding_session, shell_blocks
+from actors.coding import ScriptFailedError, register, run_coding_session, shell_blocks
 from bridge import Fail, Job
 from bridge.broker import connect_broker
 from bridge.settings import Settings
@@ -101,12 +101,11 @@ def test_a_broken_limit_is_named(events: Events, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", [None, "", "Please write a poem."])
-def test_a_prompt_without_a_block_says_so_and_completes(events: Events, prompt: str | None) -> None:
-    result = run_coding_session(job(prompt, events))
+def test_a_prompt_without_a_block_is_never_said_to_be_done(events: Events, prompt: str | None) -> None:
+    with pytest.raises(Fail, match="no ```sh block"):
+        run_coding_session(job(prompt, events))
 
-    assert result["success"] is True
-    assert events == [("completion", result)]
-    assert "no ```sh block" in result["message"]
+    assert events == []
 
 
 def test_a_block_that_no_shell_takes_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:
@@ -129,8 +128,20 @@ def test_many_openings_take_no_time() -> None:
 def test_production_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:
     connect_broker(settings_in(tmp_path, node_env="production"))
 
-    with pytest.raises(Fail, match="production has no sandbox"):
+    with pytest.raises(Fail, match="without a sandbox: production refuses it"):
         run_coding_session(job("```sh\ntouch ran\n```", events))
 
     assert events == []
     assert not (tmp_path / "workspaces").exists()
+
+
+@pytest.mark.parametrize(("mode", "actors"), [("production", set()), ("development", {"run_coding_session"})])
+def test_the_fleet_has_it_in_development_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str, actors: set[str]
+) -> None:
+    broker = connect_broker(settings_in(tmp_path, node_env=mode))
+
+    register()
+
+    assert set(broker.actors) == actors
+    assert any("not registered" in line for line in caplog.messages) == (mode == "production")
