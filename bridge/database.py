@@ -22,7 +22,7 @@ from bridge.postgres_errors import POOLED, in_our_words
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 Params = Mapping[str, Any]
 T = TypeVar("T")
 

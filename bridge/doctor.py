@@ -67,6 +67,7 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         yield Finding("schema", "fail", str(error), "mobvibe migrate up, with the role that owns the tables")
         return
     yield Finding("schema", "ok", "up to date, and the role may use it")
+    yield from _open_rights(link)
     yield _listen(dsn)
     yield from _workers(link)
     yield from _stuck(link)
@@ -94,6 +95,15 @@ def _listen(dsn: str) -> Finding:
     if urlsplit(dsn).port == _POOLER_PORT:
         fix = "port 6543 is a pooler in transaction mode: use the session pooler on port 5432"
     return Finding("listen", "warn", "notifications do not arrive", fix)
+
+
+def _open_rights(link: Link) -> Iterator[Finding]:
+    rows = link.call("open_rights")
+    for row in rows:
+        fix = "as the owner: SELECT mobvibe_close_rights(); for a trigger: mobvibe migrate sql | psql"
+        yield Finding("rights", "fail", str(row["found"]), fix)
+    if not rows:
+        yield Finding("rights", "ok", "closed to roles that act for a user")
 
 
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:

@@ -45,5 +45,7 @@ def migrate_sql() -> None:
     from bridge.migrations import migration_files
 
     for file in migration_files():
-        click.echo(f"-- {file.name}\n")
+        # Each as one transaction, as `migrate up` applies them: what stops midway leaves nothing half done.
+        click.echo(f"-- {file.name}\n\nBEGIN;\n")
         click.echo(file.read_text(encoding="utf-8"))
+        click.echo("COMMIT;\n")

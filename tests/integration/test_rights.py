@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from bridge.database import Link, check_database
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
-from bridge.migrations import migrate_up
+from bridge.migrations import migrate_up, migration_files
 from tests.conftest import Servers
 from tests.support import legacy
 from tests.support.rows import Rows
@@ -19,6 +19,17 @@ OUR_FUNCTIONS = """
     WHERE p.pronamespace = 'public'::regnamespace AND p.proname NOT IN ('mobvibe_schema_version', 'mobvibe_database_id')
       AND p.proname NOT IN ('touch', 'note_usage')
 """
+
+ORIGINAL = {
+    "touch",
+    "note_usage",
+    "claim_next_job",
+    "complete_job",
+    "fail_job",
+    "get_queue_stats",
+    "notify_new_job",
+    "notify_job_status_change",
+}
 
 
 @pytest.fixture
@@ -61,6 +72,175 @@ def test_the_service_role_can_call_what_the_node_worker_calls(supabase: Rows) ->
         "get_queue_stats()",
     ):
         supabase.all(f"SELECT * FROM {call}")
+
+
+USERS_INSERT = (
+    "INSERT INTO coding_jobs (session_id, prompt{columns}) VALUES (%s, 'an app, please'{values}) RETURNING id"
+)
+
+
+@pytest.fixture
+def user(supabase: Rows) -> Iterator[Rows]:
+    """As a phone comes in: a role for the web, with the policies and grants that Supabase's projects have."""
+    supabase.all("""
+        CREATE POLICY "insert own" ON coding_jobs FOR INSERT TO authenticated WITH CHECK (true);
+        CREATE POLICY "see own" ON coding_jobs FOR SELECT TO authenticated USING (true);
+        CREATE POLICY "change own" ON coding_jobs FOR UPDATE TO authenticated USING (true);
+    """)
+    supabase.all("SET ROLE authenticated")
+    yield supabase
+    supabase.all("RESET ROLE")
+
+
+@pytest.fixture
+def session(supabase: Rows) -> UUID:
+    user = supabase.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+    made: UUID = supabase.value(
+        "INSERT INTO coding_sessions (user_id, project_id, initial_prompt, expires_at)"
+        " VALUES (gen_random_uuid(), %s, 'x', now()) RETURNING id",
+        [user],
+    )
+    return made
+
+
+def test_a_user_inserts_the_columns_of_the_original_table(session: UUID, user: Rows) -> None:
+    extra = {
+        "columns": ", priority, status, actor, queue, payload",
+        "values": ", 5, 'pending', DEFAULT, 'coding', '{}'",
+    }
+
+    first = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    second = user.value(USERS_INSERT.format(**extra), [session])
+
+    user.all("UPDATE coding_jobs SET prompt = 'another app' WHERE id = %s", [first])
+    assert user.value("SELECT actor FROM coding_jobs WHERE id = %s", [second]) == "run_coding_session"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("actor", "'send_money'"), ("queue", "'urgent'"), ("payload", "'{\"to\": 1}'"), ("run_at", "'2000-01-01'"),
+        ("due", "false"), ("fence", "7"), ("exec", "gen_random_uuid()"), ("worker", "gen_random_uuid()"),
+        ("claimed_by", "'me'"), ("claimed_at", "now()"), ("lease_expires_at", "now()"), ("result", "'1'"),
+        ("cancel_requested_at", "now()"), ("crashes", "1"), ("releases", "1"),
+    ],
+)  # fmt: skip
+def test_a_user_can_set_none_of_ours(session: UUID, user: Rows, column: str, value: str) -> None:
+    for statement in (
+        USERS_INSERT.format(columns=f", {column}", values=f", {value}"),
+        f"INSERT INTO coding_jobs (session_id, prompt, {column}) SELECT %s::uuid, 'x', {value}",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"may not set coding_jobs.{column}"):
+            user.all(statement, [session])
+
+    job = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"may not set coding_jobs.{column}"):
+        user.all(f"UPDATE coding_jobs SET {column} = {value} WHERE id = %s", [job])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"may not set coding_jobs.{column}"):
+        user.all(
+            f"INSERT INTO coding_jobs (id, session_id, prompt) VALUES (%s, %s, 'x')"
+            f" ON CONFLICT (id) DO UPDATE SET {column} = {value}",
+            [job, session],
+        )
+
+
+def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -> None:
+    first = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    second = user.value(USERS_INSERT.format(columns=", seq", values=", -5"), [session])
+
+    seq = {row["id"]: row["seq"] for row in user.all("SELECT id, seq FROM coding_jobs")}
+    assert seq[second] > seq[first]
+
+
+def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_dsn: str) -> None:
+    user.all("RESET ROLE")
+    user.all("GRANT ALL ON ALL TABLES IN SCHEMA public TO authenticated")
+    user.all("GRANT EXECUTE ON FUNCTION claim_jobs TO authenticated")
+    user.all("SET ROLE authenticated")
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        user.all(USERS_INSERT.format(columns=", actor", values=", 'send_money'"), [session])
+
+    user.all("RESET ROLE")
+    user.all("ALTER TABLE coding_jobs DISABLE TRIGGER a_guard_job")
+    link = Link(empty_dsn, "test")
+    found = " ".join(str(row["found"]) for row in link.call("open_rights"))
+    assert "authenticated may execute claim_jobs" in found
+    assert "authenticated may use table job_attempts, job_counts, workers, job_audit" in found
+    assert "a_guard_job" in found
+    migrate_sql(empty_dsn)
+    assert link.call("open_rights") == []
+    link.close()
+
+
+def test_a_function_of_the_hosts_and_a_role_with_the_right_may_choose(session: UUID, user: Rows) -> None:
+    user.all("RESET ROLE")
+    user.all("""
+        CREATE FUNCTION start_build(s uuid) RETURNS void LANGUAGE sql SECURITY DEFINER
+        AS $$ INSERT INTO coding_jobs (session_id, prompt, actor) VALUES (s, 'x', 'build') $$""")
+    user.all("SET ROLE authenticated")
+
+    user.all("SELECT start_build(%s)", [session])
+
+    user.all("RESET ROLE")
+    user.all("GRANT EXECUTE ON FUNCTION may_choose_actor() TO authenticated")
+    user.all("SET ROLE authenticated")
+    user.all(USERS_INSERT.format(columns=", actor", values=", 'build'"), [session])
+    assert user.value("SELECT count(*) FROM coding_jobs WHERE actor = 'build'") == 2
+
+
+def migrate_sql(dsn: str) -> None:
+    """As `mobvibe migrate sql | psql` does it."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for file in migration_files():
+            connection.execute(file.read_bytes())
+
+
+@pytest.mark.parametrize("files", range(1, len(migration_files())))
+def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empty_dsn: str, files: int) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
+        theirs = {row["oid"] for row in rows.all("SELECT oid FROM pg_class WHERE relkind = 'r'")}
+        for file in migration_files()[:files]:
+            connection.execute(file.read_bytes())
+
+        open_tables = [
+            row["relname"]
+            for row in rows.all(
+                "SELECT oid, relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+                " AND (NOT relrowsecurity OR has_table_privilege('anon', oid, 'SELECT, INSERT, UPDATE, DELETE'))"
+            )
+            if row["oid"] not in theirs
+        ]
+        assert open_tables == []
+        ours = "SELECT p.oid::regprocedure::text AS name FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace"
+        assert [
+            row["name"]
+            for row in rows.all(f"{ours} AND has_function_privilege('anon', p.oid, 'EXECUTE')")
+            if row["name"].split("(")[0] not in ORIGINAL | {"mobvibe_schema_version", "mobvibe_database_id"}
+        ] == []
+
+
+def test_what_the_service_role_calls_works_whatever_this_database_grants(web_roles: None, empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
+        migrate_up(empty_dsn)
+        owner = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+        session = rows.value(
+            "INSERT INTO coding_sessions (user_id, project_id, initial_prompt, expires_at)"
+            " VALUES (gen_random_uuid(), %s, 'x', now()) RETURNING id",
+            [owner],
+        )
+        rows.all("GRANT INSERT ON session_usage TO service_role")
+        rows.all("SET ROLE service_role")
+        for ending in ("complete_job(%s)", "fail_job(%s, 'boom')"):
+            rows.all("INSERT INTO coding_jobs (session_id, prompt, max_retries) VALUES (%s, 'x', 1)", [session])
+            job = rows.value("SELECT job_id FROM claim_next_job()")
+            rows.all(f"SELECT {ending}", [job])
+            assert rows.status(job) in ("completed", "failed")
+        rows.all("RESET ROLE")
 
 
 @pytest.mark.parametrize("table", ["job_attempts", "workers", "job_audit"])

@@ -1,6 +1,81 @@
 -- Sessions and their event stream, created where a database does not have them yet.
 -- Safe to run twice; an existing MobVibe database keeps its tables, rows and policies.
 
+-- mobvibe_close_rights: who may do what. Functions are EXECUTE for everybody by default, and on Supabase tables in
+-- public are open to its web roles; both are taken back here, and the service role is given what the functions it
+-- calls need, whatever this database grants by default. The last statement of each file that creates something: a
+-- migration that stops anywhere leaves nothing open.
+CREATE OR REPLACE FUNCTION public.mobvibe_close_rights() RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    fn regprocedure;
+    tbl text;
+    policy record;
+    web_roles text;
+    has_service_role boolean := EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'service_role');
+BEGIN
+    SELECT string_agg(quote_ident(r.rolname), ', ') INTO web_roles
+    FROM pg_catalog.pg_roles r WHERE r.rolname IN ('anon', 'authenticated');
+
+    FOR fn IN
+        SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace AND p.proname IN (
+            'queue_room', 'claim_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
+            'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
+            'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims', 'unwatched_lease',
+            'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
+            'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job',
+            'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
+            'get_session_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
+            'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'recount_jobs', 'fold_job_counts',
+            'queue_counts', 'prune_jobs', 'keep_due', 'take_by_hand', 'delete_attempts_of_jobs',
+            'delete_jobs_of_sessions', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', fn);
+        IF web_roles IS NOT NULL THEN
+            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', fn, web_roles);
+        END IF;
+        IF has_service_role THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO service_role', fn);
+        END IF;
+    END LOOP;
+
+    FOR tbl IN
+        SELECT t.name FROM unnest(ARRAY['coding_jobs', 'coding_sessions', 'session_events',
+                                        'job_attempts', 'job_counts', 'workers', 'job_audit']) AS t (name)
+        WHERE to_regclass('public.' || t.name) IS NOT NULL
+    LOOP
+        IF has_service_role THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE public.%I TO service_role', tbl);
+        END IF;
+        CONTINUE WHEN web_roles IS NULL;
+        EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', tbl);
+        IF tbl NOT IN ('coding_jobs', 'coding_sessions', 'session_events') THEN
+            EXECUTE format('REVOKE ALL ON TABLE public.%I FROM %s', tbl, web_roles);
+        END IF;
+    END LOOP;
+
+    -- An INSERT of an old client, whose role knows nothing of these, draws its numbers from them.
+    FOR tbl IN
+        SELECT s.name FROM unnest(ARRAY['coding_jobs_seq', 'session_events_seq']) AS s (name)
+        WHERE to_regclass('public.' || s.name) IS NOT NULL
+    LOOP
+        EXECUTE format('GRANT USAGE ON SEQUENCE public.%I TO PUBLIC', tbl);
+    END LOOP;
+
+    -- Policies that let any role write events were meant for the service role, and forgot to say so.
+    IF has_service_role AND web_roles IS NOT NULL THEN
+        FOR policy IN
+            SELECT p.policyname FROM pg_catalog.pg_policies p
+            WHERE p.schemaname = 'public' AND p.tablename = 'session_events' AND p.roles = '{public}'
+              AND p.cmd <> 'SELECT' AND coalesce(p.qual, p.with_check) = 'true'
+        LOOP
+            EXECUTE format('ALTER POLICY %I ON public.session_events TO service_role', policy.policyname);
+        END LOOP;
+    END IF;
+END $$;
+
 CREATE TABLE IF NOT EXISTS public.coding_sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     user_id uuid,
@@ -36,3 +111,5 @@ CREATE INDEX IF NOT EXISTS session_events_stream ON public.session_events (sessi
 
 -- Some databases list the allowed event types in a CHECK, and not all that are in use. Types are open.
 ALTER TABLE public.session_events DROP CONSTRAINT IF EXISTS session_events_event_type_check;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

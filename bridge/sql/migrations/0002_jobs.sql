@@ -206,3 +206,5 @@ CREATE TABLE IF NOT EXISTS public.job_audit (
     done_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS job_audit_of_job ON public.job_audit (job_id);
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -230,3 +230,5 @@ BEGIN
                         LANGUAGE sql IMMUTABLE SET search_path = '''' AS %L', format('SELECT %L::text', gen_random_uuid()));
     END IF;
 END $do$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

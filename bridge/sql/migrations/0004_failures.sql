@@ -360,3 +360,5 @@ BEGIN
           ORDER BY j.id FOR UPDATE OF j) m;
     RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
 END $$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -157,3 +157,5 @@ BEGIN
     FROM stuck s LEFT JOIN home h ON h.actor = s.actor
     GROUP BY s.actor, s.queue, h.queue;
 END $$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

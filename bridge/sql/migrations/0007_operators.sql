@@ -60,3 +60,5 @@ BEGIN
         'priority', job.priority, 'created_at', job.created_at)::text);
     RETURN 'pending';
 END $$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -41,3 +41,5 @@ BEGIN
         $fn$
     $sql$, json_column);
 END $do$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -128,3 +128,5 @@ DROP TRIGGER IF EXISTS on_session_deleted ON public.coding_sessions;
 CREATE TRIGGER on_session_deleted AFTER DELETE ON public.coding_sessions
     REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION public.delete_jobs_of_sessions();
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -235,3 +235,5 @@ BEGIN
     GET DIAGNOSTICS pruned = ROW_COUNT;
     RETURN pruned;
 END $$;
+
+DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;
