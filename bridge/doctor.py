@@ -6,12 +6,14 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from bridge.addresses import host_and_port
-from bridge.database import Link, check_database
+from bridge.database import Link, check_database, connect
 from bridge.doctor_redis import examine_redis
 from bridge.errors import BridgeError
 from bridge.finding import Finding
 from bridge.job_queue import JobQueue
 from bridge.listener import Listener
+from bridge.migrations import find_changes, find_conflicts
+from bridge.postgres_errors import in_our_words
 from bridge.settings import Settings, given_names, likely_typos
 from bridge.upkeep import HELD_SECONDS
 
@@ -27,6 +29,14 @@ def examine(settings: Settings) -> list[Finding]:
     postgres = list(_postgres(settings))
     redis = list(examine_redis(settings))
     return findings + postgres + redis
+
+
+def look_ahead(settings: Settings) -> list[Finding]:
+    """What `mobvibe migrate up` would meet and change in this database. Changes nothing."""
+    with connect(settings.postgres_dsn(), "doctor") as connection, in_our_words():
+        conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
+        changes = [Finding("change", "ok", change) for change in find_changes(connection)]
+    return [*conflicts, *changes] or [Finding("schema", "ok", "up to date: nothing would change")]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:

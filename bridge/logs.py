@@ -190,7 +190,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(LEVELS[settings.log_level])
-    for chatty in ("psycopg", "psycopg.pool", "yoyo.migrations"):
+    for chatty in ("psycopg", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
 
 

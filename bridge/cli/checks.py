@@ -14,15 +14,16 @@ _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 
 
 @click.command()
+@click.option("--database", is_flag=True, help="Tell beforehand what `mobvibe migrate up` would meet and change.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def doctor(*, as_json: bool) -> None:
+def doctor(*, database: bool, as_json: bool) -> None:
     """Check both stores, the schema, LISTEN, the workers and the clocks, and name the fix for what is wrong.
 
     Exit code 1 when something failed. Changes nothing.
     """
-    from bridge.doctor import examine
+    from bridge.doctor import examine, look_ahead
 
-    findings = examine(load_settings())
+    findings = look_ahead(load_settings()) if database else examine(load_settings())
     if as_json:
         click.echo(json.dumps([{"check": f.check, "state": f.state, "found": f.found, "fix": f.fix} for f in findings]))
     else:

@@ -16,6 +16,7 @@ import redis
 
 from bridge.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, worker_children
+from tests.support.commands import mobvibe
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -302,21 +303,24 @@ def test_production_logs_are_json_lines(outside: Fleet, rows: Rows, effects: Pat
     assert {"jobId", "fence", "attempt", "queue", "duration"} <= set(told["Job completed"])
 
 
-def test_the_coding_actor_refuses_production(outside: Fleet, rows: Rows) -> None:
-    outside.bridge()
-    outside.worker(NODE_ENV="production")
-    session_id = rows.add_session()
-    job_id = rows.add_job(session_id=session_id, prompt="```sh\necho geheim > /tmp/x\n```")
+def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) -> None:
+    bridge = outside.bridge()
+    worker = outside.worker(NODE_ENV="production")
+    job_id = rows.add_job(session_id=rows.add_session(), prompt="```sh\necho geheim > /tmp/x\n```")
 
-    eventually(lambda: rows.job(job_id)["status"] == "failed")
+    bridge.wait_for("Jobs wait: no live worker knows their actor")
 
-    assert "production has no sandbox" in rows.job(job_id)["error_message"]
-    assert rows.job(job_id)["retry_count"] == 1
+    assert rows.status(job_id) == "pending"
+    assert rows.attempts(job_id) == []
+    assert "in production it is not registered" in worker.output
+    said = mobvibe("status", cwd=outside.project, **outside.environment)
+    assert "1 wait for actor 'run_coding_session'" in said.out
+    assert "ACTORS_MODULE" in said.out
 
 
 def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
     outside.environment = {}
-    worker = outside.start(str(BIN / "mobvibe"), "actors", "-p", "1", "-t", "1")
+    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")
 
     assert worker.wait(20) == 1
     assert "mobvibe: DATABASE_URL is missing" in worker.output
@@ -324,7 +328,7 @@ def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
 
 
 def test_actors_without_a_schema_say_so_in_one_line(outside: Fleet, empty_dsn: str) -> None:
-    worker = outside.start(str(BIN / "mobvibe"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
+    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
 
     assert worker.wait(20) == 4
     assert (

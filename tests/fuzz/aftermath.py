@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from tests.fuzz.fleet import NAMESPACE, PAYLOADS, Fleet
+from tests.fuzz.fleet import LIST, NAMESPACE, Fleet
 from tests.fuzz.messages import QUEUE, Fate
 from tests.fuzz.verdict import Tally
 
@@ -28,12 +28,15 @@ def check_jobs(fleet: Fleet, tally: Tally) -> None:
 
 
 def check_messages(fleet: Fleet, tally: Tally) -> None:
-    """What is no message was put aside, and nothing is left over."""
+    """What is no message was put aside, what may be another's is where it was, and nothing else is left over."""
     fleet.collect(tally)
+    there: Any = fleet.client.lrange(LIST, 0, -1)
     for name, sent in fleet.sent.items():
         if sent.fate is Fate.ASIDE and not sent.put_aside:
             tally.violate(sent.kind, f"not put aside: {name[:80]!r}")
-    left: Any = [*fleet.client.keys(f"{NAMESPACE}:__acks__*{QUEUE}"), *fleet.client.hkeys(PAYLOADS)]
+        if sent.fate is Fate.LEFT and name not in there:
+            tally.violate(sent.kind, f"another's, and taken away: {name[:80]!r}")
+    left: Any = [*fleet.client.keys(f"{NAMESPACE}:__acks__*{QUEUE}"), *fleet.left_payloads()]
     if left:
         tally.violate("Redis", f"{len(left)} keys and payloads are left over: {left[:3]}")
 

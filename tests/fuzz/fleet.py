@@ -60,7 +60,7 @@ class Fleet:
             sent = self.sent.get(name)
             if sent is None:
                 tally.violate("dead letters", f"they hold what a bridge wrote: {name[:80]!r}")
-            elif sent.put_aside or sent.fate is Fate.DROPPED or _digest(data) != sent.digest:
+            elif sent.put_aside or sent.fate in (Fate.DROPPED, Fate.LEFT) or _digest(data) != sent.digest:
                 tally.violate(sent.kind, f"put aside twice, changed or for nothing: {name[:80]!r} {data[:300]!r}")
             else:
                 sent.put_aside = True
@@ -69,9 +69,21 @@ class Fleet:
             self.client.zrem(DEAD_IDS, *dead)
 
     def is_over(self) -> bool:
-        """No message, and no job to run, is left."""
+        """No message of ours, and no job to run, is left."""
         open_jobs = self.rows.value("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
-        return open_jobs == 0 and self.client.llen(LIST) == 0 and self.client.hlen(PAYLOADS) == 0
+        return open_jobs == 0 and self.waiting() == 0 and not self.left_payloads()
+
+    def waiting(self) -> int:
+        """Messages that a worker has to take."""
+        names: Any = self.client.lrange(LIST, 0, -1)
+        return sum(1 for name in names if not self.is_anothers(name))
+
+    def left_payloads(self) -> list[bytes]:
+        names: Any = self.client.hkeys(PAYLOADS)
+        return [name for name in names if not self.is_anothers(name)]
+
+    def is_anothers(self, name: bytes) -> bool:
+        return name in self.sent and self.sent[name].fate is Fate.LEFT
 
 
 def _digest(data: bytes) -> bytes:

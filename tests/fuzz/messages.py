@@ -2,8 +2,9 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -27,8 +28,13 @@ class Fate(Enum):
     """What must become of a message."""
 
     ASIDE = "put aside"  # to the dead letters, once
+    LEFT = "left alone"  # its id is nobody's of ours: another application's message, for all we know
     DROPPED = "dropped"  # well made, and naming nothing that is to run
     EITHER = "either"
+
+
+# What a bridge calls its messages; see bridge/transport/lua/_ours.lua.
+_OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!]?[0-9!]*)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class JunkSource:
     def next(self) -> Junk:
         weights, makers = zip(*self._makers, strict=True)
         maker: Callable[[], Junk] = self._dice.choices(makers, weights)[0]
-        return maker()
+        junk = maker()
+        return junk if _OURS.fullmatch(junk.redis_id) else replace(junk, fate=Fate.LEFT)
 
     def _fields(self, jobs: list[tuple[str, Any]] | None = None, actor: str = ACTOR, mark: str = "") -> dict[str, Any]:
         """A message as `seal` makes it, for any jobs."""

@@ -48,7 +48,7 @@ def _send(fleet: Fleet, dice: random.Random, count: int, tally: Tally) -> None:
             [ACTOR, QUEUE],
         )
         source.saw(fleet.real_messages())
-        eventually(lambda: fleet.client.llen(LIST) < _AHEAD, seconds=_SECONDS, what="a worker that takes messages")
+        eventually(lambda: fleet.waiting() < _AHEAD, seconds=_SECONDS, what="a worker that takes messages")
         fleet.collect(tally)
     eventually(fleet.is_over, seconds=_SECONDS, what="an end of all messages and jobs")
 

@@ -54,7 +54,6 @@ ALLOWED = {
     "jwt": {"web"},
     "prometheus_client": {"web"},
     "click": {"cli", "up"},
-    "yoyo": {"migrations"},
     "dramatiq": {"actor_decorator", "broker", "envelope", "reporter", "transport", "worker"},
 }
 

@@ -1,6 +1,59 @@
 -- Sessions and their event stream, created where a database does not have them yet.
 -- Safe to run twice; an existing MobVibe database keeps its tables, rows and policies.
 
+-- What a role may write that acts for a user, as Supabase's `anon` and `authenticated` do: the columns that the job
+-- table had before the bridge moved in, whatever the policies and grants of this database say.
+
+-- may_choose_actor: EXECUTE on it is the right to insert a job of any actor for a role that row security applies to.
+-- Roles it does not apply to (the owner, BYPASSRLS such as service_role) need no such right.
+CREATE OR REPLACE FUNCTION public.may_choose_actor() RETURNS void
+LANGUAGE sql SET search_path = '' AS $$ $$;
+
+-- guard_job: refuses an INSERT that sets one of the bridge's columns, and an UPDATE that changes one. A default that
+-- this database was given for such a column counts as not set. The place in the order of age is not theirs to choose.
+CREATE OR REPLACE FUNCTION public.guard_job() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    given jsonb := to_jsonb(NEW);
+    allowed jsonb := '{}';
+    chosen text;
+    col record;
+BEGIN
+    IF has_function_privilege('public.may_choose_actor()', 'EXECUTE') THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        allowed := to_jsonb(OLD);
+    ELSE
+        -- Not by name: the guard stands before the columns do.
+        IF given ? 'seq' THEN
+            NEW := jsonb_populate_record(NEW, jsonb_build_object('seq', nextval('public.coding_jobs_seq')));
+        END IF;
+    END IF;
+    FOR col IN
+        SELECT a.attname AS name, pg_get_expr(d.adbin, d.adrelid) AS value
+        FROM pg_catalog.pg_attribute a
+        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = 'public.coding_jobs'::regclass AND NOT a.attisdropped AND a.attname IN (
+            'actor', 'queue', 'payload', 'result', 'run_at', 'due', 'fence', 'exec', 'worker', 'lease_expires_at',
+            'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases', 'seq')
+              AND NOT (TG_OP = 'INSERT' AND a.attname = 'seq')
+    LOOP
+        IF TG_OP = 'INSERT' AND col.value IS NOT NULL THEN
+            EXECUTE 'SELECT to_jsonb(' || col.value || ')' INTO STRICT chosen;
+            allowed := allowed || jsonb_build_object(col.name, chosen::jsonb);
+        END IF;
+        IF coalesce(given -> col.name, 'null') <> coalesce(allowed -> col.name, 'null') THEN
+            RAISE insufficient_privilege USING
+                MESSAGE = format('role %s may not set coding_jobs.%s', current_user, col.name),
+                HINT = 'It may write the columns of the original table only. A role that may choose what runs needs: '
+                       || format('GRANT EXECUTE ON FUNCTION public.may_choose_actor() TO %I', current_user);
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$;
+
 -- mobvibe_close_rights: who may do what. Functions are EXECUTE for everybody by default, and on Supabase tables in
 -- public are open to its web roles; both are taken back here, and the service role is given what the functions it
 -- calls need, whatever this database grants by default. The last statement of each file that creates something: a
@@ -28,7 +81,7 @@ BEGIN
             'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
             'get_session_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
-            'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'recount_jobs', 'fold_job_counts',
+            'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
             'queue_counts', 'prune_jobs', 'keep_due', 'take_by_hand', 'delete_attempts_of_jobs',
             'delete_jobs_of_sessions', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
     LOOP
@@ -55,6 +108,16 @@ BEGIN
             EXECUTE format('REVOKE ALL ON TABLE public.%I FROM %s', tbl, web_roles);
         END IF;
     END LOOP;
+
+    -- The guard. Its name comes first among the triggers: what others change is not the caller's doing.
+    IF to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs')
+            AND t.tgname = 'a_guard_job' AND t.tgenabled IN ('O', 'A'))
+    THEN
+        DROP TRIGGER IF EXISTS a_guard_job ON public.coding_jobs;
+        CREATE TRIGGER a_guard_job BEFORE INSERT OR UPDATE ON public.coding_jobs
+            FOR EACH ROW WHEN (row_security_active('public.coding_jobs'::regclass)) EXECUTE FUNCTION public.guard_job();
+    END IF;
 
     -- An INSERT of an old client, whose role knows nothing of these, draws its numbers from them.
     FOR tbl IN
@@ -105,11 +168,20 @@ CREATE TABLE IF NOT EXISTS public.session_events (
 -- The order of events: one statement stores many, and their times may be equal.
 -- Added in two steps, so that a large table is not rewritten; older rows stay NULL and come first.
 CREATE SEQUENCE IF NOT EXISTS public.session_events_seq;
-ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint;
-ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
-CREATE INDEX IF NOT EXISTS session_events_stream ON public.session_events (session_id, seq);
-
--- Some databases list the allowed event types in a CHECK, and not all that are in use. Types are open.
-ALTER TABLE public.session_events DROP CONSTRAINT IF EXISTS session_events_event_type_check;
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+                   WHERE a.attrelid = 'public.session_events'::regclass AND a.attname = 'seq') THEN
+        ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint;
+        ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
+    END IF;
+    -- Some databases list the allowed event types in a CHECK, and not all that are in use. Types are open.
+    IF EXISTS (SELECT FROM pg_catalog.pg_constraint c
+               WHERE c.conrelid = 'public.session_events'::regclass AND c.conname = 'session_events_event_type_check') THEN
+        ALTER TABLE public.session_events DROP CONSTRAINT session_events_event_type_check;
+    END IF;
+    IF to_regclass('public.session_events_stream') IS NULL THEN
+        CREATE INDEX session_events_stream ON public.session_events (session_id, seq);
+    END IF;
+END $$;
 
 DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

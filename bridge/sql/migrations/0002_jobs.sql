@@ -30,24 +30,37 @@ CREATE TABLE IF NOT EXISTS public.coding_jobs (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Every added column has a constant default: no rewrite of a large table, no change for an old INSERT.
-ALTER TABLE public.coding_jobs
-    ADD COLUMN IF NOT EXISTS actor text NOT NULL DEFAULT 'run_coding_session',
-    ADD COLUMN IF NOT EXISTS queue text NOT NULL DEFAULT 'coding',
-    ADD COLUMN IF NOT EXISTS payload jsonb NOT NULL DEFAULT '{}',
-    ADD COLUMN IF NOT EXISTS result jsonb,
-    ADD COLUMN IF NOT EXISTS run_at timestamptz,
-    ADD COLUMN IF NOT EXISTS due boolean NOT NULL DEFAULT true,
-    ADD COLUMN IF NOT EXISTS seq bigint NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS fence bigint NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS exec uuid,
-    ADD COLUMN IF NOT EXISTS worker uuid,
-    ADD COLUMN IF NOT EXISTS lease_expires_at timestamptz,
-    ADD COLUMN IF NOT EXISTS claimed_at timestamptz,
-    ADD COLUMN IF NOT EXISTS claimed_by text,
-    ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz,
-    ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS releases integer NOT NULL DEFAULT 0;
+-- Every added column has a constant default: no rewrite of a large table, no change for an old INSERT. Here and below a
+-- step that is done already takes no lock: `mobvibe migrate up` does the long ones beforehand, beside the traffic. What
+-- stands between [name] and [end] it takes from here.
+CREATE SEQUENCE IF NOT EXISTS public.coding_jobs_seq;
+-- [columns]
+DO $$ BEGIN
+    IF (SELECT count(*) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = 'public.coding_jobs'::regclass AND NOT a.attisdropped AND a.attname IN (
+            'actor', 'queue', 'payload', 'result', 'run_at', 'due', 'seq', 'fence',
+            'exec', 'worker', 'lease_expires_at', 'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases')) < 16
+    THEN
+        ALTER TABLE public.coding_jobs
+            ADD COLUMN IF NOT EXISTS actor text NOT NULL DEFAULT 'run_coding_session',
+            ADD COLUMN IF NOT EXISTS queue text NOT NULL DEFAULT 'coding',
+            ADD COLUMN IF NOT EXISTS payload jsonb NOT NULL DEFAULT '{}',
+            ADD COLUMN IF NOT EXISTS result jsonb,
+            ADD COLUMN IF NOT EXISTS run_at timestamptz,
+            ADD COLUMN IF NOT EXISTS due boolean NOT NULL DEFAULT true,
+            ADD COLUMN IF NOT EXISTS seq bigint NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS fence bigint NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS exec uuid,
+            ADD COLUMN IF NOT EXISTS worker uuid,
+            ADD COLUMN IF NOT EXISTS lease_expires_at timestamptz,
+            ADD COLUMN IF NOT EXISTS claimed_at timestamptz,
+            ADD COLUMN IF NOT EXISTS claimed_by text,
+            ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz,
+            ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS releases integer NOT NULL DEFAULT 0;
+    END IF;
+END $$;
+-- [end]
 
 COMMENT ON COLUMN public.coding_jobs.run_at IS 'Not before this time; NULL is at once';
 COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keeps waiting rows out of the index that the claim reads';
@@ -58,32 +71,35 @@ COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran thi
 COMMENT ON COLUMN public.coding_jobs.releases IS 'How often in a row it was handed back with no retry spent; from the fourth time on it waits, longer each time';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
-ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL;
-ALTER TABLE public.coding_jobs ALTER COLUMN prompt DROP NOT NULL;
+-- [optional]
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid = 'public.coding_jobs'::regclass AND a.attname IN ('session_id', 'prompt') AND a.attnotnull) THEN
+        ALTER TABLE public.coding_jobs ALTER COLUMN session_id DROP NOT NULL, ALTER COLUMN prompt DROP NOT NULL;
+    END IF;
+END $$;
+-- [end]
 
--- Rows the old schema allowed and no claim would ever have found again.
+-- Rows the old schema allowed and no claim would ever have found again, or no program could read. What is NULL and may
+-- be so stays NULL.
+-- [repair]
 UPDATE public.coding_jobs
 SET status = coalesce(status, CASE WHEN completed_at IS NULL THEN 'pending'
                                    WHEN error_message IS NULL THEN 'completed' ELSE 'failed' END),
     priority = coalesce(priority, 0),
     retry_count = least(greatest(coalesce(retry_count, 0), 0), 1000000000),
     max_retries = greatest(coalesce(max_retries, 3), 0),
-    created_at = least(greatest(coalesce(created_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
-    updated_at = least(greatest(coalesce(updated_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
-    started_at = least(greatest(started_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
-    completed_at = least(greatest(completed_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00')
-WHERE status IS NULL OR priority IS NULL OR created_at IS NULL OR updated_at IS NULL
+    created_at = least(greatest(coalesce(created_at, started_at, completed_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
+    updated_at = least(greatest(coalesce(updated_at, completed_at, started_at, created_at, now()), '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00'),
+    started_at = CASE WHEN started_at IS NOT NULL
+                      THEN least(greatest(started_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00') END,
+    completed_at = CASE WHEN completed_at IS NOT NULL
+                        THEN least(greatest(completed_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00') END
+WHERE (status IS NULL OR priority IS NULL OR created_at IS NULL OR updated_at IS NULL
    OR retry_count IS NULL OR retry_count NOT BETWEEN 0 AND 1000000000 OR max_retries IS NULL OR max_retries < 0
    OR least(created_at, updated_at, started_at, completed_at) < '0001-01-02 00:00:00+00'
-   OR greatest(created_at, updated_at, started_at, completed_at) > '9999-12-30 00:00:00+00';
-
-ALTER TABLE public.coding_jobs
-    ALTER COLUMN status SET NOT NULL,
-    ALTER COLUMN priority SET NOT NULL,
-    ALTER COLUMN retry_count SET NOT NULL,
-    ALTER COLUMN max_retries SET NOT NULL,
-    ALTER COLUMN created_at SET NOT NULL,
-    ALTER COLUMN updated_at SET NOT NULL;
+   OR greatest(created_at, updated_at, started_at, completed_at) > '9999-12-30 00:00:00+00');
+-- [end]
 
 DO $$
 DECLARE
@@ -95,26 +111,56 @@ BEGIN
         RAISE EXCEPTION 'coding_jobs has rows with status %, which no job can have: correct them first, as with UPDATE coding_jobs SET status = ''failed'' WHERE status = …', strange;
     END IF;
 END $$;
-ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_status_check;
-ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_status_check
-    CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled'));
-ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_counts_check;
-ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_counts_check
-    CHECK (retry_count BETWEEN 0 AND 1000000000 AND max_retries >= 0 AND crashes BETWEEN 0 AND 1000000000
-           AND releases BETWEEN 0 AND 1000000000
-           AND fence BETWEEN 0 AND 4611686018427387904);
--- Infinity, and years that most programs cannot read: one such row, and no list or count of jobs comes out any more.
-ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_times_check;
-ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_times_check
-    CHECK (least(created_at, updated_at, run_at, started_at, completed_at) >= '0001-01-02 00:00:00+00'
-           AND greatest(created_at, updated_at, run_at, started_at, completed_at) <= '9999-12-30 00:00:00+00');
-ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS coding_jobs_names_check;
-ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_names_check
-    CHECK (actor <> '' AND length(actor) <= 200 AND queue ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(queue) <= 200);
+
+-- The rules for each row. A comment on the constraint says that it is this version's.
+-- [rules]
+DO $$
+DECLARE
+    rule record;
+    done record;
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid = 'public.coding_jobs'::regclass AND NOT a.attnotnull AND NOT a.attisdropped
+                 AND a.attname IN ('status', 'priority', 'retry_count', 'max_retries', 'created_at', 'updated_at')) THEN
+        ALTER TABLE public.coding_jobs
+            ALTER COLUMN status SET NOT NULL, ALTER COLUMN priority SET NOT NULL, ALTER COLUMN retry_count SET NOT NULL,
+            ALTER COLUMN max_retries SET NOT NULL, ALTER COLUMN created_at SET NOT NULL, ALTER COLUMN updated_at SET NOT NULL;
+    END IF;
+    FOR rule IN SELECT * FROM (VALUES
+        ('coding_jobs_status_check', $c$status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')$c$),
+        ('coding_jobs_counts_check', $c$retry_count BETWEEN 0 AND 1000000000 AND max_retries >= 0
+            AND crashes BETWEEN 0 AND 1000000000 AND releases BETWEEN 0 AND 1000000000
+            AND fence BETWEEN 0 AND 4611686018427387904$c$),
+        -- Infinity, and years that most programs cannot read: one such row, and no list of jobs comes out any more.
+        ('coding_jobs_times_check', $c$least(created_at, updated_at, run_at, started_at, completed_at) >= '0001-01-02 00:00:00+00'
+            AND greatest(created_at, updated_at, run_at, started_at, completed_at) <= '9999-12-30 00:00:00+00'$c$),
+        ('coding_jobs_names_check', $c$actor <> '' AND length(actor) <= 200
+            AND queue ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(queue) <= 200$c$)) AS r (name, condition)
+    LOOP
+        SELECT c.convalidated, obj_description(c.oid, 'pg_constraint') AS version INTO done FROM pg_catalog.pg_constraint c
+        WHERE c.conrelid = 'public.coding_jobs'::regclass AND c.conname = rule.name;
+        IF done.version IS DISTINCT FROM 'mobvibe 12' THEN
+            EXECUTE format('ALTER TABLE public.coding_jobs DROP CONSTRAINT IF EXISTS %I', rule.name);
+            EXECUTE format('ALTER TABLE public.coding_jobs ADD CONSTRAINT %I CHECK (%s) %s', rule.name, rule.condition,
+                           CASE WHEN current_setting('mobvibe.validate', true) = 'later' THEN 'NOT VALID' ELSE '' END);
+            EXECUTE format('COMMENT ON CONSTRAINT %I ON public.coding_jobs IS %L', rule.name, 'mobvibe 12');
+        ELSIF NOT done.convalidated AND current_setting('mobvibe.validate', true) IS DISTINCT FROM 'later' THEN
+            EXECUTE format('ALTER TABLE public.coding_jobs VALIDATE CONSTRAINT %I', rule.name);
+        END IF;
+    END LOOP;
+END $$;
+-- [end]
 
 -- seq begins at 1 for new rows; unfinished rows that were here before get theirs in order of age.
-CREATE SEQUENCE IF NOT EXISTS public.coding_jobs_seq;
-ALTER TABLE public.coding_jobs ALTER COLUMN seq SET DEFAULT nextval('public.coding_jobs_seq');
+-- [order]
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                   WHERE d.adrelid = 'public.coding_jobs'::regclass AND a.attname = 'seq'
+                     AND pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval%') THEN
+        ALTER TABLE public.coding_jobs ALTER COLUMN seq SET DEFAULT nextval('public.coding_jobs_seq');
+    END IF;
+END $$;
+-- [end]
 UPDATE public.coding_jobs j
 SET seq = waiting.seq
 FROM (SELECT w.id, nextval('public.coding_jobs_seq') AS seq
@@ -138,16 +184,21 @@ CREATE INDEX IF NOT EXISTS jobs_processing ON public.coding_jobs (claimed_at)
     WHERE status = 'processing';
 CREATE INDEX IF NOT EXISTS jobs_of_session ON public.coding_jobs (session_id)
     WHERE session_id IS NOT NULL;
--- Served the old claim only, and every status change paid for it.
-DROP INDEX IF EXISTS public.coding_jobs_status_priority_idx;
-
 -- Room on each page for the version that a start writes: it stays there, and no index learns of it.
-ALTER TABLE public.coding_jobs SET (fillfactor = 50);
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                   WHERE c.oid = 'public.coding_jobs'::regclass AND 'fillfactor=50' = ANY (c.reloptions)) THEN
+        ALTER TABLE public.coding_jobs SET (fillfactor = 50);
+    END IF;
+END $$;
 
 -- Ids in order of time where the server can make them: the rows in work then share a few pages of each index.
 DO $$
 BEGIN
-    IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL THEN
+    IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = 'public.coding_jobs'::regclass AND a.attname = 'id' AND pg_get_expr(d.adbin, d.adrelid) LIKE '%uuidv7%')
+    THEN
         ALTER TABLE public.coding_jobs ALTER COLUMN id SET DEFAULT pg_catalog.uuidv7();
     END IF;
 END $$;

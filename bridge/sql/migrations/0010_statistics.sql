@@ -113,12 +113,12 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- recount_jobs: counts the table itself, after changes that no trigger saw. Writers and folds wait meanwhile.
-CREATE OR REPLACE FUNCTION public.recount_jobs() RETURNS void
+-- count_jobs: puts the jobs that this statement sees in place of all counts it sees. Right only while nobody else writes,
+-- or in the snapshot of a moment when nobody did. Folds wait meanwhile.
+CREATE OR REPLACE FUNCTION public.count_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 BEGIN
-    LOCK TABLE public.coding_jobs IN SHARE ROW EXCLUSIVE MODE;
     PERFORM pg_advisory_xact_lock(hashtext('mobvibe.fold_job_counts'));
     WITH gone AS (
         DELETE FROM public.job_counts RETURNING *
@@ -140,6 +140,15 @@ BEGIN
     FROM now n FULL JOIN ever e USING (queue);
 END $$;
 
+-- recount_jobs: counts the table itself, after changes that no trigger saw. Writers wait meanwhile.
+CREATE OR REPLACE FUNCTION public.recount_jobs() RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    LOCK TABLE public.coding_jobs IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM public.count_jobs();
+END $$;
+
 DROP TRIGGER IF EXISTS count_new_jobs ON public.coding_jobs;
 CREATE TRIGGER count_new_jobs AFTER INSERT ON public.coding_jobs
     REFERENCING NEW TABLE AS created
@@ -159,8 +168,12 @@ DROP TRIGGER IF EXISTS count_no_jobs ON public.coding_jobs;
 CREATE TRIGGER count_no_jobs AFTER TRUNCATE ON public.coding_jobs
     FOR EACH STATEMENT EXECUTE FUNCTION public.count_no_jobs();
 
--- Also what was there before the triggers were.
-DO $$ BEGIN PERFORM public.recount_jobs(); END $$;
+-- Also what was there before the triggers were. `mobvibe migrate up` counts it by itself, without holding up writers.
+DO $$ BEGIN
+    IF current_setting('mobvibe.count', true) IS DISTINCT FROM 'later' THEN
+        PERFORM public.recount_jobs();
+    END IF;
+END $$;
 
 -- fold_job_counts: adds rows of differences up, p_limit at the most; how many went. Sums do not change by it, so
 -- a second caller at the same time would do no harm; it finds the lock taken and does nothing.

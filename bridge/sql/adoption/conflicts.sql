@@ -1,0 +1,138 @@
+-- conflicts: what in this database bars the way of a migration, each with what to do. Reads catalogs only.
+-- "Ours" says that an earlier run of the bridge was here: then private names may be taken, by itself.
+WITH ours AS MATERIALIZED (
+    SELECT to_regprocedure('public.mobvibe_schema_version()') IS NOT NULL
+        OR to_regprocedure('public.mobvibe_close_rights()') IS NOT NULL
+        OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = to_regclass('public.job_attempts') AND a.attname = 'fence') AS here
+), wanted (tbl, col, type, is_original) AS (
+    VALUES
+    ('coding_jobs', 'id', 'uuid', true), ('coding_jobs', 'session_id', 'uuid', true), ('coding_jobs', 'prompt', 'text', true),
+    ('coding_jobs', 'status', 'text', true), ('coding_jobs', 'priority', 'integer', true),
+    ('coding_jobs', 'retry_count', 'integer', true), ('coding_jobs', 'max_retries', 'integer', true),
+    ('coding_jobs', 'error_message', 'text', true), ('coding_jobs', 'started_at', 'timestamp with time zone', true),
+    ('coding_jobs', 'completed_at', 'timestamp with time zone', true),
+    ('coding_jobs', 'created_at', 'timestamp with time zone', true),
+    ('coding_jobs', 'updated_at', 'timestamp with time zone', true),
+    ('coding_jobs', 'actor', 'text', false), ('coding_jobs', 'queue', 'text', false), ('coding_jobs', 'payload', 'jsonb', false),
+    ('coding_jobs', 'result', 'jsonb', false), ('coding_jobs', 'run_at', 'timestamp with time zone', false),
+    ('coding_jobs', 'due', 'boolean', false), ('coding_jobs', 'seq', 'bigint', false), ('coding_jobs', 'fence', 'bigint', false),
+    ('coding_jobs', 'exec', 'uuid', false), ('coding_jobs', 'worker', 'uuid', false),
+    ('coding_jobs', 'lease_expires_at', 'timestamp with time zone', false),
+    ('coding_jobs', 'claimed_at', 'timestamp with time zone', false), ('coding_jobs', 'claimed_by', 'text', false),
+    ('coding_jobs', 'cancel_requested_at', 'timestamp with time zone', false), ('coding_jobs', 'crashes', 'integer', false),
+    ('coding_jobs', 'releases', 'integer', false),
+    ('coding_sessions', 'id', 'uuid', true), ('coding_sessions', 'status', 'text', true),
+    ('coding_sessions', 'error_message', 'text', true), ('coding_sessions', 'started_at', 'timestamp with time zone', true),
+    ('coding_sessions', 'completed_at', 'timestamp with time zone', true),
+    ('coding_sessions', 'updated_at', 'timestamp with time zone', true),
+    ('session_events', 'id', 'uuid', true), ('session_events', 'session_id', 'uuid', true),
+    ('session_events', 'event_type', 'text', true), ('session_events', 'created_at', 'timestamp with time zone', true),
+    ('session_events', 'seq', 'bigint', false)
+), found AS (
+    SELECT w.*, a.attnum IS NOT NULL AS is_there, format_type(a.atttypid, a.atttypmod) AS real_type, a.attgenerated, a.attnotnull,
+           d.oid IS NOT NULL AS has_default, a.attidentity
+    FROM wanted w
+    JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || w.tbl)
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col AND NOT a.attisdropped
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+), tables (name, mark) AS (
+    VALUES ('coding_jobs', NULL), ('coding_sessions', NULL), ('session_events', NULL),
+           ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed')
+), functions (name, args, arg_names, result) AS (
+    VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),
+           ('complete_job', 'uuid', ARRAY['job_id_param'], 'void'),
+           ('fail_job', 'uuid, text', ARRAY['job_id_param', 'error_msg'], 'boolean'),
+           ('get_queue_stats', '', NULL, 'TABLE(pending_count bigint, processing_count bigint, completed_count bigint, failed_count bigint, oldest_pending_age interval)'),
+           ('notify_new_job', '', NULL, 'trigger'), ('notify_job_status_change', '', NULL, 'trigger')
+), indexes (name, tbl) AS (
+    VALUES ('jobs_ready', 'coding_jobs'), ('jobs_scheduled', 'coding_jobs'), ('jobs_suspect', 'coding_jobs'),
+           ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
+           ('jobs_finished', 'coding_jobs'), ('session_events_stream', 'session_events'), ('workers_live', 'workers'),
+           ('job_audit_of_job', 'job_audit')
+)
+SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+           WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,
+       'it must be a plain table: rename it or copy its rows into one' AS fix
+FROM tables t JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || t.name) WHERE c.relkind <> 'r'
+UNION ALL
+SELECT 'public.' || t.name || ' exists already and is not the bridge''s', format('ALTER TABLE public.%%I RENAME TO …', t.name)
+FROM tables t JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || t.name)
+WHERE t.mark IS NOT NULL AND c.relkind = 'r' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = t.mark AND NOT a.attisdropped)
+UNION ALL
+SELECT format('column %%s.%%s is missing', f.tbl, f.col), format('ALTER TABLE public.%%I ADD COLUMN %%I %%s', f.tbl, f.col, f.type)
+FROM found f WHERE f.is_original AND NOT f.is_there
+UNION ALL
+SELECT format('column %%s.%%s is %%s, the bridge''s is %%s', f.tbl, f.col, f.real_type, f.type),
+       CASE WHEN f.is_original THEN format('ALTER TABLE public.%%I ALTER COLUMN %%I TYPE %%s', f.tbl, f.col, f.type)
+            ELSE format('ALTER TABLE public.%%I RENAME COLUMN %%I TO …', f.tbl, f.col) END
+FROM found f WHERE f.is_there AND f.real_type <> f.type
+UNION ALL
+SELECT format('column %%s.%%s is generated', f.tbl, f.col), format('ALTER TABLE public.%%I ALTER COLUMN %%I DROP EXPRESSION', f.tbl, f.col)
+FROM found f WHERE f.attgenerated <> '' OR f.attidentity <> ''
+UNION ALL
+SELECT format('column %%s.%%s is yours already, and of the bridge''s type', f.tbl, f.col),
+       format('ALTER TABLE public.%%I RENAME COLUMN %%I TO …', f.tbl, f.col)
+FROM found f CROSS JOIN ours o WHERE f.is_there AND NOT f.is_original AND NOT o.here AND f.real_type = f.type AND f.tbl = 'coding_jobs'
+UNION ALL
+SELECT format('column coding_jobs.%%s is required and has no default', a.attname),
+       format('ALTER TABLE public.coding_jobs ALTER COLUMN %%I DROP NOT NULL (the bridge''s own inserts do not name it)', a.attname)
+FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = to_regclass('public.coding_jobs') AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND d.oid IS NULL
+  AND a.attidentity = '' AND a.attname NOT IN (SELECT w.col FROM wanted w WHERE w.tbl = 'coding_jobs')
+UNION ALL
+SELECT 'session_events has neither data nor event_data of type jsonb', 'ALTER TABLE public.session_events ADD COLUMN data jsonb'
+WHERE to_regclass('public.session_events') IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass('public.session_events')
+      AND a.attname IN ('data', 'event_data') AND a.atttypid = 'jsonb'::regtype AND NOT a.attisdropped)
+UNION ALL
+SELECT format('coding_jobs.id is no primary key'), 'ALTER TABLE public.coding_jobs ADD PRIMARY KEY (id)'
+WHERE to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass('public.coding_jobs') AND i.indisunique AND i.indisvalid
+      AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = (
+          SELECT a.attnum FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attname = 'id'))
+UNION ALL
+SELECT format('function %%s returns %%s, the bridge''s returns %%s', p.oid::regprocedure, pg_get_function_result(p.oid), f.result),
+       format('DROP FUNCTION %%s', p.oid::regprocedure)
+FROM functions f JOIN pg_catalog.pg_proc p
+  ON p.pronamespace = 'public'::regnamespace AND p.proname = f.name AND oidvectortypes(p.proargtypes) = f.args
+WHERE pg_get_function_result(p.oid) <> f.result
+UNION ALL
+SELECT format('function %%s names its parameters %%s, the bridge''s %%s', p.oid::regprocedure,
+              array_to_string(p.proargnames, ', '), array_to_string(f.arg_names, ', ')),
+       format('DROP FUNCTION %%s', p.oid::regprocedure)
+FROM functions f JOIN pg_catalog.pg_proc p
+  ON p.pronamespace = 'public'::regnamespace AND p.proname = f.name AND oidvectortypes(p.proargtypes) = f.args
+WHERE f.arg_names IS NOT NULL AND coalesce(p.proargnames[1:p.pronargs], '{}') <> f.arg_names
+UNION ALL
+SELECT format('function %%s has the name of one of the bridge''s', p.oid::regprocedure),
+       format('ALTER FUNCTION %%s RENAME TO …', p.oid::regprocedure)
+FROM pg_catalog.pg_proc p CROSS JOIN ours o
+WHERE NOT o.here AND p.pronamespace = 'public'::regnamespace AND p.proname = ANY (%(private)s::text[])
+UNION ALL
+SELECT format('index %%s is on table %%s', i.name, x.indrelid::regclass), format('ALTER INDEX public.%%I RENAME TO …', i.name)
+FROM indexes i JOIN pg_catalog.pg_index x ON x.indexrelid = to_regclass('public.' || i.name)
+WHERE x.indrelid IS DISTINCT FROM to_regclass('public.' || i.tbl)
+UNION ALL
+SELECT format('public.%%s exists already and is no index', i.name), 'rename it'
+FROM indexes i JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || i.name) WHERE c.relkind <> 'i'
+UNION ALL
+SELECT format('public.%%s exists already and is no sequence', s.name), 'rename it'
+FROM (VALUES ('coding_jobs_seq'), ('session_events_seq')) AS s (name)
+JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || s.name) WHERE c.relkind <> 'S'
+UNION ALL
+SELECT format('role %%s may not create in schema public', current_user),
+       format('as its owner: GRANT CREATE ON SCHEMA public TO %%I', current_user)
+WHERE NOT has_schema_privilege('public', 'CREATE')
+UNION ALL
+SELECT format('role %%s does not own public.%%s, %%s does', current_user, t.name, pg_get_userbyid(c.relowner)),
+       format('run as %%1$I, or as a superuser: GRANT %%1$I TO %%2$I', pg_get_userbyid(c.relowner), current_user)
+FROM tables t JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || t.name)
+WHERE NOT pg_has_role(c.relowner, 'USAGE')
+UNION ALL
+SELECT format('role %%s does not own function %%s, %%s does', current_user, p.oid::regprocedure, pg_get_userbyid(p.proowner)),
+       format('run as %%1$I, or as a superuser: GRANT %%1$I TO %%2$I', pg_get_userbyid(p.proowner), current_user)
+FROM functions f JOIN pg_catalog.pg_proc p
+  ON p.pronamespace = 'public'::regnamespace AND p.proname = f.name AND oidvectortypes(p.proargtypes) = f.args
+WHERE NOT pg_has_role(p.proowner, 'USAGE')

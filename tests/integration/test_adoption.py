@@ -1,0 +1,425 @@
+"""Moving into a database with rows in it, with traffic beside it, and with things of the host's in the way."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from bridge.database import SCHEMA_VERSION, check_database, connect
+from bridge.doctor import look_ahead
+from bridge.migrations import MigrationError, find_conflicts, migrate_up, migration_files, migration_states, online
+from bridge.migrations.files import indexes, private_functions, sections
+from bridge.migrations.locks import with_patience
+from bridge.settings import Settings
+from tests.support import legacy
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+DEFINITIONS = """
+    SELECT 'rule ' || c.conname AS name, pg_get_constraintdef(c.oid) AS is, c.convalidated::text AS state
+    FROM pg_constraint c WHERE c.conrelid = 'coding_jobs'::regclass AND c.contype = 'c'
+    UNION ALL
+    SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid), i.indisvalid::text
+    FROM pg_index i WHERE i.indrelid IN ('coding_jobs'::regclass, 'session_events'::regclass)
+    UNION ALL
+    SELECT 'column ' || a.attname,
+           format_type(a.atttypid, a.atttypmod) || coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull::text
+    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = 'coding_jobs'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text
+    FROM pg_trigger t WHERE t.tgrelid = 'coding_jobs'::regclass AND NOT t.tgisinternal"""
+
+
+@pytest.fixture
+def old(empty_dsn: str) -> Iterator[Rows]:
+    """A MobVibe database as the Node worker knew it."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
+        yield rows
+
+
+def session_of(rows: Rows) -> UUID:
+    project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+    return rows.add_session(user_id=uuid4(), project_id=project, initial_prompt="p", expires_at="2999-01-01")
+
+
+def fill(rows: Rows, count: int, status: str = "completed") -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (session_id, prompt, status, created_at)"
+        " SELECT %s, 'p', %s, '2026-01-01'::timestamptz + n * interval '1 s' FROM generate_series(1, %s) n",
+        [session_of(rows), status, count],
+    )
+
+
+def definitions(rows: Rows) -> set[tuple[Any, ...]]:
+    return {tuple(row.values()) for row in rows.all(DEFINITIONS)}
+
+
+def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
+    session = session_of(old)
+    for columns in (
+        {"priority": None},
+        {"updated_at": None},
+        {"created_at": None, "retry_count": None},
+        {"status": None},
+    ):
+        old.add_job(session_id=session, prompt="p", **columns)
+    ended = old.add_job(session_id=session, prompt="p", completed_at="2026-02-01", priority=None, status="completed")
+
+    migrate_up(empty_dsn)
+
+    rows = old.all("SELECT id, started_at, completed_at, created_at, updated_at FROM coding_jobs")
+    assert [row["started_at"] for row in rows] == [None] * 5
+    assert [row["completed_at"].year for row in rows if row["completed_at"]] == [2026]
+    assert all(row["created_at"].year >= 2026 and row["updated_at"].year >= 2026 for row in rows)
+    assert old.job(ended)["completed_at"].month == 2
+
+
+@pytest.mark.parametrize("files_alone", [True, False])
+def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
+    empty_dsn: str, old: Rows, dsn: str, files_alone: bool
+) -> None:
+    fill(old, 20)
+    fill(old, 20, "pending")
+    if files_alone:
+        for file in migration_files():
+            old.all(file.read_text())
+    else:
+        migrate_up(empty_dsn)
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        new = definitions(Rows(connection))
+    theirs = {"coding_jobs_session_id_idx", "trigger touch_jobs"}
+    assert {one for one in definitions(old) if one[0] not in theirs} == new
+    numbers = old.all("SELECT seq FROM coding_jobs WHERE status = 'pending' ORDER BY created_at")
+    assert [row["seq"] for row in numbers] == list(range(1, 21))
+    assert old.value("SELECT sum(completed) + sum(pending) FROM queue_counts()") == 40
+
+
+def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
+    assert set(sections()) == {"columns", "optional", "repair", "rules", "order"}
+    assert len(indexes()) == 8
+    assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
+
+
+def test_jobs_that_come_meanwhile_stand_behind_those_that_waited(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(old, 30, "pending")
+    old.all("CREATE PUBLICATION live FOR TABLE coding_jobs")
+    session = session_of(old)
+    monkeypatch.setattr(online, "_PACED_BATCH", 7)
+    between: list[UUID] = []
+    monkeypatch.setattr(
+        "bridge.migrations.online.time.sleep",
+        lambda _: between.append(old.add_job(session_id=session, prompt="new", created_at="2020-01-01")),
+    )
+
+    migrate_up(empty_dsn)
+
+    numbers = {row["id"]: row["seq"] for row in old.all("SELECT id, seq FROM coding_jobs")}
+    assert len(set(numbers.values())) == len(numbers)
+    assert len(between) >= 4
+    assert sorted(numbers, key=numbers.__getitem__)[30:] == between
+
+
+def test_writers_go_on_and_are_counted(empty_dsn: str, old: Rows) -> None:
+    fill(old, 2000)
+    session = session_of(old)
+    over, added = threading.Event(), 0
+
+    def write() -> None:
+        nonlocal added
+        with psycopg.connect(empty_dsn, autocommit=True) as connection:
+            rows = Rows(connection)
+            while not over.is_set():
+                with suppress(psycopg.errors.DeadlockDetected):
+                    rows.all("INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, 'p')", [session])
+                    added += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        eventually(lambda: added > 5)
+        migrate_up(empty_dsn)
+    finally:
+        over.set()
+        writer.join(20)
+
+    counted = old.all("SELECT sum(pending) AS pending, sum(completed) AS completed FROM queue_counts()")[0]
+    assert (counted["pending"], counted["completed"]) == (added, 2000)
+    check_database(empty_dsn)
+
+
+def test_who_is_in_the_way_is_named_and_waited_for(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(old, 5)
+    rests: list[float] = []
+    with psycopg.connect(empty_dsn, application_name="their report") as other:
+        other.execute("SELECT count(*) FROM coding_jobs")  # and goes for lunch
+
+        def rest(seconds: float) -> None:
+            rests.append(seconds)
+            if len(rests) == 2:
+                other.rollback()
+
+        monkeypatch.setattr("bridge.migrations.locks.time.sleep", rest)
+        migrate_up(empty_dsn)
+
+    assert rests == [0.5, 1.0]
+    assert "their report, role mobvibe, idle in transaction, for" in caplog.text
+    check_database(empty_dsn)
+
+
+def test_one_that_never_ends_is_named_in_one_line_and_nothing_is_open(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.migrations.locks.time.sleep", lambda _: None)
+    with psycopg.connect(empty_dsn, application_name="their report") as other:
+        other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
+
+        with pytest.raises(
+            MigrationError, match=r"did not get through: a lock that is held by process \d+ \(their report"
+        ):
+            migrate_up(empty_dsn)
+
+    assert migrate_up(empty_dsn)
+
+
+def test_a_deadlock_is_named_for_what_it_is_and_tried_again(empty_dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    with connect(empty_dsn, "test") as ours:
+        calls: list[int] = []
+
+        def step() -> str:
+            calls.append(1)
+            if len(calls) == 1:
+                raise psycopg.errors.DeadlockDetected("deadlock detected")
+            return "done"
+
+        assert with_patience(ours, "Step", step) == "done"
+
+    assert "Step waits for a deadlock with" in caplog.text
+
+
+def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
+    fill(old, 3000, "pending")
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(migrate_up(empty_dsn))
+        except Exception as error:  # noqa: BLE001 -- looked at below
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(map(len, results)) == [0, 0, len(migration_files())]
+
+
+@pytest.mark.parametrize("at", range(0, 40, 3))
+def test_it_may_be_stopped_anywhere_and_begun_again(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    fill(old, 10, "pending")
+    old.add_job(session_id=session_of(old), prompt="p", priority=None)
+    real, calls = online._run, 0
+
+    def run(*args: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > at:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(online, "_run", run)
+    with suppress(KeyboardInterrupt):
+        migrate_up(empty_dsn)
+    monkeypatch.setattr(online, "_run", real)
+
+    migrate_up(empty_dsn)
+
+    check_database(empty_dsn)
+    assert old.value("SELECT count(DISTINCT seq) FROM coding_jobs WHERE seq > 0") == 11
+    assert old.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+def test_an_index_that_was_left_half_made_is_made_anew(empty_dsn: str, old: Rows) -> None:
+    fill(old, 10)
+    migrate_up(empty_dsn)
+    old.all("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_ready'::regclass")
+    old.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 11'")
+
+    migrate_up(empty_dsn)
+
+    assert old.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'jobs_ready'::regclass") is True
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("ALTER TABLE coding_jobs ADD COLUMN result text", "column coding_jobs.result is text, the bridge's is jsonb"),
+        ("ALTER TABLE coding_jobs ADD COLUMN worker text", "column coding_jobs.worker is text, the bridge's is uuid"),
+        ("ALTER TABLE coding_jobs ADD COLUMN payload jsonb", "column coding_jobs.payload is yours already"),
+        (
+            "ALTER TABLE coding_jobs ADD COLUMN tenant text NOT NULL",
+            "coding_jobs.tenant is required and has no default",
+        ),
+        ("ALTER TABLE coding_jobs DROP COLUMN retry_count", "column coding_jobs.retry_count is missing"),
+        (
+            "CREATE TYPE job_status AS ENUM (); ALTER TABLE coding_jobs DROP status, ADD COLUMN status job_status",
+            "column coding_jobs.status is job_status, the bridge's is text",
+        ),
+        (
+            "ALTER TABLE coding_jobs ALTER COLUMN created_at TYPE timestamp",
+            "coding_jobs.created_at is timestamp without",
+        ),
+        (
+            "DROP FUNCTION complete_job; CREATE FUNCTION complete_job(job_id uuid) RETURNS void LANGUAGE sql AS ''",
+            "function complete_job(uuid) names its parameters job_id, the bridge's job_id_param",
+        ),
+        (
+            "DROP FUNCTION fail_job;CREATE FUNCTION fail_job(job_id_param uuid, error_msg text) RETURNS text RETURN ''",
+            "function fail_job(uuid,text) returns text, the bridge's returns boolean",
+        ),
+        (
+            "CREATE FUNCTION cancel_job(n integer) RETURNS void LANGUAGE sql AS ''",
+            "function cancel_job(integer) has the name",
+        ),
+        ("CREATE VIEW workers AS SELECT 1 AS one", "public.workers is a view"),
+        ("CREATE TABLE job_audit (what text)", "public.job_audit exists already and is not the bridge's"),
+        (
+            "CREATE TABLE others (n integer); CREATE INDEX jobs_ready ON others (n)",
+            "index jobs_ready is on table others",
+        ),
+        ("CREATE TABLE coding_jobs_seq (n integer)", "public.coding_jobs_seq exists already and is no sequence"),
+        ("ALTER TABLE session_events DROP COLUMN data", "session_events has neither data nor event_data"),
+    ],
+)
+def test_what_is_in_the_way_is_told_before_the_first_change(empty_dsn: str, old: Rows, host: str, said: str) -> None:
+    old.all(host)
+    before = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
+
+    with pytest.raises(MigrationError) as caught:
+        migrate_up(empty_dsn)
+
+    assert str(caught.value).startswith("Nothing was changed. In the way: ")
+    assert said in str(caught.value)
+    assert "→" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    after = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
+    assert after == before
+
+
+def test_all_of_it_is_told_at_once(empty_dsn: str, old: Rows) -> None:
+    old.all(
+        "ALTER TABLE coding_jobs ADD COLUMN result text, ADD COLUMN worker text; CREATE TABLE job_audit (what text)"
+    )
+
+    with connect(empty_dsn, "test") as connection:
+        assert len(find_conflicts(connection)) == 3
+
+
+@pytest.fixture
+def role(empty_dsn: str, old: Rows) -> Iterator[Callable[[str], str]]:
+    """A role of the host's that may log in; its address."""
+    name = f"host_{uuid4().hex[:8]}"
+    old.all(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+
+    def address(grants: str) -> str:
+        old.all(grants.replace("ROLE", name))
+        rest = empty_dsn.split("@", 1)[1]
+        return f"postgresql://{name}:secret@{rest}"
+
+    yield address
+    old.all(f"REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_right_that_is_missing_is_named_with_the_statement_that_gives_it(role: Callable[[str], str]) -> None:
+    with pytest.raises(MigrationError) as caught:
+        migrate_up(role("GRANT SELECT ON coding_jobs TO ROLE"))
+
+    assert "may not create in schema public (→ as its owner: GRANT CREATE ON SCHEMA public TO host_" in str(
+        caught.value
+    )
+    assert "does not own public.coding_jobs, mobvibe does (→ run as mobvibe" in str(caught.value)
+
+
+def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str], str], old: Rows) -> None:
+    address = role("GRANT USAGE ON SCHEMA public TO ROLE")
+    before = old.all("SELECT nspname FROM pg_namespace ORDER BY 1")
+
+    assert not any(state.applied for state in migration_states(address))
+
+    for file in migration_files():
+        old.all(file.read_text())
+    assert all(state.applied for state in migration_states(address))
+    assert old.all("SELECT nspname FROM pg_namespace ORDER BY 1") == before
+    assert migrate_up(address) == []
+
+
+def test_nothing_stays_on_the_session(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a pooler in transaction mode the next client would find it."""
+    shown = "SELECT name, setting FROM pg_settings WHERE source = 'session' AND name NOT LIKE 'tcp_%%'"
+    with connect(empty_dsn, "shared") as shared, psycopg.connect(empty_dsn, autocommit=True) as watching:
+        before = {row["name"]: row["setting"] for row in shared.execute(shown)}
+        monkeypatch.setattr(type(shared), "close", lambda _: None)
+        monkeypatch.setattr(type(shared), "__exit__", lambda *_: None)
+        opened: list[Any] = []
+        real = connect
+
+        def note(*args: Any, **options: Any) -> Any:
+            opened.append(real(*args, **options))
+            return opened[-1]
+
+        monkeypatch.setattr("bridge.migrations.connect", note)
+        migrate_up(empty_dsn)
+        monkeypatch.undo()
+
+        for one in opened:
+            assert {row["name"]: row["setting"] for row in one.execute(shown)} == before
+            locks = watching.execute(
+                "SELECT locktype FROM pg_locks WHERE pid = %s AND locktype = 'advisory'", [one.info.backend_pid]
+            ).fetchall()
+            assert locks == []
+            one.close()
+    assert SCHEMA_VERSION
+
+
+def test_the_doctor_tells_beforehand_what_would_change_and_changes_nothing(
+    empty_dsn: str, old: Rows, settings: Settings
+) -> None:
+    fill(old, 3, "pending")
+    old.add_job(session_id=session_of(old), prompt="p", priority=None)
+    old.all("ALTER FUNCTION complete_job SECURITY DEFINER")
+    ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
+    before = old.all("SELECT oid, relname FROM pg_class ORDER BY 1")
+
+    told = [finding.found for finding in look_ahead(ours)]
+
+    assert old.all("SELECT oid, relname FROM pg_class ORDER BY 1") == before
+    for text in (
+        "columns are added to coding_jobs: actor, queue",
+        "complete_job(uuid) is replaced and is SECURITY DEFINER no more",
+        "index coding_jobs_status_priority_idx is dropped",
+        "1 rows are repaired",
+        "1 waiting rows have no priority: they came first",
+        "4 unfinished rows get a number",
+    ):
+        assert any(text in line for line in told), (text, told)
+    old.all("ALTER TABLE coding_jobs ADD COLUMN result text")
+    assert look_ahead(ours)[0].check == "in the way"
+    old.all("ALTER TABLE coding_jobs DROP COLUMN result")
+    migrate_up(empty_dsn)
+    assert [finding.found for finding in look_ahead(ours)] == ["up to date: nothing would change"]
