@@ -1,6 +1,7 @@
 """The files of `sql/migrations`, what is in them, and which of them a database has."""
 
 import re
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def migration_files() -> list[Path]:
     return sorted(Path(str(file)) for file in folder.iterdir() if file.name.endswith(".sql"))
 
 
+@cache
 def sections() -> dict[str, str]:
     """The steps that are taken beforehand on a table with rows, by their names in the files."""
     texts = [file.read_text("utf-8") for file in migration_files()]

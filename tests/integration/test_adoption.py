@@ -71,7 +71,9 @@ def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
         {"status": None},
     ):
         old.add_job(session_id=session, prompt="p", **columns)
-    ended = old.add_job(session_id=session, prompt="p", completed_at="2026-02-01", priority=None, status="completed")
+    ended = old.add_job(
+        session_id=session, prompt="p", completed_at="2026-02-01", updated_at="2026-03-01", priority=None
+    )
 
     migrate_up(empty_dsn)
 
@@ -80,6 +82,7 @@ def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
     assert [row["completed_at"].year for row in rows if row["completed_at"]] == [2026]
     assert all(row["created_at"].year >= 2026 and row["updated_at"].year >= 2026 for row in rows)
     assert old.job(ended)["completed_at"].month == 2
+    assert old.job(ended)["updated_at"].month == 3, "a trigger of the host's took the repair for news of the job"
 
 
 @pytest.mark.parametrize("files_alone", [True, False])
@@ -104,7 +107,7 @@ def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
 
 
 def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
-    assert set(sections()) == {"columns", "optional", "repair", "rules", "order"}
+    assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
     assert len(indexes()) == 8
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
 
