@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.database import Link
+from bridge.errors import SchemaError
 from bridge.job import Attempt, Cancelled, Completed, Failed, Job, Released, Status
 from bridge.json_text import storable_text, to_json
 
@@ -215,7 +216,10 @@ class AttemptBook:
             **_keys([held for held, _ in reports]),
             "errors": [storable_text(cancelled.error[:_ERROR_MOST]) for _, cancelled in reports],
         }
-        return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
+        try:
+            return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
+        except SchemaError:  # of schema 11, which one version of skew allows
+            return self.fail([(held, Failed(cancelled.error, final=True)) for held, cancelled in reports])
 
     def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
         """Hand attempts back unfinished, with no retry spent. Done over and over, a job waits longer each time."""

@@ -247,7 +247,8 @@ def patiently(
 def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object] = time.sleep) -> None:
     """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights.
 
-    Waits for one that does not answer, as `patiently` does.
+    A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
+    processes of two versions stand side by side. Waits for one that does not answer, as `patiently` does.
     """
     link = Link(dsn, "check")
     try:
@@ -256,11 +257,19 @@ def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object]
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
         found = rows[0]["version"]
-        if found < SCHEMA_VERSION:
+        if abs(found - SCHEMA_VERSION) == 1:
+            advice = "run mobvibe migrate up" if found < SCHEMA_VERSION else "finish the roll-out"
+            logger.warning(
+                "The database has schema %d, this version is made for %d and works with it: %s",
+                found,
+                SCHEMA_VERSION,
+                advice,
+            )
+        elif found < SCHEMA_VERSION:
             raise SchemaError(
                 f"The database has schema {found}, this version needs {SCHEMA_VERSION}. Run: mobvibe migrate up"
             )
-        if found > SCHEMA_VERSION:
+        elif found > SCHEMA_VERSION:
             raise SchemaError(
                 f"The database has schema {found}, newer than this version knows ({SCHEMA_VERSION}). "
                 "Upgrade mobvibe-bridge."

@@ -49,3 +49,12 @@ def migrate_sql() -> None:
         click.echo(f"-- {file.name}\n\nBEGIN;\n")
         click.echo(file.read_text(encoding="utf-8"))
         click.echo("COMMIT;\n")
+
+
+@migrate.command("grants")
+@click.argument("role")
+def migrate_grants(role: str) -> None:
+    """Print the GRANT statements that a role of its own for the bridge needs. Needs no database."""
+    from bridge.migrations.grants import grants
+
+    click.echo(grants(role))

@@ -66,7 +66,7 @@ class Services:
     def _ask_schema(self) -> str:
         def ask() -> None:
             found = self._probe.call("check_schema")[0]["version"]
-            if found != SCHEMA_VERSION:
+            if abs(found - SCHEMA_VERSION) > 1:
                 raise SchemaError(f"schema {found}, this version needs {SCHEMA_VERSION}")
 
         return _ok_or_why(ask)

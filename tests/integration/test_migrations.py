@@ -178,3 +178,34 @@ def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -
     ):  # fmt: skip
         with pytest.raises(psycopg.errors.CheckViolation):
             empty.add_job(session_id=session_id, prompt="p", **columns)
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_schema_one_version_away_serves_with_one_warning(
+    dsn: str, rows: Rows, hands: Hands, by: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = SCHEMA_VERSION + by
+    rows.all(f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'")
+    if by < 0:  # what came with this version
+        rows.all("DROP FUNCTION cancel_attempts")
+
+    check_database(dsn)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The database has schema {version}, this version is made for {SCHEMA_VERSION} and works with it: "
+        + ("run mobvibe migrate up" if by < 0 else "finish the roll-out")
+    ]
+    rows.add_job()
+    held = hands.started()
+    assert hands.call_off(held)
+    assert rows.status(held.job_id) in ("cancelled", "failed")
+    assert hands.link.call("show_job", {"id": held.job_id})
+
+
+def test_a_schema_two_versions_away_does_not(dsn: str, rows: Rows) -> None:
+    for version in (SCHEMA_VERSION - 2, SCHEMA_VERSION + 2):
+        rows.all(
+            f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'"
+        )
+        with pytest.raises(SchemaError, match=f"The database has schema {version}"):
+            check_database(dsn)
