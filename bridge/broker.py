@@ -9,7 +9,7 @@ from bridge.reporter import Reporter
 from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
-from bridge.worker.manners import QuietAsyncIO
+from bridge.worker.event_loop import JobAsyncIO
 from bridge.worker.window import ActorWindow
 
 
@@ -42,7 +42,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
             TimeLimit(),
             ShutdownNotifications(),
             CurrentMessage(),
-            QuietAsyncIO(),
+            JobAsyncIO(reporter.end_process),
             ActorWindow(lambda: reporter.process.runs),
         ],
     )

@@ -29,10 +29,20 @@ def info(logger: logging.Logger, message: str, fields: LogFields, **more: int) -
         len(handlers) == 1
         and type(handler := handlers[0]) is BufferedHandler
         and not (logger.handlers or logger.filters or root.filters)
-        and logger.parent is root
         and logger.propagate
+        and _stands_alone(logger)
     ):
         if logger.isEnabledFor(logging.INFO) and handler.level <= logging.INFO:
             handler.say(logging.INFO, message, fields, more)
     else:
         logger.info(message, extra=fields | more)
+
+
+def _stands_alone(logger: logging.Logger) -> bool:
+    """Whether nobody between it and the root has a handler or a say."""
+    parent = logger.parent
+    while parent is not None and parent is not logging.root:
+        if parent.handlers or parent.filters or not parent.propagate:
+            return False
+        parent = parent.parent
+    return True

@@ -22,6 +22,7 @@ from pythonjsonlogger.json import JsonFormatter
 from bridge.log_buffer import BufferedHandler
 from bridge.log_lines import LogFields
 from bridge.log_record import LeanRecord
+from bridge.own_loggers import flush_our_own, make_our_own
 from bridge.settings import Settings
 
 TRACE = 5
@@ -185,11 +186,14 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
     colour = _wants_colour(stream)
     handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
     handler.addFilter(_worth_saying)
-    root = logging.getLogger()
+    root, level = logging.getLogger(), LEVELS[settings.log_level]
     for old in list(root.handlers):
-        root.removeHandler(old)
-    root.addHandler(handler)
-    root.setLevel(LEVELS[settings.log_level])
+        if _is_replaced(old):
+            root.removeHandler(old)
+    if not any(_writes_where_people_look(other) for other in root.handlers):
+        root.addHandler(handler)
+        root.setLevel(level)
+    make_our_own(handler, level)
     for chatty in ("psycopg", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
 
@@ -202,3 +206,24 @@ def _wants_colour(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def _is_replaced(handler: logging.Handler) -> bool:
+    """Of an earlier call, or Dramatiq's, which sends each line through its parent. A host's own handlers stay."""
+    if isinstance(handler.formatter, PrettyFormatter | PinoFormatter):
+        return True
+    return type(handler) is logging.StreamHandler and type(handler.stream).__name__ == "StreamablePipe"
+
+
+def _writes_where_people_look(handler: logging.Handler) -> bool:
+    """A host's own console or file. Beside any other handler ours says nothing twice."""
+    if isinstance(handler, logging.FileHandler):
+        return handler.baseFilename != os.devnull
+    consoles = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return type(handler) is logging.StreamHandler and handler.stream in consoles
+
+
+def write_last_lines() -> None:
+    """Before this process ends: every handler's, and ours, which a host's logging configuration may have unlisted."""
+    logging.shutdown()
+    flush_our_own()

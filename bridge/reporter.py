@@ -22,7 +22,7 @@ from bridge.addresses import host_and_port
 from bridge.database import check_database, mark_of_database, patiently
 from bridge.errors import BridgeError, DirectSendError
 from bridge.job import Completed, Failed, Report, set_current_job
-from bridge.logs import configure_logging
+from bridge.logs import configure_logging, write_last_lines
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
@@ -59,6 +59,10 @@ class Reporter(Middleware):
     def process(self) -> WorkerProcess:
         assert self._process is not None, "no worker process is running here"
         return self._process
+
+    def end_process(self) -> None:
+        """For what cannot go on, in any thread: the jobs here go back, and Dramatiq starts another process."""
+        self.process.leave()
 
     # Boot, in the order it happens.
 
@@ -115,6 +119,7 @@ class Reporter(Middleware):
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
         for consumer in worker.consumers.values():
             vars(consumer)["handle_delayed_messages"] = lambda: None
+        self.process.threads = lambda: [*worker.workers, *worker.consumers.values()]
         for thread in worker.workers:
             vars(thread)["process_message"] = partial(_outlive, broker, thread.process_message)
 
@@ -215,7 +220,7 @@ class Reporter(Middleware):
             broker.intake.returned([item.message for item in iter_queue(worker.work_queue)])
             self.process.close()
         finally:
-            logging.shutdown()
+            write_last_lines()
             os._exit(exit_code)
 
 

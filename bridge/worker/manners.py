@@ -1,6 +1,5 @@
 """How a worker's process behaves towards signals, its parent and its own end. Dramatiq's child process runs this."""
 
-import logging
 import multiprocessing.util
 import os
 import signal
@@ -9,26 +8,9 @@ import time
 from types import FrameType
 from typing import Any, TextIO
 
-from dramatiq import Broker, Worker
-from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
-from dramatiq.middleware import AsyncIO
-
+from bridge.logs import write_last_lines
 from bridge.parent_watch import watch_parent
 from bridge.signals import SAME_SIGNAL_SECONDS
-
-
-class QuietAsyncIO(AsyncIO):
-    """Dramatiq's event loop for async actors, in a thread that does not keep a dying process alive.
-
-    Dramatiq's own thread does: a process told to exit at once would wait for it for ever, with its heartbeat
-    going on and its jobs never taken back.
-    """
-
-    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
-        thread = EventLoopThread(self.logger)
-        thread.daemon = True
-        thread.start(timeout=5.0)
-        set_event_loop_thread(thread)
 
 
 def own_stderr() -> TextIO:
@@ -51,7 +33,7 @@ def behave() -> None:
     """
     watch_parent()
     # A child of multiprocessing ends without Python's usual farewell, and log lines wait a few milliseconds.
-    multiprocessing.util.Finalize(None, logging.shutdown, exitpriority=0)
+    multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
     theirs: Any = signal.getsignal(signal.SIGTERM)
     if not callable(theirs):
         return

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -48,7 +48,8 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
-        self._heartbeat.after_beat = self._look_for_deaf
+        self._heartbeat.after_beat = self._look_after
+        self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
         self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
         self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
@@ -104,12 +105,22 @@ class WorkerProcess:
         if not self._shut_down.wait(_STUCK_SECONDS):
             on_stuck()
 
-    def _look_for_deaf(self) -> None:
-        """Some system call, some C code or some loop would keep a job, and its slot, for ever."""
-        deaf = [] if self._is_leaving else self.runs.deaf(DEAF_SECONDS)
+    def _look_after(self) -> None:
+        """Some system call, some C code or some loop would keep a job and its slot for ever; so would a lost thread."""
+        if self._is_leaving or self._gone_at:
+            return
+        deaf = self.runs.deaf(DEAF_SECONDS)
         for run in deaf:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        if deaf:
+        ended = [thread.name for thread in self.threads() if not thread.is_alive()]
+        if ended:
+            logger.critical("A thread has ended: its worker process ends", extra={"threads": ",".join(ended)})
+        if deaf or ended:
+            self.leave()
+
+    def leave(self) -> None:
+        """End this process from within: its jobs go back, and Dramatiq starts another. Returns at once."""
+        if not self._is_leaving:
             self._is_leaving = True
             threading.Thread(target=self.on_deaf, name="leave", daemon=True).start()  # it stops the heartbeat
 

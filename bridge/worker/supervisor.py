@@ -21,6 +21,20 @@ logger = logging.getLogger(__name__)
 # Exit codes of a worker process, and no proof: a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
+_MARK = "connect_broker() was not called"
+_NOT_CONNECTED = (
+    "The actors package {module!r} never calls connect_broker(), so its actors belong to another broker. "
+    "Put this first in its __init__.py: from bridge.broker import connect_broker; connect_broker()"
+)
+_IMPORT_SECONDS = 120.0
+_LOOK = f"""
+import importlib, sys
+sys.path.insert(0, ".")
+importlib.import_module(sys.argv[1])
+import dramatiq.broker
+from bridge.broker import FleetBroker
+isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_MARK!r})
+"""
 _STEADY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
@@ -125,7 +139,9 @@ class Supervisor:
         ]
 
     def run(self) -> None:
-        """Until a stop signal. Raises WorkersFailedError when Dramatiq cannot start at all."""
+        """Until a stop signal. Raises WorkersFailedError when the actors package does not serve, or no store does."""
+        if reason := self._import_error():  # before Dramatiq meets it, which would tell it by a traceback
+            raise self._explain_import(reason)
         logger.info(
             "Starting workers",
             extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
@@ -144,7 +160,7 @@ class Supervisor:
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
         if (code == _IMPORT_FAILED or child.died_young) and (reason := self._import_error()):
-            raise self._explain_import("the reason is above" if code == _IMPORT_FAILED else reason)
+            raise self._explain_import(reason)
         if code in _REFUSED and child.died_young and (refusal := self._refusal()):
             raise refusal
 
@@ -156,14 +172,18 @@ class Supervisor:
             child.wait(deadline)
 
     def _import_error(self) -> str | None:
-        """Why the actors package cannot be imported, in a line; None when it can.
-
-        Dramatiq's exit code tells of an ImportError only, not of a syntax error or a misspelt option.
-        """
-        program = f"import sys; sys.path.insert(0, '.'); import {self._settings.actors_module}"
-        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        """Why the actors package does not serve, in a line; None when it does. Asked in a process of its own."""
+        try:
+            result = subprocess.run(
+                [sys.executable, "-c", _LOOK, self._settings.actors_module],
+                capture_output=True, text=True, check=False, timeout=_IMPORT_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None  # the workers may take their time
+        if result.returncode == 0:
+            return None
         lines = result.stderr.strip().splitlines()
-        return lines[-1] if result.returncode and lines else None
+        return lines[-1][:500] if lines else f"it ended the process, exit code {result.returncode}"
 
     def _refusal(self) -> "WorkersFailedError | None":
         """Why no worker process will be served, now or later; None where the next one may be."""
@@ -185,7 +205,9 @@ class Supervisor:
     def _explain_import(self, reason: str) -> WorkersFailedError:
         module = self._settings.actors_module
         return _failed(
-            f"The actors package {module!r} cannot be imported ({reason}). "
+            _NOT_CONNECTED.format(module=module)
+            if _MARK in reason
+            else f"The actors package {module!r} cannot be imported ({reason}). "
             "Run from the folder that holds it, or set ACTORS_MODULE.",
             _IMPORT_FAILED,
         )

@@ -178,7 +178,7 @@ def test_an_actors_package_that_is_not_there_is_said_once(run: Run) -> None:
 
     assert said.code == 2
     assert said.err.strip().splitlines()[-1] == (
-        "mobvibe: The actors package 'nowhere' cannot be imported (the reason is above). "
+        "mobvibe: The actors package 'nowhere' cannot be imported (ModuleNotFoundError: No module named .nowhere.). "
         "Run from the folder that holds it, or set ACTORS_MODULE."
     )
 

@@ -22,6 +22,7 @@ LAYERS = [
         "log_record",
         "logs",
         "outages",
+        "own_loggers",
         "settings",
         "stores_file",
     },  # words

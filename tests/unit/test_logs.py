@@ -11,6 +11,7 @@ import pytest
 from bridge import log_lines
 from bridge.log_lines import LogFields
 from bridge.logs import TRACE, configure_logging
+from bridge.own_loggers import give_up_our_own
 from bridge.settings import Settings
 
 
@@ -20,6 +21,7 @@ def own_root() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
+    give_up_our_own()
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -148,6 +150,7 @@ def test_the_short_way_to_a_line_ends_in_the_same_line(
     settings = Settings(_env_file=None, node_env="production" if production else "development")  # type: ignore[call-arg]
     stream = io.StringIO()
     configure_logging(settings, stream, buffered=True)
+    logging.getLogger().handlers[:-1] = []  # pytest's
     fields = LogFields(jobId="a\nb", fence=1, queue="é")
     logger = logging.getLogger("some.place")
 
@@ -178,6 +181,6 @@ def test_the_short_way_keeps_to_the_level(monkeypatch: pytest.MonkeyPatch) -> No
     configure_logging(Settings(_env_file=None, log_level="warn"), stream, buffered=True)  # type: ignore[call-arg]
 
     log_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"))
-    logging.getLogger().handlers[0].flush()
+    logging.getLogger().handlers[-1].flush()
 
     assert stream.getvalue() == ""

@@ -1,0 +1,130 @@
+"""The event loop of async actors: an attempt is over when its coroutine is, and nothing raised there ends the loop."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dramatiq import Broker, Worker
+from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
+from dramatiq.middleware import AsyncIO, Interrupt
+
+logger = logging.getLogger(__name__)
+
+_INTERRUPT_LOOK_SECONDS = 0.1  # an exception for this thread comes between two of its steps
+_CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores it
+_PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0  # after a stop of the loop that was not ours, doubled each time
+_STEADY_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+
+
+class _Outcome:
+    """What a coroutine came to. It is carried over, for a BaseException that leaves a task would end the loop."""
+
+    def __init__(self, coroutine: Awaitable[Any]) -> None:
+        self._coroutine = coroutine
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.over = threading.Event()
+
+    async def run(self) -> None:
+        try:
+            self.result = await self._coroutine
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
+            self.error = error
+        finally:
+            self.over.set()
+
+
+class JobLoop(EventLoopThread):
+    """Dramatiq's thread for coroutines, in a form that keeps no dying process alive and outlives what runs in it."""
+
+    def __init__(self, log: logging.Logger, on_dead: Callable[[], None]) -> None:
+        super().__init__(log)
+        self.daemon = True
+        self._on_dead = on_dead
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        pause = _PAUSE_SECONDS
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            error: BaseException | None = None
+            try:
+                self.loop.run_forever()
+            except BaseException as raised:  # noqa: BLE001 -- SystemExit too
+                error = raised
+            if self._stopping.is_set() or self.loop.is_closed():
+                break
+            logger.error("Something stopped the event loop of async actors: it goes on", exc_info=error)
+            pause = _PAUSE_SECONDS if time.monotonic() - began > _STEADY_SECONDS else min(2 * pause, _PAUSE_MOST)
+            self._stopping.wait(pause)
+        if not self._stopping.is_set():
+            logger.critical("The event loop of async actors is closed: this worker process ends")
+            self._on_dead()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self.loop.is_running():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        self.join(_STOP_SECONDS)  # a coroutine that blocks must not hold up the process's end
+        if not self.is_alive():
+            self.loop.close()
+
+    def run_coroutine(self, coro: Awaitable[Any]) -> Any:
+        """Its result, or its exception. An interrupt of this thread cancels it, and is raised when it has ended.
+
+        It is cancelled again and again. One that never ends keeps this thread; its process is ended then.
+        """
+        outcome = _Outcome(coro)
+        tasks: list[asyncio.Task[None]] = []
+        self.loop.call_soon_threadsafe(lambda: tasks.append(self.loop.create_task(outcome.run())))
+        try:
+            self._wait(outcome, _INTERRUPT_LOOK_SECONDS)
+        except Interrupt as interrupt:
+            self._cancel(outcome, tasks)
+            raise interrupt.with_traceback(None) from None
+        if outcome.error is not None:
+            try:
+                raise outcome.error
+            finally:
+                outcome.error = None  # or the traceback would hold this frame, and this frame it
+        return outcome.result
+
+    def _cancel(self, outcome: _Outcome, tasks: "list[asyncio.Task[None]]") -> None:
+        while not outcome.over.is_set():
+            try:
+                self.loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+                self._wait(outcome, _INTERRUPT_LOOK_SECONDS, _CANCEL_AGAIN_SECONDS)
+            except Interrupt:
+                continue  # told again; the first reason stays
+
+    def _wait(self, outcome: _Outcome, look_seconds: float, most_seconds: float | None = None) -> None:
+        waited = 0.0
+        while not outcome.over.wait(look_seconds):
+            waited += look_seconds
+            if most_seconds is not None and waited >= most_seconds:
+                return
+            if not self.is_alive():
+                raise RuntimeError("the event loop of async actors has ended")
+
+
+class JobAsyncIO(AsyncIO):
+    """Dramatiq's middleware for async actors, with a loop of ours. `on_dead` must end the process."""
+
+    def __init__(self, on_dead: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_dead = on_dead
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
+        thread = JobLoop(self.logger, self._on_dead)
+        thread.start(timeout=5.0)
+        set_event_loop_thread(thread)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
+        thread = get_event_loop_thread()
+        set_event_loop_thread(None)
+        if thread is not None:
+            thread.stop()
