@@ -7,7 +7,7 @@ does not was taken over, settled by hand or deleted meanwhile.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -160,6 +160,11 @@ class AttemptBook:
             job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
             started[ours.exec] = Attempt(job, ours.exec, queue, actor, is_last)
         return started
+
+    def created_at(self, job_id: UUID) -> datetime | None:
+        """Since when the job is there; None when it is not any more."""
+        rows = self._link.call("created_at", {"id": job_id})
+        return rows[0]["created_at"] if rows else None
 
     def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
         """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""

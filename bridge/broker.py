@@ -1,22 +1,73 @@
 """The worker's side put together: `connect_broker()` for an actors package."""
 
+import sys
+from typing import Any
+
 import dramatiq
 import dramatiq.broker
-from dramatiq.middleware import CurrentMessage, ShutdownNotifications, TimeLimit
+from dramatiq import Message, Middleware
+from dramatiq.middleware import (
+    AgeLimit,
+    AsyncIO,
+    Callbacks,
+    CurrentMessage,
+    Pipelines,
+    Retries,
+    ShutdownNotifications,
+    TimeLimit,
+)
 
 from bridge.errors import SettingsError
 from bridge.reporter import Reporter
+from bridge.sender import Sender
 from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
 from bridge.worker.window import ActorWindow
 
+_SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
+_TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
+
 
 class FleetBroker(JobBroker):
     """The broker of an actors package; `settings` are those it was connected with."""
 
     settings: Settings
+    sender: Sender
+    _is_complete = False  # with all that `connect_broker()` gives it
+
+    def add_middleware(self, middleware: Middleware, **where: Any) -> None:
+        """As Dramatiq's. What of its own stands here already is not added twice, and its Retries have no place."""
+        kind = type(middleware)
+        if kind is Retries:
+            raise SettingsError(
+                "Dramatiq's Retries has no place on this broker: retries are counted and timed in Postgres. Leave it "
+                "out, and say max_retries, min_backoff, max_backoff or retry_when on each actor"
+            )
+        if kind in _SERVED_ALREADY and self._is_complete:
+            return
+        for place, one in enumerate(self.middleware):
+            if type(one) is kind and kind in _TAKES_THE_PLACE_OF_OURS:
+                self.middleware[place] = middleware
+                self._hooks.clear()
+                return
+        super().add_middleware(middleware, **where)
+
+    def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
+        """What `.send()` comes to: the message's job, inserted in a transaction of its own.
+
+        Raises DirectSendError for what cannot be a job, StoreUnavailableError when Postgres does not take it.
+        """
+        actor = self.actors.get(message.actor_name)
+        self.emit_before("enqueue", message, delay)
+        self.sender.send(message, actor.options if actor else {}, delay)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def close(self) -> None:
+        self.sender.close()
+        super().close()
 
 
 def connect_broker(settings: Settings | None = None) -> FleetBroker:
@@ -27,9 +78,11 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
     """
     try:
         settings = settings or load_settings()
-        settings.postgres_dsn()
+        dsn = settings.postgres_dsn()
         client = connect_redis(settings.redis_address())
     except SettingsError as error:
+        if "pytest" in sys.modules:  # which takes a SystemExit at import for an error of its own
+            raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
         raise SystemExit(f"mobvibe: {error}") from None
     reporter = Reporter(settings)
     broker = FleetBroker(
@@ -39,6 +92,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         # may be started that another hook then keeps from running unseen. ActorWindow last.
         middleware=[
             reporter,
+            AgeLimit(),
             TimeLimit(),
             ShutdownNotifications(),
             CurrentMessage(),
@@ -47,6 +101,8 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         ],
     )
     broker.settings = settings
+    broker.sender = Sender(dsn)
+    broker._is_complete = True  # noqa: SLF001 -- its maker
     dramatiq.set_broker(broker)
     return broker
 

@@ -106,7 +106,7 @@ class BadMessageError(BridgeError):
 
 
 class DirectSendError(BridgeError):
-    """`.send()` was called on an actor: Postgres is the record, so jobs begin there."""
+    """What was given to `.send()` cannot be a job. The actor that sent it fails, with no further attempt."""
 
 
 class Fail(Exception):  # noqa: N818 -- a verb: the actor says what shall happen

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from bridge.actor_options import attempts_of
 from bridge.database import Link, statement
 from bridge.frontier import Span
 from bridge.job import Claim, Outcome, Status
@@ -278,9 +279,7 @@ def enqueue(
         "prompt": None if prompt is None else storable_text(prompt),
         "priority": priority,
         "run_at": run_at,
-        "max_retries": max_retries
-        if max_retries is not None
-        else (known.options.get("max_retries") if known else None),
+        "max_retries": max_retries if max_retries is not None else (attempts_of(known.options) if known else None),
     }
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(statement("enqueue"), params).fetchone()

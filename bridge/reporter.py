@@ -12,21 +12,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from dramatiq import Actor, Broker, Message, Middleware, Worker
+from dramatiq import Actor, Broker, Middleware, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
-from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage, TimeLimit
+from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 
 from bridge import log_lines
+from bridge.actor_options import attempts_of
 from bridge.addresses import host_and_port
 from bridge.database import check_database, mark_of_database, patiently
-from bridge.errors import BridgeError, DirectSendError
+from bridge.errors import BridgeError
 from bridge.job import Completed, Failed, Report, set_current_job
 from bridge.logs import configure_logging, write_last_lines
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
+from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.heartbeat import WorkerAbilities
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.manners import behave, own_stderr
@@ -39,10 +41,6 @@ from bridge.worker.work_queue import work_queue
 logger = logging.getLogger(__name__)
 
 
-class _DirectSendRefusedError(MiddlewareError, DirectSendError):
-    """Both: Dramatiq passes on only the one, callers know only the other."""
-
-
 class Reporter(Middleware):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -51,9 +49,7 @@ class Reporter(Middleware):
 
     @property
     def actor_options(self) -> set[str]:
-        # Retries belong to Postgres; the options of Dramatiq's own middleware are known, so that existing
-        # actors load unchanged. `max_retries` and `throws` are honoured, the other three have no meaning here.
-        return {"takes_job", "max_retries", "throws", "min_backoff", "max_backoff", "retry_when"}
+        return {"takes_job", "max_retries", "throws", *OPTIONS}
 
     @property
     def process(self) -> WorkerProcess:
@@ -65,12 +61,6 @@ class Reporter(Middleware):
         self.process.leave()
 
     # Boot, in the order it happens.
-
-    def before_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        raise _DirectSendRefusedError(
-            f"{message.actor_name}.send() has no job behind it: jobs begin in Postgres. "
-            f'Use enqueue(connection, "{message.actor_name}", payload) from bridge.'
-        )
 
     def after_process_boot(self, broker: Broker) -> None:
         configure_logging(self._settings, own_stderr(), buffered=True)
@@ -149,7 +139,12 @@ class Reporter(Middleware):
         job = run.attempt.job
         actor = broker.actors[message.actor_name]
         try:
-            message.args, message.kwargs = ((job,), {}) if actor.options.get("takes_job") else _arguments(job.payload)
+            if actor.options.get("takes_job"):
+                message.args, message.kwargs = (job,), {}
+            else:
+                message.args, message.kwargs, options = _arguments(job.payload)
+                message.options.update(options)
+                message.options["retries"] = job.attempt - 1
         except ValueError as error:
             message.__dict__["run"] = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
@@ -157,7 +152,10 @@ class Reporter(Middleware):
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        run.limit = (actor.options.get("time_limit") or self._time_limit_ms) / 1000
+        message.__dict__["message_id"] = str(job.id)  # what its sender knows it by
+        message.__dict__["created_ms"] = partial(self.process.created_ms, job.id)
+        limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
+        run.limit = limit / 1000
         run.began = time.monotonic()
         run.has_begun = True
         set_current_job(job)
@@ -176,13 +174,36 @@ class Reporter(Middleware):
             return
         set_current_job(None)
         actor = broker.actors.get(message.actor_name)
-        options = actor.options if actor else {}
+        options = (actor.options if actor else {}) | message.options
         report = report_of(result, exception, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
         if message.failed and isinstance(report, Completed | Failed):  # Dramatiq keeps such a message as a dead letter
             reason = report.error if isinstance(report, Failed) else "marked as failed by a middleware"
             report = Failed(reason, final=True)
+        if actor is not None and report is not None and not OPTIONS.isdisjoint(options):
+            report = with_retry_options(report, options, run.attempt, exception)
+            report = self._send_follow_ups(broker, message, options, run, report, result, exception)
         self._end(run, report, exception)
         message.__dict__["run"] = None
+
+    def _send_follow_ups(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        options: Mapping[str, Any],
+        run: Run,
+        report: Report,
+        result: Any,
+        exception: BaseException | None,
+    ) -> Report:
+        """Before the report, which cannot be taken back: a step that was not inserted is no step that was made."""
+        try:
+            for following in follow_ups(broker, message, options, run.attempt, report, result, exception):
+                broker.enqueue(following, delay=following.options.get("delay"))
+        except Exception as error:
+            logger.exception("What follows this job could not be inserted", extra=run.log_fields)
+            if isinstance(report, Completed):
+                return report_of(None, error) or report
+        return report
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         run: Run | None = getattr(message, "run", None)
@@ -239,11 +260,11 @@ def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: M
 
 
 def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
-    return {"queue": actor.queue_name, "max_retries": actor.options.get("max_retries")}
+    return {"queue": actor.queue_name, "max_retries": attempts_of(actor.options)}
 
 
-def _arguments(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The call a plain Dramatiq actor's payload describes. Raises ValueError for what cannot be a call."""
+def _arguments(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """A plain actor's call and its message's options, as its payload has them. Raises ValueError for anything else."""
     if not isinstance(payload, dict):
         raise ValueError("it must be an object")
     args, kwargs = payload.get("args", []), payload.get("kwargs", {})
@@ -251,9 +272,12 @@ def _arguments(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         raise ValueError("'args' must be a list")
     if not isinstance(kwargs, dict):
         raise ValueError("'kwargs' must be an object")
-    if strange := set(payload) - {"args", "kwargs"}:
+    options = payload.get("options", {})
+    if not isinstance(options, dict) or "redis_message_id" in options:
+        raise ValueError("'options' must be an object of what Dramatiq calls options")
+    if strange := set(payload) - {"args", "kwargs", "options"}:
         raise ValueError(f"a plain actor takes 'args' and 'kwargs' only, not {', '.join(sorted(strange))}")
-    return tuple(args), kwargs
+    return tuple(args), kwargs, options
 
 
 def _says_it_better(record: logging.LogRecord) -> bool:

@@ -1,5 +1,6 @@
 """`mobvibe up`: stores, schema and all processes on this machine, and the end of all of them."""
 
+import http.client
 import json
 import os
 import secrets
@@ -243,7 +244,8 @@ class Launcher:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
-        except (OSError, ValueError):
+        # HTTPException too: before anybody listens, a port may be the very one that the question comes from.
+        except (OSError, ValueError, http.client.HTTPException):
             return 0, {}
 
     def _wait(self, condition: Callable[[], bool], stop: StopSignal, seconds: float) -> bool:

@@ -1,6 +1,6 @@
 """Where a worker process plugs into the transport: how bytes become jobs, and which of them are to run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from dramatiq import Message
@@ -28,12 +28,17 @@ class JobMessage(MessageProxy):
         self.kwargs: dict[str, Any] = {}
         self.options: dict[str, Any] = {"redis_message_id": redis_id}
         self.message_id = message_id
-        self.message_timestamp = 0
+        self.created_ms: Callable[[], int] = int
         self.redis_id = redis_id
         self.held: Any = None
         self.run: Any = None
         self.skipped: tuple[str, BaseException] | None = None
         self.urgency = 0
+
+    @property
+    def message_timestamp(self) -> int:  # type: ignore[override]
+        """When the job was inserted, in milliseconds. Asked of Postgres, by those who want to know."""
+        return self.created_ms()
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]
@@ -82,7 +87,7 @@ class PlainIntake:
             raise BadMessageError("wrong_id")
         opened = JobMessage(message.queue_name, message.actor_name, message.message_id, redis_id, message.args)
         opened.kwargs, opened.options = message.kwargs, message.options
-        opened.message_timestamp = message.message_timestamp
+        opened.created_ms = lambda: message.message_timestamp
         return [opened]
 
     def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:

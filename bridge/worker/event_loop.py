@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from dramatiq import Broker, Worker
@@ -23,13 +23,27 @@ _STOP_SECONDS = 2.0
 class _Outcome:
     """What a coroutine came to. It is carried over, for a BaseException that leaves a task would end the loop."""
 
-    def __init__(self, coroutine: Awaitable[Any]) -> None:
+    def __init__(self, coroutine: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
         self.result: Any = None
         self.error: BaseException | None = None
         self.over = threading.Event()
 
-    async def run(self) -> None:
+    def begin(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    def cancel(self) -> None:
+        """In the loop's thread, as `begin`: if that was asked for at all, it has been called before."""
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            if isinstance(self._coroutine, Coroutine):
+                self._coroutine.close()
+            self.over.set()
+
+    async def _run(self) -> None:
         try:
             self.result = await self._coroutine
         except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
@@ -78,13 +92,12 @@ class JobLoop(EventLoopThread):
 
         It is cancelled again and again. One that never ends keeps this thread; its process is ended then.
         """
-        outcome = _Outcome(coro)
-        tasks: list[asyncio.Task[None]] = []
-        self.loop.call_soon_threadsafe(lambda: tasks.append(self.loop.create_task(outcome.run())))
-        try:
+        outcome = _Outcome(coro, self.loop)
+        try:  # from here on: an interrupt may come between any two steps
+            self.loop.call_soon_threadsafe(outcome.begin)
             self._wait(outcome, _INTERRUPT_LOOK_SECONDS)
         except Interrupt as interrupt:
-            self._cancel(outcome, tasks)
+            self._cancel(outcome)
             raise interrupt.with_traceback(None) from None
         if outcome.error is not None:
             try:
@@ -93,10 +106,10 @@ class JobLoop(EventLoopThread):
                 outcome.error = None  # or the traceback would hold this frame, and this frame it
         return outcome.result
 
-    def _cancel(self, outcome: _Outcome, tasks: "list[asyncio.Task[None]]") -> None:
+    def _cancel(self, outcome: _Outcome) -> None:
         while not outcome.over.is_set():
             try:
-                self.loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+                self.loop.call_soon_threadsafe(outcome.cancel)
                 self._wait(outcome, _INTERRUPT_LOOK_SECONDS, _CANCEL_AGAIN_SECONDS)
             except Interrupt:
                 continue  # told again; the first reason stays

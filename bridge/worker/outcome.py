@@ -7,7 +7,7 @@ from typing import Any
 import dramatiq.errors
 from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
-from bridge.errors import Fail, PayloadError, Retry
+from bridge.errors import DirectSendError, Fail, PayloadError, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.json_text import to_json
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
@@ -54,7 +54,7 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
             return None
         case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
-        case Fail():
+        case Fail() | DirectSendError():  # what cannot be a job now cannot be one later
             return Failed(_text(exception) or type(exception).__name__, final=True)
         case Retry():
             return Failed(_text(exception) or type(exception).__name__, delay=cause.delay)
@@ -71,7 +71,7 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
 def _deciding(exception: BaseException) -> BaseException:
     """Of a group, the one that says what happens next: an interrupt before a Fail, a Fail before a Retry."""
     leaves = list(_leaves(exception))
-    for kind in (Interrupt, Fail, Retry):
+    for kind in (Interrupt, Fail, DirectSendError, Retry):
         for one in leaves:
             if isinstance(one, kind):
                 return one

@@ -82,6 +82,11 @@ class WorkerProcess:
         """Prolong hand-overs that wait here; the ids of those that are still ours to start."""
         return self._starts.keep(held, timedelta(seconds=self.lease_seconds))
 
+    def created_ms(self, job_id: UUID) -> int:
+        """Since when the job is there, in milliseconds since the epoch, as Dramatiq counts."""
+        created = self._starts.created_at(job_id)
+        return int(created.timestamp() * 1000) if created else 0
+
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
         """What the job's `emit` does: the events of a session, stored with the other reports."""
 

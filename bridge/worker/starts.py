@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from bridge.attempts import AttemptBook, Held
@@ -30,6 +30,11 @@ class Starts:
         """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
         with self._lock:
             return self._book.keep(held, lease)
+
+    def created_at(self, job_id: UUID) -> datetime | None:
+        """Since when the job is there. Raises StoreUnavailableError."""
+        with self._lock:
+            return self._book.created_at(job_id)
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
         """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.

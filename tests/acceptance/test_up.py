@@ -91,7 +91,8 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
     effects = tmp_path / "effects"
     session_id = rows.add_session()
     by_sql = rows.value(
-        "INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, 'no block in here') RETURNING id", [session_id]
+        "INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, %s) RETURNING id",
+        [session_id, "```sh\ntrue\n```"],
     )
     with psycopg.connect(up.printed("Postgres")) as connection:
         enqueue(connection, "write_line", {"file": str(effects)})

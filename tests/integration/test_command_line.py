@@ -11,14 +11,15 @@ import pytest
 import redis
 
 from bridge.bridge_process import BridgeProcess
-from bridge.database import SCHEMA_VERSION
 from bridge.errors import RedisUnavailableError
+from bridge.migrations.files import migration_files
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from tests.support.commands import Said, mobvibe
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 
+FILES = len(migration_files())
 Run = Callable[..., Said]
 
 
@@ -178,7 +179,7 @@ def test_an_actors_package_that_is_not_there_is_said_once(run: Run) -> None:
 
     assert said.code == 2
     assert said.err.strip().splitlines()[-1] == (
-        "mobvibe: The actors package 'nowhere' cannot be imported (ModuleNotFoundError: No module named .nowhere.). "
+        "mobvibe: The actors package 'nowhere' cannot be imported (ModuleNotFoundError: No module named 'nowhere'). "
         "Run from the folder that holds it, or set ACTORS_MODULE."
     )
 
@@ -202,10 +203,10 @@ def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
 def test_migrations_are_applied_and_told(tmp_path: Path, empty_dsn: str) -> None:
     environment = {"DATABASE_URL": empty_dsn}
     missing = mobvibe("migrate", "status", cwd=tmp_path, **environment)
-    assert (missing.code, missing.out.count("missing")) == (4, SCHEMA_VERSION)
+    assert (missing.code, missing.out.count("missing")) == (4, FILES)
 
     up = mobvibe("migrate", "up", cwd=tmp_path, **environment)
-    assert (up.code, len(up.out.splitlines()), up.err) == (0, SCHEMA_VERSION, f"{SCHEMA_VERSION} applied\n")
+    assert (up.code, len(up.out.splitlines()), up.err) == (0, FILES, f"{FILES} applied\n")
 
     again = mobvibe("migrate", "up", cwd=tmp_path, **environment)
     assert (again.out, again.err) == ("", "Nothing to apply\n")

@@ -71,11 +71,31 @@ def test_an_actor_known_by_name_brings_its_queue_and_retries(
     assert (job["queue"], job["max_retries"]) == ("reports", 5)
 
 
+@pytest.mark.parametrize(
+    ("options", "attempts"),
+    [({"max_retries": 2}, 3), ({}, 21), ({"max_retries": 0}, 1), ({"max_retries": None}, 1_000_000)],
+)
+def test_a_plain_actors_retries_are_counted_as_dramatiq_does(
+    connection: "psycopg.Connection[Any]", rows: Rows, options: dict[str, int | None], attempts: int
+) -> None:
+    class Plain:
+        actor_name = "plain"
+        queue_name = "default"
+
+        def __init__(self) -> None:
+            self.options = options
+
+    job_id = enqueue(connection, Plain())
+    connection.commit()
+
+    assert rows.job(job_id)["max_retries"] == attempts
+
+
 def test_an_actor_object_brings_its_queue_and_retries(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
     class Report:
         actor_name = "build_report"
         queue_name = "reports"
-        options = {"max_retries": 2}  # noqa: RUF012 -- as Dramatiq's actors have it
+        options = {"max_retries": 2, "takes_job": True}  # noqa: RUF012 -- as Dramatiq's actors have it
 
     job_id = enqueue(connection, Report())
     connection.commit()

@@ -15,7 +15,6 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from bridge import enqueue
 from bridge.envelope import seal
-from bridge.errors import DirectSendError
 from bridge.job import Claim
 from bridge.reporter import Reporter
 from bridge.worker.process import WorkerProcess
@@ -474,11 +473,6 @@ def test_an_actor_unknown_to_everybody_waits_and_runs_once_somebody_knows_it(
     rows.all("NOTIFY new_job")
 
     assert finished(rows, job_id)["status"] == "completed"
-
-
-def test_sending_past_postgres_is_refused_with_what_to_do(fleet: Fleet) -> None:
-    with pytest.raises(DirectSendError, match=r'plain.send\(\) has no job behind it.*enqueue\(connection, "plain"'):
-        fleet.broker.actors["plain"].send(1)
 
 
 def test_a_scheduled_job_starts_on_time(fleet: Fleet, rows: Rows) -> None:

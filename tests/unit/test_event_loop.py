@@ -162,3 +162,27 @@ def test_a_coroutine_that_swallows_its_cancellation_is_cancelled_again(
 
     assert type(got[0]) is Ended
     assert swallowed == 2
+
+
+@pytest.mark.parametrize("is_scheduled", [True, False])
+def test_an_interrupt_on_the_way_to_the_loop_ends_the_coroutine(
+    loop: JobLoop, monkeypatch: pytest.MonkeyPatch, is_scheduled: bool
+) -> None:
+    schedule, calls = loop.loop.call_soon_threadsafe, iter([True])
+
+    def interrupted_once(callback: Callable[[], Any]) -> Any:
+        if next(calls, False):
+            if is_scheduled:
+                schedule(callback)
+            raise Ended
+        return schedule(callback)
+
+    async def coroutine() -> None:
+        await asyncio.sleep(DEADLINE)
+
+    monkeypatch.setattr(loop.loop, "call_soon_threadsafe", interrupted_once)
+    with pytest.raises(Ended):
+        loop.run_coroutine(coroutine())
+
+    assert loop.run_coroutine(answer()) == 42
+    assert not [task for task in asyncio.all_tasks(loop.loop) if not task.done()]

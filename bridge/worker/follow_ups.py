@@ -1,0 +1,95 @@
+"""What Dramatiq's options say shall come after an attempt: a further wait, or another job."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid5
+
+import dramatiq.common
+from dramatiq import Broker, Message
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Interrupt
+
+from bridge.job import Attempt, Completed, Failed, Report
+
+# For people who read the docs of Dramatiq: its own names and numbers.
+OPTIONS = frozenset(
+    {"retry_when", "min_backoff", "max_backoff", "on_success", "on_failure", "on_retry_exhausted"}
+    | {"pipe_ignore", "pipe_target", "store_results", "result_ttl"}
+)
+_MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's defaults, where only one of the two is said
+
+
+def with_retry_options(
+    report: Report, options: Mapping[str, Any], attempt: Attempt, error: BaseException | None
+) -> Report:
+    """The report of a failure as `retry_when`, `min_backoff` and `max_backoff` have it."""
+    if not isinstance(report, Failed) or report.final or error is None:
+        return report
+    retries = attempt.job.attempt - 1
+    decides = options.get("retry_when")
+    if decides is not None and not isinstance(error, Interrupt):
+        try:
+            if not decides(retries, error):
+                return replace(report, final=True)
+        except Exception as fault:  # noqa: BLE001 -- users' code; the attempt must end, and may be tried again
+            return replace(report, error=f"{report.error} (and retry_when failed: {type(fault).__name__})")
+    if report.delay is None and (options.get("min_backoff") or options.get("max_backoff")):
+        most = min(options.get("max_backoff") or _MAX_BACKOFF, _MAX_BACKOFF)
+        _, wait = dramatiq.common.compute_backoff(
+            retries, factor=options.get("min_backoff") or _MIN_BACKOFF, max_backoff=most
+        )
+        return replace(report, delay=timedelta(milliseconds=wait))
+    return report
+
+
+def follow_ups(
+    broker: Broker,
+    message: MessageProxy,
+    options: Mapping[str, Any],
+    attempt: Attempt,
+    report: Report,
+    result: Any,
+    error: BaseException | None,
+) -> "list[Message[Any]]":
+    """The messages to send after an attempt that ended so. `options` are the actor's and the message's.
+
+    Each has an id made of the job's, or the one it was composed with: sent again after a loss, it is the same job.
+    Raises ActorNotFound for a callback that is not declared here.
+    """
+    if isinstance(report, Completed):
+        called = [("on_success", result)]
+    elif isinstance(report, Failed):
+        is_over = report.final or attempt.is_last
+        called = [("on_failure", {"type": type(error).__name__, "message": report.error})]
+        if is_over:
+            called.append(("on_retry_exhausted", {"retries": attempt.job.attempt - 1, "max_retries": None}))
+    else:
+        return []
+    messages = [
+        _callback(broker, name, message, argument, attempt, option)
+        for option, argument in called
+        if (name := options.get(option))
+    ]
+    if isinstance(report, Completed) and (target := options.get("pipe_target")):
+        messages.append(_next_in_pipeline(target, options, result))
+    return messages
+
+
+def _callback(
+    broker: Broker, name: Any, message: MessageProxy, argument: Any, attempt: Attempt, option: str
+) -> "Message[Any]":
+    about = message.asdict()
+    if broker.get_actor(message.actor_name).options.get("takes_job"):
+        about["args"] = [attempt.job.payload]
+    about["options"] = {key: value for key, value in about["options"].items() if key != "redis_message_id"}
+    sent = broker.get_actor(getattr(name, "actor_name", name)).message(about, argument)
+    return sent.copy(message_id=str(uuid5(attempt.job.id, f"{option} {attempt.job.attempt}")))
+
+
+def _next_in_pipeline(target: Mapping[str, Any], options: Mapping[str, Any], result: Any) -> "Message[Any]":
+    following: Message[Any] = Message(**target)
+    if following.options.get("pipe_ignore") or options.get("pipe_ignore"):
+        return following
+    return following.copy(args=(*following.args, result))
