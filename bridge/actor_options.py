@@ -19,3 +19,20 @@ def attempts_of(options: Mapping[str, Any], max_retries: Any = None) -> int | No
             return _UNBOUNDED
         max_retries = options.get("max_retries", _PLAIN_RETRIES)
     return _UNBOUNDED if max_retries is None else min(max(0, int(max_retries)) + 1, _UNBOUNDED)
+
+
+def plain_call(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """A plain actor's call and its message's options, as its payload has them. Raises ValueError for anything else."""
+    if not isinstance(payload, dict):
+        raise ValueError("it must be an object")
+    args, kwargs = payload.get("args", []), payload.get("kwargs", {})
+    if not isinstance(args, list):
+        raise ValueError("'args' must be a list")
+    if not isinstance(kwargs, dict):
+        raise ValueError("'kwargs' must be an object")
+    options = payload.get("options", {})
+    if not isinstance(options, dict) or "redis_message_id" in options:
+        raise ValueError("'options' must be an object of what Dramatiq calls options")
+    if strange := set(payload) - {"args", "kwargs", "options"}:
+        raise ValueError(f"a plain actor takes 'args' and 'kwargs' only, not {', '.join(sorted(strange))}")
+    return tuple(args), kwargs, options

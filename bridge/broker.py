@@ -26,6 +26,8 @@ from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
 from bridge.worker.window import ActorWindow
 
+stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
+
 _SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
 _TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
 
@@ -73,9 +75,13 @@ class FleetBroker(JobBroker):
 def connect_broker(settings: Settings | None = None) -> FleetBroker:
     """Read the settings and make our broker Dramatiq's current one. Opens no connection.
 
+    In tests that called `connect_testing_broker()` (bridge.testing) it gives that one and reads nothing.
+
     Call it in the `__init__` of an actors package, before the modules that declare actors are imported.
     A setting that is missing or malformed ends the program with one line and exit code 1.
     """
+    if stand_in is not None and settings is None:
+        return stand_in
     try:
         settings = settings or load_settings()
         dsn = settings.postgres_dsn()

@@ -18,7 +18,7 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 
 from bridge import log_lines
-from bridge.actor_options import attempts_of
+from bridge.actor_options import attempts_of, plain_call
 from bridge.addresses import host_and_port
 from bridge.database import check_database, mark_of_database, patiently
 from bridge.errors import BridgeError
@@ -40,6 +40,8 @@ from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
+ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
+
 
 class Reporter(Middleware):
     def __init__(self, settings: Settings) -> None:
@@ -49,7 +51,7 @@ class Reporter(Middleware):
 
     @property
     def actor_options(self) -> set[str]:
-        return {"takes_job", "max_retries", "throws", *OPTIONS}
+        return set(ACTOR_OPTIONS)
 
     @property
     def process(self) -> WorkerProcess:
@@ -142,7 +144,7 @@ class Reporter(Middleware):
             if actor.options.get("takes_job"):
                 message.args, message.kwargs = (job,), {}
             else:
-                message.args, message.kwargs, options = _arguments(job.payload)
+                message.args, message.kwargs, options = plain_call(job.payload)
                 message.options.update(options)
                 message.options["retries"] = job.attempt - 1
         except ValueError as error:
@@ -261,23 +263,6 @@ def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: M
 
 def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
     return {"queue": actor.queue_name, "max_retries": attempts_of(actor.options)}
-
-
-def _arguments(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    """A plain actor's call and its message's options, as its payload has them. Raises ValueError for anything else."""
-    if not isinstance(payload, dict):
-        raise ValueError("it must be an object")
-    args, kwargs = payload.get("args", []), payload.get("kwargs", {})
-    if not isinstance(args, list):
-        raise ValueError("'args' must be a list")
-    if not isinstance(kwargs, dict):
-        raise ValueError("'kwargs' must be an object")
-    options = payload.get("options", {})
-    if not isinstance(options, dict) or "redis_message_id" in options:
-        raise ValueError("'options' must be an object of what Dramatiq calls options")
-    if strange := set(payload) - {"args", "kwargs", "options"}:
-        raise ValueError(f"a plain actor takes 'args' and 'kwargs' only, not {', '.join(sorted(strange))}")
-    return tuple(args), kwargs, options
 
 
 def _says_it_better(record: logging.LogRecord) -> bool:

@@ -41,7 +41,7 @@ class Sender:
             "id": _job_id(message),
             "actor": message.actor_name,
             "queue": message.queue_name,
-            "payload": _payload(message, options),
+            "payload": payload_of(message, options),
             "delay": timedelta(milliseconds=delay or 0),
             "max_retries": attempts_of(options, message.options.get("max_retries")),
         }
@@ -86,7 +86,8 @@ def _job_id(message: "Message[Any]") -> UUID:
         ) from None
 
 
-def _payload(message: "Message[Any]", options: Mapping[str, Any]) -> str:
+def payload_of(message: "Message[Any]", options: Mapping[str, Any]) -> str:
+    """The payload of the job of `message`, as JSON. Raises DirectSendError for what cannot be a job."""
     carried = {name: value for name, value in message.options.items() if name not in _NOT_CARRIED}
     payload: Any
     if not options.get("takes_job"):

@@ -33,15 +33,14 @@ class _Outcome:
 
     def begin(self) -> None:
         self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._done)
 
     def cancel(self) -> None:
         """In the loop's thread, as `begin`: if that was asked for at all, it has been called before."""
         if self._task is not None:
             self._task.cancel()
         else:
-            if isinstance(self._coroutine, Coroutine):
-                self._coroutine.close()
-            self.over.set()
+            self._discard()
 
     async def _run(self) -> None:
         try:
@@ -49,7 +48,16 @@ class _Outcome:
         except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
             self.error = error
         finally:
-            self.over.set()
+            self.over.set()  # here already: a loop that is stopped calls nobody back
+
+    def _done(self, _: "asyncio.Task[None]") -> None:
+        if not self.over.is_set():  # cancelled before its first step
+            self._discard()
+
+    def _discard(self) -> None:
+        if isinstance(self._coroutine, Coroutine):
+            self._coroutine.close()
+        self.over.set()
 
 
 class JobLoop(EventLoopThread):

@@ -186,3 +186,15 @@ def test_an_interrupt_on_the_way_to_the_loop_ends_the_coroutine(
 
     assert loop.run_coroutine(answer()) == 42
     assert not [task for task in asyncio.all_tasks(loop.loop) if not task.done()]
+
+
+def test_a_coroutine_cancelled_before_its_first_step_is_over(loop: JobLoop) -> None:
+    outcome = event_loop._Outcome(answer(), loop.loop)
+
+    def begin_and_cancel() -> None:
+        outcome.begin()
+        outcome.cancel()
+
+    loop.loop.call_soon_threadsafe(begin_and_cancel)
+
+    assert outcome.over.wait(DEADLINE)
