@@ -63,7 +63,7 @@ class FleetBroker(JobBroker):
         """
         actor = self.actors.get(message.actor_name)
         self.emit_before("enqueue", message, delay)
-        self.sender.send(message, actor.options if actor else {}, delay)
+        self.sender.send(message, actor.options if actor else {}, actor.priority if actor else 0, delay)
         self.emit_after("enqueue", message, delay)
         return message
 

@@ -47,6 +47,7 @@ class Reporter(Middleware):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: WorkerProcess | None = None
+        self._worker: Worker | None = None
         self._time_limit_ms = math.inf  # of actors that do not say
 
     @property
@@ -76,15 +77,14 @@ class Reporter(Middleware):
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
         self._time_limit_ms = min(limits, default=math.inf)
         vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
-        queues = sorted(broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues()))
+        self._worker = worker
+        abilities = _abilities(broker, worker)
         try:
             check_database(self._settings.postgres_dsn())
             self._check_road(broker)
             self._process = WorkerProcess(
                 self._settings,
-                WorkerAbilities(
-                    worker.worker_threads, queues, {actor.actor_name: _card(actor) for actor in broker.actors.values()}
-                ),
+                abilities,
                 lambda settled: self._settled(broker, settled),
             )
             self._process.on_deaf = partial(self._leave_now, broker, worker, exit_code=1)
@@ -98,7 +98,13 @@ class Reporter(Middleware):
         broker.announce_freed({})  # there is room where there was none
         if not broker.actors:
             logger.warning("No actor is declared: this worker takes no jobs", extra={"reason": "see ACTORS_MODULE"})
-        logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
+        logger.info("Worker ready", extra={"slots": abilities.slots, "queues": ",".join(abilities.queues)})
+
+    def after_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
+        """Actors may be declared late, by a module that is imported when it is first needed."""
+        if self._process is not None and self._worker is not None:
+            assert isinstance(broker, JobBroker)
+            self._process.announce(_abilities(broker, self._worker), partial(broker.announce_freed, {}))
 
     def _check_road(self, broker: JobBroker) -> None:
         """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
@@ -146,7 +152,8 @@ class Reporter(Middleware):
             else:
                 message.args, message.kwargs, options = plain_call(job.payload)
                 message.options.update(options)
-                message.options["retries"] = job.attempt - 1
+                if job.attempt > 1:
+                    message.options["retries"] = job.attempt - 1
         except ValueError as error:
             message.__dict__["run"] = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
@@ -184,6 +191,8 @@ class Reporter(Middleware):
         if actor is not None and report is not None and not OPTIONS.isdisjoint(options):
             report = with_retry_options(report, options, run.attempt, exception)
             report = self._send_follow_ups(broker, message, options, run, report, result, exception)
+        if isinstance(report, Failed) and (report.final or run.attempt.is_last):
+            message.fail()  # for hooks of others: Dramatiq calls it nacked, and results are stored then
         self._end(run, report, exception)
         message.__dict__["run"] = None
 
@@ -259,6 +268,16 @@ def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: M
     except BaseException as error:
         logger.critical("Unexpected failure around an actor", exc_info=True)
         broker.emit_after("process_message", message, exception=error)
+
+
+def _abilities(broker: JobBroker, worker: Worker) -> WorkerAbilities:
+    declared = broker.get_declared_queues()
+    actors = list(broker.actors.values())  # one may be declared meanwhile
+    return WorkerAbilities(
+        worker.worker_threads,
+        sorted(declared & (worker.consumer_whitelist or declared)),
+        {actor.actor_name: _card(actor) for actor in actors},
+    )
 
 
 def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:

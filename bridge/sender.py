@@ -31,8 +31,10 @@ class Sender:
         self._pid = 0
         self._is_told = False
 
-    def send(self, message: "Message[Any]", options: Mapping[str, Any], delay: int | None) -> None:
+    def send(self, message: "Message[Any]", options: Mapping[str, Any], priority: int, delay: int | None) -> None:
         """Insert the job of `message`, whose actor has `options`, to run in `delay` milliseconds.
+
+        `priority` is Dramatiq's, where the lower one goes first; in a row the higher one does.
 
         A message is one job, however often it is sent. Raises DirectSendError for what cannot be a job,
         StoreUnavailableError when Postgres does not take it.
@@ -42,6 +44,7 @@ class Sender:
             "actor": message.actor_name,
             "queue": message.queue_name,
             "payload": payload_of(message, options),
+            "priority": -priority,
             "delay": timedelta(milliseconds=delay or 0),
             "max_retries": attempts_of(options, message.options.get("max_retries")),
         }

@@ -76,12 +76,10 @@ class JobConsumer(Consumer):
             self._broker.wake_all()
 
     def nack(self, message: MessageProxy) -> None:
-        redis_id = cast("JobMessage", message).redis_id
-        self._put_aside(redis_id)
-        with self._lock:
-            self._out.pop(redis_id, None)
-        self._slots.free()
-        self.wake()
+        """Dramatiq's word for what failed for good. A job's row says so: no dead letter of it is put into Redis."""
+        if cast("JobMessage", message).held is None:
+            self._put_aside(cast("JobMessage", message).redis_id)
+        self.ack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back jobs that will not run here, at the end of this worker process."""

@@ -73,7 +73,8 @@ def follow_ups(
         if (name := options.get(option))
     ]
     if isinstance(report, Completed) and (target := options.get("pipe_target")):
-        messages.append(_next_in_pipeline(target, options, result))
+        ignores = broker.get_actor(message.actor_name).options.get("pipe_ignore")  # of messages: only the next one's
+        messages.append(_next_in_pipeline(target, bool(ignores), result))
     return messages
 
 
@@ -84,12 +85,14 @@ def _callback(
     if broker.get_actor(message.actor_name).options.get("takes_job"):
         about["args"] = [attempt.job.payload]
     about["options"] = {key: value for key, value in about["options"].items() if key != "redis_message_id"}
+    if option != "on_success":
+        about["options"]["retries"] = attempt.job.attempt  # Dramatiq has counted the next one by then
     sent = broker.get_actor(getattr(name, "actor_name", name)).message(about, argument)
     return sent.copy(message_id=str(uuid5(attempt.job.id, f"{option} {attempt.job.attempt}")))
 
 
-def _next_in_pipeline(target: Mapping[str, Any], options: Mapping[str, Any], result: Any) -> "Message[Any]":
+def _next_in_pipeline(target: Mapping[str, Any], is_ignored: bool, result: Any) -> "Message[Any]":
     following: Message[Any] = Message(**target)
-    if following.options.get("pipe_ignore") or options.get("pipe_ignore"):
+    if is_ignored or following.options.get("pipe_ignore"):
         return following
     return following.copy(args=(*following.args, result))

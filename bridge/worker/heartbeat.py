@@ -72,8 +72,10 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
+        self._has_more = threading.Event()  # abilities that were not announced yet
         self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
         self._said_closed = False
+        self.after_announcement: Callable[[], None] = lambda: None  # of further abilities
         self.after_beat: Callable[[], None] = lambda: None  # when Postgres has just answered
         self._loop = Loop("heartbeat", self._step)
 
@@ -87,6 +89,12 @@ class Heartbeat:
         self._register()
         self._show_life()
         self._loop.start()
+
+    def announce(self, abilities: WorkerAbilities) -> None:
+        """An actor was declared while this process works: let bridges know. Returns at once."""
+        self._abilities = abilities
+        self._has_more.set()
+        self._loop.wake()
 
     def drain(self) -> None:
         """Tell bridges, at once, to hand nothing more over to this worker."""
@@ -102,6 +110,11 @@ class Heartbeat:
 
     def _register(self) -> None:
         began = now()
+        self._announce()
+        self._runs.lease_ends = began + self._lease.total_seconds()
+
+    def _announce(self) -> None:
+        self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
         self._book.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
@@ -111,7 +124,6 @@ class Heartbeat:
             version=version("mobvibe-bridge"),
             lease=self._lease,
         )
-        self._runs.lease_ends = began + self._lease.total_seconds()
 
     def _takes_nothing(self) -> bool:
         return self._draining or self.is_closed()
@@ -120,6 +132,7 @@ class Heartbeat:
         was_linked = self._book.is_linked
         # A beat may be under way when a drain or a closed time begins: what counts is what it said.
         is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_closed
+        is_due = is_due or self._has_more.is_set()
         if not self._book.has_news() and not is_due:
             return min(_LOOK_SECONDS, self._rest_seconds)
         if was_linked and not self._book.is_linked:
@@ -127,6 +140,9 @@ class Heartbeat:
             return full_jitter(0)  # everybody's link may have broken at this moment
         self._beat()
         self.after_beat()
+        if self._has_more.is_set():
+            self._announce()
+            self.after_announcement()
         self._next_beat = time.monotonic() + self._rest_seconds
         return min(_LOOK_SECONDS, self._rest_seconds)
 

@@ -59,6 +59,11 @@ class WorkerProcess:
         self._heartbeat.open()
         self.reports.open()
 
+    def announce(self, abilities: WorkerAbilities, on_announced: Callable[[], None]) -> None:
+        """Let bridges know what this process can do by now, an actor more than at its boot. Returns at once."""
+        self._heartbeat.after_announcement = on_announced
+        self._heartbeat.announce(abilities)
+
     def close_while(self, is_closed: Callable[[], bool]) -> None:
         """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
         self._heartbeat.is_closed = is_closed

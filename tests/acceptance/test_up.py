@@ -92,7 +92,7 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
     session_id = rows.add_session()
     by_sql = rows.value(
         "INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, %s) RETURNING id",
-        [session_id, "```sh\ntrue\n```"],
+        [session_id, "```sh\necho hi\n```"],
     )
     with psycopg.connect(up.printed("Postgres")) as connection:
         enqueue(connection, "write_line", {"file": str(effects)})
@@ -106,9 +106,9 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
 
     assert effects.read_text() == f"{committed} 1\n"
     assert rows.job(summed)["result"] == 5
-    (event,) = rows.all("SELECT event_type, data FROM session_events WHERE session_id = %s", [session_id])
-    assert event["event_type"] == "completion"
-    assert "no ```sh block" in event["data"]["message"]
+    events = rows.all("SELECT event_type, data FROM session_events WHERE session_id = %s ORDER BY seq", [session_id])
+    assert [event["event_type"] for event in events] == ["terminal", "completion"]
+    assert events[0]["data"]["output"] == "hi\n"
 
 
 def test_ctrl_c_hands_a_running_job_back(launch: Launch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import redis
 from dramatiq.middleware import TimeLimitExceeded
 
-from bridge import enqueue
+from bridge import Job, actor, enqueue
 from bridge.envelope import seal
 from bridge.job import Claim
 from bridge.reporter import Reporter
@@ -497,3 +497,18 @@ def test_every_link_to_postgres_may_break(fleet: Fleet, rows: Rows, add: Add) ->
         finished(rows, *job_ids, seconds=45)
         assert {rows.job(job_id)["status"] for job_id in job_ids} == {"completed"}, round_
     check_invariants(rows)
+
+
+def test_an_actor_that_is_declared_while_the_worker_runs_gets_its_jobs(fleet: Fleet, rows: Rows, add: Add) -> None:
+    finished(rows, add("double", {"n": 1}))
+
+    @actor(queue_name="late")
+    def latecomer(job: Job) -> str:
+        return "better than never"
+
+    job_id = rows.add_job(actor="latecomer", queue="late", payload={})
+
+    finished(rows, job_id)
+    assert rows.job(job_id)["result"] == "better than never"
+    assert rows.value("SELECT queues FROM workers") == ["default", "late", "tests"]
+    assert rows.value("SELECT actor_options -> 'latecomer' FROM workers") == {"queue": "late", "max_retries": 3}

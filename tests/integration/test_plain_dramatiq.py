@@ -6,7 +6,10 @@ from uuid import UUID
 
 import dramatiq
 import pytest
+import redis
 from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, CurrentMessage, Pipelines, Retries
+from dramatiq.results import ResultFailure, Results
+from dramatiq.results.backends import StubBackend
 
 from bridge import Job, actor
 from bridge.errors import DirectSendError, SettingsError
@@ -100,7 +103,7 @@ def test_a_middleware_sees_the_id_that_the_sender_knows(fleet: Fleet, rows: Rows
     def twice() -> None:
         message = CurrentMessage.get_current_message()
         assert message is not None
-        seen.append((message.message_id, message.options["retries"]))
+        seen.append((message.message_id, message.options.get("retries", 0)))
         if len(seen) == 1:
             raise ValueError("once more")
 
@@ -279,3 +282,32 @@ def test_options_in_a_payload_are_an_object_of_theirs(fleet: Fleet, rows: Rows, 
     )
 
     assert "'options' must be an object" in ended(rows, job_id)["error_message"]
+
+
+def test_the_exception_of_a_job_that_failed_for_good_is_a_result(fleet: Fleet, rows: Rows) -> None:
+    backend = StubBackend()
+    fleet.broker.add_middleware(Results(backend=backend))
+
+    @dramatiq.actor(store_results=True, max_retries=1, min_backoff=1, max_backoff=1)
+    def fail_for_good() -> None:
+        raise ValueError("no")
+
+    fleet.start()
+    sent = fail_for_good.send()
+
+    assert ended(rows, sent.message_id)["status"] == "failed"
+    with pytest.raises(ResultFailure, match="ValueError: no"):
+        sent.get_result(backend=backend, block=True, timeout=5000)
+    assert not redis.Redis.from_url(fleet.settings.redis_address()).exists("mobvibe:default.XQ"), "a row is enough"
+
+
+def test_a_message_carries_its_actors_priority_where_the_lower_one_goes_first(fleet: Fleet, rows: Rows) -> None:
+    @dramatiq.actor(priority=5)
+    def later() -> None: ...
+
+    @dramatiq.actor(priority=-5)
+    def sooner() -> None: ...
+
+    sent = [later.send(), sooner.send()]
+
+    assert [rows.job(UUID(message.message_id))["priority"] for message in sent] == [-5, 5]

@@ -8,7 +8,7 @@ AS $$
     INSERT INTO public.workers (id, name, slots, queues, actors, actor_options, version, lease_expires_at)
     VALUES (p_worker, p_name, p_slots, p_queues, ARRAY(SELECT jsonb_object_keys(p_actor_options) ORDER BY 1),
             p_actor_options, p_version, clock_timestamp() + p_lease)
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, actors = excluded.actors, actor_options = excluded.actor_options
 $$;
 
 -- heartbeat_worker: renews the worker's lease and tells what of p_jobs/p_execs, which it holds, it must let go.

@@ -1,0 +1,1 @@
+"""Dramatiq's own tests, run against our broker: `make check-dramatiq`."""
