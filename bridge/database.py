@@ -45,6 +45,15 @@ _SERVER_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
+# A host may have set these otherwise, for a role or a database: what we and the driver read and write relies on them.
+_FORMATS = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+}
+
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
@@ -75,16 +84,18 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
-    """No statement, no wait for a lock and no dead link may take for ever.
+    """No statement, no wait for a lock and no dead link may take for ever, and values come as we read them.
 
     Behind a pooler the server's process is another than the driver was told of. Limits set there, and statements
-    prepared there, would meet the transactions of other clients: only the bound on the answer is left then.
+    prepared there, would meet the transactions of other clients: only the bound on the answer is left then. Formats are
+    then those that the pooler's server gives.
     """
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
-    session = _SERVER_DEFAULTS | {
+    limits = {
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
     }
+    session = _SERVER_DEFAULTS | _FORMATS | limits
     cursor = connection.execute(
         "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
         " WHERE pg_backend_pid() = %s",

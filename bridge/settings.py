@@ -190,8 +190,10 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "DATABASE_URL is missing: SUPABASE_URL is the REST address, the queue needs Postgres itself. "
                 "Copy it from the Supabase dashboard: Connect, Session pooler (port 5432)."
+                + ("" if self.redis_url is not None else " REDIS_URL is missing, too (redis://host:6379/0).")
             )
-        raise SettingsError(_missing("DATABASE_URL", "postgresql://user:password@host:5432/name"))
+        too = "" if self.redis_url is not None else ". REDIS_URL is missing, too (redis://host:6379/0)"
+        raise SettingsError(_missing("DATABASE_URL", "postgresql://user:password@host:5432/name") + too)
 
     def redis_address(self) -> str:
         """The address of Redis. Raises SettingsError when there is none."""

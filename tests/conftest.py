@@ -6,6 +6,7 @@ TEST_TEMPLATE names a database there to copy instead of a freshly migrated one.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,15 +141,14 @@ def hands(dsn: str, rows: Rows) -> Iterator[Hands]:
 @pytest.fixture
 def new_fleet(settings: Settings) -> Iterator[Callable[..., Fleet]]:
     """Makes fleets with settings of their own: `new_fleet(lease_ms=1500)`. Nothing runs in them yet."""
-    fleets: list[Fleet] = []
+    with ExitStack() as stack:
 
-    def new_fleet(**overrides: Any) -> Fleet:
-        fleets.append(Fleet(settings.model_copy(update=overrides)))
-        return fleets[-1]
+        def new_fleet(**overrides: Any) -> Fleet:
+            fleet = Fleet(settings.model_copy(update=overrides))
+            stack.callback(fleet.stop)
+            return fleet
 
-    yield new_fleet
-    for fleet in fleets:
-        fleet.stop()
+        yield new_fleet
 
 
 @pytest.fixture

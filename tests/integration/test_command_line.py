@@ -102,6 +102,25 @@ def test_a_host_that_cannot_be_is_one_line(run: Run, host: str) -> None:
     assert (asking.code, asking.one_line()[:33]) == (1, "mobvibe: nobody answers at http:/")
 
 
+@pytest.mark.parametrize(
+    "words", ["jobs list", "jobs show", "status", "queues", "doctor", "doctor --database", "migrate status"]
+)
+def test_commands_read_a_database_that_a_host_has_set_otherwise(run: Run, dsn: str, rows: Rows, words: str) -> None:
+    job_id = rows.add_job(prompt="grüße", run_at="2999-01-01")
+    name = urlsplit(dsn).path[1:]
+    for setting in (
+        "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", "TimeZone = 'America/St_Johns'",
+        "client_encoding = 'LATIN1'", "standard_conforming_strings = off", "search_path = nowhere",
+    ):  # fmt: skip
+        rows.all(f"ALTER DATABASE {name} SET {setting}")
+
+    said = run(*words.split(), *([str(job_id)] if "show" in words else []))
+
+    assert said.code == (1 if words == "doctor" else 0), said.out + said.err  # it misses workers
+    assert "Traceback" not in said.err
+    assert words != "jobs show" or "2999-01-01" in said.out
+
+
 def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -375,7 +375,7 @@ def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFl
     running, waiting = add("wait_at_gate"), add("wait_at_gate")
     eventually(lambda: hasty.doings.starts(running) == 1)
 
-    hasty.workers.pop().stop()
+    hasty.workers[0].stop()
 
     for job_id in (running, waiting):
         job = rows.job(job_id)
@@ -389,7 +389,7 @@ def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFl
 def test_a_stopping_worker_lets_a_job_end_that_can(fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
     eventually(lambda: fleet.doings.starts(job_id) == 1)
-    worker = fleet.workers.pop()
+    worker = fleet.workers[0]
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
     eventually(lambda: fleet.broker.draining)

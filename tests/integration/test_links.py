@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from bridge.attempts import AttemptBook, Held, Verdict
-from bridge.database import Link
+from bridge.database import Link, connect
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
 from bridge.worker.runs import Runs
 from tests.support.hands import Hands
@@ -178,3 +178,21 @@ def test_a_drain_that_begins_during_a_heartbeat_is_told_at_once(rows: Rows, dsn:
     eventually(lambda: book.on_answer is None, what="the first heartbeat")
     eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="word of the drain")
     heartbeat.close(5)
+
+
+def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, rows: Rows) -> None:
+    name = dsn.rpartition("/")[2]
+    theirs = {
+        "DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard", "TimeZone": "America/St_Johns",
+        "client_encoding": "LATIN1", "standard_conforming_strings": "off",
+    }  # fmt: skip
+    for setting, value in theirs.items():
+        rows.all(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+
+    with connect(dsn, "test") as connection:
+        ours = {setting: connection.info.parameter_status(setting) for setting in theirs}
+
+    assert ours == {
+        "DateStyle": "ISO, DMY", "IntervalStyle": "postgres", "TimeZone": "UTC", "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+    }  # fmt: skip

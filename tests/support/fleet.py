@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -173,11 +174,23 @@ class Fleet:
         return worker
 
     def stop(self) -> None:
+        """All of it, whatever fails: a worker left behind would take the namespace from the next test."""
         for gate in self.doings.gates.values():
             gate.set()
-        workers, self.workers = self.workers, []
-        for worker in workers:
-            worker.stop(5000)
-        self.broker.close()
         bridge, self.bridge = self.bridge, None
-        assert bridge is None or bridge.stop(10)
+        workers, self.workers = self.workers, []
+        with ExitStack() as stack:
+            if bridge is not None:
+                stack.callback(_stop_bridge, bridge)
+            stack.callback(self.broker.close)
+            for worker in workers:
+                stack.callback(_stop_worker, worker)
+
+
+def _stop_bridge(bridge: BridgeProcess) -> None:
+    assert bridge.stop(10)
+
+
+def _stop_worker(worker: Worker) -> None:
+    worker.stop(5000)
+    assert not any(thread.is_alive() for thread in worker.consumers.values()), "it goes on asking Redis"

@@ -93,6 +93,13 @@ def test_every_setting_is_in_the_example_and_the_readme() -> None:
         assert name.upper() in readme, name
 
 
+def test_the_example_says_what_holds_without_it() -> None:
+    lines = re.findall(r"^([A-Z_]+)=(\S+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert len(lines) > 10
+    for name, value in lines:
+        assert str(Settings.model_fields[name.lower()].default) in {value, "None"}, name
+
+
 def test_the_links_of_the_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
