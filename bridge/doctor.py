@@ -14,7 +14,7 @@ from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.migrations import find_changes, find_conflicts
 from bridge.postgres_errors import in_our_words
-from bridge.settings import Settings, given_names, likely_typos
+from bridge.settings import Settings, given_names, likely_typos, names_not_read
 from bridge.upkeep import HELD_SECONDS
 
 _STOCK_ACTOR = "run_coding_session"
@@ -42,6 +42,8 @@ def look_ahead(settings: Settings) -> list[Finding]:
 def _settings(settings: Settings) -> Iterator[Finding]:
     for given, meant in likely_typos(given_names()):
         yield Finding("settings", "warn", f"{given} is no setting", f"did you mean {meant}?")
+    for given, instead in names_not_read(given_names()):
+        yield Finding("settings", "warn", f"{given} is not read here", instead)
     for name, value in (("DATABASE_URL", settings.postgres_dsn), ("REDIS_URL", settings.redis_address)):
         try:
             value()

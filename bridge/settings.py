@@ -16,6 +16,12 @@ from bridge.errors import SettingsError
 from bridge.stores_file import find_running_stores
 
 SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the one to refuse
+# Of the Node worker. Those who bring its environment along shall not believe that these do something here.
+_NOT_READ = {
+    "JOB_TIMEOUT_MS": "a time limit is its actor's, @actor(time_limit=…), and a coding session's SANDBOX_TIMEOUT_MS",
+    "LOG_PRETTY": "say LOG_FORMAT=pretty or LOG_FORMAT=json",
+    "WORKER_ID": "each worker process has an id of its own, and its name is host:pid",
+}
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
@@ -233,10 +239,18 @@ def _explain(problem: Any) -> str:
     return f"{name} is malformed: {problem['msg']}"
 
 
+def names_not_read(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(given, what to do instead) for variables of the Node worker that nothing here reads."""
+    return [(name, _NOT_READ[name]) for name in sorted(set(names) & set(_NOT_READ))]
+
+
 def likely_typos(names: Iterable[str]) -> list[tuple[str, str]]:
     """(given, meant) for names that no setting has but one nearly has, such as POLL_INTERVAL_SEC."""
     known = {name.upper() for name in Settings.model_fields} | {"APP_ENV"}
-    close = ((name, difflib.get_close_matches(name, known, n=1, cutoff=0.8)) for name in sorted(set(names) - known))
+    close = (
+        (name, difflib.get_close_matches(name, known, n=1, cutoff=0.8))
+        for name in sorted(set(names) - known - set(_NOT_READ))
+    )
     return [(name, match[0]) for name, match in close if match]
 
 

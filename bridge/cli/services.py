@@ -5,7 +5,7 @@ import logging
 import click
 
 from bridge.logs import configure_logging
-from bridge.settings import Settings, given_names, likely_typos, load_settings
+from bridge.settings import Settings, given_names, likely_typos, load_settings, names_not_read
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ def service_settings() -> Settings:
     configure_logging(settings)
     for given, meant in likely_typos(given_names()):
         logger.warning("%s is no setting; did you mean %s?", given, meant)
+    for given, instead in names_not_read(given_names()):
+        logger.warning("%s is not read here: %s", given, instead)
     return settings
 
 

@@ -209,6 +209,13 @@ def test_a_probable_typing_error_is_pointed_out(run: Run, empty_dsn: str) -> Non
     assert "POLL_INTERVAL_SEC is no setting; did you mean POLL_INTERVAL_MS?" in said.err
 
 
+def test_a_variable_of_the_node_worker_that_nothing_reads_is_said(run: Run, empty_dsn: str) -> None:
+    said = run("run", DATABASE_URL=empty_dsn, JOB_TIMEOUT_MS="60000")
+    assert "JOB_TIMEOUT_MS is not read here: a time limit is its actor's" in said.err
+
+    assert "JOB_TIMEOUT_MS is not read here" in run("doctor", JOB_TIMEOUT_MS="60000").out
+
+
 def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("bridge: true\n")
 

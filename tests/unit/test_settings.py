@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SettingsError
-from bridge.settings import SAMPLE_JWT_SECRET, Settings, likely_typos, load_settings
+from bridge.settings import SAMPLE_JWT_SECRET, Settings, likely_typos, load_settings, names_not_read
 from bridge.stores_file import RunningStores, find_running_stores, process_started, write_running_stores
 
 
@@ -212,3 +212,10 @@ def test_what_a_dead_launcher_left_is_not_believed(tmp_path: Path) -> None:
     for left in (json.dumps({"half": 1}), "[1]", "[" * 100_000, "\x00"):
         (tmp_path / "stores.json").write_text(left)
         assert find_running_stores(tmp_path) is None
+
+
+def test_variables_of_the_node_worker_that_do_nothing_here_are_told() -> None:
+    given = ["PATH", "WORKER_ID", "JOB_TIMEOUT_MS", "LOG_PRETTY", "LOG_LEVEL"]
+
+    assert [name for name, _ in names_not_read(given)] == ["JOB_TIMEOUT_MS", "LOG_PRETTY", "WORKER_ID"]
+    assert likely_typos(given) == [], "no guess besides"
