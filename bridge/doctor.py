@@ -1,9 +1,11 @@
 """`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from bridge.addresses import host_and_port
 from bridge.database import Link, check_database, connect
@@ -21,6 +23,8 @@ _STOCK_ACTOR = "run_coding_session"
 _POOLER_PORT = 6543
 _OLDEST_POSTGRES = 15
 _CLOCK_SECONDS = 5.0
+_CHANNEL = "mobvibe_doctor"
+_HEARD_SECONDS = 3.0
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -96,10 +100,15 @@ def _clock(database_time: datetime) -> Finding:
 
 
 def _listen(dsn: str) -> Finding:
-    heard: list[str] = []
-    listener = Listener(dsn, "mobvibe_doctor", heard.append)
+    token, arrived = uuid4().hex, threading.Event()
+    listener = Listener(dsn, _CHANNEL, lambda word: arrived.set() if word == token else None)
     listener.start()
     works = listener.listening.wait(6.0)
+    if works:
+        # Behind a pooler in transaction mode a session may hear itself, while nobody else uses its link to the server.
+        with connect(dsn, "doctor") as connection, in_our_words():
+            connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
+        works = arrived.wait(_HEARD_SECONDS)
     listener.close()
     if works:
         return Finding("listen", "ok", "notifications arrive")

@@ -1,5 +1,6 @@
 """Early notice of a worker's end: its session lock goes with its link."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from bridge import doctor
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link, connect
 from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
@@ -196,3 +198,24 @@ def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, 
         "DateStyle": "ISO, DMY", "IntervalStyle": "postgres", "TimeZone": "UTC", "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
     }  # fmt: skip
+
+
+class HearsItself:
+    """A listener behind a pooler in transaction mode, alone: it hears itself, and nobody else."""
+
+    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
+        self.listening = threading.Event()
+
+    def start(self) -> None:
+        self.listening.set()
+
+    def close(self) -> None: ...
+
+
+def test_the_doctor_lets_another_session_prove_that_notifications_arrive(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._listen(dsn).state == "ok"
+
+    monkeypatch.setattr(doctor, "Listener", HearsItself)
+    assert doctor._listen(dsn).state == "warn"
