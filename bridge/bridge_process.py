@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bridge.addresses import host_and_port
-from bridge.database import Link, check_database, mark_of_database, patiently
+from bridge.database import Link
 from bridge.dispatcher import Dispatcher
 from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
@@ -18,6 +18,7 @@ from bridge.pace import Pace
 from bridge.reconciler import Reconciler
 from bridge.recovery import Recovery
 from bridge.settings import Settings
+from bridge.startup_checks import check_database, mark_of_database, patiently
 from bridge.suspects import Suspects
 from bridge.transport.client import connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark

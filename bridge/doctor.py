@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from bridge.addresses import host_and_port
-from bridge.database import Link, check_database, connect
+from bridge.database import Link, connect
 from bridge.doctor_redis import examine_redis
 from bridge.errors import BridgeError
 from bridge.finding import Finding
@@ -17,6 +17,7 @@ from bridge.listener import Listener
 from bridge.migrations import find_changes, find_conflicts
 from bridge.postgres_errors import in_our_words
 from bridge.settings import Settings, given_names, likely_typos, names_not_read
+from bridge.startup_checks import check_database
 from bridge.upkeep import HELD_SECONDS
 
 _STOCK_ACTOR = "run_coding_session"

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.addresses import host_and_port
-from bridge.database import Link, mark_of_database
+from bridge.database import Link
 from bridge.errors import BridgeError, NamespaceTakenError, RedisUnavailableError
 from bridge.finding import Finding
 from bridge.settings import Settings
+from bridge.startup_checks import mark_of_database
 from bridge.transport.client import Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.rights import lacking, rule_for

@@ -20,11 +20,11 @@ from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 from bridge import log_lines
 from bridge.actor_options import attempts_of, plain_call
 from bridge.addresses import host_and_port
-from bridge.database import check_database, mark_of_database, patiently
 from bridge.errors import BridgeError
 from bridge.job import Completed, Failed, Report, set_current_job
 from bridge.logs import configure_logging, write_last_lines
 from bridge.settings import Settings
+from bridge.startup_checks import check_database, mark_of_database, patiently
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots

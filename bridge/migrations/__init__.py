@@ -15,12 +15,13 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from bridge.connection import Connection
-from bridge.database import SCHEMA_VERSION, connect, statement
+from bridge.database import connect, statement
 from bridge.errors import SchemaError
 from bridge.migrations.files import migration_files, private_functions
 from bridge.migrations.locks import MigrationError, limited, with_patience
 from bridge.migrations.online import prepare_events, prepare_jobs
 from bridge.postgres_errors import in_our_words
+from bridge.startup_checks import SCHEMA_VERSION
 
 __all__ = [
     "Conflict",

@@ -13,10 +13,10 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from bridge.addresses import host_and_port, in_an_address
-from bridge.database import patiently
 from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.settings import Settings
 from bridge.signals import SAME_SIGNAL_SECONDS
+from bridge.startup_checks import patiently
 from bridge.transport.client import connect_redis
 from bridge.transport.server_check import check_server
 from bridge.web import create_app

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.database import SCHEMA_VERSION
 from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
 from bridge.pool import Pool
 from bridge.settings import Settings
+from bridge.startup_checks import SCHEMA_VERSION
 from bridge.transport.client import check_redis, connect_redis
 from bridge.upkeep import HELD_SECONDS
 

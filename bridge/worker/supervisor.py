@@ -7,11 +7,11 @@ import sys
 import time
 
 from bridge.backoff import full_jitter
-from bridge.database import check_database, mark_of_database
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
 from bridge.signals import StopSignal
+from bridge.startup_checks import check_database, mark_of_database
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_road

@@ -10,12 +10,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.database import SCHEMA_VERSION, check_database, connect
+from bridge.database import connect
 from bridge.doctor import look_ahead
 from bridge.migrations import MigrationError, find_conflicts, migrate_up, migration_files, migration_states, online
 from bridge.migrations.files import indexes, private_functions, sections
 from bridge.migrations.locks import with_patience
 from bridge.settings import Settings
+from bridge.startup_checks import SCHEMA_VERSION, check_database
 from tests.support import legacy
 from tests.support.rows import Rows
 from tests.support.waiting import eventually

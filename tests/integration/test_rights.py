@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.database import Link, check_database
+from bridge.database import Link
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.migrations import migrate_up, migration_files
 from bridge.migrations.grants import grants
+from bridge.startup_checks import check_database
 from bridge.web.services import Services
 from tests.conftest import Servers
 from tests.support import legacy

@@ -27,7 +27,17 @@ LAYERS = [
         "settings",
         "stores_file",
     },  # words
-    {"connection", "database", "group_commit", "loop", "parent_watch", "pool", "postgres_errors", "signals"},  # tools
+    {
+        "connection",
+        "database",
+        "group_commit",
+        "loop",
+        "parent_watch",
+        "pool",
+        "postgres_errors",
+        "signals",
+        "startup_checks",
+    },  # tools
     {
         "actor_decorator",
         "attempts",
