@@ -77,6 +77,7 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "fail", f"Postgres {major}", f"use {_OLDEST_POSTGRES} or later")
     else:
         yield Finding("postgres", "ok", f"Postgres {major} at {host_and_port(dsn, 5432)}")
+    yield from _encoding(link.connection.info.parameter_status("server_encoding"))
     yield _clock(row["now"])
     try:
         check_database(dsn, tries=1)
@@ -90,6 +91,12 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
     yield from _stuck(link)
     yield from _vacuum(link)
     link.close()
+
+
+def _encoding(name: str | None) -> Iterator[Finding]:
+    if name != "UTF8":
+        fix = "a text that it cannot hold fails its job: move to a database made with ENCODING 'UTF8'"
+        yield Finding("postgres", "warn", f"the database's encoding is {name}", fix)
 
 
 def _clock(database_time: datetime) -> Finding:

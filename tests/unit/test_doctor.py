@@ -36,3 +36,11 @@ def test_a_link_that_does_not_hear_is_a_pooler(monkeypatch: pytest.MonkeyPatch, 
 
     assert (finding.state, finding.found) == ("warn", "notifications do not arrive")
     assert finding.fix.startswith(fix)
+
+
+def test_a_database_that_cannot_hold_every_text_is_named() -> None:
+    assert list(doctor._encoding("UTF8")) == []
+
+    (finding,) = doctor._encoding("SQL_ASCII")
+
+    assert (finding.state, finding.found) == ("warn", "the database's encoding is SQL_ASCII")
