@@ -304,7 +304,7 @@ def test_an_interrupt_that_comes_after_the_actor_raised_leaves_its_thread_alone(
         assert finished(rows, job_id)["status"] == "cancelled"
 
     assert all(thread.is_alive() for thread in quick_fleet.workers[0].workers)
-    assert runs.all() == []
+    eventually(lambda: runs.all() == [], what="the report's answer")  # the row says it a moment before
 
 
 def test_a_time_limit_that_falls_due_after_the_actor_raised_ends_no_thread(fleet: Fleet, rows: Rows, add: Add) -> None:
@@ -316,7 +316,7 @@ def test_a_time_limit_that_falls_due_after_the_actor_raised_ends_no_thread(fleet
 
     assert (job["status"], job["error_message"]) == ("failed", "ValueError: attempt 1")
     assert all(thread.is_alive() for thread in fleet.workers[0].workers)
-    assert process_of(fleet).runs.all() == []
+    eventually(lambda: process_of(fleet).runs.all() == [], what="the report's answer")
 
 
 def test_an_actor_that_has_called_another_one_can_still_be_interrupted(fleet: Fleet, rows: Rows, add: Add) -> None:
