@@ -32,7 +32,7 @@ from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.heartbeat import WorkerAbilities
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.manners import behave, own_stderr
-from bridge.worker.outcome import report_of, skipped
+from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
@@ -184,10 +184,7 @@ class Reporter(Middleware):
         set_current_job(None)
         actor = broker.actors.get(message.actor_name)
         options = (actor.options if actor else {}) | message.options
-        report = report_of(result, exception, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
-        if message.failed and isinstance(report, Completed | Failed):  # Dramatiq keeps such a message as a dead letter
-            reason = report.error if isinstance(report, Failed) else "marked as failed by a middleware"
-            report = Failed(reason, final=True)
+        report = report_of_message(message, options, result, exception)
         if actor is not None and report is not None and not OPTIONS.isdisjoint(options):
             report = with_retry_options(report, options, run.attempt, exception)
             report = self._send_follow_ups(broker, message, options, run, report, result, exception)

@@ -30,7 +30,7 @@ from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.worker.event_loop import JobAsyncIO
 from bridge.worker.follow_ups import follow_ups, with_retry_options
-from bridge.worker.outcome import report_of, skipped
+from bridge.worker.outcome import report_of_message, skipped
 
 _NOWHERE = "redis://127.0.0.1:9/0"  # never opened
 
@@ -233,10 +233,8 @@ def _report(
     error: BaseException | None,
 ) -> Report:
     options = actor.options | message.options
-    report = report_of(result, error, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
+    report = report_of_message(message, options, result, error)
     assert report is not None, "no lease is lost here"
-    if message.failed and isinstance(report, Completed):
-        report = Failed("marked as failed by a middleware", final=True)
     report = with_retry_options(report, options, attempt, error)
     for following in follow_ups(broker, message, options, attempt, report, result, error):
         broker.enqueue(following)

@@ -1,10 +1,11 @@
 """What an actor's end means for its job: decided here, written elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import dramatiq.errors
+from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
 from bridge.errors import DirectSendError, Fail, PayloadError, Retry
@@ -31,6 +32,17 @@ def report_of(
         return _ended_by(exception, throws)
     except BaseException:  # noqa: BLE001 -- an exception may be anything, and the attempt must end
         return Failed(_named(exception))
+
+
+def report_of_message(
+    message: MessageProxy, options: Mapping[str, Any], result: Any, exception: BaseException | None
+) -> Report | None:
+    """The same for a message, whose `options` are its actor's and its own. A middleware may have failed it."""
+    report = report_of(result, exception, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
+    if message.failed and isinstance(report, Completed | Failed):  # Dramatiq keeps such a message as a dead letter
+        reason = report.error if isinstance(report, Failed) else "marked as failed by a middleware"
+        return Failed(reason, final=True)
+    return report
 
 
 def skipped(by: str, reason: BaseException) -> Report:

@@ -136,6 +136,21 @@ def test_a_skip_cancels(broker: TestingBroker) -> None:
     assert (ended.status, ended.error) == (Status.CANCELLED, "skipped by Closed: closed on Sundays")
 
 
+def test_what_a_middleware_marks_as_failed_is_final(broker: TestingBroker) -> None:
+    class Strict(Middleware):
+        def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
+            message.fail()
+
+    @actor(max_retries=3)
+    def explode(job: Job) -> None:
+        raise ValueError("no")
+
+    broker.add_middleware(Strict())
+    ended = run_job(explode)
+
+    assert (ended.status, ended.error, ended.attempts) == (Status.FAILED, "ValueError: no", 1)
+
+
 def test_a_plain_actor_gets_its_call_and_dramatiqs_number_of_tries(broker: TestingBroker) -> None:
     @dramatiq.actor(max_retries=2)
     def add(a: int, b: int = 0) -> int:
