@@ -18,13 +18,19 @@ class StoppedError(Exception):
 class StopSignal:
     """Set by the first SIGTERM or SIGINT. The second one, not the same one again, ends the process at once.
 
-    A pipe, and no lock: a handler may run in the middle of anything, another handler included.
+    Pipes, and no lock: a handler may run in the middle of anything, another handler included. Made in the main thread.
     """
 
     def __init__(self) -> None:
         self.name = ""
         self._came_at = 0.0
         self._readable, self._writable = os.pipe()
+        # Python runs a handler between two of its own steps. A signal that comes on the last step before `select`
+        # would be lost in there: only this pipe, written to when the signal itself comes, ends that call.
+        self._any_signal, wakeup = os.pipe()
+        os.set_blocking(self._any_signal, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_signal)
 
@@ -42,7 +48,21 @@ class StopSignal:
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Wait for the signal; False when it has not come in time."""
-        return bool(select.select([self._readable], [], [], timeout_seconds)[0])
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            ready = select.select([self._readable, self._any_signal], [], [], left)[0]
+            if self._readable in ready or self.name:
+                return True
+            if not ready:
+                return False
+            self._forget_other_signals()
+
+    def _forget_other_signals(self) -> None:
+        try:
+            os.read(self._any_signal, 4096)
+        except BlockingIOError:  # another thread was first
+            return
 
     def rest(self, seconds: float) -> None:
         """Rest so long. Raises StoppedError as soon as the signal is there."""

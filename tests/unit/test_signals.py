@@ -35,3 +35,21 @@ def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_
 
         assert time.monotonic() - told >= SAME_SIGNAL_SECONDS
         assert process.returncode == 128 + signal.SIGTERM
+
+
+LATE = """
+import _thread, signal, threading, time
+from bridge.signals import StopSignal
+stop = StopSignal()
+signal.signal(signal.SIGUSR1, lambda *_: None)
+# As a signal that comes when the handler can no longer run before the wait: nothing interrupts the system call.
+for seconds, signum in (0.1, signal.SIGUSR1), (0.3, signal.SIGTERM):
+    threading.Timer(seconds, _thread.interrupt_main, [signum]).start()
+print(stop.wait(30), stop.name, flush=True)
+"""
+
+
+def test_a_signal_on_the_last_step_before_the_wait_ends_it_and_another_kind_of_signal_does_not() -> None:
+    result = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.stdout == "True SIGTERM\n", result.stderr
