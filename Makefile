@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test mutations bench faults faults-quick fuzz check check-dramatiq clean
+.PHONY: help install run test mutations bench faults faults-quick fuzz outcomes check check-dramatiq clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -33,6 +33,9 @@ faults-quick: install ## The same in small: 3 000 jobs, each kind of fault at le
 
 fuzz: install ## Send 100 000 bad requests and 100 000 bad messages to real processes (takes 4 minutes; FUZZ=... for other options)
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+outcomes: install ## Let actors and middleware end in every way there is, in real processes (takes 4 minutes; OUTCOMES=... for options)
+	@$(BIN)/python -m tests.outcomes $(OUTCOMES)
 
 check-dramatiq: install ## Run Dramatiq's own tests against our broker (fetches its source archive, takes 6 minutes)
 	@$(BIN)/python -m tests.dramatiq_suite

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -59,9 +59,9 @@ class Reporter(Middleware):
         assert self._process is not None, "no worker process is running here"
         return self._process
 
-    def end_process(self) -> None:
-        """For what cannot go on, in any thread: the jobs here go back, and Dramatiq starts another process."""
-        self.process.leave()
+    def end_process(self, lost_threads: Collection[int]) -> None:
+        """For what cannot go on: jobs go back, those of `lost_threads` fail. Dramatiq starts another process."""
+        self.process.leave(lost_threads)
 
     # Boot, in the order it happens.
 

@@ -59,7 +59,7 @@ class TestingBroker(FleetBroker):
     __test__ = False  # no class of tests, whatever pytest takes it for
 
     def __init__(self) -> None:
-        self._loops = JobAsyncIO(lambda: None)
+        self._loops = JobAsyncIO(lambda _: None)
         super().__init__(
             connect_redis(_NOWHERE),
             middleware=[

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,7 +12,11 @@ from dramatiq import Broker, Worker
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO, Interrupt
 
+from bridge.worker.manners import end_in_copy_of
+
 logger = logging.getLogger(__name__)
+
+OnDead = Callable[[frozenset[int]], None]
 
 _INTERRUPT_LOOK_SECONDS = 0.1  # an exception for this thread comes between two of its steps
 _CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores it
@@ -43,11 +48,13 @@ class _Outcome:
             self._discard()
 
     async def _run(self) -> None:
+        process = os.getpid()
         try:
             self.result = await self._coroutine
         except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
             self.error = error
         finally:
+            end_in_copy_of(process)
             self.over.set()  # here already: a loop that is stopped calls nobody back
 
     def _done(self, _: "asyncio.Task[None]") -> None:
@@ -63,10 +70,11 @@ class _Outcome:
 class JobLoop(EventLoopThread):
     """Dramatiq's thread for coroutines, in a form that keeps no dying process alive and outlives what runs in it."""
 
-    def __init__(self, log: logging.Logger, on_dead: Callable[[], None]) -> None:
+    def __init__(self, log: logging.Logger, on_dead: OnDead) -> None:
         super().__init__(log)
         self.daemon = True
         self._on_dead = on_dead
+        self._waiting: set[int] = set()  # the threads whose coroutines run here
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -85,7 +93,7 @@ class JobLoop(EventLoopThread):
             self._stopping.wait(pause)
         if not self._stopping.is_set():
             logger.critical("The event loop of async actors is closed: this worker process ends")
-            self._on_dead()
+            self._on_dead(frozenset(self._waiting))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -101,6 +109,14 @@ class JobLoop(EventLoopThread):
         It is cancelled again and again. One that never ends keeps this thread; its process is ended then.
         """
         outcome = _Outcome(coro, self.loop)
+        thread = threading.get_ident()
+        self._waiting.add(thread)
+        try:
+            return self._run_coroutine(outcome)
+        finally:
+            self._waiting.discard(thread)
+
+    def _run_coroutine(self, outcome: _Outcome) -> Any:
         try:  # from here on: an interrupt may come between any two steps
             self.loop.call_soon_threadsafe(outcome.begin)
             self._wait(outcome, _INTERRUPT_LOOK_SECONDS)
@@ -133,9 +149,12 @@ class JobLoop(EventLoopThread):
 
 
 class JobAsyncIO(AsyncIO):
-    """Dramatiq's middleware for async actors, with a loop of ours. `on_dead` must end the process."""
+    """Dramatiq's middleware for async actors, with a loop of ours.
 
-    def __init__(self, on_dead: Callable[[], None]) -> None:
+    `on_dead` must end the process; it gets the ids of the threads whose coroutines will never end.
+    """
+
+    def __init__(self, on_dead: OnDead) -> None:
         super().__init__()
         self._on_dead = on_dead
 

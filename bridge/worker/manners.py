@@ -47,3 +47,13 @@ def behave() -> None:
 
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, on_signal)
+
+
+def end_in_copy_of(process: int) -> None:
+    """End here if this is not the process of that id, but a copy that an actor's fork made.
+
+    Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
+    connections of this one.
+    """
+    if os.getpid() != process:
+        os._exit(0)

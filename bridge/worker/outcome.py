@@ -67,12 +67,12 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
         case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
         case Fail() | DirectSendError():  # what cannot be a job now cannot be one later
-            return Failed(_text(exception) or type(exception).__name__, final=True)
+            return Failed(_text(cause) or type(cause).__name__, final=True)
         case Retry():
-            return Failed(_text(exception) or type(exception).__name__, delay=cause.delay)
+            return Failed(_text(cause) or type(cause).__name__, delay=cause.delay)
         case dramatiq.errors.Retry():
             delay = None if cause.delay is None else timedelta(milliseconds=cause.delay)
-            return Failed(_text(exception) or type(exception).__name__, delay=delay)
+            return Failed(_text(cause) or type(cause).__name__, delay=delay)
         case TimeLimitExceeded():
             return Failed("the time limit was exceeded")
         case _:

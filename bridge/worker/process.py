@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ _GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what
 DEAF_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
+_NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker process was ended"
 
 
 class WorkerProcess:
@@ -52,6 +53,7 @@ class WorkerProcess:
         self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
         self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
+        self._lost_threads: Collection[int] = ()
         self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
@@ -122,16 +124,21 @@ class WorkerProcess:
         deaf = self.runs.deaf(DEAF_SECONDS)
         for run in deaf:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        ended = [thread.name for thread in self.threads() if not thread.is_alive()]
+        ended = [thread for thread in self.threads() if not thread.is_alive()]
         if ended:
-            logger.critical("A thread has ended: its worker process ends", extra={"threads": ",".join(ended)})
+            names = ",".join(thread.name for thread in ended)
+            logger.critical("A thread has ended: its worker process ends", extra={"threads": names})
         if deaf or ended:
-            self.leave()
+            self.leave([thread.ident for thread in ended if thread.ident is not None])
 
-    def leave(self) -> None:
-        """End this process from within: its jobs go back, and Dramatiq starts another. Returns at once."""
+    def leave(self, lost_threads: Collection[int] = ()) -> None:
+        """End this process from within: its jobs go back, and Dramatiq starts another. Returns at once.
+
+        What runs in one of `lost_threads` has failed: handed back, it could do the same for ever.
+        """
         if not self._is_leaving:
             self._is_leaving = True
+            self._lost_threads = lost_threads
             threading.Thread(target=self.on_deaf, name="leave", daemon=True).start()  # it stops the heartbeat
 
     def close(self) -> None:
@@ -165,6 +172,9 @@ class WorkerProcess:
             return
         if run.ended is not None:
             self.reports.submit(Ending(run.held, Failed(_HOOKS_GO_ON)))
+            return
+        if run.thread in self._lost_threads:
+            self.reports.submit(Ending(run.held, Failed(_NEVER_ENDS)))
             return
         if run.duration > run.limit and run.interrupt is not JobCancelledError:
             self.reports.submit(Ending(run.held, Failed(_UNREACHED)))

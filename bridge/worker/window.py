@@ -4,6 +4,7 @@ Around the call Dramatiq's thread does Dramatiq's work and ours. An interrupt th
 """
 
 import functools
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from dramatiq import Actor, Broker, Middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
+from bridge.worker.manners import end_in_copy_of
 from bridge.worker.runs import Run, Runs
 
 
@@ -37,6 +39,7 @@ class ActorWindow(Middleware):
                 return function(*args, **kwargs)
             self._here.run = None
             runs = self._runs()
+            process = os.getpid()
             try:
                 runs.enter(run)
                 return function(*args, **kwargs)
@@ -44,6 +47,7 @@ class ActorWindow(Middleware):
                 run.skipped = "skipped by its actor", skip
                 raise
             finally:
+                end_in_copy_of(process)
                 runs.leave(run)
 
         return call

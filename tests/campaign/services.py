@@ -73,6 +73,11 @@ class Service:
         if self.pid is not None:
             os.kill(self.pid, signum)
 
+    def reap(self) -> None:
+        """Take note of its death, which somebody else brought about."""
+        if self._process is not None:
+            self._process.wait(10)
+
     def workers(self) -> list[int]:
         """The processes below it that run actors: those that hold no other process and are Dramatiq's."""
         if self.pid is None:

@@ -29,7 +29,7 @@ def dead() -> threading.Event:
 
 @pytest.fixture
 def loop(dead: threading.Event) -> Iterator[JobLoop]:
-    thread = JobLoop(logging.getLogger(__name__), dead.set)
+    thread = JobLoop(logging.getLogger(__name__), lambda _: dead.set())
     thread.start(timeout=DEADLINE)
     yield thread
     thread.stop()

@@ -1,0 +1,23 @@
+"""An actors package whose actors end in every way there is."""
+
+import os
+
+import dramatiq
+
+from bridge.broker import connect_broker
+from bridge.worker import process as worker_process
+
+# An actor that does not listen is waited for in each of its attempts: tests have less patience than a deployment.
+worker_process.DEAF_SECONDS = float(os.environ.get("DEAF_SECONDS", worker_process.DEAF_SECONDS))
+connect_broker()
+
+from tests.outcomes.actors.middleware import Unruly  # noqa: E402 -- as the actors, it needs the broker
+
+dramatiq.get_broker().add_middleware(Unruly())
+
+from tests.outcomes.actors import exceptions as exceptions  # noqa: E402
+from tests.outcomes.actors import hooked as hooked  # noqa: E402
+from tests.outcomes.actors import interrupted as interrupted  # noqa: E402
+from tests.outcomes.actors import process as process  # noqa: E402
+from tests.outcomes.actors import returns as returns  # noqa: E402
+from tests.outcomes.actors import slots as slots  # noqa: E402

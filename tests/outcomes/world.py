@@ -1,0 +1,128 @@
+"""One bridge and one worker process over stores of their own, and what they say."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from bridge.embedded import EmbeddedStores
+from bridge.migrations import migrate_up
+from tests.campaign.services import BIN, ROOT, Service, continue_and_kill
+from tests.support.rows import Rows
+
+SLOTS = 3
+_LEVELS = {30: "info", 40: "warn", 50: "error", 60: "fatal"}
+
+
+class World:
+    """Processes are started and watched by one thread: call `tick` from it, often."""
+
+    def __init__(self, folder: Path, deaf_seconds: float | None) -> None:
+        self.stores = EmbeddedStores(folder / "stores")
+        self.stores.open_folder()
+        self.stores.start()
+        dsn = self.stores.postgres.url()
+        migrate_up(dsn)
+        self.rows = Rows(psycopg.connect(dsn, autocommit=True))
+        environment = {
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "DATABASE_URL": dsn,
+            "REDIS_URL": self.stores.redis.url,
+            "ACTORS_MODULE": "tests.outcomes.actors",
+            "LEASE_MS": "3000",
+            "SHUTDOWN_TIMEOUT_MS": "500",
+            "LOG_FORMAT": "json",
+            "MOBVIBE_DIR": str(folder / "mobvibe"),
+        } | ({} if deaf_seconds is None else {"DEAF_SECONDS": str(deaf_seconds)})
+        self.bridge = Service("bridge", [sys.executable, "-m", "bridge", "run"], environment, folder)
+        dramatiq = [str(BIN / "dramatiq"), "tests.outcomes.actors", "-p", "1", "-t", str(SLOTS), "--skip-logging"]
+        self.worker = Service("worker", dramatiq, environment, folder)
+
+    def start(self) -> None:
+        self.bridge.start()
+        self.worker.start()
+        self.wait(60, lambda: self.registered() is not None, "a registered worker")
+
+    def wait(self, seconds: float, until: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"no {what} within {seconds:.0f} s")
+            self.bridge.tick()
+            self.worker.tick()
+            time.sleep(0.02)
+
+    def registered(self) -> str | None:
+        """The name of the worker process that takes jobs now."""
+        found = self.rows.all("SELECT name FROM workers WHERE stopped_at IS NULL ORDER BY started_at DESC LIMIT 1")
+        if not found:
+            return None
+        name = str(found[0]["name"])
+        return name if psutil.pid_exists(int(name.rpartition(":")[2])) else None
+
+    def process_count(self) -> int:
+        """Below Dramatiq's own: the process that runs actors, and what that started."""
+        return sum(_runs(child) for child in psutil.Process(self.worker.pid).children(recursive=True))
+
+    def log_size(self) -> int:
+        return self.worker.log.stat().st_size
+
+    def said_since(self, offset: int) -> list[dict[str, Any]]:
+        """The worker's log lines after so many bytes, with `said` as "level: message"."""
+        with self.worker.log.open("rb") as log:
+            log.seek(offset)
+            lines = log.read().split(b"\n")
+        found = []
+        for line in lines:
+            begin = line.find(b'{"level"')  # an actor may have written before it, and no end of line
+            if begin < 0:
+                continue
+            try:
+                entry = json.loads(line[begin:])
+            except ValueError:
+                continue
+            found.append(entry | {"said": f"{_LEVELS.get(entry['level'], '?')}: {entry['msg']}"})
+        return found
+
+    def close(self) -> None:
+        services = (self.worker, self.bridge)
+        pids = [service.pid for service in services if service.pid is not None]
+        family = [one for pid in pids for one in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid))]
+        continue_and_kill(family)
+        for service in services:
+            service.reap()
+        self.rows.connection.close()
+        self.stores.stop()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def open_world(deaf_seconds: float | None = None) -> Iterator[World]:
+    """Ready to take jobs; whatever happens, no process of it is left."""
+    folder = Path(tempfile.mkdtemp(prefix="mobvibe-outcomes-"))
+    folder.chmod(0o755)  # Postgres may run as another user
+    world: World | None = None
+    try:
+        world = World(folder, deaf_seconds)
+        world.start()
+        yield world
+    finally:
+        if world is not None:
+            world.close()
+        shutil.rmtree(folder, ignore_errors=True)
