@@ -17,7 +17,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 
-from bridge import log_lines
+from bridge import connection_budget, log_lines
 from bridge.actor_options import attempts_of, plain_call
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError
@@ -80,7 +80,7 @@ class Reporter(Middleware):
         self._worker = worker
         abilities = _abilities(broker, worker)
         try:
-            check_database(self._settings.postgres_dsn())
+            check_database(self._settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS)
             self._check_road(broker)
             self._process = WorkerProcess(
                 self._settings,
