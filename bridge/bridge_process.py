@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from bridge import connection_budget
 from bridge.addresses import host_and_port
 from bridge.database import Link
 from bridge.dispatcher import Dispatcher
@@ -92,7 +93,7 @@ class BridgeProcess:
         `rest` waits between two tries.
         """
         dsn, namespace = self._settings.postgres_dsn(), self._settings.redis_namespace
-        check_database(dsn, rest=rest)
+        check_database(dsn, connections=connection_budget.BRIDGE, rest=rest)
         text = mark_of_database(dsn)
         where = host_and_port(self._settings.redis_address(), 6379)
         patiently(lambda: check_road(self._redis, namespace, self._mark, text), where=where, rest=rest)

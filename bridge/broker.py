@@ -55,6 +55,9 @@ class FleetBroker(JobBroker):
                 self._hooks.clear()
                 return
         super().add_middleware(middleware, **where)
+        # Instrumentation puts itself before all others, and would see a message that is no job yet.
+        self.middleware.sort(key=lambda one: not isinstance(one, Reporter))
+        self._hooks.clear()
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
         """What `.send()` comes to: the message's job, inserted in a transaction of its own.

@@ -22,6 +22,7 @@ class Connection(psycopg.Connection[DictRow]):
     """
 
     answer_seconds = 10.0
+    is_served = False  # after the log-in a statement was answered, too
     is_pooled = False  # the session at the other end is nobody's own: what is set on it others find, or we do
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
@@ -34,12 +35,19 @@ class Connection(psycopg.Connection[DictRow]):
             while True:
                 ready = yield wanted
                 if not ready and time.monotonic() > deadline:
-                    found_dead[self.info.host, self.info.port] = time.monotonic()
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(
-                        f"no answer for {self.answer_seconds:g} s, the link is taken for dead"
-                    )
+                    raise self._given_up()
                 wanted = gen.send(ready)
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _given_up(self) -> psycopg.OperationalError:
+        if not self.is_served:  # says nothing about links that work
+            self.pgconn.finish()
+            return psycopg.errors.TooManyConnections(
+                f"logged in, and no answer to the first statement for {self.answer_seconds:g} s: so waits who gets no "
+                "connection from a pooler"
+            )
+        found_dead[self.info.host, self.info.port] = time.monotonic()
+        self.pgconn.finish()
+        return psycopg.OperationalError(f"no answer for {self.answer_seconds:g} s, the link is taken for dead")

@@ -53,6 +53,7 @@ _FORMATS = {
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
+_answered_at: dict[str, float] = {}  # by address, when a link of this process had its last answer
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
 
 
@@ -97,21 +98,39 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
         " WHERE pg_backend_pid() = %s",
         [list(session), list(session.values()), connection.info.backend_pid],
     )
+    connection.is_served = True
     if cursor.rowcount == 0:
         connection.is_pooled = True
         connection.prepare_threshold = None
 
 
 def connect(dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> Connection:
-    """Open a connection. Raises PostgresUnavailableError, or SettingsError for an unreadable address."""
+    """Open a connection.
+
+    Raises PostgresUnavailableError, NoConnectionFreeError where that is why, SettingsError for an unreadable address.
+    """
     options = connect_options(dsn, name)
     with in_our_words():
-        connection: Connection = Connection.connect(**options)
+        connection = _log_in(dsn, options)
         try:
             prepare(connection, statement_timeout_ms)
         except BaseException:
             connection.close()
             raise
+    return connection
+
+
+def _log_in(dsn: str, options: Mapping[str, Any]) -> Connection:
+    began = time.monotonic()
+    try:
+        connection: Connection = Connection.connect(**options)
+    except psycopg.errors.ConnectionTimeout as error:
+        waited = f"no answer to the log-in for {options['connect_timeout']} s"
+        if _answered_at.get(dsn, 0.0) > began:
+            raise psycopg.errors.TooManyConnections(f"{waited}, while other links of this process work") from error
+        raise psycopg.errors.ConnectionTimeout(
+            f"{waited}: the way there is cut, Postgres hangs, or a pooler has no connection free"
+        ) from error
     return connection
 
 
@@ -185,7 +204,7 @@ class Link:
         """Run the statement `sql/<name>.sql`; its rows, if it returns any."""
         with self._kept_or_closed():
             cursor = self.connection.execute(statement(name), params)
-            self._heard_at = time.monotonic()
+            self._heard_at = _answered_at[self.dsn] = time.monotonic()
             return cursor.fetchall() if cursor.description else []
 
     def tuples(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:

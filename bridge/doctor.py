@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from bridge.addresses import host_and_port
 from bridge.database import Link, connect
+from bridge.doctor_connections import examine_connections, none_free
 from bridge.doctor_redis import examine_redis
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, NoConnectionFreeError
 from bridge.finding import Finding
 from bridge.job_queue import JobQueue
 from bridge.listener import Listener
@@ -67,7 +68,18 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         return
     link = Link(dsn, "doctor", statement_timeout_ms=5_000)
     try:
+        yield from _database(dsn, link, settings)
+    except NoConnectionFreeError as error:
+        yield none_free(error)
+    finally:
+        link.close()
+
+
+def _database(dsn: str, link: Link, settings: Settings) -> Iterator[Finding]:
+    try:
         row = link.call("server_facts")[0]
+    except NoConnectionFreeError:
+        raise
     except BridgeError as error:
         where = host_and_port(dsn, 5432)
         yield Finding("postgres", "fail", f"{where}: {error}", "check DATABASE_URL, the server and the way to it")
@@ -79,8 +91,11 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "ok", f"Postgres {major} at {host_and_port(dsn, 5432)}")
     yield from _encoding(link.connection.info.parameter_status("server_encoding"))
     yield _clock(row["now"])
+    yield examine_connections(link, settings)
     try:
         check_database(dsn, tries=1)
+    except NoConnectionFreeError:
+        raise
     except BridgeError as error:
         yield Finding("schema", "fail", str(error), "mobvibe migrate up, with the role that owns the tables")
         return
@@ -90,7 +105,6 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
     yield from _workers(link)
     yield from _stuck(link)
     yield from _vacuum(link)
-    link.close()
 
 
 def _encoding(name: str | None) -> Iterator[Finding]:
@@ -118,6 +132,8 @@ def _listen(dsn: str) -> Finding:
             connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
         works = arrived.wait(_HEARD_SECONDS)
     listener.close()
+    if isinstance(listener.trouble, NoConnectionFreeError):
+        raise listener.trouble
     if works:
         return Finding("listen", "ok", "notifications arrive")
     fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"

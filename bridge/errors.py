@@ -7,6 +7,7 @@ class BridgeError(Exception):
     """Ends a command with one clear line and `exit_code`; never with a traceback."""
 
     exit_code = 1
+    rest_most_seconds = 1.0  # for a thread that tries again: a store that is back is in use within two seconds
 
 
 class SettingsError(BridgeError):
@@ -28,6 +29,13 @@ class StoreUnavailableError(BridgeError):
 
 class PostgresUnavailableError(StoreUnavailableError):
     store = "Postgres"
+
+
+class NoConnectionFreeError(PostgresUnavailableError):
+    """A limit on connections is reached, in Postgres or in a pooler before it. What is connected already works on."""
+
+    condition = "has no connection free"
+    rest_most_seconds = 5.0  # each try costs the server a process, or the pooler a place in its line
 
 
 class PostgresBusyError(PostgresUnavailableError):

@@ -34,6 +34,7 @@ class Listener:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
         self.listening = threading.Event()
+        self.trouble: PostgresUnavailableError | None = None  # why it does not listen, while it does not
 
     def start(self) -> None:
         self._thread.start()
@@ -58,6 +59,7 @@ class Listener:
                         "LISTEN is lost, polling meanwhile", extra={"channel": self._channel, "reason": str(error)}
                     )
                 self.listening.clear()
+                self.trouble = error
                 failures += 1
                 self._stopping.wait(0.1 + full_jitter(failures, cap_seconds=5.0))
             except Exception:
@@ -71,6 +73,7 @@ class Listener:
                 psycopg.sql.SQL("LISTEN {}; LISTEN {}").format(*map(psycopg.sql.Identifier, (self._channel, echo)))
             )
         self._probe(connection, echo)
+        self.trouble = None
         self.listening.set()
         logger.debug("Listening", extra={"channel": self._channel})
         self._callback("")  # listening first, then one look: nothing falls between the two

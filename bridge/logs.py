@@ -90,6 +90,8 @@ def _error(record: logging.LogRecord) -> dict[str, str] | None:
     if not record.exc_info or record.exc_info[1] is None:
         return None
     error = record.exc_info[1]
+    if record.exc_info[2] is None and error.__traceback__ is not None:
+        return None  # left out on purpose: the line says it all, and the exception is for error trackers
     return {
         "type": type(error).__name__,
         "message": _cut(_text(error), _MESSAGE_MOST),

@@ -10,8 +10,6 @@ from bridge.outages import Trouble
 
 logger = logging.getLogger(__name__)
 
-_REST_MOST_SECONDS = 1.0  # a store that is back is in use again within two seconds
-
 
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
@@ -54,17 +52,17 @@ class Loop:
             rest = self._step()
         except BridgeError as error:
             self._trouble.met(error)
-            return self._rest_after_failure()
+            return self._rest_after_failure(error.rest_most_seconds)
         except Exception:
             logger.exception("%s failed and goes on", self.name)
-            return self._rest_after_failure()
+            return self._rest_after_failure(BridgeError.rest_most_seconds)
         self._trouble.over()
         self._failures = 0
         return rest
 
-    def _rest_after_failure(self) -> float:
+    def _rest_after_failure(self, most_seconds: float) -> float:
         self._failures += 1
-        return 0.05 + full_jitter(self._failures, cap_seconds=_REST_MOST_SECONDS)
+        return 0.05 + full_jitter(self._failures, cap_seconds=most_seconds)
 
     def _run(self) -> None:
         while True:

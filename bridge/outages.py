@@ -9,32 +9,40 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.errors import BridgeError, NoConnectionFreeError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
-_OUTAGE = 2  # failures in a row: an old link that broke, perhaps long ago, is made anew without a word
+# What a whole process meets: failures in a row until it is told, and the words for its end. An old link that broke,
+# perhaps long ago, is made anew without a word.
+_OUTAGES = {
+    StoreUnavailableError.condition: (2, "is back"),
+    NoConnectionFreeError.condition: (1, "has a connection free again"),
+}
+
+
+Outage = tuple[str, str]  # a store and its condition
 
 
 class _Outages:
-    """By store, those that meet its outage. Of one process."""
+    """By store and condition, those that meet the outage. Of one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._met_by: defaultdict[str, set[Trouble]] = defaultdict(set)
+        self._met_by: defaultdict[Outage, set[Trouble]] = defaultdict(set)
 
-    def begin(self, store: str, trouble: "Trouble") -> bool:
+    def begin(self, outage: Outage, trouble: "Trouble") -> bool:
         """Whether it is the first."""
         with self._lock:
-            is_first = not self._met_by[store]
-            self._met_by[store].add(trouble)
+            is_first = not self._met_by[outage]
+            self._met_by[outage].add(trouble)
             return is_first
 
-    def end(self, store: str, trouble: "Trouble") -> bool:
+    def end(self, outage: Outage, trouble: "Trouble") -> bool:
         """Whether it was the last."""
         with self._lock:
-            self._met_by[store].discard(trouble)
-            return not self._met_by[store]
+            self._met_by[outage].discard(trouble)
+            return not self._met_by[outage]
 
     def forget(self) -> None:
         with self._lock:
@@ -51,16 +59,17 @@ class Trouble:
         self._name = name
         self._text = text
         self._over = over
-        self._failures: Counter[str] = Counter()  # by store that does not answer
+        self._failures: Counter[Outage] = Counter()
         self._is_told = False  # of its own
 
     def met(self, error: BridgeError) -> None:
         extra = {"met_by": self._name, "reason": str(error)}
-        if isinstance(error, StoreUnavailableError) and error.condition == StoreUnavailableError.condition:
-            self._failures[error.store] += 1
-            if self._failures[error.store] == _OUTAGE:
-                level = logging.ERROR if OUTAGES.begin(error.store, self) else logging.DEBUG
-                logger.log(level, "%s is unreachable, trying again until it is over", error.store, extra=extra)
+        if isinstance(error, StoreUnavailableError) and error.condition in _OUTAGES:
+            outage = error.store, error.condition
+            self._failures[outage] += 1
+            if self._failures[outage] == _OUTAGES[error.condition][0]:
+                level = logging.ERROR if OUTAGES.begin(outage, self) else logging.DEBUG
+                logger.log(level, "%s %s, trying again until it is over", *outage, extra=extra)
         elif not self._is_told:
             self._is_told = True
             logger.error(self._text(error), extra=extra)
@@ -68,16 +77,18 @@ class Trouble:
     def over(self) -> None:
         """For every success: it costs nothing where there was no trouble."""
         while self._failures:
-            store, failures = self._failures.popitem()
-            if failures >= _OUTAGE:
-                level = logging.INFO if OUTAGES.end(store, self) else logging.DEBUG
-                logger.log(level, "%s is back", store, extra={"met_by": self._name})
+            outage, failures = self._failures.popitem()
+            store, condition = outage
+            most, end = _OUTAGES[condition]
+            if failures >= most:
+                level = logging.INFO if OUTAGES.end(outage, self) else logging.DEBUG
+                logger.log(level, "%s %s", store, end, extra={"met_by": self._name})
         if self._is_told:
             self._is_told = False
             logger.info(self._over)
 
     def forget(self) -> None:
         """Its thread ends, whatever it met last."""
-        for store in self._failures:
-            OUTAGES.end(store, self)
+        for outage in self._failures:
+            OUTAGES.end(outage, self)
         self._failures.clear()

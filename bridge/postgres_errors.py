@@ -1,11 +1,13 @@
 """Postgres errors in our own words: whether to try again, and how, decides the class."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from bridge.errors import (
+    NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
     PostgresUnavailableError,
@@ -23,6 +25,15 @@ _UNFIT = ("25006", "0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
 # Bad values, broken constraints, a limit of the server, a host's trigger that says no.
 _REFUSED = ("22", "23", "54", "P0")
+# The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
+# Supavisor, Odyssey and RDS Proxy in their words.
+_NONE_FREE = re.compile(
+    "too many connections|too many clients|connection slots are reserved|no more connections allowed|query_wait_timeout"
+    "|max clients reached|max client connections reached|too many active clients"
+    "|waiting to acquire database connection",
+    re.IGNORECASE,
+)
+_MAY_BE_THE_POOLERS = (None, "08", "53", "58", "XX")  # the first two characters: anything else is a statement's own
 _NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
 
 
@@ -48,7 +59,15 @@ def in_our_words() -> Iterator[None]:
     except psycopg.errors.QueryCanceled as error:
         raise PostgresBusyError(first_line(error)) from error
     except psycopg.Error as error:
+        if _is_for_lack_of_connections(error):
+            advice = "mobvibe doctor says how many are needed and free"
+            raise NoConnectionFreeError(f"{first_line(error)}; {advice}") from error
         raise _kind(error)(first_line(error)) from error
+
+
+def _is_for_lack_of_connections(error: psycopg.Error) -> bool:
+    kind = error.sqlstate and error.sqlstate[:2]
+    return kind in _MAY_BE_THE_POOLERS and bool(error.sqlstate == "53300" or _NONE_FREE.search(str(error)))
 
 
 def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefusedError]:

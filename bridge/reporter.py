@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 
-from bridge import log_lines
+from bridge import connection_budget, log_lines
 from bridge.actor_options import attempts_of, plain_call
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError
@@ -25,6 +26,7 @@ from bridge.job import Completed, Failed, Report, set_current_job
 from bridge.logs import configure_logging, write_last_lines
 from bridge.settings import Settings
 from bridge.startup_checks import check_database, mark_of_database, patiently
+from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
@@ -80,7 +82,7 @@ class Reporter(Middleware):
         self._worker = worker
         abilities = _abilities(broker, worker)
         try:
-            check_database(self._settings.postgres_dsn())
+            check_database(self._settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS)
             self._check_road(broker)
             self._process = WorkerProcess(
                 self._settings,
@@ -131,7 +133,7 @@ class Reporter(Middleware):
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         run: Run | None = getattr(message, "run", None)
         if run is None:
-            raise SkipMessage("not started here")  # whatever it is, no attempt stands behind it
+            raise UnseenMessageError("not started here")  # whatever it is, no attempt stands behind it
         try:
             self._begin(broker, message, run)
         except SkipMessage:
@@ -141,7 +143,7 @@ class Reporter(Middleware):
             logger.exception("A job could not be begun")
             message.__dict__["run"] = None
             self._end(run, report_of(None, error), error)
-            raise SkipMessage("not begun") from error
+            raise UnseenMessageError("not begun") from error
 
     def _begin(self, broker: Broker, message: MessageProxy, run: Run) -> None:
         job = run.attempt.job
@@ -157,7 +159,7 @@ class Reporter(Middleware):
         except ValueError as error:
             message.__dict__["run"] = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
-            raise SkipMessage("bad payload") from error
+            raise UnseenMessageError("bad payload") from error
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
@@ -228,7 +230,9 @@ class Reporter(Middleware):
             self.process.end(run, None)
         else:
             shown = exception if isinstance(report, Failed) else None
-            self.process.end(run, Ending(run.held, report, run, shown))
+            # An error tracker's hook has seen the exception by now, and keeps that in the context: it is one event.
+            context = copy_context() if shown is not None else None
+            self.process.end(run, Ending(run.held, report, run, shown, context))
 
     # The end.
 

@@ -95,7 +95,7 @@ def payload_of(message: "Message[Any]", options: Mapping[str, Any]) -> str:
     payload: Any
     if not options.get("takes_job"):
         payload = {"args": list(message.args), "kwargs": message.kwargs} | ({"options": carried} if carried else {})
-    elif carried:
+    elif carried := {name: value for name, value in carried.items() if not name.startswith("_")}:  # not by a tracer
         raise DirectSendError(
             f"{message.actor_name!r} takes its job, and such an actor's messages have no options "
             f"({', '.join(sorted(carried))}): put them on the actor, or make it a plain dramatiq.actor"

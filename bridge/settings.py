@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     health_check_port: int | None = Field(default=None, ge=1, le=65535)
     port: int | None = Field(default=None, ge=1, le=65535)
     bind_host: str = "127.0.0.1"
+    web_database_connections: int = Field(default=8, ge=1, le=100)
 
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"
     log_format: Literal["auto", "pretty", "json"] = "auto"

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
+from bridge.connection_budget import find_room
 from bridge.database import Link
-from bridge.errors import RightsError, SchemaError, StoreUnavailableError
+from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -30,20 +31,29 @@ def patiently(
             if not error.waiting_helps:
                 raise type(error)(f"{error.store} at {where} {error.condition}: {error}") from error
             if failures == tries:
-                raise type(error)(f"Cannot reach {error.store} at {where}: {error} (tried {tries} times)") from error
+                raise type(error)(f"{_what_failed(error, where)}: {error} (tried {tries} times)") from error
             seconds = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
             logger.warning(
-                "Cannot reach %s at %s (%s), retry %d/%d in %.1f s", error.store, where, error, failures, tries, seconds
+                "%s (%s), retry %d/%d in %.1f s", _what_failed(error, where), error, failures, tries, seconds
             )
             rest(seconds)
     raise AssertionError("unreachable")
 
 
-def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object] = time.sleep) -> None:
+def _what_failed(error: StoreUnavailableError, where: str) -> str:
+    if error.condition == StoreUnavailableError.condition:
+        return f"Cannot reach {error.store} at {where}"
+    return f"{error.store} at {where} {error.condition}"
+
+
+def check_database(
+    dsn: str, *, connections: int = 0, tries: int = 10, rest: Callable[[float], object] = time.sleep
+) -> None:
     """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights.
 
     A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
-    processes of two versions stand side by side. Waits for one that does not answer, as `patiently` does.
+    processes of two versions stand side by side. Waits for one that does not answer, as `patiently` does. Warns where
+    not as many `connections` are free as the process may open.
     """
     link = Link(dsn, "check")
     try:
@@ -76,8 +86,32 @@ def check_database(dsn: str, *, tries: int = 10, rest: Callable[[float], object]
                 f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
                 "Use the role that ran the migrations, or grant these."
             )
+        _warn_of_few(link, connections)
     finally:
         link.close()
+
+
+def warn_of_few_connections(dsn: str, connections: int) -> None:
+    """One line where fewer than `connections` are free; nothing where that cannot be known, or Postgres is away."""
+    link = Link(dsn, "check", statement_timeout_ms=2_000)
+    try:
+        _warn_of_few(link, connections)
+    finally:
+        link.close()
+
+
+def _warn_of_few(link: Link, connections: int) -> None:
+    try:
+        room = find_room(link)
+    except BridgeError as error:
+        logger.debug("Free connections cannot be counted", extra={"reason": str(error)})
+        return
+    if room is not None and room.free < connections:
+        logger.warning(
+            "This process opens up to %d connections to Postgres, and %d are free (%s: %d, in use: %d): raise the "
+            "limit, or settle for fewer as docs/reference/connections.md says",
+            connections, room.free, room.name, room.most, room.used,
+        )  # fmt: skip
 
 
 def mark_of_database(dsn: str) -> str:

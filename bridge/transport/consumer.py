@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from dramatiq.broker import Consumer, MessageProxy
 
+from bridge.backoff import full_jitter
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError
 from bridge.outages import Trouble
 from bridge.transport.housekeeping import Housekeeping
@@ -48,6 +49,7 @@ class JobConsumer(Consumer):
         self._ready: deque[JobMessage] = deque()  # started, to be yielded
         self._next_poll = 0.0
         self._next_start = 0.0
+        self._failed_starts = 0
         self._start_trouble = Trouble(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
         )
@@ -174,9 +176,12 @@ class JobConsumer(Consumer):
             ready, self._opened = self._broker.intake.start(opened)
         except BridgeError as error:
             self._start_trouble.met(error)
-            self._next_start = time.monotonic() + random.uniform(0.1, POLL_SECONDS)  # noqa: S311
+            self._failed_starts += 1
+            rest = full_jitter(self._failed_starts, cap_seconds=error.rest_most_seconds)
+            self._next_start = time.monotonic() + 0.1 + rest
             return
         self._start_trouble.over()
+        self._failed_starts = 0
         if self._opened:
             self._next_start = time.monotonic() + _START_AGAIN_SECONDS
         self._ready.extend(ready)

@@ -5,8 +5,14 @@ from typing import Any, Protocol
 
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import SkipMessage
 
 from bridge.errors import BadMessageError
+from bridge.job import Job
+
+
+class UnseenMessageError(SkipMessage):
+    """Raised by the first hook of all: no other has seen the message, and none is told that it was skipped."""
 
 
 class JobMessage(MessageProxy):
@@ -42,11 +48,11 @@ class JobMessage(MessageProxy):
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]
-        """Made only when somebody wants to see it."""
+        """Made only when somebody wants to see it, and to write it down: of a job that is its id, and no prompt."""
+        args = tuple(str(one.id) if isinstance(one, Job) else one for one in self.args)
         return Message(
-            self.queue_name, self.actor_name, self.args, self.kwargs, self.options, self.message_id,
-            self.message_timestamp,
-        )  # fmt: skip
+            self.queue_name, self.actor_name, args, self.kwargs, self.options, self.message_id, self.message_timestamp
+        )
 
     def __str__(self) -> str:
         return f"{self.actor_name}({self.message_id})"  # never its arguments: they may be anything

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dramatiq import Message, Middleware
+from dramatiq.broker import MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
@@ -17,7 +18,7 @@ from bridge.errors import RedisUnavailableError, SettingsError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.intake import Intake, PlainIntake
+from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
@@ -83,6 +84,8 @@ class JobBroker(RedisBroker):
                 self.logger.critical("Unexpected failure in %s of %r.", signal, hook, exc_info=True)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        if signal == "skip_message" and _is_unseen(args[0]):
+            return
         for hook in reversed(self._hooks_of(f"after_{signal}")):
             try:
                 hook(self, *args, **kwargs)
@@ -256,6 +259,11 @@ class JobBroker(RedisBroker):
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
             return [consumer for consumers in queues for consumer in consumers]
+
+
+def _is_unseen(message: MessageProxy) -> bool:
+    _, reason = getattr(message, "skipped", None) or ("", None)
+    return isinstance(reason, UnseenMessageError)
 
 
 def _owner(hook: Callable[..., None]) -> str:

@@ -12,11 +12,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from bridge import connection_budget
 from bridge.addresses import host_and_port, in_an_address
 from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.settings import Settings
 from bridge.signals import SAME_SIGNAL_SECONDS
-from bridge.startup_checks import patiently
+from bridge.startup_checks import patiently, warn_of_few_connections
 from bridge.transport.client import connect_redis
 from bridge.transport.server_check import check_server
 from bridge.web import create_app
@@ -79,6 +80,7 @@ def serve(settings: Settings) -> None:
     settings.redis_address()
     check_port(settings.bind_host, settings.http_port)
     _look_at_redis(settings)
+    warn_of_few_connections(settings.postgres_dsn(), connection_budget.of_web(settings))
     if settings.supabase_jwt_secret is None:
         logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
     _Server(settings).run()

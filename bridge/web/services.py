@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
+from bridge.errors import BridgeError, NoConnectionFreeError, SchemaError, StoreUnavailableError
 from bridge.pool import Pool
 from bridge.settings import Settings
 from bridge.startup_checks import SCHEMA_VERSION
@@ -49,7 +49,7 @@ class Cached:
 class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.pool = Pool(settings.postgres_dsn(), "web")
+        self.pool = Pool(settings.postgres_dsn(), "web", size=settings.web_database_connections)
         # Probes have a link of their own: a busy pool must not make the process look dead.
         self._probe = Pool(settings.postgres_dsn(), "probe", size=1, patience_seconds=1.0, statement_timeout_ms=1_000)
         self._redis = connect_redis(settings.redis_address(), timeout_seconds=1.0)
@@ -85,6 +85,8 @@ class Services:
 def _ok_or_why(ask: Callable[[], object]) -> str:
     try:
         ask()
+    except NoConnectionFreeError as error:
+        return _out(f"{error.store} {error.condition}", error)
     except StoreUnavailableError as error:
         return _out(f"{error.store} {'does not answer' if error.waiting_helps else error.condition}", error)
     except SchemaError as error:

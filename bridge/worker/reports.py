@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TypeVar
@@ -28,12 +29,13 @@ R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ending:
-    """How a run ended. `exception` is for the log; the store gets its text in the report."""
+    """How a run ended. `exception` is for the log, told in `context`; the store gets its text in the report."""
 
     held: Held
     report: Report
     run: Run | None = None
     exception: BaseException | None = None
+    context: Context | None = None
 
 
 class Reports:
@@ -103,7 +105,11 @@ class Reports:
         self._runs.remove([ending.held.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:
-            _log(ending, settled.get(ending.held.job_id))
+            status = settled.get(ending.held.job_id)
+            if ending.context is None:
+                _log(ending, status)
+            else:
+                ending.context.run(_log, ending, status)
 
     def _settle(self, endings: Sequence[Ending]) -> dict[UUID, Status]:
         """By job id, where those stand whose report was accepted."""
@@ -153,7 +159,8 @@ def _log(ending: Ending, status: Status | None) -> None:
             logger.warning("Job cancelled", extra=fields | more | {"error": error[:500]})
         case Failed():
             shown = _stack(ending.exception)
-            extra = fields | more if shown else fields | more | {"error": ending.report.error[:500]}
+            has_stack = shown is not None and shown[2] is not None
+            extra = fields | more if has_stack else fields | more | {"error": ending.report.error[:500]}
             if status is Status.PENDING:
                 logger.warning("Job failed, will retry", extra=extra, exc_info=shown)
             else:
@@ -163,9 +170,11 @@ def _log(ending: Ending, status: Status | None) -> None:
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """What to show of an actor's exception: nothing of one that says it in a line, and no frame around it."""
-    if error is None or isinstance(error, _SAYS_IT_ALL):
+    """What to show of an actor's exception: no stack of one that says it in a line, and no frame around it."""
+    if error is None:
         return None
+    if isinstance(error, _SAYS_IT_ALL):
+        return type(error), error, None
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):
         trace = trace.tb_next

@@ -203,6 +203,8 @@ def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, 
 class HearsItself:
     """A listener behind a pooler in transaction mode, alone: it hears itself, and nobody else."""
 
+    trouble = None
+
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
         self.listening = threading.Event()
 

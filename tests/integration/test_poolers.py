@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.attempts import AttemptBook
+from bridge.connection_budget import find_room
 from bridge.database import Link
 from bridge.pool import Pool
 
@@ -63,6 +64,7 @@ def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
     assert link.connection.is_pooled
     assert link.connection.prepare_threshold is None, "other clients prepare under the same names"
     assert link.connection.answer_seconds < 10
+    assert find_room(link) is None, "how many the pooler has for us only the pooler knows"
     link.close()
 
 

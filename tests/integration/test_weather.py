@@ -10,7 +10,13 @@ import pytest
 
 from bridge.attempts import AttemptBook
 from bridge.database import Link
-from bridge.errors import PostgresBusyError, PostgresRefusedError, PostgresUnavailableError, UnfitSessionError
+from bridge.errors import (
+    NoConnectionFreeError,
+    PostgresBusyError,
+    PostgresRefusedError,
+    PostgresUnavailableError,
+    UnfitSessionError,
+)
 from bridge.job import Completed
 from bridge.job_queue import JobQueue
 from bridge.pool import Pool
@@ -44,7 +50,7 @@ def prepare_at_once(link: Link) -> None:
         ("25006", UnfitSessionError),
         ("26000", UnfitSessionError),
         ("42P05", UnfitSessionError),
-        ("53300", PostgresUnavailableError),
+        ("53300", NoConnectionFreeError),
         ("57P03", PostgresUnavailableError),
         ("40001", PostgresBusyError),
         ("55P03", PostgresBusyError),

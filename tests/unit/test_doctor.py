@@ -11,6 +11,8 @@ from bridge import doctor
 class Deaf:
     """A listener behind a pooler in transaction mode: it never hears itself."""
 
+    trouble = None
+
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
         self.listening = self
 

@@ -29,6 +29,7 @@ LAYERS = [
     },  # words
     {
         "connection",
+        "connection_budget",
         "database",
         "group_commit",
         "loop",
@@ -59,6 +60,7 @@ LAYERS = [
         "broker",
         "cli",
         "doctor",
+        "doctor_connections",
         "doctor_redis",
         "embedded",
         "finding",

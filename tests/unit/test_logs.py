@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge import log_lines
+from bridge import Fail, log_lines
 from bridge.log_lines import LogFields
-from bridge.logs import TRACE, configure_logging
+from bridge.logs import TRACE, PinoFormatter, PrettyFormatter, configure_logging
 from bridge.own_loggers import give_up_our_own
 from bridge.settings import Settings
 
@@ -184,3 +184,17 @@ def test_the_short_way_keeps_to_the_level(monkeypatch: pytest.MonkeyPatch) -> No
     logging.getLogger().handlers[-1].flush()
 
     assert stream.getvalue() == ""
+
+
+def test_an_exception_without_a_stack_is_for_error_trackers_and_not_shown() -> None:
+    try:
+        raise Fail("there is no point")
+    except Fail as error:
+        record = logging.makeLogRecord({"msg": "Job failed", "levelno": logging.ERROR, "exc_info": (Fail, error, None)})
+        with_stack = logging.makeLogRecord(
+            {"msg": "Job failed", "levelno": logging.ERROR, "exc_info": (Fail, error, error.__traceback__)}
+        )
+
+    assert "err" not in json.loads(PinoFormatter().format(record))
+    assert PrettyFormatter(colour=False, clock=False).format(record).count("\n") == 0
+    assert "err" in json.loads(PinoFormatter().format(with_stack))
