@@ -9,7 +9,6 @@ from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
 from bridge.database import Link
 from bridge.errors import RightsError, SchemaError, StoreUnavailableError
-from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,6 @@ def patiently(
             logger.warning(
                 "Cannot reach %s at %s (%s), retry %d/%d in %.1f s", error.store, where, error, failures, tries, seconds
             )
-            WATCHDOG.turn(seconds)
             rest(seconds)
     raise AssertionError("unreachable")
 

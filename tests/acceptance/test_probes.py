@@ -87,7 +87,10 @@ def test_a_worker_process_that_died_is_the_supervisors_business(outside: Fleet, 
     worker.kill()
     supervisor.wait_for("A worker process died, starting it again")
 
-    assert is_well(probe("worker"))
+    said = probe("worker")
+    assert is_well(said)
+    assert str(supervisor.popen.pid) in said.out
+    assert str(worker.pid) not in said.out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,7 +98,9 @@ def test_a_loop_that_stands_is_said_at_once_and_once(
         patch.setattr(Watchdog, "standing", lambda _: standing)
         live.say()
         live.say()
-        assert f"the bridge process {os.getpid()} (dispatcher) stands still since " in probe("bridge").one_line()
+        line = probe("bridge").one_line()
+        assert f"the bridge process {os.getpid()} (dispatcher) stands still since " in line
+        assert re.search(r", for ([5-9]|\d\d) s$", line)
 
     live.say()
 
