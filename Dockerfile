@@ -26,5 +26,6 @@ ENV PATH=/venv/bin:$PATH \
 USER 10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["mobvibe", "healthcheck", "live"]
+# For all three; who runs one process alone names that one, as docker-compose.yml does.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["mobvibe", "healthcheck", "bridge", "worker", "web"]
 CMD ["honcho", "start"]

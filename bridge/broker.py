@@ -24,6 +24,7 @@ from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
+from bridge.worker.watched import Watched
 from bridge.worker.window import ActorWindow
 
 stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
@@ -97,9 +98,11 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
     broker = FleetBroker(
         client,
         namespace=settings.redis_namespace,
-        # The order matters. Reporter first: TimeLimit must be off again before a report is made, and no job
-        # may be started that another hook then keeps from running unseen. ActorWindow last.
+        # The order matters. No job passes Watched; its after-hooks come when Reporter has set up logging. Of those that
+        # a job passes, Reporter first: TimeLimit must be off again before a report is made, and no job may be started
+        # that another hook then keeps from running unseen. ActorWindow last.
         middleware=[
+            Watched(settings),
             reporter,
             AgeLimit(),
             TimeLimit(),

@@ -17,6 +17,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 from bridge.connection import Connection, found_dead
 from bridge.errors import SettingsError, StoreUnavailableError, UnfitSessionError
 from bridge.postgres_errors import POOLED, in_our_words
+from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -220,6 +221,7 @@ class Link:
 
     @contextmanager
     def _kept_or_closed(self) -> Iterator[None]:
+        WATCHDOG.turn()
         try:
             with in_our_words():
                 yield

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.outages import Trouble
+from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class GroupCommit(Generic[Item]):
         self._last_size = 0
         self._closing = threading.Event()
         self._give_up_at = float("inf")
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -133,7 +134,9 @@ class GroupCommit(Generic[Item]):
         return list(self._waiting)
 
     def _take(self, *, block: bool) -> None:
+        WATCHDOG.turn(math.inf if block else 0.0)  # nothing to write may come for ever
         item = self._submitted.get(block)
+        WATCHDOG.turn()
         if item is not None:
             self._waiting.append(item)
 
@@ -170,6 +173,7 @@ class GroupCommit(Generic[Item]):
         return self._on_refused(item, BridgeError(f"{type(error).__name__}: {error}"))
 
     def _rest(self, seconds: float) -> None:
+        WATCHDOG.turn(seconds)
         self._closing.wait(0.05 + seconds)
         if self._closing.is_set():
             time.sleep(0.05)  # the store may come back within the time that is left

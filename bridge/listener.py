@@ -12,6 +12,7 @@ from bridge.connection import Connection
 from bridge.database import connect
 from bridge.errors import PostgresUnavailableError
 from bridge.postgres_errors import in_our_words
+from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class Listener:
         self._channel = channel
         self._callback = callback
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
+        name = f"listen {channel}"
+        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
         self.listening = threading.Event()
         self.trouble: PostgresUnavailableError | None = None  # why it does not listen, while it does not
 
@@ -46,6 +48,7 @@ class Listener:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            WATCHDOG.turn()
             try:
                 connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
                 try:
@@ -86,6 +89,7 @@ class Listener:
         """Pass on what arrives within `seconds`; ends early when asked to stop."""
         with in_our_words():
             for _ in range(max(1, int(seconds / 0.5))):
+                WATCHDOG.turn()
                 for note in connection.notifies(timeout=0.5):
                     if note.channel == self._channel:
                         self._callback(note.payload)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, StoreUnavailableError
 from bridge.outages import Trouble
+from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Loop:
         self._stopping = threading.Event()
         self._failures = 0
         self._trouble = Trouble(name, _told, f"{name} works again")
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -70,7 +71,9 @@ class Loop:
             if self._stopping.is_set():
                 self._trouble.forget()
                 return
+            WATCHDOG.turn()
             rest = self.run_once()
+            WATCHDOG.turn(rest)
             # After a failure only the end cuts the rest short: wake-ups must not make the loop spin.
             (self._stopping if self._failures else self._wake).wait(rest)
 

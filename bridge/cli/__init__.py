@@ -1,19 +1,36 @@
 """The command line: data on standard output, talk on standard error, one line for each mistake."""
 
 import sys
-from importlib.metadata import version
+from importlib import import_module
 
 import click
 
-from bridge.cli.checks import config, doctor, healthcheck
-from bridge.cli.database import migrate
-from bridge.cli.jobs import jobs, queues, status
-from bridge.cli.services import run, up, web, worker
 from bridge.errors import BridgeError, StoreUnavailableError
 
+_HOME = {
+    **dict.fromkeys(("up", "run", "worker", "web"), "services"),
+    **dict.fromkeys(("jobs", "queues", "status"), "jobs"),
+    **dict.fromkeys(("doctor", "config"), "checks"),
+    "migrate": "database",
+    "healthcheck": "probes",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("mobvibe-bridge"), prog_name="mobvibe")
+
+class _Commands(click.Group):
+    """Each command is imported when it is used: a probe is run again and again, and needs little of the rest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's name
+        return sorted(_HOME)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 -- click's name
+        command: click.Command | None = None
+        if name in _HOME:
+            command = getattr(import_module(f"bridge.cli.{_HOME[name]}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mobvibe-bridge", prog_name="mobvibe")
 def cli() -> None:
     # No raw string: click wants the control character itself.
     """Background jobs from Postgres on Dramatiq's fleet.
@@ -25,10 +42,6 @@ def cli() -> None:
     mobvibe jobs send --actor NAME      insert a job
     mobvibe doctor                      find out what is wrong
     """  # noqa: D301
-
-
-for command in (up, run, worker, web, migrate, jobs, queues, status, doctor, healthcheck, config):
-    cli.add_command(command)
 
 
 def main() -> int:

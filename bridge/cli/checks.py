@@ -1,13 +1,10 @@
 """Finding out what is wrong, and what is set."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 
 import click
 
-from bridge.addresses import in_an_address, mask_address
+from bridge.addresses import mask_address
 from bridge.settings import Settings, load_settings
 
 _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
@@ -34,33 +31,6 @@ def doctor(*, database: bool, as_json: bool) -> None:
                 click.echo(f"      {'':<18} → {finding.fix}")
     if any(finding.state == "fail" for finding in findings):
         raise SystemExit(1)
-
-
-@click.command()
-@click.argument("probe", type=click.Choice(["health", "live", "ready"]), default="ready")
-@click.option(
-    "--timeout",
-    "timeout_seconds",
-    type=click.FloatRange(0, 3600, min_open=True),
-    default=4.0,
-    show_default=True,
-    help="Seconds.",
-)
-def healthcheck(probe: str, timeout_seconds: float) -> None:
-    """Ask the web process of this machine how it is; exit code 1 unless it is well. For container probes."""
-    settings = load_settings()
-    path = {"health": "/health", "live": "/livez", "ready": "/readyz"}[probe]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.bind_host, settings.bind_host)  # noqa: S104 -- compared only
-    url = f"http://{in_an_address(host)}:{settings.http_port}{path}"
-    try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
-            click.echo(answer.read().decode(errors="replace"))
-    except urllib.error.HTTPError as error:
-        click.echo(error.read().decode(errors="replace"), err=True)
-        raise SystemExit(1) from None
-    except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, no number, no HTTP
-        click.echo(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}", err=True)
-        raise SystemExit(1) from None
 
 
 @click.command()

@@ -26,19 +26,33 @@ def service_settings() -> Settings:
 @click.command()
 def run() -> None:
     """Run the bridge: claim jobs from Postgres and hand them to the workers."""
-    from bridge.bridge_process import BridgeProcess
-    from bridge.signals import StoppedError, StopSignal
+    from bridge.liveness import Liveness
 
     settings = service_settings()
     settings.postgres_dsn(), settings.redis_address()
+    liveness = Liveness("bridge", settings)
+    liveness.start()
+    try:
+        _run_bridge(settings)
+    finally:
+        liveness.close()
+
+
+def _run_bridge(settings: Settings) -> None:
+    from bridge.bridge_process import BridgeProcess
+    from bridge.signals import StoppedError, StopSignal
+    from bridge.watchdog import WATCHDOG
+
     stop = StopSignal()
     bridge = BridgeProcess(settings)
+    WATCHDOG.watch("start")
     try:
         bridge.check(stop.rest)
         stop.rest(0)
     except StoppedError:
         return
     bridge.start()
+    WATCHDOG.forget()
     stop.wait()
     logger.info("Received shutdown signal", extra={"signal": stop.name})
     if bridge.stop(_STOP_SECONDS):

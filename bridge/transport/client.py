@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
 from bridge.transport.refusals import in_words
+from bridge.watchdog import WATCHDOG
 
 Client = redis.Redis
 Script = Callable[..., Any]
@@ -50,6 +51,7 @@ def _begin(connection: Any) -> None:
 @contextmanager
 def in_our_words() -> Iterator[None]:
     """Any trouble with Redis is RedisUnavailableError: full memory and a read-only replica pass, too."""
+    WATCHDOG.turn()
     try:
         yield
     except redis.RedisError as error:

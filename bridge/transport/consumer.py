@@ -17,6 +17,7 @@ from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage
 from bridge.transport.slots import Slots
 from bridge.transport.strangers import Strangers
+from bridge.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from bridge.transport.job_broker import JobBroker
@@ -68,6 +69,7 @@ class JobConsumer(Consumer):
             self._wake.set()
 
     def __next__(self) -> MessageProxy | None:
+        WATCHDOG.turn()
         if not self._ready and not self._fetch():
             self._wake.wait(self._rest_seconds)
             return None

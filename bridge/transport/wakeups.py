@@ -9,6 +9,7 @@ from uuid import uuid4
 from bridge.backoff import full_jitter
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import Client, in_our_words
+from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class WakeUps:
         self._channel = channel
         self._callback = callback
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"wake-ups {channel}", daemon=True)
+        name = f"wake-ups {channel}"
+        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
         self.subscribed = threading.Event()
 
     def start(self) -> None:
@@ -59,6 +61,7 @@ class WakeUps:
             subscription.subscribe(echo, self._channel)
             probed_at, is_heard = time.monotonic(), False  # the answer to the subscription is awaited like an echo
             while not self._stopping.is_set():
+                WATCHDOG.turn()
                 message = subscription.get_message(timeout=0.5)
                 now = time.monotonic()
                 if message is None:

@@ -9,9 +9,12 @@ from uuid import UUID
 from bridge.attempts import AttemptBook, Held
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.job import Attempt, Failed
+from bridge.watchdog import WATCHDOG
 from bridge.worker.reports import Ending
 
 logger = logging.getLogger(__name__)
+
+_LINE_SECONDS = 600.0
 
 
 class Starts:
@@ -26,14 +29,19 @@ class Starts:
     def close(self) -> None:
         self._book.close()
 
+    def _line(self) -> threading.Lock:
+        """The link's lock. A Postgres that does not answer lets each of those before us wait."""
+        WATCHDOG.turn(_LINE_SECONDS)
+        return self._lock
+
     def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
         """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
-        with self._lock:
+        with self._line():
             return self._book.keep(held, lease)
 
     def created_at(self, job_id: UUID) -> datetime | None:
         """Since when the job is there. Raises StoreUnavailableError."""
-        with self._lock:
+        with self._line():
             return self._book.created_at(job_id)
 
     def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
@@ -43,7 +51,7 @@ class Starts:
         SchemaError when nothing can be said now.
         """
         try:
-            with self._lock:
+            with self._line():
                 return self._book.start(self._worker(), held), []
         except PostgresBusyError:
             if len(held) == 1:
@@ -62,7 +70,7 @@ class Starts:
         later: list[Held] = []
         for one in held:
             try:
-                with self._lock, self._book.in_haste():
+                with self._line(), self._book.in_haste():
                     started |= self._book.start(self._worker(), [one])
             except PostgresBusyError:
                 later.append(one)

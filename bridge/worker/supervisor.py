@@ -8,6 +8,7 @@ import time
 
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
+from bridge.liveness import Liveness
 from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
 from bridge.signals import StopSignal
@@ -35,6 +36,7 @@ import dramatiq.broker
 from bridge.broker import FleetBroker
 isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_MARK!r})
 """
+_ASK_SECONDS = 60.0  # both stores, a few statements
 _STEADY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
@@ -133,6 +135,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = StopSignal()
+        self._liveness = Liveness("worker", settings)  # without its thread: we fork, and a child could not go on
         self._children = [
             _Child(command(settings, threads))
             for threads in shares(settings.max_concurrent_jobs, settings.worker_processes)
@@ -140,6 +143,13 @@ class Supervisor:
 
     def run(self) -> None:
         """Until a stop signal. Raises WorkersFailedError when the actors package does not serve, or no store does."""
+        self._liveness.begin()
+        try:
+            self._run()
+        finally:
+            self._liveness.close()
+
+    def _run(self) -> None:
         if reason := self._import_error():  # before Dramatiq meets it, which would tell it by a traceback
             raise self._explain_import(reason)
         logger.info(
@@ -148,6 +158,7 @@ class Supervisor:
         )
         try:
             while not self._stop.is_set():
+                self._liveness.say()
                 for child in self._children:
                     if (code := child.look()) is not None:
                         self._give_up_if_hopeless(child, code)
@@ -167,12 +178,15 @@ class Supervisor:
     def _end(self) -> None:
         for child in self._children:
             child.terminate()
-        deadline = time.monotonic() + self._settings.grace_seconds + 2 * _MARGIN_SECONDS
+        patience = self._settings.grace_seconds + 2 * _MARGIN_SECONDS
+        self._liveness.say(patience)
+        deadline = time.monotonic() + patience
         for child in self._children:
             child.wait(deadline)
 
     def _import_error(self) -> str | None:
         """Why the actors package does not serve, in a line; None when it does. Asked in a process of its own."""
+        self._liveness.say(_IMPORT_SECONDS)
         try:
             result = subprocess.run(
                 [sys.executable, "-c", _LOOK, self._settings.actors_module],
@@ -188,6 +202,7 @@ class Supervisor:
     def _refusal(self) -> "WorkersFailedError | None":
         """Why no worker process will be served, now or later; None where the next one may be."""
         settings = self._settings
+        self._liveness.say(_ASK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
             check_database(settings.postgres_dsn(), tries=1)

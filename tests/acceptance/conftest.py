@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.embedded import EmbeddedStores
+from bridge.migrations import migrate_up
 from tests.acceptance.processes import Fleet, Launched
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,17 @@ def launch(project: Path) -> Iterator[type[Launched]]:
     Launched.project = project
     yield Launched
     Launched.end_all()
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
+    """Stores of this test's own, to be taken away. Their data is safe from a crash of theirs."""
+    stores = EmbeddedStores(tmp_path / "stores", {"max_connections": "50"})
+    stores.open_folder()
+    stores.start()
+    migrate_up(stores.postgres.url())
+    yield stores
+    stores.stop()
 
 
 @pytest.fixture

@@ -17,24 +17,12 @@ import pytest
 
 from bridge.embedded import EmbeddedStores
 from bridge.embedded.server import pick_port
-from bridge.migrations import migrate_up
 from tests.acceptance.processes import Fleet, Process
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 OUTAGE_SECONDS = float(os.environ.get("MOBVIBE_OUTAGE_SECONDS", "5"))
-
-
-@pytest.fixture
-def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
-    """Stores of this test's own, to be taken away. Their data is safe from a crash of theirs."""
-    stores = EmbeddedStores(tmp_path / "stores", {"max_connections": "50"})
-    stores.open_folder()
-    stores.start()
-    migrate_up(stores.postgres.url())
-    yield stores
-    stores.stop()
 
 
 @pytest.fixture

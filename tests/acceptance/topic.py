@@ -1,15 +1,20 @@
 """Actors of the acceptance tests, as a team would add a topic of its own."""
 
+import ctypes
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 
-from bridge import Job, actor
+from bridge import Job, actor, watchdog
+from bridge.reporter import Reporter
 from bridge.worker import process
 
 process.DEAF_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.DEAF_SECONDS))
+watchdog.STANDS_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.STANDS_SECONDS))
 
 
 @actor(queue_name="topic")
@@ -67,3 +72,34 @@ deaf_with_limit = actor(queue_name="topic", actor_name="deaf_with_limit", time_l
 def add(left: int, right: int) -> int:
     """Code that was here before the bridge."""
     return left + right
+
+
+@actor(queue_name="topic")
+def hold_the_interpreter(job: Job) -> None:
+    """What a long call into C looks like that lets no other thread run."""
+    write_line.fn(job)
+    ctypes.PyDLL(None).sleep(job.payload["seconds"])
+
+
+@actor(queue_name="topic")
+def compute(job: Job) -> None:
+    """Python code at work all the time: threads take turns."""
+    write_line.fn(job)
+    gate = Path(job.payload["gate"])
+    while not gate.exists():
+        sum(range(100_000))
+
+
+@actor(queue_name="topic")
+def hold_the_reports(job: Job) -> None:
+    """What a deadlock looks like: the loop that writes reports waits, and nobody knows for how long."""
+    (reporter,) = (one for one in dramatiq.get_broker().middleware if isinstance(one, Reporter))
+    writer = reporter.process.reports._writer
+    write, gate = writer._write, Path(job.payload["gate"])
+
+    def wait(items: Sequence[Any]) -> None:
+        while not gate.exists():
+            time.sleep(0.02)
+        write(items)
+
+    writer._write = wait

@@ -18,6 +18,7 @@ LAYERS = [
         "job",
         "json_text",
         "kill_points",
+        "liveness_file",
         "log_buffer",
         "log_lines",
         "log_record",
@@ -26,12 +27,14 @@ LAYERS = [
         "own_loggers",
         "settings",
         "stores_file",
+        "watchdog",
     },  # words
     {
         "connection",
         "connection_budget",
         "database",
         "group_commit",
+        "liveness",
         "loop",
         "parent_watch",
         "pool",

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from bridge import watchdog
 from bridge.errors import PostgresBusyError, PostgresUnavailableError, UnfitSessionError
 from bridge.loop import Loop
+from bridge.watchdog import WATCHDOG
 from tests.support.waiting import eventually
 
 AN_HOUR = 3600.0
@@ -112,3 +114,23 @@ def test_a_step_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixtur
 
     assert Loop("test", step).run_once() > 0
     assert "test failed and goes on" in caplog.text
+
+
+def test_a_step_that_does_not_return_is_a_loop_that_stands_and_a_rest_is_not(
+    monkeypatch: pytest.MonkeyPatch, steps: list[float]
+) -> None:
+    monkeypatch.setattr(watchdog, "STANDS_SECONDS", 0.2)
+    monkeypatch.setattr(WATCHDOG, "_turns", {})
+    go_on = threading.Event()
+    resting = Loop("resting", counting(steps, AN_HOUR))
+    stuck = Loop("stuck", lambda: float(go_on.wait(30)))
+    resting.start()
+    stuck.start()
+
+    eventually(lambda: (standing := WATCHDOG.standing()) and standing.name == "stuck")
+    go_on.set()
+    eventually(lambda: WATCHDOG.standing() is None)
+
+    for loop in (resting, stuck):
+        loop.stop()
+        assert loop.join(5)

@@ -1,4 +1,4 @@
-"""What is shipped: files in the wheel, the image, the compose file, the Procfile, the documents."""
+"""What is shipped: files in the wheel, the image, the manifests, the Procfile, the documents."""
 
 import re
 import tomllib
@@ -55,33 +55,12 @@ def test_the_image_is_built_in_stages_runs_as_nobody_special_and_is_probed() -> 
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
     # Not whether it is ready: a store that is away is no reason to end running jobs.
     probe = "HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3"
-    assert f'{probe} CMD ["mobvibe", "healthcheck", "live"]' in text
+    assert f'{probe} CMD ["mobvibe", "healthcheck", "bridge", "worker", "web"]' in text  # as honcho runs them
     assert "embedded" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         for name in source.split():
             assert (ROOT / name).exists(), name
             assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines(), name
-
-
-@pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    services: dict[str, Any] = compose["services"]
-    return services
-
-
-def test_compose_has_the_stores_the_migration_and_the_processes(services: dict[str, Any]) -> None:
-    assert set(services) == {"postgres", "redis", "migrate", "bridge", "worker", "web"}
-    assert services["migrate"]["command"] == ["mobvibe", "migrate", "up"]
-    assert services["migrate"]["restart"] == "no"
-    assert [services[name]["command"][1] for name in ("bridge", "worker", "web")] == ["run", "worker", "web"]
-    for name in ("bridge", "worker", "web"):
-        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
-
-
-def test_compose_gives_workers_time_to_stop(services: dict[str, Any]) -> None:
-    timeout_ms = int(services["worker"]["environment"]["SHUTDOWN_TIMEOUT_MS"])
-    assert int(services["worker"]["stop_grace_period"].removesuffix("s")) * 1000 > timeout_ms + 8000
 
 
 def test_every_setting_is_in_the_example_and_the_readme() -> None:
@@ -120,6 +99,19 @@ def test_kubernetes_runs_each_process_by_itself(manifests: dict[Any, Any], name:
     assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
     assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_kubernetes_restarts_what_hangs_and_not_what_waits_for_a_store(manifests: dict[Any, Any]) -> None:
+    probes = {
+        name: manifests["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
+        for name in ("bridge", "worker", "web")
+    }
+    assert probes["bridge"]["exec"]["command"] == ["mobvibe", "healthcheck", "bridge"]
+    assert probes["worker"]["exec"]["command"] == ["mobvibe", "healthcheck", "worker"]
+    assert probes["web"]["httpGet"]["path"] == "/livez"
+    assert {probe["timeoutSeconds"] for probe in probes.values()} == {5}, (
+        "starting Python takes a second on a busy node"
+    )
 
 
 def test_kubernetes_migrates_and_gives_workers_time_to_stop(manifests: dict[Any, Any]) -> None:

@@ -1,0 +1,35 @@
+"""Dramatiq middleware: what a worker process does for its probe, from boot to shutdown."""
+
+import multiprocessing.util
+
+from dramatiq import Broker, Middleware, Worker
+from dramatiq.worker import ConsumerThread
+
+from bridge.liveness import Liveness
+from bridge.settings import Settings
+from bridge.watchdog import WATCHDOG
+
+
+class Watched(Middleware):
+    """No job passes here: threads that take jobs are watched, and threads that work them are not, since a job may take
+    as long as it likes.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 -- Dramatiq's name
+        WATCHDOG.watch("start")
+        liveness = Liveness("worker", self._settings)
+        liveness.start()
+        # A child of multiprocessing ends without Python's usual farewell.
+        multiprocessing.util.Finalize(None, liveness.close, exitpriority=0)
+
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
+        WATCHDOG.forget()
+
+    def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002
+        WATCHDOG.watch(f"consumer of {thread.queue_name}", lambda: thread.paused)
+
+    def before_consumer_thread_shutdown(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002
+        WATCHDOG.forget()

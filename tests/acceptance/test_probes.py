@@ -1,0 +1,158 @@
+"""`mobvibe healthcheck` and real processes: whoever stands is found, whoever waits for a store is well."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bridge.embedded import EmbeddedStores
+from tests.acceptance.processes import BIN, Fleet, Process
+from tests.support.commands import Said, mobvibe
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+IMPATIENT_BRIDGE = (
+    "from bridge import watchdog; watchdog.STANDS_SECONDS = 7.0; from bridge.cli import main; raise SystemExit(main())"
+)
+MAX_AGE = 4.0  # seconds; at each second there is a sign of life
+Probe = Callable[[str], Said]
+
+
+@pytest.fixture
+def probe(outside: Fleet) -> Probe:
+    return lambda role: mobvibe(
+        "healthcheck", role, "--max-age", str(MAX_AGE), cwd=outside.project, **outside.environment
+    )
+
+
+def is_well(said: Said) -> bool:
+    assert said.code == 0, said.err
+    return True
+
+
+def becomes_well(probe: Probe, role: str) -> None:
+    eventually(lambda: probe(role).code == 0, seconds=15, what=f"a {role} that is well again")
+
+
+def becomes_unwell(probe: Probe, role: str, pid: int) -> None:
+    line = f"the {role} process {pid} stands still since "
+    eventually(lambda: line in probe(role).err, seconds=15, what=line)
+
+
+def supervised(fleet: Fleet, **environment: str) -> tuple[Process, psutil.Process]:
+    """`mobvibe worker`, and the process that runs its actors."""
+    supervisor = fleet.start(sys.executable, "-m", "bridge", "worker", **environment)
+    supervisor.wait_for("Worker ready")
+    (dramatiq,) = psutil.Process(supervisor.popen.pid).children()
+    (worker,) = [child for child in dramatiq.children() if len(child.threads()) > 3]
+    return supervisor, worker
+
+
+def test_a_frozen_bridge_is_unwell_until_it_goes_on(outside: Fleet, probe: Probe) -> None:
+    assert "no bridge runs here" in probe("bridge").one_line()
+    bridge = outside.bridge()
+    assert is_well(probe("bridge"))
+
+    bridge.send(signal.SIGSTOP)
+    becomes_unwell(probe, "bridge", bridge.popen.pid)
+    bridge.send(signal.SIGCONT)
+    becomes_well(probe, "bridge")
+
+    assert bridge.stop() == 0
+    assert "no bridge runs here" in probe("bridge").one_line()
+    assert not list((outside.project / ".mobvibe/liveness").iterdir())
+
+
+def test_a_frozen_supervisor_and_a_frozen_worker_process_are_both_found(outside: Fleet, probe: Probe) -> None:
+    supervisor, worker = supervised(outside)
+    assert is_well(probe("worker"))
+
+    for pid in (supervisor.popen.pid, worker.pid):
+        os.kill(pid, signal.SIGSTOP)
+        becomes_unwell(probe, "worker", pid)
+        os.kill(pid, signal.SIGCONT)
+        becomes_well(probe, "worker")
+
+    assert supervisor.stop() == 0
+    assert not list((outside.project / ".mobvibe/liveness").iterdir())
+
+
+def test_a_worker_process_that_died_is_the_supervisors_business(outside: Fleet, probe: Probe) -> None:
+    supervisor, worker = supervised(outside)
+
+    worker.kill()
+    supervisor.wait_for("A worker process died, starting it again")
+
+    said = probe("worker")
+    assert is_well(said)
+    assert str(supervisor.popen.pid) in said.out
+    assert str(worker.pid) not in said.out
+
+
+@pytest.mark.parametrize(
+    ("actor", "is_unwell"), [("hold_the_interpreter", True), ("compute", False), ("write_line_and_wait", False)]
+)
+def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unwell(
+    outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path, actor: str, is_unwell: bool
+) -> None:
+    outside.environment |= {"LEASE_MS": "60000"}  # or a job that stops its heartbeat would run again
+    outside.bridge()
+    worker = outside.worker(threads=1)
+    payload = {"file": str(tmp_path / "effects"), "gate": str(tmp_path / "gate"), "seconds": 12}
+    rows.add_job(actor=actor, queue="topic", payload=payload)
+    eventually((tmp_path / "effects").exists)
+
+    if is_unwell:
+        eventually(lambda: "stands still" in probe("worker").err, seconds=10, what="a process that stands")
+    else:
+        with pytest.raises(AssertionError):
+            eventually(lambda: probe("worker").code != 0, seconds=MAX_AGE + 3)
+
+    (tmp_path / "gate").touch()
+    eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'") == 1, seconds=20)
+    becomes_well(probe, "worker")
+    assert "Traceback" not in worker.output
+
+
+def test_a_loop_that_stands_makes_its_process_unwell(outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path) -> None:
+    outside.bridge()
+    worker = outside.worker(threads=1, TEST_STANDS_SECONDS="3")
+    assert is_well(probe("worker"))
+
+    rows.add_job(actor="hold_the_reports", queue="topic", payload={"gate": str(tmp_path / "gate")})
+
+    eventually(lambda: "(reports) stands still since " in probe("worker").err, seconds=15)
+    worker.wait_for("A loop of this process stands still")
+    (tmp_path / "gate").touch()
+    becomes_well(probe, "worker")
+    worker.wait_for("It turns again")
+
+
+def test_processes_that_wait_for_their_stores_are_well(outside: Fleet, probe: Probe, stores: EmbeddedStores) -> None:
+    outside.environment |= {"DATABASE_URL": stores.postgres.url(), "REDIS_URL": stores.redis.url}
+    bridge = outside.start(sys.executable, "-c", IMPATIENT_BRIDGE, "run")
+    bridge.wait_for("Bridge ready")
+    supervisor, _ = supervised(outside, TEST_STANDS_SECONDS="7")
+
+    os.kill(stores.postgres.pid, signal.SIGQUIT)
+    stores.postgres.stop()
+    stores.redis.stop()
+    late = [
+        outside.start(sys.executable, "-c", IMPATIENT_BRIDGE, "run"),
+        outside.start(str(BIN / "dramatiq"), "actors", "-p1", TEST_STANDS_SECONDS="7"),
+    ]
+
+    for process in late:
+        process.wait_for("retry 7/10")
+    for role, count in (("bridge", 2), ("worker", 3)):
+        said = probe(role)
+        assert said.code == 0, said.err
+        assert said.out.count(",") == count - 1, said.out
+    for process in outside.processes:
+        assert "stands still" not in process.output, process.output
+    assert "Postgres is unreachable" in bridge.output
+    assert "Redis is unreachable" in supervisor.output
