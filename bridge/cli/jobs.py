@@ -2,13 +2,13 @@
 
 import getpass
 import json
-import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
+from bridge.cli.output import as_text, echo_json, echo_rows, json_option, printable
 from bridge.database import Link
 from bridge.doctor import waiting_in_vain
 from bridge.errors import BridgeError
@@ -18,8 +18,6 @@ from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
 class _Text(click.types.StringParamType):
@@ -48,36 +46,6 @@ class UnreadableJobError(BridgeError):
 
 def open_link() -> Link:
     return Link(load_settings().postgres_dsn(), "cli")
-
-
-def echo_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
-    if as_json:
-        click.echo(json.dumps(rows, default=_text, ensure_ascii=False))
-    elif not rows:
-        click.echo(empty, err=True)
-    else:
-        table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        for row in table:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _printable(text: str) -> str:
-    """Rows may be anybody's: nothing in them may steer the terminal."""
-    return _STEERS.sub("?", text)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    text = _printable(json.dumps(value) if isinstance(value, dict | list) else str(value)).replace("\n", "?")
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 -- a readable column
 
 
 @click.group()
@@ -112,17 +80,17 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
     except (ValueError, RecursionError) as error:
         raise UnreadableJobError(f"Job {job_id} holds JSON that cannot be read here: {error}. Use psql") from error
     if as_json:
-        click.echo(json.dumps(found[0] | {"attempts": attempts, "events": events}, default=_text, ensure_ascii=False))
+        echo_json(found[0] | {"attempts": attempts, "events": events})
         return
     for name, value in found[0].items():
         if value is not None:
             click.echo(
-                f"{name:<20} {_printable(json.dumps(value) if isinstance(value, dict | list) else _text(value))}"
+                f"{name:<20} {printable(json.dumps(value) if isinstance(value, dict | list) else as_text(value))}"
             )
     click.echo()
     echo_rows(attempts, as_json=False, empty="No attempt has ended yet.")
     for event in events:
-        click.echo(f"{event['created_at']:%H:%M:%S} {_printable(event['event_type']):<11} {json.dumps(event['data'])}")
+        click.echo(f"{event['created_at']:%H:%M:%S} {printable(event['event_type']):<11} {json.dumps(event['data'])}")
 
 
 @jobs.command("send")
@@ -233,7 +201,7 @@ def status(*, as_json: bool) -> None:
         **workers,
     }
     if as_json:
-        click.echo(json.dumps(figures))
+        echo_json(figures)
     else:
         for name, value in figures.items():
             click.echo(f"{name:<22}{'-' if value is None else value}")
