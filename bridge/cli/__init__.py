@@ -10,6 +10,7 @@ from bridge.cli.database import migrate
 from bridge.cli.jobs import jobs, queues, status
 from bridge.cli.services import run, up, web, worker
 from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.terminal import visible
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,10 +38,10 @@ def main() -> int:
         result = cli.main(standalone_mode=False)
     except StoreUnavailableError as error:
         hint = ". Check its address, or run: mobvibe doctor" if error.waiting_helps else ""
-        click.echo(f"mobvibe: {error}{hint}", err=True)
+        click.echo(f"mobvibe: {visible(str(error))}{hint}", err=True)
         return error.exit_code
     except BridgeError as error:
-        click.echo(f"mobvibe: {error}", err=True)
+        click.echo(f"mobvibe: {visible(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

@@ -9,6 +9,7 @@ import click
 
 from bridge.addresses import in_an_address, mask_address
 from bridge.settings import Settings, load_settings
+from bridge.terminal import visible, visible_lines
 
 _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -29,9 +30,9 @@ def doctor(*, database: bool, as_json: bool) -> None:
     else:
         for finding in findings:
             mark, colour = _MARK[finding.state]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {finding.found}")
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
             if finding.fix:
-                click.echo(f"      {'':<18} → {finding.fix}")
+                click.echo(f"      {'':<18} → {visible(finding.fix)}")
     if any(finding.state == "fail" for finding in findings):
         raise SystemExit(1)
 
@@ -54,13 +55,18 @@ def healthcheck(probe: str, timeout_seconds: float) -> None:
     url = f"http://{in_an_address(host)}:{settings.http_port}{path}"
     try:
         with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
-            click.echo(answer.read().decode(errors="replace"))
+            _echo_answer(answer.read())
     except urllib.error.HTTPError as error:
-        click.echo(error.read().decode(errors="replace"), err=True)
+        _echo_answer(error.read(), err=True)
         raise SystemExit(1) from None
     except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, no number, no HTTP
         click.echo(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}", err=True)
         raise SystemExit(1) from None
+
+
+def _echo_answer(answer: bytes, *, err: bool = False) -> None:
+    """Whoever listens there may have said anything."""
+    click.echo("\n".join(visible_lines(answer.decode(errors="replace"))), err=err)
 
 
 @click.command()

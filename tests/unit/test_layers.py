@@ -26,6 +26,7 @@ LAYERS = [
         "own_loggers",
         "settings",
         "stores_file",
+        "terminal",
     },  # words
     {
         "connection",
