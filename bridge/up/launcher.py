@@ -1,6 +1,5 @@
 """From the start of the stores to the end of the last process."""
 
-import json
 import os
 import secrets
 import signal
@@ -29,7 +28,8 @@ from bridge.stores_file import (
     remove_running_stores,
     write_running_stores,
 )
-from bridge.up.sample import ORDER, send_sample
+from bridge.up.actors_package import check_actors_package
+from bridge.up.first_job import SAMPLE_ACTOR, announced_actors, how_to_send_one, send_sample
 from bridge.up.web_process import WebProcess
 from bridge.web.server import check_port
 from bridge.web.tokens import make_token
@@ -68,13 +68,15 @@ class Launcher:
         for name in self._stores.open_folder():  # before anything that would have to be undone
             click.echo(f"Ended a leftover of an earlier start: {name}", err=True)
         try:
+            check_actors_package(self._settings.actors_module, self._procfile())
             running = self._start_stores()
             self._start_processes(running)
             web = WebProcess(self._port)
             if self._wait(web.is_up, stop, _READY_SECONDS):
                 token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
-                self._tell(running, web.address, token)
-                if sample:
+                actors = announced_actors(running.database_url)
+                self._tell(running, actors, web.address, token)
+                if sample and SAMPLE_ACTOR in actors:
                     wait = partial(self._wait, stop=stop, seconds=_READY_SECONDS)
                     send_sample(web, token, self._began, stop, wait)
             elif not stop.is_set():
@@ -179,7 +181,7 @@ class Launcher:
 
     # Ready.
 
-    def _tell(self, running: RunningStores, address: str, token: str) -> None:
+    def _tell(self, running: RunningStores, actors: list[str], address: str, token: str) -> None:
         click.echo(
             f"""
   Ready after {time.monotonic() - self._began:.1f} s
@@ -191,14 +193,9 @@ class Launcher:
   Data        {self._folder.resolve()}
   Token       {token}
 
-  Start a coding session:
+{how_to_send_one(actors, address, token)}
 
-  curl -X POST {address}/functions/v1/start-coding-session \\
-    -H 'Authorization: Bearer {token}' \\
-    -H 'Content-Type: application/json' \\
-    -d '{json.dumps(ORDER)}'
-
-  More workers, in a second terminal of this folder: dramatiq actors -p 2 -t 4
+  More workers, in a second terminal of this folder: dramatiq {self._settings.actors_module} -p 2 -t 4
   Ctrl-C stops everything; the data is kept.
 """
         )
