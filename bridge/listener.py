@@ -2,10 +2,14 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import LiteralString
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from bridge.backoff import full_jitter
 from bridge.connection import Connection
@@ -18,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5.0
 _ECHO_SECONDS = 4.0
+_UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
 
 
 class Listener:
@@ -71,19 +76,38 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         echo = f"mobvibe_echo_{uuid4().hex}"
-        with in_our_words():
-            connection.execute(
-                psycopg.sql.SQL("LISTEN {}; LISTEN {}").format(*map(psycopg.sql.Identifier, (self._channel, echo)))
-            )
-        self._probe(connection, echo)
-        self.trouble = None
-        self.listening.set()
-        logger.debug("Listening", extra={"channel": self._channel})
-        self._callback("")  # listening first, then one look: nothing falls between the two
-        while not self._stopping.is_set():
-            self._hear(connection, PROBE_SECONDS)
+        with in_our_words(), connection.transaction():
+            session = _session(connection)
+            connection.execute(self._on_both("LISTEN {}; LISTEN {}", echo))
+        try:
+            self._probe(connection, echo)
+            self.trouble = None
             if not self._stopping.is_set():
+                self.listening.set()
+                logger.debug("Listening", extra={"channel": self._channel})
+                self._callback("")  # listening first, then one look: nothing falls between the two
+            while not self._stopping.is_set():
+                self._hear(connection, PROBE_SECONDS)
                 self._probe(connection, echo)
+        finally:
+            if connection.is_pooled:
+                self._unlisten(connection, echo, session)
+
+    def _unlisten(self, connection: Connection, echo: str, session: int) -> None:
+        """The server's session goes on behind a pooler, which may give us another one by now: then it is asked again.
+
+        Other sessions are left alone: another client may listen there.
+        """
+        with suppress(psycopg.Error):
+            for _ in range(_UNLISTEN_TRIES):
+                with connection.transaction():
+                    if _session(connection) == session:
+                        connection.execute(self._on_both("UNLISTEN {}; UNLISTEN {}", echo))
+                        return
+                time.sleep(_UNLISTEN_REST_SECONDS)
+
+    def _on_both(self, text: LiteralString, echo: str) -> sql.Composed:
+        return sql.SQL(text).format(sql.Identifier(self._channel), sql.Identifier(echo))
 
     def _hear(self, connection: Connection, seconds: float) -> None:
         """Pass on what arrives within `seconds`; ends early when asked to stop."""
@@ -97,15 +121,25 @@ class Listener:
                     return
 
     def _probe(self, connection: Connection, echo: str) -> None:
-        token = uuid4().hex
+        """Ends early when asked to stop."""
+        token, deadline = uuid4().hex, time.monotonic() + _ECHO_SECONDS
         with in_our_words():
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
-            for note in connection.notifies(timeout=_ECHO_SECONDS):
-                if note.channel == self._channel:
-                    self._callback(note.payload)
-                elif note.payload == token:
-                    return
-        raise PostgresUnavailableError(
-            "this connection does not hear its own notifications: "
-            "LISTEN needs a direct link, not a pooler in transaction mode"
-        )
+            while time.monotonic() < deadline and not self._stopping.is_set():
+                for note in connection.notifies(timeout=0.5):
+                    if note.channel == self._channel:
+                        self._callback(note.payload)
+                    elif note.payload == token:
+                        return
+        if not self._stopping.is_set():
+            raise PostgresUnavailableError(
+                "this connection does not hear its own notifications: "
+                "LISTEN needs a direct link, not a pooler in transaction mode"
+            )
+
+
+def _session(connection: Connection) -> int:
+    """The process of the server's session, which may be another one in the next transaction behind a pooler."""
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    assert row is not None
+    return int(row["pid"])

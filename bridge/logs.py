@@ -7,7 +7,6 @@ to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, then the 
 import json
 import logging
 import os
-import re
 import socket
 import sys
 import time
@@ -24,6 +23,7 @@ from bridge.log_lines import LogFields
 from bridge.log_record import LeanRecord
 from bridge.own_loggers import flush_our_own, make_our_own
 from bridge.settings import Settings
+from bridge.terminal import visible, visible_lines
 
 TRACE = 5
 LEVELS = {
@@ -48,8 +48,6 @@ _MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters; an actor's error may b
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Lines about its threads at every start of a worker process.
 _DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @lru_cache(maxsize=4)
@@ -79,11 +77,7 @@ def _label(levelno: int, colour: bool) -> str:
 
 
 def _pairs(fields: Mapping[str, object]) -> str:
-    return "".join([f" {key}={_printable(str(value))}" for key, value in fields.items() if value is not None])
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+    return "".join([f" {key}={visible(str(value))}" for key, value in fields.items() if value is not None])
 
 
 def _error(record: logging.LogRecord) -> dict[str, str] | None:
@@ -158,9 +152,9 @@ class PrettyFormatter(logging.Formatter):
         self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._line(record.levelno, record.created, _printable(record.getMessage()), _pairs(_fields(record)))
+        line = self._line(record.levelno, record.created, visible(record.getMessage()), _pairs(_fields(record)))
         error = _error(record)
-        return line + (f"\n{_STEERS.sub('?', error['stack'].rstrip())}" if error else "")
+        return "\n".join([line, *(visible_lines(error["stack"].rstrip()) if error else [])])
 
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
         """The same for a message and fields by themselves."""

@@ -38,7 +38,7 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", 
 
 @dataclass(frozen=True)
 class Servers:
-    """A superuser's address without a database name, and the address of a Redis to flush at will."""
+    """A superuser's address without a database name, and that of a database of Redis to empty at will."""
 
     postgres: str
     redis: str
@@ -113,9 +113,9 @@ def link(dsn: str) -> Iterator[Link]:
 
 @pytest.fixture
 def redis_url(servers: Servers) -> Iterator[str]:
-    """The address of an empty Redis."""
+    """The address of an empty database of Redis. Its neighbours may be other runs'."""
     client = redis.Redis.from_url(servers.redis)
-    client.flushall()
+    client.flushdb()
     yield servers.redis
     client.close()
 

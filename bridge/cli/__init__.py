@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.terminal import visible
 
 _HOME = {
     **dict.fromkeys(("up", "run", "worker", "web"), "services"),
@@ -50,10 +51,10 @@ def main() -> int:
         result = cli.main(standalone_mode=False)
     except StoreUnavailableError as error:
         hint = ". Check its address, or run: mobvibe doctor" if error.waiting_helps else ""
-        click.echo(f"mobvibe: {error}{hint}", err=True)
+        click.echo(f"mobvibe: {visible(str(error))}{hint}", err=True)
         return error.exit_code
     except BridgeError as error:
-        click.echo(f"mobvibe: {error}", err=True)
+        click.echo(f"mobvibe: {visible(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

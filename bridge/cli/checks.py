@@ -6,6 +6,7 @@ import click
 
 from bridge.addresses import mask_address
 from bridge.settings import Settings, load_settings
+from bridge.terminal import visible
 
 _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -26,9 +27,9 @@ def doctor(*, database: bool, as_json: bool) -> None:
     else:
         for finding in findings:
             mark, colour = _MARK[finding.state]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {finding.found}")
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
             if finding.fix:
-                click.echo(f"      {'':<18} → {finding.fix}")
+                click.echo(f"      {'':<18} → {visible(finding.fix)}")
     if any(finding.state == "fail" for finding in findings):
         raise SystemExit(1)
 

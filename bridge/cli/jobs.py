@@ -2,24 +2,25 @@
 
 import getpass
 import json
-import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
+from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
 from bridge.database import Link
 from bridge.doctor import waiting_in_vain
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.job_queue import ACTOR_MOST, JobQueue, enqueue
 from bridge.settings import load_settings
+from bridge.terminal import visible
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+_LOOKED_AT = 50_000  # of each kind of jobs, by a list
+_ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error in a table; in JSON
 
 
 class _Text(click.types.StringParamType):
@@ -50,36 +51,6 @@ def open_link() -> Link:
     return Link(load_settings().postgres_dsn(), "cli")
 
 
-def echo_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
-    if as_json:
-        click.echo(json.dumps(rows, default=_text, ensure_ascii=False))
-    elif not rows:
-        click.echo(empty, err=True)
-    else:
-        table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        for row in table:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _printable(text: str) -> str:
-    """Rows may be anybody's: nothing in them may steer the terminal."""
-    return _STEERS.sub("?", text)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    text = _printable(json.dumps(value) if isinstance(value, dict | list) else str(value)).replace("\n", "?")
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 -- a readable column
-
-
 @click.group()
 def jobs() -> None:
     """List, show, send, retry and cancel jobs."""
@@ -91,9 +62,19 @@ def jobs() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @json_option
 def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
-    """The latest jobs, newest first."""
-    rows = open_link().call("list_jobs", {"status": status, "actor": actor, "limit": limit})
+    """The latest jobs: what was made, claimed or ended last comes first."""
+    link = open_link()
+    asked = {"status": status, "actor": actor, "limit": limit}
+    rows = link.call("list_jobs", asked | {"looked_at": _LOOKED_AT, "error_most": _WHOLE if as_json else _ERROR_MOST})
     echo_rows(rows, as_json=as_json, empty="No such jobs.")
+    if len(rows) < limit and (actor or status == Status.COMPLETED) and _has_older_ones(link):
+        click.echo(f"Looked at the latest {_LOOKED_AT} of each kind. For older jobs use psql.", err=True)
+
+
+def _has_older_ones(link: Link) -> bool:
+    counts = link.call("queue_counts")
+    finished = sum(row[kind] for row in counts for kind in ("completed", "failed", "cancelled"))
+    return finished > _LOOKED_AT or any(row["pending"] > _LOOKED_AT for row in counts)
 
 
 @jobs.command("show")
@@ -106,23 +87,21 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
         found = link.call("show_job", {"id": job_id})
         if not found:
             raise NoSuchJobError(f"There is no job {job_id}")
-        attempts = link.call("show_attempts", {"id": job_id})
+        attempts = link.call("show_attempts", {"id": job_id, "error_most": _WHOLE if as_json else _ERROR_MOST})
         session = found[0]["session_id"]
         events = link.call("session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
     except (ValueError, RecursionError) as error:
         raise UnreadableJobError(f"Job {job_id} holds JSON that cannot be read here: {error}. Use psql") from error
     if as_json:
-        click.echo(json.dumps(found[0] | {"attempts": attempts, "events": events}, default=_text, ensure_ascii=False))
+        echo_json(found[0] | {"attempts": attempts, "events": events})
         return
     for name, value in found[0].items():
         if value is not None:
-            click.echo(
-                f"{name:<20} {_printable(json.dumps(value) if isinstance(value, dict | list) else _text(value))}"
-            )
+            echo_field(name, value)
     click.echo()
     echo_rows(attempts, as_json=False, empty="No attempt has ended yet.")
     for event in events:
-        click.echo(f"{event['created_at']:%H:%M:%S} {_printable(event['event_type']):<11} {json.dumps(event['data'])}")
+        echo_field(f"{event['created_at']:%H:%M:%S} {event['event_type']}", event["data"])
 
 
 @jobs.command("send")
@@ -233,9 +212,9 @@ def status(*, as_json: bool) -> None:
         **workers,
     }
     if as_json:
-        click.echo(json.dumps(figures))
+        echo_json(figures)
     else:
         for name, value in figures.items():
             click.echo(f"{name:<22}{'-' if value is None else value}")
         for found, fix in waiting_in_vain(link):
-            click.echo(f"{found}: {fix}")
+            click.echo(visible(f"{found}: {fix}"))

@@ -107,8 +107,15 @@ def _ask(path: str, timeout_seconds: float) -> str:
     url = f"http://{in_an_address(host)}:{settings.http_port}{path}"
     try:
         with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
-            return str(answer.read().decode(errors="replace"))
+            return _readable(answer.read())
     except urllib.error.HTTPError as error:
-        raise ProbeFailedError(error.read().decode(errors="replace")) from None
+        raise ProbeFailedError(_readable(error.read())) from None
     except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, no number, no HTTP
         raise ProbeFailedError(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}") from None
+
+
+def _readable(answer: bytes) -> str:
+    """Whoever listens there may have said anything."""
+    from bridge.terminal import visible_lines
+
+    return "\n".join(visible_lines(answer.decode(errors="replace")))

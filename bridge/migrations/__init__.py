@@ -89,6 +89,14 @@ def migration_states(dsn: str) -> list[MigrationState]:
 
 def find_conflicts(connection: Connection) -> list[Conflict]:
     """What would make a migration fail, or do harm, in this database. Only reads."""
+    if encoding := _unfit_encoding(connection):  # alone: the other questions hold characters that it may not know
+        return [
+            Conflict(
+                f"the database's encoding is {encoding}, which cannot hold every text",
+                "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, move the rows with"
+                " pg_dump and pg_restore, and set DATABASE_URL to it",
+            )
+        ]
     rows = connection.execute(statement("adoption/conflicts"), {"private": private_functions()}).fetchall()
     found = [Conflict(row["what"], row["fix"]) for row in rows]
     if not found and connection.execute("SELECT to_regclass('public.coding_jobs') AS it").fetchone() != {"it": None}:
@@ -101,6 +109,12 @@ def find_conflicts(connection: Connection) -> list[Conflict]:
             for row in strange
         ]
     return found
+
+
+def _unfit_encoding(connection: Connection) -> str | None:
+    row = connection.execute("SELECT current_setting('server_encoding') AS encoding").fetchone()
+    assert row is not None
+    return None if row["encoding"] == "UTF8" else str(row["encoding"])
 
 
 def find_changes(connection: Connection) -> list[str]:

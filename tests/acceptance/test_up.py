@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import urllib.request
@@ -82,6 +83,44 @@ def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
     )
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["data"]["status"] == "completed"
+
+
+def test_a_project_of_ones_own_begins_as_smoothly(launch: Launch, tmp_path: Path) -> None:
+    launch.project = tmp_path / "shop"
+    launch.project.mkdir()
+    nothing_there = launch()
+    assert nothing_there.wait(20) == 2
+    said = nothing_there.output.strip()
+    assert "\n" not in said
+    assert said.startswith(f"mobvibe: There is no package 'actors' in {launch.project}: set ACTORS_MODULE to yours")
+
+    subprocess.run(["/bin/sh", "-c", said.partition("make a first one with: ")[2]], cwd=launch.project, check=True)
+    up = launch().wait_until_ready()
+
+    assert "start-coding-session" not in up.output
+    line = "  Actors: hello. Send one a job, from this folder: mobvibe "
+    assert line in up.output
+    command = up.output.partition(line)[2].splitlines()[0]
+    job_id = UUID(up.second_terminal(*shlex.split(command)).out.strip())
+    rows = up.rows()
+    eventually(lambda: rows.job(job_id)["status"] == "completed", what="the first job")
+    assert rows.job(job_id)["result"] == {"hello": {}}
+    assert rows.value("SELECT count(*) FROM coding_jobs") == 1, "no sample that nobody could run"
+    assert up.interrupt() < 10
+    assert " WARN " not in up.output
+
+
+def test_a_package_of_another_name_is_found_and_no_actor_is_said(launch: Launch, tmp_path: Path) -> None:
+    launch.project = tmp_path / "shop"
+    (launch.project / "jobs").mkdir(parents=True)
+    package = launch.project / "jobs" / "__init__.py"
+    package.write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
+
+    up = launch(ACTORS_MODULE="jobs").wait_until_ready()
+
+    assert "in a second terminal of this folder: dramatiq jobs -p 2 -t 4" in up.output
+    assert "The workers announce no actor: declare one with @actor in your actors package" in up.output
+    assert up.interrupt() < 10
 
 
 def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> None:

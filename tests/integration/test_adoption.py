@@ -17,6 +17,7 @@ from bridge.migrations.files import indexes, private_functions, sections
 from bridge.migrations.locks import with_patience
 from bridge.settings import Settings
 from bridge.startup_checks import SCHEMA_VERSION, check_database
+from tests.conftest import Servers
 from tests.support import legacy
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -109,7 +110,7 @@ def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
 
 def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
     assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
-    assert len(indexes()) == 8
+    assert len(indexes()) == 9
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
 
 
@@ -324,6 +325,32 @@ def test_what_is_in_the_way_is_told_before_the_first_change(empty_dsn: str, old:
     assert "\n" not in str(caught.value)
     after = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
     assert after == before
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(servers: Servers, settings: Settings, encoding: str) -> None:
+    name = f"test_{encoding.lower()}_{uuid4().hex[:8]}"
+    with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            with pytest.raises(MigrationError) as caught:
+                migrate_up(servers.database_url(name))
+            there = settings.model_copy(update={"database_url": SecretStr(servers.database_url(name))})
+            ahead = look_ahead(there)
+            with psycopg.connect(servers.database_url(name)) as inside:
+                made = Rows(inside).all("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    assert str(caught.value).startswith(
+        f"Nothing was changed. In the way: the database's encoding is {encoding}, which cannot hold every text"
+    )
+    assert "ENCODING 'UTF8' TEMPLATE template0" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [finding.check for finding in ahead if finding.state == "fail"] == ["in the way"]
+    assert made == []
 
 
 def test_all_of_it_is_told_at_once(empty_dsn: str, old: Rows) -> None:

@@ -148,15 +148,6 @@ def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None
     client.close()
 
 
-def test_a_row_cannot_steer_the_terminal(run: Run, rows: Rows) -> None:
-    job_id = rows.add_job(actor="red\x1b[31m\nalert", prompt="\x1b]0;title\x07 two\nlines")
-
-    assert "red?[31m?alert" in run("jobs", "list").out
-    shown = run("jobs", "show", str(job_id)).out
-    assert "?]0;title? two\nlines" in shown
-    assert "\x1b" not in shown
-
-
 def test_an_unreachable_postgres_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
     said = mobvibe("status", cwd=tmp_path, DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d")
 

@@ -409,7 +409,7 @@ def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows
     quick.start_bridge()
     eventually(lambda: client.llen("mobvibe:tests") == 4)
 
-    client.flushall()
+    client.flushdb()
     quick.broker.draining = False
 
     finished(rows, *job_ids)

@@ -6,6 +6,7 @@ history would show here as another index, or as reading that grows.
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.rows import Rows
 LIVE = 40
 MOST_READ = 20 * LIVE  # of any index, in one step: entries of the moment before may still lie there
 KEY, READY, WAITING, WORK = "coding_jobs_pkey", "jobs_ready", "jobs_scheduled", "jobs_processing"
-OLDEST, FINISHED, SUSPECT = "jobs_oldest", "jobs_finished", "jobs_suspect"
+OLDEST, FINISHED, FAILED, SUSPECT = "jobs_oldest", "jobs_finished", "jobs_failed", "jobs_suspect"
 
 READ = """
     SELECT indexrelname AS name, idx_tup_read AS read FROM pg_stat_user_indexes WHERE relname = 'coding_jobs'
@@ -27,6 +28,11 @@ READ = """
 FILL = """
     INSERT INTO coding_jobs (status, completed_at, started_at, fence)
     SELECT 'completed', now() - interval '1 hour', now() - interval '1 hour', 1 FROM generate_series(1, %s)"""
+
+LISTED: dict[str | None, set[str]] = {
+    None: {OLDEST, WORK, FINISHED}, "pending": {OLDEST}, "processing": {WORK}, "completed": {FINISHED},
+    "failed": {FAILED}, "cancelled": {FAILED},
+}  # fmt: skip
 
 
 class Meter:
@@ -75,7 +81,17 @@ def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[]
     yield "next_due", {WAITING}, hands.queue.seconds_to_next_due
     yield "claim_next_job", {READY, OLDEST, KEY, WAITING}, hands.queue.claim_next_job
     yield "claim_suspects", {SUSPECT, KEY, WORK}, lambda: hands.queue.claim_suspects("bridge", lease=LEASE)
+    for status, indexes in LISTED.items():
+        yield f"list_jobs {status}", {*indexes, KEY}, partial(list_jobs, hands, status)
+    yield "list_jobs of an actor", {OLDEST, WORK, FINISHED, KEY}, partial(list_jobs, hands, None, "nobody")
+    yield "show_job", {KEY}, lambda: hands.link.call("show_job", {"id": claims[0].job_id})
+    yield "show_attempts", {KEY}, lambda: hands.link.call("show_attempts", {"id": claims[0].job_id, "error_most": 9})
     yield "prune_jobs", {FINISHED, KEY}, lambda: hands.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
+
+
+def list_jobs(hands: Hands, status: str | None, actor: str | None = None) -> None:
+    asked = {"status": status, "actor": actor, "limit": 20, "looked_at": 4 * LIVE, "error_most": 9}
+    hands.link.call("list_jobs", asked)
 
 
 def check(hands: Hands, rows: Rows) -> None:

@@ -62,7 +62,7 @@ def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
 ) -> None:
     claims = hand_over(hands, rows, publisher, 3)
     assert len(names(client)) == 1, "they travel together"
-    client.flushall()
+    client.flushdb()
 
     reconciler.step()
 
@@ -81,7 +81,7 @@ def test_more_than_one_look_shows_is_handed_over_again(
 ) -> None:
     monkeypatch.setattr("bridge.reconciler._BATCH", 2)
     claims = hand_over(hands, rows, publisher, 7)
-    client.flushall()
+    client.flushdb()
 
     reconciler.step()
 
@@ -108,7 +108,7 @@ def test_what_was_started_or_ended_is_not_handed_over_again(
     hands.queue.cancel_job(cancelled.job_id)
     rows.add_job()
     assert hands.queue.claim_next_job()
-    client.flushall()
+    client.flushdb()
 
     reconciler.step()
 
@@ -242,7 +242,7 @@ def test_jobs_go_on_soon_after_redis_was_emptied(new_fleet: Callable[..., Fleet]
     jobs: list[UUID] = [rows.add_job(actor="double", queue="tests", payload={"n": n}) for n in range(4)]
     eventually(lambda: client.llen("mobvibe:tests") == 4)
 
-    client.flushall()
+    client.flushdb()
     fleet.broker.draining = False
 
     eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs), seconds=5)

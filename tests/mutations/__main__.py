@@ -6,9 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 
 import psycopg
 
@@ -21,14 +24,26 @@ from tests.support.stopping import run_command
 ROOT = Path(__file__).parents[2]
 BASE = "mutation_base"
 ONE_RUN_SECONDS = 1200
+REDIS_DATABASES = 16  # of one server, unless it is told otherwise
 _numbers = count(1)
 
 
-class Laboratory:
-    """One Postgres and one Redis for all runs; a template database for each."""
+def redis_databases(url: str, lanes: int) -> list[str]:
+    """The addresses of as many databases of the Redis at `url`."""
+    return [f"{url.rpartition('/')[0]}/{number}" for number in range(lanes)]
 
-    def __init__(self, postgres: str, redis: str) -> None:
-        self._postgres, self._redis = postgres, redis
+
+class Laboratory:
+    """One Postgres and one Redis for all runs; a template database and a database of Redis for each.
+
+    What two runs side by side had in common could fail the tests of one, and a mutant would count as caught.
+    """
+
+    def __init__(self, postgres: str, redis: str, lanes: int) -> None:
+        self._postgres = postgres
+        self._free_redis: SimpleQueue[str] = SimpleQueue()
+        for url in redis_databases(redis, lanes):
+            self._free_redis.put(url)
 
     def url(self, database: str) -> str:
         return f"{self._postgres}/{database}"
@@ -39,16 +54,29 @@ class Laboratory:
 
     def run_tests(self, files: list[str], definition: str | None = None) -> tuple[bool, str]:
         """Whether the tests passed with `definition` in place, and the first that did not."""
-        template = f"mutant_{next(_numbers)}"
+        with self._databases() as (template, redis):
+            try:
+                if definition is not None:
+                    self.execute(template, definition)
+            except psycopg.Error as error:
+                return False, f"Postgres itself: {str(error).splitlines()[0]}"
+            return self._run_pytest(files, template, redis)
+
+    @contextmanager
+    def _databases(self) -> Iterator[tuple[str, str]]:
+        """Of one run: the name of its template, and the address of its Redis."""
+        template, redis = f"mutant_{next(_numbers)}", self._free_redis.get_nowait()
         self.execute("postgres", f"CREATE DATABASE {template} TEMPLATE {BASE}")
         try:
-            if definition is not None:
-                self.execute(template, definition)
-        except psycopg.Error as error:
-            return False, f"Postgres itself: {str(error).splitlines()[0]}"
+            yield template, redis
+        finally:
+            self.execute("postgres", f"DROP DATABASE {template} WITH (FORCE)")
+            self._free_redis.put(redis)
+
+    def _run_pytest(self, files: list[str], template: str, redis: str) -> tuple[bool, str]:
         environment = os.environ | {
             "TEST_DATABASE_URL": self.url("postgres"),
-            "TEST_REDIS_URL": self._redis,
+            "TEST_REDIS_URL": redis,
             "TEST_TEMPLATE": template,
             "MOBVIBE_HISTORIES": "unshrunk",
             "PGOPTIONS": "-c statement_timeout=10s",  # a mutant may never come to an end
@@ -61,8 +89,6 @@ class Laboratory:
         except subprocess.TimeoutExpired:
             # Every statement and every test has its own limit: this says nothing about the mutant.
             raise RuntimeError(f"the tests came to no end in {ONE_RUN_SECONDS} s") from None
-        finally:
-            self.execute("postgres", f"DROP DATABASE {template} WITH (FORCE)")
         failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         if run.returncode not in {0, 1} or (run.returncode == 1 and not failed):
             raise RuntimeError(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
@@ -100,7 +126,14 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="part of the name of a mutant")
     parser.add_argument("--list", action="store_true", help="say what would be tried")
     parser.add_argument("--quick", action="store_true", help="only the tests that stand nearest to each function")
-    parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        choices=range(1, REDIS_DATABASES + 1),
+        metavar="N",
+        default=min(os.cpu_count() or 1, REDIS_DATABASES),
+        help=f"how many at a time, {REDIS_DATABASES} at the most",
+    )
     args = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +141,7 @@ def main() -> int:
         stores.open_folder()
         stores.start()
         try:
-            laboratory = Laboratory(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url)
+            laboratory = Laboratory(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url, args.lanes)
             laboratory.execute("postgres", f"CREATE DATABASE {BASE}")
             migrate_up(laboratory.url(BASE))
             chosen = [

@@ -1,8 +1,10 @@
 """`mobvibe` as a process of its own, with an environment of the test's choosing."""
 
 import os
+import pty
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,3 +36,24 @@ def mobvibe(*args: str, cwd: Path, **environment: str) -> Said:
         check=False,
     )
     return Said(result.returncode, result.stdout, result.stderr)
+
+
+def mobvibe_on_a_terminal(*args: str, columns: int, cwd: Path, **environment: str) -> str:
+    """What a terminal of so many columns gets."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bridge", *args], cwd=cwd, env=PLAIN | environment, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert process.wait(60) == 0, said
+    return said.decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # nobody is at its other end any more
+        return b""

@@ -27,6 +27,7 @@ LAYERS = [
         "own_loggers",
         "settings",
         "stores_file",
+        "terminal",
         "watchdog",
     },  # words
     {

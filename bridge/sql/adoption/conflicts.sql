@@ -48,8 +48,8 @@ WITH ours AS MATERIALIZED (
 ), indexes (name, tbl) AS (
     VALUES ('jobs_ready', 'coding_jobs'), ('jobs_scheduled', 'coding_jobs'), ('jobs_suspect', 'coding_jobs'),
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
-           ('jobs_finished', 'coding_jobs'), ('session_events_stream', 'session_events'), ('workers_live', 'workers'),
-           ('job_audit_of_job', 'job_audit')
+           ('jobs_finished', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_stream', 'session_events'),
+           ('workers_live', 'workers'), ('job_audit_of_job', 'job_audit')
 )
 SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,

@@ -17,8 +17,12 @@ COMMENT ON COLUMN public.job_counts.ever_completed IS 'Completions so far, those
 
 -- The oldest pending job of a queue. Only inserts and retries write to it.
 CREATE INDEX IF NOT EXISTS jobs_oldest ON public.coding_jobs (queue, created_at) WHERE status = 'pending';
--- Finished jobs by age, for retention and for lists of what ended last.
-CREATE INDEX IF NOT EXISTS jobs_finished ON public.coding_jobs (completed_at) WHERE completed_at IS NOT NULL;
+-- Finished jobs by age, for retention and for lists of what ended last. One ended by hand may not say when.
+CREATE INDEX IF NOT EXISTS jobs_finished ON public.coding_jobs (completed_at)
+    WHERE status IN ('completed', 'failed', 'cancelled');
+-- The few among them that a list is asked for by their status. A job that completes is not in it and writes nothing.
+CREATE INDEX IF NOT EXISTS jobs_failed ON public.coding_jobs (status, completed_at)
+    WHERE status IN ('failed', 'cancelled');
 
 -- The table changes with every job; vacuum must come long before a fifth of millions of rows has changed.
 ALTER TABLE public.coding_jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,

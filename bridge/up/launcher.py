@@ -1,19 +1,15 @@
-"""`mobvibe up`: stores, schema and all processes on this machine, and the end of all of them."""
+"""From the start of the stores to the end of the last process."""
 
-import http.client
-import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import click
@@ -32,12 +28,13 @@ from bridge.stores_file import (
     remove_running_stores,
     write_running_stores,
 )
+from bridge.up.actors_package import check_actors_package
+from bridge.up.first_job import SAMPLE_ACTOR, announced_actors, how_to_send_one, send_sample
+from bridge.up.web_process import WebProcess
 from bridge.web.server import check_port
 from bridge.web.tokens import make_token
 
 DEVELOPER = UUID("00000000-0000-4000-8000-000000000001")
-SAMPLE_PROJECT = UUID("00000000-0000-4000-8000-000000000002")
-SAMPLE_PROMPT = "Say hello.\n```sh\necho Hello from the MobVibe bridge\n```"
 _USUAL = ("bridge", "worker", "web")
 _TOKEN_LIFETIME = timedelta(days=7)
 _READY_SECONDS = 60.0
@@ -71,12 +68,17 @@ class Launcher:
         for name in self._stores.open_folder():  # before anything that would have to be undone
             click.echo(f"Ended a leftover of an earlier start: {name}", err=True)
         try:
+            check_actors_package(self._settings.actors_module, self._procfile())
             running = self._start_stores()
             self._start_processes(running)
-            if self._wait(self._is_up, stop, _READY_SECONDS):
-                self._tell(running)
-                if sample:
-                    self._send_sample(running, stop)
+            web = WebProcess(self._port)
+            if self._wait(web.is_up, stop, _READY_SECONDS):
+                token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
+                actors = announced_actors(running.database_url)
+                self._tell(running, actors, web.address, token)
+                if sample and SAMPLE_ACTOR in actors:
+                    wait = partial(self._wait, stop=stop, seconds=_READY_SECONDS)
+                    send_sample(web, token, self._began, stop, wait)
             elif not stop.is_set():
                 click.echo(
                     f"Not ready after {_READY_SECONDS:.0f} s: the lines above say why; mobvibe doctor may, too. "
@@ -179,14 +181,7 @@ class Launcher:
 
     # Ready.
 
-    def _is_up(self) -> bool:
-        status, _ = self._ask("/readyz")
-        return status == 200 and self._ask("/stats")[1].get("workers", {}).get("workers", 0) > 0  # noqa: PLR2004
-
-    def _tell(self, running: RunningStores) -> None:
-        address = f"http://127.0.0.1:{self._port}"
-        token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
-        body = json.dumps({"projectId": str(SAMPLE_PROJECT), "prompt": SAMPLE_PROMPT})
+    def _tell(self, running: RunningStores, actors: list[str], address: str, token: str) -> None:
         click.echo(
             f"""
   Ready after {time.monotonic() - self._began:.1f} s
@@ -198,55 +193,12 @@ class Launcher:
   Data        {self._folder.resolve()}
   Token       {token}
 
-  Start a coding session:
+{how_to_send_one(actors, address, token)}
 
-  curl -X POST {address}/functions/v1/start-coding-session \\
-    -H 'Authorization: Bearer {token}' \\
-    -H 'Content-Type: application/json' \\
-    -d '{body}'
-
-  More workers, in a second terminal of this folder: dramatiq actors -p 2 -t 4
+  More workers, in a second terminal of this folder: dramatiq {self._settings.actors_module} -p 2 -t 4
   Ctrl-C stops everything; the data is kept.
 """
         )
-
-    def _send_sample(self, running: RunningStores, stop: StopSignal) -> None:
-        token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
-        order = {"projectId": str(SAMPLE_PROJECT), "prompt": SAMPLE_PROMPT}
-        status, answer = self._ask("/functions/v1/start-coding-session", order, token)
-        if status != 201:  # noqa: PLR2004
-            click.echo(f"  The sample job was refused: {answer.get('error', status)}", err=True)
-            return
-        data = answer["data"]
-        path = f"/functions/v1/get-session-status?sessionId={data['sessionId']}"
-        ended: dict[str, Any] = {}
-
-        def has_ended() -> bool:
-            ended.update(self._ask(path, token=token)[1].get("data", {}))
-            return ended.get("status") in ("completed", "failed")
-
-        if self._wait(has_ended, stop, _READY_SECONDS):
-            took = time.monotonic() - self._began
-            click.echo(f"  Sample job {data['jobId']} {ended['status']}, {took:.1f} s after the start\n")
-        elif not stop.is_set():
-            click.echo(f"  The sample job {data['jobId']} has not ended yet: see mobvibe doctor", err=True)
-
-    def _ask(
-        self, path: str, body: dict[str, Any] | None = None, token: str | None = None
-    ) -> tuple[int, dict[str, Any]]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"{}")
-        # HTTPException too: before anybody listens, a port may be the very one that the question comes from.
-        except (OSError, ValueError, http.client.HTTPException):
-            return 0, {}
 
     def _wait(self, condition: Callable[[], bool], stop: StopSignal, seconds: float) -> bool:
         """Wait for a condition; False when told to stop before it is met, or when it is not met in time."""
