@@ -33,8 +33,8 @@ class GroupCommit(Generic[Item]):
     are written when it is back; writing an item twice must therefore be harmless.
 
     No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
-    a lock goes to the back of the queue, and those with the same `key` behind it, in order; one that the store
-    refuses is given to `on_refused`, which may return another one to write in its place.
+    a lock goes to the back of the queue, and those with the same `key` behind it, in order, and is tried by itself from
+    then on; one that the store refuses is given to `on_refused`, which may return another one to write in its place.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GroupCommit(Generic[Item]):
         failures = 0
         while (group := self._next_group()) is not None:
             try:
-                behind = self._write_or_take_apart(group)
+                behind = self._write_in_turn(group)
             except _MAY_PASS as error:
                 trouble.met(error)
                 failures += 1
@@ -140,6 +140,13 @@ class GroupCommit(Generic[Item]):
         if item is not None:
             self._waiting.append(item)
 
+    def _write_in_turn(self, group: Sequence[Item]) -> list[Item]:
+        """First what has met no lock, so that it waits for none; what must be tried again."""
+        locked = {self._key(one) for one in group[: self._behind]}
+        free = [one for one in group if self._key(one) not in locked]
+        behind = self._write_or_take_apart(free) if free else []
+        return self._write_one_by_one([one for one in group if self._key(one) in locked]) + behind
+
     def _write_or_take_apart(self, group: Sequence[Item]) -> list[Item]:
         """Write a group, one by one where it does not get through; what must be tried again behind the others."""
         try:
@@ -154,6 +161,11 @@ class GroupCommit(Generic[Item]):
                 instead = self._refused(group[0], error)
                 return [] if instead is None else [instead]
         else:
+            return []
+        return self._write_one_by_one(group)
+
+    def _write_one_by_one(self, group: Sequence[Item]) -> list[Item]:
+        if not group:
             return []
         behind: list[Item] = []
         held_back: set[Hashable] = set()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 _SECTION = re.compile(r"^-- \[(\w+)\]\n(.*?)^-- \[end\]$", re.MULTILINE | re.DOTALL)
 _INDEX = re.compile(
-    r"^ *CREATE INDEX (?:IF NOT EXISTS )?(\w+) ON (public\.(?:coding_jobs|session_events) [^;]+);", re.MULTILINE
+    r"^ *CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+) ON (public\.(?:coding_jobs|session_events) [^;]+);",
+    re.MULTILINE,
 )
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")
 # Names that MobVibe's databases had before, and whose functions are replaced.
@@ -28,10 +29,10 @@ def sections() -> dict[str, str]:
     return {name: text for whole in texts for name, text in _SECTION.findall(whole)}
 
 
-def indexes() -> dict[str, str]:
-    """Of tables that may be large: name → `public.<table> (…) WHERE …`."""
+def indexes() -> dict[str, tuple[str, str]]:
+    """Of tables that may be large: name → `UNIQUE ` or nothing, and `public.<table> (…) WHERE …`."""
     texts = [file.read_text("utf-8") for file in migration_files()]
-    return {name: definition for whole in texts for name, definition in _INDEX.findall(whole)}
+    return {name: (unique, definition) for whole in texts for unique, name, definition in _INDEX.findall(whole)}
 
 
 def private_functions() -> list[str]:

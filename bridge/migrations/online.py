@@ -28,6 +28,10 @@ _NUMBER = """
           FROM (SELECT id, created_at FROM public.coding_jobs WHERE seq = 0 AND status IN ('pending', 'processing')
                 ORDER BY created_at, id LIMIT %(size)s) o) n
     WHERE j.id = n.id"""
+_NO_NUMBER = (
+    "UPDATE public.session_events SET seq = NULL WHERE session_id IN (SELECT session_id FROM public.session_events"
+    " WHERE seq IS NOT NULL GROUP BY session_id, seq HAVING count(*) > 1), which leaves them in the order of created_at"
+)
 _IS_COMPLETE = " AND ".join(f"{column} IS NOT NULL" for column in _NEVER_NULL)
 
 
@@ -118,7 +122,7 @@ def _validate(connection: Connection, constraint: str) -> None:
 
 def _create_indexes(connection: Connection, table: str) -> None:
     """Without holding up writers. One that a stopped run left invalid is made anew."""
-    for name, definition in indexes().items():
+    for name, (unique, definition) in indexes().items():
         if not definition.startswith(f"public.{table} "):
             continue
         is_valid = _value(
@@ -130,7 +134,7 @@ def _create_indexes(connection: Connection, table: str) -> None:
             continue
         if is_valid is False:
             _in_the_background(connection, f"DROP INDEX CONCURRENTLY IF EXISTS public.{name}", name)
-        _in_the_background(connection, f"CREATE INDEX CONCURRENTLY {name} ON {definition}", name)
+        _in_the_background(connection, f"CREATE {unique}INDEX CONCURRENTLY {name} ON {definition}", name)
 
 
 def _in_the_background(connection: Connection, text: str, name: str) -> None:
@@ -148,8 +152,13 @@ def _in_the_background(connection: Connection, text: str, name: str) -> None:
                 f"The index {name} could not be made beside the traffic ({first_line(error)}): {holders(connection)}. "
                 "End that transaction, then run again: mobvibe migrate up"
             ) from error
-        except psycopg.errors.UniqueViolation:
-            raise
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name != name:
+                raise
+            _run(connection, f"DROP INDEX CONCURRENTLY IF EXISTS public.{name}")  # half made, it would refuse rows
+            raise MigrationError(
+                f"session_events has rows with the same session_id and seq (→ {_NO_NUMBER})"
+            ) from error
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:

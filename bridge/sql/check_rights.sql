@@ -2,7 +2,7 @@
 -- must never be taken for an empty queue.
 SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'),
-             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT')) AS t (name, rights)
+             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege('public.' || t.name, r.right_name)
 GROUP BY t.name
@@ -20,5 +20,5 @@ FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
                     'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
-                    'register_worker', 'get_queue_stats')
+                    'register_worker', 'get_queue_stats', 'add_session_events', 'take_event_numbers')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')

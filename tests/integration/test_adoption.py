@@ -310,6 +310,8 @@ def test_an_index_that_was_left_half_made_is_made_anew(empty_dsn: str, old: Rows
         ),
         ("CREATE TABLE coding_jobs_seq (n integer)", "public.coding_jobs_seq exists already and is no sequence"),
         ("ALTER TABLE session_events DROP COLUMN data", "session_events has neither data nor event_data"),
+        ("ALTER TABLE session_events DROP CONSTRAINT session_events_pkey", "session_events.id is no primary key"),
+        ("CREATE TABLE session_streams (n integer)", "public.session_streams exists already and is not the bridge's"),
     ],
 )
 def test_what_is_in_the_way_is_told_before_the_first_change(empty_dsn: str, old: Rows, host: str, said: str) -> None:
@@ -454,3 +456,57 @@ def test_the_doctor_tells_beforehand_what_would_change_and_changes_nothing(
     old.all("ALTER TABLE coding_jobs DROP COLUMN result")
     migrate_up(empty_dsn)
     assert [finding.found for finding in look_ahead(ours)] == ["up to date: nothing would change"]
+
+
+def add_event(rows: Rows, session: UUID, type_: str = "thinking", seq: int | None = None) -> None:
+    columns, values = ("", "") if seq is None else (", seq", f", {seq}")
+    rows.all(
+        f"INSERT INTO session_events (session_id, event_type, data{columns}) VALUES (%s, %s, '{{}}'{values})",
+        [session, type_],
+    )
+
+
+def test_events_that_were_there_come_before_the_first_number(empty_dsn: str, old: Rows) -> None:
+    session = session_of(old)
+    add_event(old, session)
+
+    migrate_up(empty_dsn)
+
+    add_event(old, session, "terminal")
+    found = old.all("SELECT event_type, seq FROM session_events ORDER BY seq NULLS FIRST")
+    assert [(row["event_type"], row["seq"]) for row in found] == [("thinking", None), ("terminal", 1)]
+
+
+def test_events_of_the_version_before_keep_their_numbers(empty_dsn: str, old: Rows) -> None:
+    session = session_of(old)
+    old.all("""
+        CREATE SEQUENCE session_events_seq START 41;
+        ALTER TABLE session_events ADD COLUMN seq bigint DEFAULT nextval('session_events_seq');
+        CREATE INDEX session_events_stream ON session_events (session_id, seq);
+        CREATE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 11'""")
+    add_event(old, session)
+
+    migrate_up(empty_dsn)
+
+    add_event(old, session)
+    other = session_of(old)
+    add_event(old, other)
+    found = old.all("SELECT session_id, seq FROM session_events ORDER BY seq DESC")
+    assert [(row["session_id"], row["seq"]) for row in found] == [(session, 42), (session, 41), (other, 1)]
+    assert old.value("SELECT to_regclass('session_events_stream')") is None
+
+
+def test_events_with_one_number_are_told_with_what_to_do(empty_dsn: str, old: Rows) -> None:
+    session = session_of(old)
+    old.all("ALTER TABLE session_events ADD COLUMN seq bigint")
+    for _ in range(2):
+        add_event(old, session, seq=7)
+
+    with pytest.raises(MigrationError, match="session_events has rows with the same session_id and seq") as caught:
+        migrate_up(empty_dsn)
+
+    add_event(old, session, seq=7)  # nothing half made is in the way
+    old.all(str(caught.value).split("→ ")[1].split(", which")[0])
+    migrate_up(empty_dsn)
+    add_event(old, session)
+    assert sorted(row["seq"] or 0 for row in old.all("SELECT seq FROM session_events")) == [0, 0, 0, 1]

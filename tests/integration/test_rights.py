@@ -175,7 +175,7 @@ def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_ds
     link = Link(empty_dsn, "test")
     found = " ".join(str(row["found"]) for row in link.call("open_rights"))
     assert "authenticated may execute claim_jobs" in found
-    assert "authenticated may use table job_attempts, job_counts, workers, job_audit" in found
+    assert "authenticated may use table job_attempts, job_counts, workers, job_audit, session_streams" in found
     assert "a_guard_job" in found
     migrate_sql(empty_dsn)
     assert link.call("open_rights") == []
@@ -252,7 +252,7 @@ def test_what_the_service_role_calls_works_whatever_this_database_grants(web_rol
         rows.all("RESET ROLE")
 
 
-@pytest.mark.parametrize("table", ["job_attempts", "workers", "job_audit"])
+@pytest.mark.parametrize("table", ["job_attempts", "workers", "job_audit", "session_streams"])
 def test_web_roles_cannot_touch_our_tables(supabase: Rows, table: str) -> None:
     for role in ("anon", "authenticated"):
         supabase.all(f"SET ROLE {role}")
@@ -265,6 +265,23 @@ def test_web_roles_can_no_longer_write_events(supabase: Rows) -> None:
     supabase.all("SET ROLE anon")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         supabase.all("INSERT INTO session_events (session_id, event_type, data) VALUES (gen_random_uuid(), 'x', '{}')")
+
+
+def test_a_user_who_may_write_events_cannot_choose_their_numbers(session: UUID, user: Rows) -> None:
+    user.all("RESET ROLE")
+    user.all("""
+        DELETE FROM session_events;
+        CREATE POLICY "write own" ON session_events FOR INSERT TO authenticated WITH CHECK (true);
+        SET ROLE authenticated""")
+
+    for seq in ("1", "999999", "NULL", "-1", "DEFAULT"):
+        user.all(
+            f"INSERT INTO session_events (session_id, event_type, data, seq) VALUES (%s, 'x', '{{}}', {seq})", [session]
+        )
+
+    user.all("RESET ROLE")
+    numbers = user.all("SELECT seq FROM session_events ORDER BY seq")
+    assert [row["seq"] for row in numbers] == [1, 2, 3, 4, 5]
 
 
 def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
@@ -283,6 +300,7 @@ def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
         "count_no_jobs",
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
+        "number_events",
     }
 
 

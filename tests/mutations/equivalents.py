@@ -8,8 +8,18 @@ _QUEUES = "a queue without ready jobs then takes part, and gives none; this one 
 
 _ANY = "without it the statement below finds nothing all the same; this saves work while there is no suspect"
 _ANY_DUE = "without it the statement below finds nothing all the same; this saves the triggers of an UPDATE of no rows"
+_NUMBERED = "all is numbered by then, and the statement below finds nothing; this saves it for each row after the first"
+_PROVISIONAL = (
+    "provisional numbers are negative, differ from each other, and only this transaction's are seen; for the index"
+)
 
 EQUIVALENT: dict[str, str] = {
+    "number_events: NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0)": _NUMBERED,
+    "number_events: e.seq = NEW.seq": _NUMBERED,
+    "number_events: e.seq < 0": _PROVISIONAL,
+    "number_events: e.seq <= NEW.seq": _PROVISIONAL,
+    "number_events: e.seq < 0 (no. 2)": _PROVISIONAL,
+    "number_events: e.session_id = m.session_id": _PROVISIONAL,
     "claim_jobs: j.due": _DUE,
     "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
     "promote_due_jobs: NOT EXISTS (SELECT FROM public.coding_jobs s"

@@ -27,7 +27,9 @@ FUNCTIONS = {
     "fail_job": ["original_functions"],
     "cancel_job": ["operators"],
     "retry_job": ["operators"],
-    "add_session_events": ["events"],
+    "add_session_events": ["events", "event_numbers"],
+    "take_event_numbers": ["event_numbers"],
+    "number_events": ["event_numbers"],
     "settle_sessions": ["sessions"],
 }
 # The slow ones last.
@@ -43,6 +45,7 @@ ALL_TESTS = [
         "operators",
         "original_functions",
         "events",
+        "event_numbers",
         "sessions",
         "suspects",
         "guards",

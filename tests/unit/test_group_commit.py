@@ -127,6 +127,33 @@ def test_a_full_queue_makes_its_callers_wait(sink: Sink) -> None:
     assert sink.written == [1, 2, 3]
 
 
+def test_what_met_a_lock_is_tried_by_itself(sink: Sink) -> None:
+    """A group that it is in waits for the lock as long as a group may."""
+    locked, calls, write = threading.Event(), list[list[int]](), sink.write
+    locked.set()
+
+    def busy_for_one(items: Sequence[int]) -> None:
+        calls.append(list(items))
+        if 1 in items and locked.is_set():
+            raise PostgresBusyError("lock timeout")
+        write(items)
+
+    commit = GroupCommit[int]("reports", busy_for_one, key=lambda item: item % 10)
+    for item in (1, 2, 3):
+        commit.submit(item)
+    commit.start()
+    eventually(lambda: sink.written == [2, 3])
+    calls.clear()
+    for item in (11, 4, 5):
+        commit.submit(item)
+    eventually(lambda: {4, 5} <= set(sink.written))
+    locked.clear()
+
+    assert commit.close(5) == 0
+    assert sink.written == [2, 3, 4, 5, 1, 11]
+    assert [items for items in calls if 1 in items and items != [1]] == []
+
+
 def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: GroupCommit[int]) -> None:
     locked = threading.Event()
     locked.set()

@@ -47,6 +47,11 @@ SELECT 'the rule session_events_event_type_check is dropped: event types are ope
 FROM pg_catalog.pg_constraint c
 WHERE c.conrelid = to_regclass('public.session_events') AND c.conname = 'session_events_event_type_check'
 UNION ALL
+SELECT 'a row inserted into session_events gets its number by an UPDATE when it is committed (trigger on_event_committed)'
+WHERE to_regclass('public.session_events') IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_trigger t
+    WHERE t.tgrelid = to_regclass('public.session_events') AND t.tgname = 'on_event_committed')
+UNION ALL
 SELECT 'roles that act for a user may set the original columns of coding_jobs only (trigger a_guard_job)'
 WHERE EXISTS (SELECT FROM pg_catalog.pg_roles w WHERE w.rolname IN ('anon', 'authenticated'))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs') AND t.tgname = 'a_guard_job')

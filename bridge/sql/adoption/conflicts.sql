@@ -38,7 +38,8 @@ WITH ours AS MATERIALIZED (
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 ), tables (name, mark) AS (
     VALUES ('coding_jobs', NULL), ('coding_sessions', NULL), ('session_events', NULL),
-           ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed')
+           ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
+           ('session_streams', 'last_seq')
 ), functions (name, args, arg_names, result) AS (
     VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),
            ('complete_job', 'uuid', ARRAY['job_id_param'], 'void'),
@@ -48,8 +49,9 @@ WITH ours AS MATERIALIZED (
 ), indexes (name, tbl) AS (
     VALUES ('jobs_ready', 'coding_jobs'), ('jobs_scheduled', 'coding_jobs'), ('jobs_suspect', 'coding_jobs'),
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
-           ('jobs_finished', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_stream', 'session_events'),
-           ('workers_live', 'workers'), ('job_audit_of_job', 'job_audit')
+           ('jobs_finished', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_number', 'session_events'),
+           ('session_events_unnumbered', 'session_events'), ('workers_live', 'workers'),
+           ('job_audit_of_job', 'job_audit')
 )
 SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,
@@ -87,9 +89,10 @@ WHERE to_regclass('public.session_events') IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass('public.session_events')
       AND a.attname IN ('data', 'event_data') AND a.atttypid = 'jsonb'::regtype AND NOT a.attisdropped)
 UNION ALL
-SELECT format('coding_jobs.id is no primary key'), 'ALTER TABLE public.coding_jobs ADD PRIMARY KEY (id)'
-WHERE to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass('public.coding_jobs') AND i.indisunique AND i.indisvalid
+SELECT format('%%s.id is no primary key', t.name), format('ALTER TABLE public.%%I ADD PRIMARY KEY (id)', t.name)
+FROM (VALUES ('coding_jobs'), ('session_events')) AS t (name)
+WHERE to_regclass('public.' || t.name) IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass('public.' || t.name) AND i.indisunique AND i.indisvalid
       AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = (
           SELECT a.attnum FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attname = 'id'))
 UNION ALL

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
     WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
       AND l.relation IN (to_regclass('public.coding_jobs'), to_regclass('public.coding_sessions'),
-                         to_regclass('public.session_events'), to_regclass('public.job_attempts'),
+                         to_regclass('public.session_events'), to_regclass('public.session_streams'), to_regclass('public.job_attempts'),
                          to_regclass('public.workers'), to_regclass('public.job_counts'), to_regclass('public.job_audit'))) l
 WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND a.datname = current_database()
   AND a.application_name <> 'mobvibe migrate lock' AND (l.holds OR a.backend_xmin IS NOT NULL)

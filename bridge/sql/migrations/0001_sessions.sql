@@ -80,7 +80,7 @@ BEGIN
             'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
-            'get_session_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
+            'get_session_events', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
             'queue_counts', 'prune_jobs', 'keep_due', 'take_by_hand', 'delete_attempts_of_jobs',
             'delete_jobs_of_sessions', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
@@ -96,7 +96,7 @@ BEGIN
 
     FOR tbl IN
         SELECT t.name FROM unnest(ARRAY['coding_jobs', 'coding_sessions', 'session_events',
-                                        'job_attempts', 'job_counts', 'workers', 'job_audit']) AS t (name)
+                                        'session_streams', 'job_attempts', 'job_counts', 'workers', 'job_audit']) AS t (name)
         WHERE to_regclass('public.' || t.name) IS NOT NULL
     LOOP
         IF has_service_role THEN
@@ -165,22 +165,30 @@ CREATE TABLE IF NOT EXISTS public.session_events (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The order of events: one statement stores many, and their times may be equal.
--- Added in two steps, so that a large table is not rewritten; older rows stay NULL and come first.
+-- The number of an event in its session, given by 0008. Older rows stay NULL and come first.
 CREATE SEQUENCE IF NOT EXISTS public.session_events_seq;
+ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint;
+
+-- The last number given out in a session. Not a column of coding_sessions: triggers of the host's hang on those rows.
+CREATE TABLE IF NOT EXISTS public.session_streams (
+    session_id uuid PRIMARY KEY,
+    last_seq bigint NOT NULL
+) WITH (fillfactor = 50);
+
 DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-                   WHERE a.attrelid = 'public.session_events'::regclass AND a.attname = 'seq') THEN
-        ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint;
-        ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
-    END IF;
     -- Some databases list the allowed event types in a CHECK, and not all that are in use. Types are open.
     IF EXISTS (SELECT FROM pg_catalog.pg_constraint c
                WHERE c.conrelid = 'public.session_events'::regclass AND c.conname = 'session_events_event_type_check') THEN
         ALTER TABLE public.session_events DROP CONSTRAINT session_events_event_type_check;
     END IF;
-    IF to_regclass('public.session_events_stream') IS NULL THEN
-        CREATE INDEX session_events_stream ON public.session_events (session_id, seq);
+    IF to_regclass('public.session_events_number') IS NULL THEN
+        CREATE UNIQUE INDEX session_events_number ON public.session_events (session_id, seq);
+    END IF;
+    IF to_regclass('public.session_events_unnumbered') IS NULL THEN
+        CREATE INDEX session_events_unnumbered ON public.session_events (seq) WHERE seq < 0;
+    END IF;
+    IF to_regclass('public.session_events_stream') IS NOT NULL THEN -- of the version before, and not unique
+        DROP INDEX public.session_events_stream;
     END IF;
 END $$;
 

@@ -1,5 +1,59 @@
 -- Session events, written for a running attempt and read back in order.
 -- The JSON column is called data, in some databases event_data: the functions hide the difference.
+--
+-- A session's events are numbered without gaps, in the order of commit: who reads on from the last number it saw misses
+-- nothing. Whoever takes numbers holds the row in session_streams to the end of its transaction. Nobody may keep others
+-- waiting by that: an INSERT from anywhere takes its numbers in the last moment of its transaction. Until then it has
+-- provisional ones, negative, which only its own transaction sees.
+
+-- take_event_numbers: the number before the first of p_count new ones, and the stream is the caller's. It goes on behind
+-- what is there, whoever numbered that: the version before, or a restored backup. Index: session_events_number.
+CREATE OR REPLACE FUNCTION public.take_event_numbers(p_session uuid, p_count bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = ''
+    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    last bigint;
+BEGIN
+    INSERT INTO public.session_streams AS s (session_id, last_seq)
+    VALUES (p_session, p_count + coalesce(
+        (SELECT max(e.seq) FROM public.session_events e WHERE e.session_id = p_session AND e.seq > 0), 0))
+    ON CONFLICT (session_id) DO UPDATE SET last_seq = greatest(s.last_seq + p_count, excluded.last_seq)
+    RETURNING s.last_seq INTO last;
+    RETURN last - p_count;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.postpone_event_number() RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    NEW.seq := -nextval('public.session_events_seq');
+    RETURN NEW;
+END $$;
+
+-- number_events: called for each row, the first time for all that this transaction inserted: its sessions in the order
+-- of their ids, so that no two wait for each other. With the owner's rights: who may insert an event need not change one.
+-- Index: session_events_unnumbered, behind the first row: dead entries lie before it.
+CREATE OR REPLACE FUNCTION public.number_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
+        RETURN NULL;
+    END IF;
+    WITH mine AS MATERIALIZED (
+        SELECT e.session_id, e.seq, row_number() OVER (PARTITION BY e.session_id ORDER BY e.seq DESC) AS place
+        FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0
+    ), streams AS MATERIALIZED (
+        SELECT c.session_id, public.take_event_numbers(c.session_id, c.events) AS before
+        FROM (SELECT m.session_id, count(*) AS events FROM mine m GROUP BY m.session_id ORDER BY m.session_id) c
+    )
+    UPDATE public.session_events e SET seq = s.before + m.place
+    FROM streams s JOIN mine m ON m.session_id = s.session_id
+    WHERE e.session_id = m.session_id AND e.seq = m.seq;
+    RETURN NULL;
+END $$;
 
 DO $do$
 DECLARE
@@ -9,7 +63,9 @@ BEGIN
     WHERE a.attrelid = 'public.session_events'::regclass AND a.attname IN ('data', 'event_data') AND NOT a.attisdropped
     ORDER BY a.attname LIMIT 1;
 
-    -- add_session_events: stores events whose attempt is still the job's own, in the order given, each id once.
+    -- add_session_events: stores events whose attempt is still the job's own, in the order given, each id once. Sessions
+    -- first, as a foreign key would: after the streams it would be a deadlock with who deletes one. What is read when
+    -- the streams are held is the truth: no event of an old attempt comes behind one of the next.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION public.add_session_events(
             p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
@@ -17,16 +73,32 @@ BEGIN
             SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
         AS $fn$
         DECLARE
+            streams uuid[];
+            befores bigint[];
             stored integer;
         BEGIN
-            INSERT INTO public.session_events (id, session_id, event_type, %1$I, created_at)
-            SELECT e.id, j.session_id, e.type, e.data, clock_timestamp()
-            FROM unnest(p_ids, p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (id, job, exec, type, data, position)
-            JOIN public.coding_jobs j
-              ON j.id = e.job AND j.exec = e.exec AND j.status || '' = 'processing' AND j.session_id IS NOT NULL
-            ORDER BY e.position
-            ON CONFLICT DO NOTHING;
+            PERFORM FROM public.coding_sessions s
+            WHERE s.id IN (SELECT j.session_id FROM public.coding_jobs j WHERE j.id = ANY (p_jobs)) ORDER BY s.id FOR KEY SHARE;
+            SELECT array_agg(c.session_id), array_agg(public.take_event_numbers(c.session_id, c.events)) INTO streams, befores
+            FROM (SELECT j.session_id, count(*) AS events FROM unnest(p_jobs) AS e (job) JOIN public.coding_jobs j ON j.id = e.job
+                  WHERE j.session_id IS NOT NULL GROUP BY j.session_id ORDER BY j.session_id) c;
+            WITH given AS MATERIALIZED (
+                SELECT DISTINCT ON (e.id) e.id, j.session_id, e.type, e.data, e.position
+                FROM unnest(p_ids, p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (id, job, exec, type, data, position)
+                JOIN public.coding_jobs j ON j.id = e.job AND j.exec = e.exec AND j.status || '' = 'processing'
+                WHERE NOT EXISTS (SELECT FROM public.session_events o WHERE o.id = e.id)
+                ORDER BY e.id, e.position
+            )
+            INSERT INTO public.session_events (id, session_id, event_type, %1$I, created_at, seq)
+            SELECT g.id, g.session_id, g.type, g.data, clock_timestamp(),
+                   s.before + row_number() OVER (PARTITION BY g.session_id ORDER BY g.position)
+            FROM unnest(streams, befores) AS s (id, before) JOIN given g ON g.session_id = s.id;
             GET DIAGNOSTICS stored = ROW_COUNT;
+            IF stored < cardinality(p_ids) THEN -- the numbers left over go back: nobody else has seen them
+                UPDATE public.session_streams t SET last_seq = s.before + (
+                    SELECT count(*) FROM public.session_events e WHERE e.session_id = s.id AND e.seq > s.before)
+                FROM unnest(streams, befores) AS s (id, before) WHERE t.session_id = s.id;
+            END IF;
             RETURN stored;
         END $fn$
     $sql$, json_column);
@@ -41,5 +113,19 @@ BEGIN
         $fn$
     $sql$, json_column);
 END $do$;
+
+-- The columns of a row that says nothing of its number, and whatever a role says that row security applies to.
+DROP TRIGGER IF EXISTS on_event_created ON public.session_events;
+CREATE TRIGGER on_event_created BEFORE INSERT ON public.session_events
+    FOR EACH ROW WHEN (NEW.seq IS NULL OR row_security_active('public.session_events'::regclass))
+    EXECUTE FUNCTION public.postpone_event_number();
+
+DROP TRIGGER IF EXISTS on_event_committed ON public.session_events;
+CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT ON public.session_events
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.seq < 0) EXECUTE FUNCTION public.number_events();
+
+-- Only now: rows without a number come first.
+ALTER TABLE public.session_events ALTER COLUMN seq DROP DEFAULT;
 
 DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

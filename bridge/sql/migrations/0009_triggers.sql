@@ -96,6 +96,7 @@ AS $$
 BEGIN
     DELETE FROM public.coding_jobs j USING deleted d WHERE j.session_id = d.id;
     DELETE FROM public.session_events e USING deleted d WHERE e.session_id = d.id;
+    DELETE FROM public.session_streams s USING deleted d WHERE s.session_id = d.id;
     RETURN NULL;
 END $$;
 

@@ -1,0 +1,372 @@
+"""A session's events are numbered in the order of commit: who reads on from the last number misses nothing."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from bridge.attempts import AttemptBook, Event, Held
+from bridge.database import Link
+from bridge.job import Completed
+from bridge.worker.reports import Ending, Reports
+from bridge.worker.runs import Runs
+from tests.support.fleet import Fleet
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+INSERT = "INSERT INTO session_events (session_id, event_type) VALUES (%s, %s)"
+
+
+@pytest.fixture
+def session_id(rows: Rows) -> UUID:
+    session_id = rows.add_session()
+    rows.add_job(session_id=session_id)
+    return session_id
+
+
+@pytest.fixture
+def open_transaction(dsn: str) -> "Iterator[Callable[[], psycopg.Connection[Any]]]":
+    opened: list[psycopg.Connection[Any]] = []
+
+    def open_() -> "psycopg.Connection[Any]":
+        opened.append(psycopg.connect(dsn))
+        return opened[-1]
+
+    yield open_
+    for connection in opened:
+        connection.close()
+
+
+def read_on(rows: Rows, session_id: UUID, last: int = 0) -> list[tuple[int, str]]:
+    """What a reader gets that asks for what is behind the last number it saw."""
+    found = rows.all(
+        "SELECT seq, event_type FROM session_events WHERE session_id = %s AND seq > %s ORDER BY seq", [session_id, last]
+    )
+    return [(row["seq"], row["event_type"]) for row in found]
+
+
+def numbers(rows: Rows, session_id: UUID) -> list[int]:
+    return [seq for seq, _ in read_on(rows, session_id)]
+
+
+def events(held: Held, *types: str) -> list[Event]:
+    return [Event(held, type_, "{}") for type_ in types]
+
+
+def waits_for_a_lock(rows: Rows, connection: "psycopg.Connection[Any]") -> bool:
+    return bool(rows.all("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", [connection.info.backend_pid]))
+
+
+def test_of_two_writers_the_one_that_commits_later_comes_later(
+    rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    first, second = open_transaction(), open_transaction()
+    first.execute(INSERT, [session_id, "first"])
+    second.execute(INSERT, [session_id, "second"])
+    second.commit()
+    seen = read_on(rows, session_id)
+
+    first.commit()
+
+    assert seen == [(1, "second")]
+    assert read_on(rows, session_id, seen[-1][0]) == [(2, "first")]
+
+
+def test_a_worker_and_an_app_count_on_in_one_stream(
+    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    held = hands.started()
+    app = open_transaction()
+    app.execute(INSERT, [session_id, "app"])
+
+    assert hands.book.add_events(events(held, "one", "two")) == 2
+    app.commit()
+    assert hands.book.add_events(events(held, "three")) == 1
+
+    assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "app"), (4, "three")]
+
+
+def test_an_app_that_goes_idle_after_an_insert_keeps_nobody_waiting(
+    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    held = hands.started()
+    app = open_transaction()
+    app.execute(INSERT, [session_id, "app"])
+    hands.link.connection.execute("SET lock_timeout = '50ms'")
+
+    assert hands.book.add_events(events(held, "thinking")) == 1
+    rows.all(INSERT, [session_id, "phone"])
+    assert hands.complete(held)
+
+    app.commit()
+    assert read_on(rows, session_id) == [(1, "thinking"), (2, "phone"), (3, "app")]
+
+
+def test_jobs_of_a_session_run_to_their_end_beside_an_app_that_goes_idle(
+    fleet: Fleet, rows: Rows, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    sessions = [rows.add_session(), rows.add_session()]
+    app = open_transaction()
+    app.execute(INSERT, [sessions[0], "app"])
+
+    jobs = [rows.add_job(actor="narrate", queue="tests", payload={"n": 5}, session_id=one) for one in sessions]
+
+    eventually(lambda: {rows.status(job_id) for job_id in jobs} == {"completed"})
+    app.commit()
+    thoughts = [(n, "thinking") for n in range(1, 6)]
+    assert read_on(rows, sessions[0]) == [*thoughts, (6, "app")]
+    assert read_on(rows, sessions[1]) == thoughts
+
+
+def test_a_stream_that_somebody_holds_keeps_only_its_own_job_waiting(
+    hands: Hands, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    free_session = rows.add_session()
+    rows.add_job(session_id=free_session)
+    worker = hands.add_worker()
+    held, free = (one for claim in hands.claim() if (one := hands.start(worker, claim)))
+    hands.book.add_events(events(held, "one"))
+    somebody = open_transaction()
+    somebody.execute("SELECT FROM session_streams WHERE session_id = %s FOR UPDATE", [session_id])
+    reports = Reports(AttemptBook(Link(dsn, "reports")), Runs(), lambda _: None)
+    for event in (*events(held, "two"), *events(free, "first")):
+        reports.submit(event)
+    reports.submit(Ending(held, Completed(None)))
+    reports.open()
+    eventually(lambda: numbers(rows, free_session) == [1])
+
+    reports.submit(*events(free, "second"))
+    reports.submit(Ending(free, Completed(None)))
+
+    eventually(lambda: rows.status(free.job_id) == "completed", seconds=1.5, what="the end of a job beside it")
+    assert read_on(rows, free_session) == [(1, "first"), (2, "second")]
+    assert rows.status(held.job_id) == "processing"
+    somebody.commit()
+    eventually(lambda: rows.status(held.job_id) == "completed")
+    assert read_on(rows, session_id) == [(1, "one"), (2, "two")]
+    assert reports.close(5) == 0
+
+
+def test_eight_writers_leave_no_gap_though_some_roll_back(rows: Rows, dsn: str) -> None:
+    sessions = [rows.add_session() for _ in range(3)]
+    kept: list[tuple[UUID, str]] = []
+
+    def write(writer: int) -> None:
+        chance = random.Random(writer)
+        with psycopg.connect(dsn) as connection:
+            for turn in range(40):
+                mine = [(chance.choice(sessions), f"{writer}.{turn}.{n}") for n in range(chance.randint(1, 4))]
+                with connection.transaction(force_rollback=chance.random() < 0.3) as whole:
+                    for row in mine:
+                        with connection.transaction():
+                            connection.execute(INSERT, row)
+                        with connection.transaction(force_rollback=True):
+                            connection.execute(INSERT, row)
+                if not whole.force_rollback:
+                    kept.extend(mine)
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join(60)
+
+    for session_id in sessions:
+        read = read_on(rows, session_id)
+        assert [seq for seq, _ in read] == list(range(1, len(read) + 1))
+        assert sorted(type_ for _, type_ in read) == sorted(type_ for one, type_ in kept if one == session_id)
+
+
+def test_many_sessions_in_one_call_have_numbers_of_their_own(hands: Hands, rows: Rows) -> None:
+    sessions = [rows.add_session() for _ in range(3)]
+    jobs = {rows.add_job(session_id=session_id): session_id for session_id in sessions}
+    worker = hands.add_worker()
+    held = [one for claim in hands.claim() if (one := hands.start(worker, claim))]
+
+    given = [Event(held[n % 3], str(n), "{}") for n in range(30)]
+    assert hands.book.add_events(given[:15]) == 15
+    assert hands.book.add_events(given[15:]) == 15
+
+    for place, one in enumerate(held):
+        assert read_on(rows, jobs[one.job_id]) == [(n + 1, str(n * 3 + place)) for n in range(10)]
+
+
+def test_what_is_said_twice_uses_up_no_number(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    held = hands.started()
+    one, two, three = events(held, "one", "two", "three")
+
+    assert hands.book.add_events([one, one]) == 1
+    assert hands.book.add_events([one, two]) == 1
+    rows.all("INSERT INTO session_events (id, session_id, event_type) VALUES (%s, %s, 'x') ON CONFLICT DO NOTHING",
+             [two.id, session_id])  # fmt: skip
+    assert hands.book.add_events([three]) == 1
+
+    assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "three")]
+
+
+def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
+    hands: Hands, rows: Rows, session_id: UUID, dsn: str
+) -> None:
+    held = hands.started()
+    said = events(held, "one", "two")
+    answer: list[int] = []
+    other = Hands(dsn, rows)
+    other.link.connection.execute("BEGIN")
+    other.book.add_events(said)  # and its answer never came
+
+    again = threading.Thread(target=lambda: answer.append(hands.book.add_events(said)))
+    again.start()
+    eventually(lambda: waits_for_a_lock(rows, hands.link.connection))
+    other.link.connection.execute("COMMIT")
+    again.join(10)
+
+    assert answer == [0]
+    assert numbers(rows, session_id) == [1, 2]
+    other.close()
+
+
+def test_an_old_attempt_says_nothing_behind_the_next_one(
+    hands: Hands, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    worker = hands.add_worker()
+    old = hands.started(worker)
+    other = Hands(dsn, rows)
+    answer: list[int] = []
+    somebody = open_transaction()
+    hands.book.add_events(events(old, "old"))
+    somebody.execute("SELECT FROM session_streams WHERE session_id = %s FOR UPDATE", [session_id])
+    late = threading.Thread(target=lambda: answer.append(other.book.add_events(events(old, "late"))))
+    pid = other.link.connection
+    late.start()
+    eventually(lambda: waits_for_a_lock(rows, pid))
+
+    hands.release(old)
+    new = hands.started(worker)
+    somebody.commit()
+    late.join(10)
+    hands.book.add_events(events(new, "new"))
+
+    assert answer == [0]
+    assert read_on(rows, session_id) == [(1, "old"), (2, "new")]
+    other.close()
+
+
+def test_copy_and_one_insert_of_many_rows_are_numbered_in_their_order(rows: Rows, session_id: UUID) -> None:
+    other = rows.add_session()
+    with rows.connection.cursor().copy("COPY session_events (session_id, event_type) FROM STDIN") as copy:
+        for n in range(1000):
+            copy.write_row((session_id if n % 2 else other, str(n)))
+    rows.all(
+        "INSERT INTO session_events (session_id, event_type) SELECT %s, n::text FROM generate_series(1000, 1999) n",
+        [session_id],
+    )
+
+    assert read_on(rows, other) == [(n // 2 + 1, str(n)) for n in range(0, 1000, 2)]
+    types = [*range(1, 1000, 2), *range(1000, 2000)]
+    assert read_on(rows, session_id) == [(place, str(n)) for place, n in enumerate(types, 1)]
+
+
+def test_two_who_write_into_the_same_sessions_do_not_wait_for_each_other(rows: Rows, dsn: str) -> None:
+    sessions = [rows.add_session() for _ in range(20)]
+    failed: list[Exception] = []
+
+    def write(order: list[UUID]) -> None:
+        try:
+            with psycopg.connect(dsn) as connection:
+                for _ in range(30):
+                    for session_id in order:
+                        connection.execute(INSERT, [session_id, "x"])
+                    connection.commit()
+        except psycopg.Error as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(order,)) for order in (sessions, sessions[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert failed == []
+    assert all(numbers(rows, session_id) == list(range(1, 61)) for session_id in sessions)
+
+
+def test_who_holds_a_session_may_write_its_events(
+    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    """As an app does: the session's row first, then the event. With a foreign key the worker waits for that row."""
+    rows.all("ALTER TABLE session_events ADD FOREIGN KEY (session_id) REFERENCES coding_sessions (id)")
+    held = hands.started()
+    app = open_transaction()
+    app.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
+    app.execute(INSERT, [session_id, "app"])
+    answer: list[int] = []
+    worker = threading.Thread(target=lambda: answer.append(hands.book.add_events(events(held, "worker"))))
+    worker.start()
+    eventually(lambda: waits_for_a_lock(rows, hands.link.connection))
+
+    app.commit()
+    worker.join(10)
+
+    assert answer == [1]
+    assert read_on(rows, session_id) == [(1, "app"), (2, "worker")]
+
+
+def test_numbers_go_on_behind_those_of_the_version_before(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    rows.all("ALTER TABLE session_events DISABLE TRIGGER USER")
+    for seq in (None, None, 700, 901):
+        rows.all("INSERT INTO session_events (session_id, event_type, seq) VALUES (%s, 'old', %s)", [session_id, seq])
+    rows.all("ALTER TABLE session_events ENABLE TRIGGER USER")
+    held = hands.started()
+
+    hands.book.add_events(events(held, "worker"))
+    rows.all(INSERT, [session_id, "app"])
+
+    assert read_on(rows, session_id, 901) == [(902, "worker"), (903, "app")]
+    kept = rows.all("SELECT seq FROM session_events WHERE session_id = %s AND event_type = 'old'", [session_id])
+    assert [row["seq"] for row in kept] == [None, None, 700, 901]
+
+
+def test_a_restored_backup_keeps_its_numbers(rows: Rows, session_id: UUID) -> None:
+    rows.all(INSERT, [session_id, "x"])
+    for seq in (5, 6):
+        rows.all("INSERT INTO session_events (session_id, event_type, seq) VALUES (%s, 'x', %s)", [session_id, seq])
+
+    rows.all(INSERT, [session_id, "new"])
+
+    assert numbers(rows, session_id) == [1, 5, 6, 7]
+
+
+def test_a_session_takes_its_stream_along_and_may_come_again(rows: Rows, session_id: UUID) -> None:
+    other = rows.add_session()
+    for one in (session_id, session_id, other):
+        rows.all(INSERT, [one, "x"])
+
+    rows.all("DELETE FROM coding_sessions WHERE id = %s", [session_id])
+
+    assert rows.all("SELECT * FROM session_streams") == [{"session_id": other, "last_seq": 1}]
+    rows.add_session(id=session_id)
+    rows.all(INSERT, [session_id, "again"])
+    assert read_on(rows, session_id) == [(1, "again")]
+
+
+def test_events_that_were_pruned_do_not_give_their_numbers_back(rows: Rows, session_id: UUID) -> None:
+    rows.all(INSERT, [session_id, "pruned"])
+    rows.all("DELETE FROM session_events")
+
+    rows.all(INSERT, [session_id, "new"])
+
+    assert read_on(rows, session_id) == [(2, "new")]
+
+
+def test_a_stale_event_uses_up_no_number(hands: Hands, rows: Rows, session_id: UUID) -> None:
+    held = hands.started()
+
+    hands.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
+
+    assert read_on(rows, session_id) == [(1, "true")]
