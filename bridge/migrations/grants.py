@@ -3,7 +3,8 @@
 from bridge.migrations.files import ORIGINAL_FUNCTIONS, private_functions
 
 _TABLES = (
-    "coding_jobs", "job_attempts", "job_counts", "workers", "job_audit", "coding_sessions", "session_events",
+    "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit",
+    "coding_sessions", "session_events",
 )  # fmt: skip
 _SEQUENCES = ("coding_jobs_seq", "session_events_seq")
 _NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # by the database itself, and by its owner

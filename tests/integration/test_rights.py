@@ -20,6 +20,7 @@ from tests.conftest import Servers
 from tests.support import legacy
 from tests.support.commands import mobvibe
 from tests.support.fleet import Fleet
+from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -161,6 +162,29 @@ def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -
     assert seq[second] > seq[first]
 
 
+def test_a_users_job_is_born_in_the_queue_that_workers_announced(session: UUID, user: Rows, empty_dsn: str) -> None:
+    user.all("RESET ROLE")
+    hands = Hands(empty_dsn, user)
+    hands.add_worker(
+        actors={
+            "run_coding_session": {"queue": "sessions", "max_retries": 2},
+            "send_mail": {"queue": "mail", "max_retries": 1},
+        }
+    )
+    hands.close()
+    user.all("SET ROLE authenticated")
+
+    job = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="actor_queues"):
+        user.all("SELECT FROM actor_queues")
+    user.all("SET ROLE service_role")
+    user.all("INSERT INTO coding_jobs (session_id, prompt, actor) VALUES (%s, 'x', 'send_mail')", [session])
+
+    user.all("RESET ROLE")
+    assert (user.job(job)["queue"], user.job(job)["max_retries"]) == ("sessions", 2)
+    assert user.value("SELECT queue FROM coding_jobs WHERE actor = 'send_mail'") == "mail"
+
+
 def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
     user.all("GRANT ALL ON ALL TABLES IN SCHEMA public TO authenticated")
@@ -175,7 +199,7 @@ def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_ds
     link = Link(empty_dsn, "test")
     found = " ".join(str(row["found"]) for row in link.call("open_rights"))
     assert "authenticated may execute claim_jobs" in found
-    assert "authenticated may use table job_attempts, job_counts, workers, job_audit" in found
+    assert "authenticated may use table job_attempts, job_counts, workers, actor_queues, job_audit" in found
     assert "a_guard_job" in found
     migrate_sql(empty_dsn)
     assert link.call("open_rights") == []
@@ -283,6 +307,7 @@ def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
         "count_no_jobs",
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
+        "route_new_job",
     }
 
 

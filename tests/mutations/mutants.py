@@ -29,6 +29,9 @@ FUNCTIONS = {
     "retry_job": ["operators"],
     "add_session_events": ["events"],
     "settle_sessions": ["sessions"],
+    "keep_actor_queues": ["routing"],
+    "route_new_job": ["routing", "enqueue"],
+    "route_jobs": ["routing", "reclaim"],
 }
 # The slow ones last.
 ALL_TESTS = [
@@ -45,6 +48,7 @@ ALL_TESTS = [
         "events",
         "sessions",
         "suspects",
+        "routing",
         "guards",
     ),
     *("state_machine", "pairs"),
