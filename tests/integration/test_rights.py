@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from bridge import enqueue
 from bridge.database import Link
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.migrations import migrate_up, migration_files
@@ -327,6 +328,16 @@ def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:
         rows.all("RESET ROLE")
         rows.all(f"DROP OWNED BY {role}")
         rows.all(f"DROP ROLE {role}")
+
+
+def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: Rows, hands: Hands) -> None:
+    rows.all("GRANT SELECT, INSERT ON coding_jobs TO stranger")
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+
+    with psycopg.connect(stranger) as connection:
+        job = enqueue(connection, "build_report")
+
+    assert (rows.job(job)["queue"], rows.job(job)["max_retries"]) == ("reports", 5)
 
 
 def test_public_can_call_none_of_our_functions(rows: Rows) -> None:

@@ -84,6 +84,13 @@ def test_each_row_of_a_statement_goes_to_its_own_actors(hands: Hands, rows: Rows
     assert places(rows) == [("reports", 5), ("coding", 3), ("mail", 1), ("coding", 3)]
 
 
+def test_an_actor_with_the_queue_and_attempts_of_another_is_its_own(hands: Hands, rows: Rows) -> None:
+    announce(hands)
+    hands.add_worker(actors={"send_mail": {"queue": "reports", "max_retries": 5}})
+
+    assert born(rows, actor="send_mail") == ("reports", 5)
+
+
 def test_an_upsert_sees_the_queue_of_the_actor(hands: Hands, rows: Rows) -> None:
     announce(hands)
     job_id = rows.add_job(actor="build_report", queue="elsewhere")
@@ -307,7 +314,11 @@ def test_what_is_moved_is_pending_and_due_and_in_vain_where_it_is(hands: Hands, 
     strange = rows.add_job(actor="nobody", queue="reports")
     announce(hands)
     hands.add_worker(actors={"send_mail": {"queue": "mail"}}, queues=["mail", "other"])
-    hands.silence(hands.add_worker(actors={"build_report": {"queue": "coding"}, "nobody": {"queue": "reports"}}))
+    everything = {"build_report": {"queue": "coding"}, "nobody": {"queue": "reports"}}
+    hands.silence(hands.add_worker(actors=everything))
+    hands.book.stop(hands.add_worker(actors=everything))  # its lease is good still
+    rows.add_job(actor="nobody", queue="reports", run_at="2100-01-01")
+    rows.add_job(actor="nobody", queue="reports", status="failed")
     fine = rows.add_job(actor="send_mail", queue="other")
 
     groups = hands.queue.route_jobs(limit=10)
@@ -316,6 +327,20 @@ def test_what_is_moved_is_pending_and_due_and_in_vain_where_it_is(hands: Hands, 
     assert told == [("build_report", "coding", 1, "reports"), ("nobody", "reports", 1, None)]
     assert rows.job(waits)["queue"] == "reports"
     assert [rows.job(job)["queue"] for job in (later, ended, strange, fine)] == ["coding", "coding", "reports", "other"]
+
+
+@pytest.mark.parametrize("away", ["stopped", "silent", "elsewhere"])
+def test_nothing_is_moved_to_where_nobody_can_run_it(hands: Hands, rows: Rows, away: str) -> None:
+    worker = announce(hands, queues=["mail"] if away == "elsewhere" else None)
+    if away == "stopped":
+        hands.book.stop(worker)  # its lease is good still
+    elif away == "silent":
+        hands.silence(worker)
+    job = rows.add_job(actor="build_report", queue="other")
+
+    (group,) = hands.queue.route_jobs(limit=10)
+
+    assert (group.jobs, group.routed_to, rows.job(job)["queue"]) == (1, None, "other")
 
 
 def test_the_most_urgent_of_a_backlog_are_moved_first(hands: Hands, rows: Rows) -> None:
