@@ -11,7 +11,8 @@ import pytest
 from dramatiq import Message
 
 from bridge import enqueue
-from bridge.routing import Routing
+from bridge.database import Link
+from bridge.recovery import Recovery
 from bridge.sender import Sender
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
@@ -297,7 +298,6 @@ def test_a_job_that_somebody_holds_waits_for_the_next_look(
     held, free = (rows.add_job(actor="build_report") for _ in range(2))
     other.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [held])
     announce(hands)
-    rows.all("SET lock_timeout = '2s'")
 
     (group,) = hands.queue.route_jobs(limit=10)
 
@@ -343,6 +343,13 @@ def test_nothing_is_moved_to_where_nobody_can_run_it(hands: Hands, rows: Rows, a
     assert (group.jobs, group.routed_to, rows.job(job)["queue"]) == (1, None, "other")
 
 
+def test_nobody_waits_where_a_worker_runs_it_though_its_own_queue_is_served_by_nobody(hands: Hands, rows: Rows) -> None:
+    announce(hands, "bulk", queues=["mail"])
+    rows.add_job(actor="build_report", queue="mail")
+
+    assert hands.queue.route_jobs(limit=10) == []
+
+
 def test_the_most_urgent_of_a_backlog_are_moved_first(hands: Hands, rows: Rows) -> None:
     first, second, third = (rows.add_job(actor="build_report", priority=priority) for priority in (1, 0, 2))
     announce(hands)
@@ -353,21 +360,20 @@ def test_the_most_urgent_of_a_backlog_are_moved_first(hands: Hands, rows: Rows) 
 
 
 def test_a_backlog_is_moved_look_after_look_without_a_rest(
-    hands: Hands, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.routing._BATCH", 10)
     rows.all("INSERT INTO coding_jobs (actor) SELECT 'build_report' FROM generate_series(1, 25)")
-    routing = Routing(hands.queue)
-    assert not routing.step()
+    freed: list[int] = []
+    recovery = Recovery(link, lambda: freed.append(1), lease_seconds=30)
+    assert recovery.step() > 0
     announce(hands)
-    routing.worker_began()
+    recovery.routing.worker_began()
 
-    looks = 0
-    while routing.step():
-        looks += 1
+    rests = [recovery.step() for _ in range(4)]
 
-    assert (looks, rows.value("SELECT count(*) FROM coding_jobs WHERE queue = 'reports'")) == (3, 25)
-    assert not routing.has_more
+    assert [rest == 0 for rest in rests] == [True, True, False, False]
+    assert (len(freed), rows.value("SELECT count(*) FROM coding_jobs WHERE queue = 'reports'")) == (3, 25)
 
 
 def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
