@@ -54,12 +54,23 @@ RUN = ("{bin}/python", "-m", "bridge", "run")
 
 
 def bridge(
-    name: str = "bridge", *, processes: int = 2, bridges: int = 1, actor: str = "noop", run: tuple[str, ...] = RUN
+    name: str = "bridge",
+    *,
+    processes: int = 2,
+    bridges: int = 1,
+    actor: str = "noop",
+    run: tuple[str, ...] = RUN,
+    env: Mapping[str, str] | None = None,
 ) -> Contestant:
     """This project with its default settings: real `bridge run`, Dramatiq's own command line."""
     fleet = (DRAMATIQ, "bridge_app", "--processes", str(processes), "--threads", "8")
     return Contestant(
-        name, "bridge_app", (*(run,) * bridges, fleet), _our_rows, migrated=True, env={"BENCH_ACTOR": actor}
+        name,
+        "bridge_app",
+        (*(run,) * bridges, fleet),
+        _our_rows,
+        migrated=True,
+        env={"BENCH_ACTOR": actor} | dict(env or {}),
     )
 
 
@@ -79,6 +90,7 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         bridge(),
+        bridge("bridge_plain_sql", env={"BENCH_PLAIN_SQL": "1"}),  # its rows name no queue
         Contestant("dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages),
         Contestant(
             "dramatiq_best", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages,

@@ -14,7 +14,7 @@ class Plan:
     latency_seconds: float = 10.0  # of each round
     idle_latency_jobs: int = 30
     latency_contestants: tuple[str, ...] = (
-        "bridge", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
+        "bridge", "bridge_plain_sql", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
     )  # fmt: skip
     idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
     growth_rows: int = 2_000_000

@@ -59,6 +59,7 @@ class BridgeProcess:
             publisher,
             self._reconciler.doubt,
             pace,
+            self._worker_began,
             name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
@@ -141,6 +142,10 @@ class BridgeProcess:
     def _worker_lost(self) -> None:
         self._reconciler.search()
         self._reconcile.wake()
+
+    def _worker_began(self) -> None:
+        self._take_back.routing.worker_began()
+        self._recovery.wake()
 
     def _room_again(self, message: str | None) -> None:
         self._take_back.active()

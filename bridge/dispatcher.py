@@ -33,6 +33,7 @@ class Dispatcher:
         publisher: Publisher,
         on_doubt: Callable[[], None] = lambda: None,
         pace: Pace | None = None,
+        on_worker: Callable[[], None] = lambda: None,
         *,
         name: str,
         lease_seconds: float,
@@ -45,7 +46,7 @@ class Dispatcher:
         self._lease = timedelta(seconds=lease_seconds)
         self._poll_seconds = poll_seconds
         self._pace = pace or Pace()
-        self._room = Room(name)
+        self._room = Room(name, on_worker)
         self._frontier = Frontier()
         self._due_looked_at = 0.0
         self._next_claim = 0.0

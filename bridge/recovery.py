@@ -1,4 +1,4 @@
-"""The one arrow back: what went silent is taken back, what waits in the wrong place is moved."""
+"""The one arrow back: what went silent is taken back."""
 
 import logging
 import time
@@ -9,6 +9,7 @@ from bridge.clock import seconds_asleep
 from bridge.database import Link
 from bridge.job import Outcome
 from bridge.job_queue import JobQueue
+from bridge.routing import Routing
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +23,7 @@ _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0
 _FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away needs up to a rest and a new link to be heard again
 _GRACES = 3  # in leases
-_ROUTE_SECONDS = 5.0
 _BATCH = 500
-_ROUTE_LOOK = 5000
 
 
 class Recovery:
@@ -43,6 +42,7 @@ class Recovery:
     ) -> None:
         self._link = link
         self._queue = JobQueue(link)
+        self.routing = Routing(self._queue)
         self._on_freed = on_freed
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
@@ -52,8 +52,6 @@ class Recovery:
         self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
         self._without = 0
-        self._routed_at = 0.0
-        self._stuck: set[tuple[str, str]] = set()
 
     def active(self) -> None:
         """Jobs are on their way. For any thread: while none are, looks are half as frequent."""
@@ -71,8 +69,10 @@ class Recovery:
                 self._swept_at = float("-inf")
                 return 0.0
         # Behind all that takes back: it may meet locks.
-        if time.monotonic() - self._routed_at >= _ROUTE_SECONDS and self._route():
+        if self.routing.step():
             self._on_freed()
+        if self.routing.has_more:
+            return 0.0
         return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
@@ -122,24 +122,3 @@ class Recovery:
                 extra={"jobId": str(job.job_id), "outcome": job.outcome.value, "status": job.status.value},
             )
         return len(reclaimed)
-
-    def _route(self) -> bool:
-        """Move jobs to a queue where somebody can run them; say once who waits in vain."""
-        self._routed_at = time.monotonic()
-        stuck = self._queue.route_jobs(limit=_ROUTE_LOOK)
-        waiting = {(group.actor, group.queue) for group in stuck if group.routed_to is None}
-        for group in stuck:
-            if group.routed_to is not None:
-                logger.info(
-                    "Jobs moved to the queue of their actor",
-                    extra={"actor": group.actor, "queue": group.queue, "to": group.routed_to, "jobs": group.jobs},
-                )
-            elif (group.actor, group.queue) not in self._stuck:
-                logger.warning(
-                    "Jobs wait: no live worker knows their actor. Start one that does: dramatiq actors",
-                    extra={"actor": group.actor, "queue": group.queue, "jobs": group.jobs},
-                )
-        for actor, queue in self._stuck - waiting:
-            logger.info("Jobs wait no longer for a worker", extra={"actor": actor, "queue": queue})
-        self._stuck = waiting
-        return any(group.routed_to for group in stuck)

@@ -6,7 +6,7 @@ Counting for each claim would read every job in somebody's hands, and with them 
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,9 @@ class Room:
     A slot serves any queue of its worker, so a claim takes from all of them and an ended job gives to all.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_worker: Callable[[], None] = lambda: None) -> None:
         self._name = name
+        self._on_worker = on_worker  # one began, or can do more by now
         self._lock = threading.Lock()
         self._room: dict[str, int] = {}
         self._slots: dict[str, int] = {}
@@ -108,7 +109,8 @@ class Room:
                 return False
             jobs = sum(_number(jobs) for jobs, _ in said["settled"].values())
             if jobs == 0:
-                self.count_anew()  # a worker began
+                self.count_anew()
+                self._on_worker()
             with self._lock:
                 for queue in said["queues"]:
                     self._change(str(queue), jobs)

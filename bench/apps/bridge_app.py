@@ -22,6 +22,7 @@ if __name__ != "__main__":
         time.sleep(0.02)
 
 
+IS_PLAIN_SQL = "BENCH_PLAIN_SQL" in os.environ  # rows name no queue, as any client's that knows the actor only
 _connection: "psycopg.Connection | None" = None
 
 
@@ -40,13 +41,18 @@ def fill(count: int) -> None:
     with connection() as open_connection:
         open_connection.execute(
             """INSERT INTO coding_jobs (actor, queue, payload)
-               SELECT %s, 'bench', jsonb_build_object('key', n) FROM generate_series(0, %s - 1) AS n""",
-            (os.environ.get("BENCH_ACTOR", "noop"), count),
+               SELECT %s, %s, jsonb_build_object('key', n) FROM generate_series(0, %s - 1) AS n""",
+            (os.environ.get("BENCH_ACTOR", "noop"), "coding" if IS_PLAIN_SQL else "bench", count),
         )
 
 
 def send(key: int) -> None:
-    enqueue(connection(), "noop", {"key": key})
+    if IS_PLAIN_SQL:
+        connection().execute(
+            "INSERT INTO coding_jobs (actor, payload) VALUES ('noop', jsonb_build_object('key', %s::integer))", (key,)
+        )
+    else:
+        enqueue(connection(), "noop", {"key": key})
     connection().commit()
 
 

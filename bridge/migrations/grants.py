@@ -3,7 +3,7 @@
 from bridge.migrations.files import ORIGINAL_FUNCTIONS, private_functions
 
 _TABLES = (
-    "coding_jobs", "job_attempts", "job_counts", "workers", "job_audit",
+    "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit",
     "coding_sessions", "session_events", "session_streams",
 )  # fmt: skip
 _SEQUENCES = ("coding_jobs_seq", "session_events_seq")

@@ -8,14 +8,14 @@ WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name,
 GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
-FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'job_audit', 'session_streams']) AS t (name)
+FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams']) AS t (name)
 WHERE has_table_privilege(w.name, 'public.' || t.name, 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
 SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
-  AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'job_audit')
+  AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit')
 HAVING count(*) > 0
 UNION ALL
 SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'

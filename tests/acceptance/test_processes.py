@@ -77,6 +77,21 @@ def test_honcho_runs_everything_against_outside_stores(outside: Fleet, rows: Row
     check_invariants(rows)
 
 
+def test_a_job_of_plain_sql_is_born_where_its_worker_listens(outside: Fleet, rows: Rows, effects: Path) -> None:
+    rows.all("""
+        CREATE OR REPLACE FUNCTION route_jobs(p_limit integer)
+        RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text) LANGUAGE sql
+        AS $$ SELECT NULL::text, NULL::text, NULL::bigint, NULL::text WHERE false $$""")  # nothing is moved later
+    outside.bridge()
+    worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "2", "--queues", "topic")
+    worker.wait_for("Worker ready")
+
+    job = rows.add_job(actor="write_line", payload={"file": str(effects)})
+
+    eventually(lambda: rows.status(job) == "completed", seconds=10)
+    assert (rows.job(job)["queue"], sum(runs(effects).values())) == ("topic", 1)
+
+
 def test_a_killed_worker_child_costs_one_attempt(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
     outside.bridge()
     doomed = outside.worker()

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from bridge import enqueue
 from bridge.database import Link
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.migrations import migrate_up, migration_files
@@ -20,6 +21,7 @@ from tests.conftest import Servers
 from tests.support import legacy
 from tests.support.commands import mobvibe
 from tests.support.fleet import Fleet
+from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -161,6 +163,29 @@ def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -
     assert seq[second] > seq[first]
 
 
+def test_a_users_job_is_born_in_the_queue_that_workers_announced(session: UUID, user: Rows, empty_dsn: str) -> None:
+    user.all("RESET ROLE")
+    hands = Hands(empty_dsn, user)
+    hands.add_worker(
+        actors={
+            "run_coding_session": {"queue": "sessions", "max_retries": 2},
+            "send_mail": {"queue": "mail", "max_retries": 1},
+        }
+    )
+    hands.close()
+    user.all("SET ROLE authenticated")
+
+    job = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="actor_queues"):
+        user.all("SELECT FROM actor_queues")
+    user.all("SET ROLE service_role")
+    user.all("INSERT INTO coding_jobs (session_id, prompt, actor) VALUES (%s, 'x', 'send_mail')", [session])
+
+    user.all("RESET ROLE")
+    assert (user.job(job)["queue"], user.job(job)["max_retries"]) == ("sessions", 2)
+    assert user.value("SELECT queue FROM coding_jobs WHERE actor = 'send_mail'") == "mail"
+
+
 def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
     user.all("GRANT ALL ON ALL TABLES IN SCHEMA public TO authenticated")
@@ -175,7 +200,7 @@ def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_ds
     link = Link(empty_dsn, "test")
     found = " ".join(str(row["found"]) for row in link.call("open_rights"))
     assert "authenticated may execute claim_jobs" in found
-    assert "authenticated may use table job_attempts, job_counts, workers, job_audit, session_streams" in found
+    assert "authenticated may use table job_attempts, job_counts, workers, actor_queues, job_audit, session_streams" in found
     assert "a_guard_job" in found
     migrate_sql(empty_dsn)
     assert link.call("open_rights") == []
@@ -301,6 +326,7 @@ def test_every_function_has_an_empty_search_path(rows: Rows) -> None:
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
         "number_events",
+        "route_new_job",
     }
 
 
@@ -320,6 +346,16 @@ def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:
         rows.all("RESET ROLE")
         rows.all(f"DROP OWNED BY {role}")
         rows.all(f"DROP ROLE {role}")
+
+
+def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: Rows, hands: Hands) -> None:
+    rows.all("GRANT SELECT, INSERT ON coding_jobs TO stranger")
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+
+    with psycopg.connect(stranger) as connection:
+        job = enqueue(connection, "build_report")
+
+    assert (rows.job(job)["queue"], rows.job(job)["max_retries"]) == ("reports", 5)
 
 
 def test_public_can_call_none_of_our_functions(rows: Rows) -> None:

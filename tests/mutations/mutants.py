@@ -31,6 +31,9 @@ FUNCTIONS = {
     "take_event_numbers": ["event_numbers"],
     "number_events": ["event_numbers"],
     "settle_sessions": ["sessions"],
+    "keep_actor_queues": ["routing"],
+    "route_new_job": ["routing", "enqueue"],
+    "route_jobs": ["routing", "reclaim"],
 }
 # The slow ones last.
 ALL_TESTS = [
@@ -48,6 +51,7 @@ ALL_TESTS = [
         "event_numbers",
         "sessions",
         "suspects",
+        "routing",
         "guards",
     ),
     *("state_machine", "pairs"),

@@ -43,7 +43,15 @@ class Rows:
 
     def clear(self) -> None:
         """Empty tables, as in a new database. Deleting a few rows is quicker than TRUNCATE."""
-        for table in ("coding_jobs", "coding_sessions", "session_events", "job_attempts", "workers", "job_audit"):
+        for table in (
+            "coding_jobs",
+            "coding_sessions",
+            "session_events",
+            "job_attempts",
+            "workers",
+            "actor_queues",
+            "job_audit",
+        ):
             self.connection.execute(f"DELETE FROM {table}")
 
     def add_session(self, **columns: Any) -> UUID:

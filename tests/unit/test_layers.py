@@ -56,7 +56,7 @@ LAYERS = [
         "sender",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "suspects", "upkeep", "worker"},  # hops
+    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "routing", "suspects", "upkeep", "worker"},  # hops
     {"web"},  # window
     {
         "__main__",

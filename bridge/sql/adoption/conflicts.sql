@@ -38,7 +38,7 @@ WITH ours AS MATERIALIZED (
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 ), tables (name, mark) AS (
     VALUES ('coding_jobs', NULL), ('coding_sessions', NULL), ('session_events', NULL),
-           ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
+           ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
            ('session_streams', 'last_seq')
 ), functions (name, args, arg_names, result) AS (
     VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),

@@ -78,7 +78,8 @@ BEGIN
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
             'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims', 'unwatched_lease',
             'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
-            'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'route_jobs', 'claim_next_job',
+            'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'keep_actor_queues', 'route_new_job',
+            'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
             'get_session_events', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
@@ -96,7 +97,7 @@ BEGIN
 
     FOR tbl IN
         SELECT t.name FROM unnest(ARRAY['coding_jobs', 'coding_sessions', 'session_events',
-                                        'session_streams', 'job_attempts', 'job_counts', 'workers', 'job_audit']) AS t (name)
+                                        'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit']) AS t (name)
         WHERE to_regclass('public.' || t.name) IS NOT NULL
     LOOP
         IF has_service_role THEN

@@ -6,7 +6,8 @@ DECLARE
     taken text;
 BEGIN
     SELECT string_agg(t.name, ', ') INTO taken
-    FROM (VALUES ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('job_audit', 'done_by')) AS t (name, mark)
+    FROM (VALUES ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'),
+                 ('job_audit', 'done_by')) AS t (name, mark)
     WHERE to_regclass('public.' || t.name) IS NOT NULL
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                       WHERE a.attrelid = to_regclass('public.' || t.name) AND a.attname = t.mark);
@@ -260,6 +261,13 @@ COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key
 COMMENT ON COLUMN public.workers.link_lost_at IS 'Since when that lock was seen free';
 COMMENT ON COLUMN public.workers.link_patience IS 'How long it may be free before the worker is lost, where its link is slow';
 CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
+
+-- Where each actor's jobs belong, as workers announced it; read for each row that names no queue. Outlives the workers.
+CREATE TABLE IF NOT EXISTS public.actor_queues (
+    actor text PRIMARY KEY,
+    queue text NOT NULL,
+    max_retries integer
+);
 
 -- What operators did to a job, written in the transaction that did it. Outlives the job.
 CREATE TABLE IF NOT EXISTS public.job_audit (

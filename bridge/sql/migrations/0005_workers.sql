@@ -1,5 +1,31 @@
 -- Worker processes: they announce what they can run, and one heartbeat a process keeps all its jobs.
 
+-- keep_actor_queues: each actor's queue and attempts as a live worker announced them, one that listens to that queue
+-- before one that does not, one that takes jobs before one that drains, the newest before the others. Actors that
+-- nobody alive announces keep what they have. p_gone counts workers that are gone, too: they come last.
+-- Rows are written in the order of actors, and only where they differ: workers that start at once wait for nobody.
+CREATE OR REPLACE FUNCTION public.keep_actor_queues(p_gone boolean) RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    INSERT INTO public.actor_queues (actor, queue, max_retries)
+    SELECT a.actor, a.queue, a.max_retries
+    FROM (SELECT DISTINCT ON (o.key) o.key AS actor, o.value ->> 'queue' AS queue,
+                 CASE WHEN jsonb_typeof(o.value -> 'max_retries') = 'number'
+                      THEN least(greatest((o.value ->> 'max_retries')::numeric, 0), 2147483647)::integer END AS max_retries
+          FROM (SELECT w.actor_options, w.queues, w.draining, w.is_live, max(w.started_at) AS started_at
+                FROM (SELECT *, stopped_at IS NULL AND lease_expires_at > clock_timestamp() AS is_live FROM public.workers) w
+                WHERE w.is_live OR p_gone
+                GROUP BY 1, 2, 3, 4) w -- the same words of a whole fleet are read once
+          CROSS JOIN LATERAL jsonb_each(w.actor_options) AS o
+          -- No other name of a queue fits into a job: an INSERT would fail by it.
+          WHERE o.value ->> 'queue' ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(o.value ->> 'queue') <= 200
+          ORDER BY o.key, w.is_live DESC, (o.value ->> 'queue') = ANY (w.queues) DESC, w.draining, w.started_at DESC, 2) a
+    WHERE NOT EXISTS (SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue = a.queue
+                        AND k.max_retries IS NOT DISTINCT FROM a.max_retries)
+    ORDER BY a.actor
+    ON CONFLICT (actor) DO UPDATE SET queue = excluded.queue, max_retries = excluded.max_retries
+$$;
+
 CREATE OR REPLACE FUNCTION public.register_worker(
     p_worker uuid, p_name text, p_slots integer, p_queues text[], p_actor_options jsonb, p_version text, p_lease interval)
 RETURNS void
@@ -8,7 +34,8 @@ AS $$
     INSERT INTO public.workers (id, name, slots, queues, actors, actor_options, version, lease_expires_at)
     VALUES (p_worker, p_name, p_slots, p_queues, ARRAY(SELECT jsonb_object_keys(p_actor_options) ORDER BY 1),
             p_actor_options, p_version, clock_timestamp() + p_lease)
-    ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, actors = excluded.actors, actor_options = excluded.actor_options
+    ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, actors = excluded.actors, actor_options = excluded.actor_options;
+    SELECT public.keep_actor_queues(false)
 $$;
 
 -- heartbeat_worker: renews the worker's lease and tells what of p_jobs/p_execs, which it holds, it must let go.
@@ -111,7 +138,8 @@ CREATE OR REPLACE FUNCTION public.stop_worker(p_worker uuid) RETURNS void
 LANGUAGE sql SET search_path = ''
 AS $$
     UPDATE public.workers SET stopped_at = clock_timestamp(), stop_reason = 'stopped'
-    WHERE id = p_worker AND stopped_at IS NULL
+    WHERE id = p_worker AND stopped_at IS NULL;
+    SELECT public.keep_actor_queues(false)
 $$;
 
 -- prune_workers: forgets processes that ended long ago.
@@ -120,42 +148,60 @@ LANGUAGE sql SET search_path = ''
 AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$;
 
 -- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
--- one can, and tells which actors nobody alive knows. Looks at p_limit jobs of either kind at the most.
+-- one can, the most urgent of each queue first, and tells which actors nobody alive knows. Looks at p_limit jobs of
+-- either kind at the most. A row that somebody holds waits for the next look. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
-LANGUAGE plpgsql SET search_path = ''
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
+    known text[];
 BEGIN
+    PERFORM public.keep_actor_queues(false);
+    SELECT coalesce(array_agg(a.actor), '{}') INTO known FROM public.actor_queues a
+    WHERE EXISTS (SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+                    AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors));
     RETURN QUERY
-    WITH live AS MATERIALIZED (
-        SELECT w.queues, w.actors, w.actor_options FROM public.workers w
-        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
-    ), home AS MATERIALIZED (
-        SELECT DISTINCT ON (o.key) o.key AS actor, o.value ->> 'queue' AS queue
-        FROM live l CROSS JOIN LATERAL jsonb_each(l.actor_options) AS o
-        WHERE (o.value ->> 'queue') = ANY (l.queues) ORDER BY o.key, 2
-    ), stuck AS MATERIALIZED (
-        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
-         WHERE j.status = 'pending' AND j.due AND EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
-           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
-         LIMIT p_limit)
+    WITH RECURSIVE queues (queue) AS (
+        (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
         UNION ALL
-        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
-         WHERE j.status = 'pending' AND j.due AND NOT EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
-           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
-         LIMIT p_limit)
+        SELECT (SELECT j.queue FROM public.coding_jobs j
+                WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
+        FROM queues q WHERE q.queue IS NOT NULL
+    ), lanes AS MATERIALIZED (
+        SELECT q.queue, ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
+                              WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+                                AND q.queue = ANY (w.queues)) AS served
+        FROM queues q WHERE q.queue IS NOT NULL
+    ), stuck AS MATERIALIZED (
+        SELECT c.id, l.queue FROM lanes l CROSS JOIN LATERAL (
+            SELECT j.id FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
+            ORDER BY j.priority DESC, j.seq LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c
+        LIMIT p_limit
     ), routed AS (
-        UPDATE public.coding_jobs j SET queue = h.queue, updated_at = this_moment
-        FROM stuck s JOIN home h ON h.actor = s.actor
-        WHERE j.id = s.id AND j.status = 'pending'
-        RETURNING j.id
+        UPDATE public.coding_jobs j SET queue = a.queue, updated_at = this_moment
+        FROM stuck s CROSS JOIN public.actor_queues a WHERE j.id = s.id AND a.actor = j.actor
+        RETURNING j.actor, s.queue, j.queue AS routed_to
+    ), waiting AS MATERIALIZED (
+        SELECT c.actor, l.queue FROM lanes l CROSS JOIN LATERAL (
+            SELECT j.actor FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor <> ALL (known)
+            ORDER BY j.priority DESC, j.seq LIMIT p_limit) c
+        LIMIT p_limit
     )
-    SELECT s.actor, s.queue, count(*), h.queue
-    FROM stuck s LEFT JOIN home h ON h.actor = s.actor
-    GROUP BY s.actor, s.queue, h.queue;
+    SELECT r.actor, r.queue, count(*), r.routed_to FROM routed r GROUP BY 1, 2, 4
+    UNION ALL
+    SELECT w.actor, w.queue, count(*), NULL FROM waiting w GROUP BY 1, 2;
+END $$;
+
+-- What workers announced before the table was there.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM public.actor_queues) THEN
+        PERFORM public.keep_actor_queues(true);
+    END IF;
 END $$;
 
 DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

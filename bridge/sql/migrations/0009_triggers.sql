@@ -63,6 +63,25 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- route_new_job: a job that names no queue goes to its actor's, with the actor's attempts where it does not name them
+-- either. What was left out looks like what says the column's default; enqueue(), which can tell, writes its name into
+-- claimed_by where 3 attempts are meant. With the owner's rights: who may insert a job need not read this table. STABLE
+-- lets all rows of a statement share its snapshot. Rows are read without a lock: registering waits for no insert.
+CREATE OR REPLACE FUNCTION public.route_new_job() RETURNS trigger
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+DECLARE
+    known record;
+BEGIN
+    SELECT a.queue, a.max_retries INTO known FROM public.actor_queues a WHERE a.actor = NEW.actor;
+    NEW.queue := coalesce(known.queue, NEW.queue);
+    IF NEW.max_retries = 3 AND NEW.claimed_by IS NULL THEN
+        NEW.max_retries := coalesce(known.max_retries, NEW.max_retries);
+    END IF;
+    NEW.claimed_by := NULL;
+    RETURN NEW;
+END $$;
+
 -- take_by_hand: whoever makes a row 'processing' without a new fence (an old client, psql) begins a new attempt
 -- all the same: the last one is in the ledger, and must never end a second time.
 CREATE OR REPLACE FUNCTION public.take_by_hand() RETURNS trigger
@@ -110,6 +129,11 @@ DROP TRIGGER IF EXISTS on_job_status_changed ON public.coding_jobs;
 CREATE TRIGGER on_job_status_changed AFTER UPDATE ON public.coding_jobs
     REFERENCING OLD TABLE AS before_update NEW TABLE AS after_update
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_job_status_change();
+
+-- Its name comes behind a_guard_job: what a user may not choose, this may.
+DROP TRIGGER IF EXISTS on_job_without_queue ON public.coding_jobs;
+CREATE TRIGGER on_job_without_queue BEFORE INSERT ON public.coding_jobs
+    FOR EACH ROW WHEN (NEW.queue = 'coding' AND NEW.status = 'pending') EXECUTE FUNCTION public.route_new_job();
 
 DROP TRIGGER IF EXISTS on_job_run_at ON public.coding_jobs;
 CREATE TRIGGER on_job_run_at BEFORE INSERT OR UPDATE OF run_at ON public.coding_jobs
