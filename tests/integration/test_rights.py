@@ -200,7 +200,10 @@ def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_ds
     link = Link(empty_dsn, "test")
     found = " ".join(str(row["found"]) for row in link.call("open_rights"))
     assert "authenticated may execute claim_jobs" in found
-    assert "authenticated may use table job_attempts, job_counts, workers, actor_queues, job_audit, session_streams" in found
+    assert (
+        "authenticated may use table job_attempts, job_counts, workers, actor_queues, job_audit, session_streams"
+        in found
+    )
     assert "a_guard_job" in found
     migrate_sql(empty_dsn)
     assert link.call("open_rights") == []
