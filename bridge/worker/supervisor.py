@@ -1,21 +1,19 @@
 """`mobvibe worker`: keeps worker processes running, each by itself, and lets one stop signal be one stop signal."""
 
 import logging
-import signal
 import subprocess
 import sys
 import time
 
-from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.liveness import Liveness
-from bridge.parent_watch import dies_with_parent
 from bridge.settings import Settings
 from bridge.signals import StopSignal
 from bridge.startup_checks import check_database, mark_of_database
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_road
+from bridge.worker.child import Child
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,6 @@ from bridge.broker import FleetBroker
 isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_MARK!r})
 """
 _ASK_SECONDS = 60.0  # both stores, a few statements
-_STEADY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
 
@@ -63,69 +60,6 @@ def shares(slots: int, processes: int) -> list[int]:
     return [slots // processes + (n < slots % processes) for n in range(processes)]
 
 
-class _Child:
-    """One `dramatiq` of one worker process, started anew when it dies: soon at first, then ever more seldom.
-
-    It runs in a session of its own. honcho and systemd signal the whole process group, and Dramatiq's
-    workers take the second SIGTERM, the one its parent passes on, for "at once".
-    """
-
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
-        self._began = 0.0
-        self._deaths = 0
-        self._start_at = 0.0
-
-    def look(self) -> int | None:
-        """Start it when it is time to; its exit code, once, when it has died."""
-        if self._process is None:
-            if time.monotonic() >= self._start_at:
-                self._start()
-            return None
-        code = self._process.poll()
-        if code is not None:
-            self._process = None
-            self._deaths = self._deaths + 1 if self.died_young else 0
-            rest = 0.2 + full_jitter(self._deaths, base_seconds=0.25, cap_seconds=10.0)
-            self._start_at = time.monotonic() + rest
-            logger.error(
-                "A worker process died, starting it again", extra={"exitCode": code, "restSeconds": round(rest, 1)}
-            )
-        return code
-
-    @property
-    def died_young(self) -> bool:
-        return time.monotonic() - self._began < _STEADY_SECONDS
-
-    @property
-    def is_steady(self) -> bool:
-        return self._process is not None and self._process.poll() is None and not self.died_young
-
-    def _start(self) -> None:
-        self._began = time.monotonic()
-        self._process = subprocess.Popen(
-            self._command,
-            start_new_session=True,
-            preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
-        )
-
-    def terminate(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-
-    def wait(self, deadline: float) -> None:
-        """Until it has ended; what has not by then is killed."""
-        if self._process is None:
-            return
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            logger.warning("The workers did not stop in time and are killed; their jobs will run again")
-            self._process.kill()
-            self._process.wait()
-
-
 class Supervisor:
     """Keeps WORKER_PROCESSES worker processes running, each under a Dramatiq of its own.
 
@@ -137,7 +71,7 @@ class Supervisor:
         self._stop = StopSignal()
         self._liveness = Liveness("worker", settings)  # without its thread: we fork, and a child could not go on
         self._children = [
-            _Child(command(settings, threads))
+            Child(command(settings, threads))
             for threads in shares(settings.max_concurrent_jobs, settings.worker_processes)
         ]
 
@@ -166,7 +100,7 @@ class Supervisor:
         finally:
             self._end()
 
-    def _give_up_if_hopeless(self, child: _Child, code: int) -> None:
+    def _give_up_if_hopeless(self, child: Child, code: int) -> None:
         """End the others too, but only for what would end each of them when it starts."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return

@@ -1,0 +1,76 @@
+"""One `dramatiq` of one worker process, kept running."""
+
+import logging
+import signal
+import subprocess
+import time
+
+from bridge.backoff import full_jitter
+from bridge.parent_watch import dies_with_parent
+
+logger = logging.getLogger(__name__)
+
+_STEADY_SECONDS = 30.0
+
+
+class Child:
+    """Started anew when it dies: soon at first, then ever more seldom.
+
+    It runs in a session of its own. honcho and systemd signal the whole process group, and Dramatiq's
+    workers take the second SIGTERM, the one its parent passes on, for "at once".
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
+        self._deaths = 0
+        self._start_at = 0.0
+
+    def look(self) -> int | None:
+        """Start it when it is time to; its exit code, once, when it has died."""
+        if self._process is None:
+            if time.monotonic() >= self._start_at:
+                self._start()
+            return None
+        code = self._process.poll()
+        if code is not None:
+            self._process = None
+            self._deaths = self._deaths + 1 if self.died_young else 0
+            rest = 0.2 + full_jitter(self._deaths, base_seconds=0.25, cap_seconds=10.0)
+            self._start_at = time.monotonic() + rest
+            logger.error(
+                "A worker process died, starting it again", extra={"exitCode": code, "restSeconds": round(rest, 1)}
+            )
+        return code
+
+    @property
+    def died_young(self) -> bool:
+        return time.monotonic() - self._began < _STEADY_SECONDS
+
+    @property
+    def is_steady(self) -> bool:
+        return self._process is not None and self._process.poll() is None and not self.died_young
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            start_new_session=True,
+            preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
+        )
+
+    def terminate(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float) -> None:
+        """Until it has ended; what has not by then is killed."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("The workers did not stop in time and are killed; their jobs will run again")
+            self._process.kill()
+            self._process.wait()
