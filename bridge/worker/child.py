@@ -1,6 +1,7 @@
 """One `dramatiq` of one worker process, kept running."""
 
 import logging
+import os
 import signal
 import subprocess
 import time
@@ -59,6 +60,12 @@ class Child:
             start_new_session=True,
             preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
         )
+
+    def kill_if_in(self, groups: set[int]) -> None:
+        """End all of it at once, where its process group is one of these."""
+        if self._process is not None and self._process.pid in groups:
+            logger.error("A worker process stands still: it is killed, and started again; its jobs run elsewhere")
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         if self._process is not None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+from bridge import liveness_file
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.liveness import Liveness
 from bridge.settings import Settings
@@ -14,6 +15,7 @@ from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_road
 from bridge.worker.child import Child
+from bridge.worker.frozen import FrozenProcesses
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Supervisor:
         self._settings = settings
         self._stop = StopSignal()
         self._liveness = Liveness("worker", settings)  # without its thread: we fork, and a child could not go on
+        self._frozen = FrozenProcesses(liveness_file.folder_of(settings.mobvibe_dir), settings.lease_seconds)
         self._children = [
             Child(command(settings, threads))
             for threads in shares(settings.max_concurrent_jobs, settings.worker_processes)
@@ -93,7 +96,9 @@ class Supervisor:
         try:
             while not self._stop.is_set():
                 self._liveness.say()
+                frozen = self._frozen.groups()
                 for child in self._children:
+                    child.kill_if_in(frozen)
                     if (code := child.look()) is not None:
                         self._give_up_if_hopeless(child, code)
                 self._stop.wait(_LOOK_SECONDS)

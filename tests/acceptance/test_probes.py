@@ -93,6 +93,24 @@ def test_a_worker_process_that_died_is_the_supervisors_business(outside: Fleet, 
     assert str(worker.pid) not in said.out
 
 
+def test_a_supervised_process_that_stays_frozen_is_ended_and_its_slots_are_back(
+    outside: Fleet, rows: Rows, tmp_path: Path
+) -> None:
+    outside.environment |= {"LEASE_MS": "2000"}
+    outside.bridge()
+    supervisor, worker = supervised(outside)
+    job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
+    eventually(lambda: rows.status(job) == "completed")
+
+    os.kill(worker.pid, signal.SIGSTOP)
+
+    supervisor.wait_for("A worker process stands still: it is killed, and started again")
+    eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30, what="another worker process")
+    job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
+    eventually(lambda: rows.status(job) == "completed", seconds=20)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
 @pytest.mark.parametrize(
     ("actor", "is_unwell"), [("hold_the_interpreter", True), ("compute", False), ("write_line_and_wait", False)]
 )

@@ -1,0 +1,45 @@
+"""Worker processes that stand still: stopped, or in code that lets no other thread go on."""
+
+import os
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from bridge import liveness_file
+
+_LOOK_SECONDS = 2.0
+_LOOKS = 3  # in a row: after a pause of the whole machine or container the others need a moment, too
+
+
+class FrozenProcesses:
+    """Found by their liveness files, once they have been silent for twice the lease.
+
+    By then their jobs run elsewhere, and only their end gives their slots back. A process whose loop stands, and that
+    can still say so, is left to the probe: its actors may be at work.
+    """
+
+    def __init__(self, folder: Path, lease_seconds: float) -> None:
+        self._folder = folder
+        self._silent_seconds = 2 * lease_seconds
+        self._looked_at = 0.0
+        self._seen: Counter[int] = Counter()
+
+    def groups(self) -> set[int]:
+        """The process groups in which one is frozen. Looks every two seconds; reads a few small files."""
+        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+            return set()
+        self._looked_at = time.monotonic()
+        frozen = self._frozen()
+        self._seen = Counter({pid: self._seen[pid] + 1 for pid in frozen})
+        return {frozen[pid] for pid, looks in self._seen.items() if looks >= _LOOKS}
+
+    def _frozen(self) -> dict[int, int]:
+        """Process id → its group."""
+        found: dict[int, int] = {}
+        with suppress(OSError):  # no folder: nobody has written there
+            for one in liveness_file.find(self._folder, "worker"):
+                if one.sign.standing is None and one.late_seconds > self._silent_seconds:
+                    with suppress(ProcessLookupError):
+                        found[one.sign.pid] = os.getpgid(one.sign.pid)
+        return found
