@@ -19,7 +19,7 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
 
 from bridge import connection_budget, log_lines
-from bridge.actor_options import attempts_of, plain_call
+from bridge.actor_options import plain_call
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError
 from bridge.job import Completed, Failed, Report, set_current_job
@@ -30,8 +30,8 @@ from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
+from bridge.worker.abilities import abilities_of
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
-from bridge.worker.heartbeat import WorkerAbilities
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.manners import behave, own_stderr
 from bridge.worker.outcome import report_of, report_of_message, skipped
@@ -80,7 +80,7 @@ class Reporter(Middleware):
         self._time_limit_ms = min(limits, default=math.inf)
         vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
         self._worker = worker
-        abilities = _abilities(broker, worker)
+        abilities = abilities_of(broker, worker)
         try:
             check_database(self._settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS)
             self._check_road(broker)
@@ -106,7 +106,7 @@ class Reporter(Middleware):
         """Actors may be declared late, by a module that is imported when it is first needed."""
         if self._process is not None and self._worker is not None:
             assert isinstance(broker, JobBroker)
-            self._process.announce(_abilities(broker, self._worker), partial(broker.announce_freed, {}))
+            self._process.announce(abilities_of(broker, self._worker), partial(broker.announce_freed, {}))
 
     def _check_road(self, broker: JobBroker) -> None:
         """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
@@ -269,20 +269,6 @@ def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: M
     except BaseException as error:
         logger.critical("Unexpected failure around an actor", exc_info=True)
         broker.emit_after("process_message", message, exception=error)
-
-
-def _abilities(broker: JobBroker, worker: Worker) -> WorkerAbilities:
-    declared = broker.get_declared_queues()
-    actors = list(broker.actors.values())  # one may be declared meanwhile
-    return WorkerAbilities(
-        worker.worker_threads,
-        sorted(declared & (worker.consumer_whitelist or declared)),
-        {actor.actor_name: _card(actor) for actor in actors},
-    )
-
-
-def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
-    return {"queue": actor.queue_name, "max_retries": attempts_of(actor.options)}
 
 
 def _says_it_better(record: logging.LogRecord) -> bool:

@@ -6,17 +6,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.backoff import full_jitter
 from bridge.clock import now
 from bridge.loop import Loop
+from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
@@ -28,15 +27,6 @@ _LOOK_SECONDS = 0.2
 _TRIPS = 12
 _OPENINGS = 2
 _GRANTED_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerAbilities:
-    """What a worker process announces: how many jobs at once, from which queues, by which actors."""
-
-    slots: int
-    queues: Sequence[str]
-    actors: Mapping[str, Mapping[str, Any]]
 
 
 class Heartbeat:

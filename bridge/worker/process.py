@@ -13,7 +13,8 @@ from bridge.database import Link
 from bridge.job import Failed, Released
 from bridge.json_text import to_json
 from bridge.settings import Settings
-from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.reports import Ending, OnSettled, Reports
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts

@@ -1,0 +1,33 @@
+"""What a worker process announces of itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq import Actor, Worker
+
+from bridge.actor_options import attempts_of
+from bridge.transport.job_broker import JobBroker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAbilities:
+    """How many jobs at once, from which queues, by which actors."""
+
+    slots: int
+    queues: Sequence[str]
+    actors: Mapping[str, Mapping[str, Any]]
+
+
+def abilities_of(broker: JobBroker, worker: Worker) -> WorkerAbilities:
+    declared = broker.get_declared_queues()
+    actors = list(broker.actors.values())  # one may be declared meanwhile
+    return WorkerAbilities(
+        worker.worker_threads,
+        sorted(declared & (worker.consumer_whitelist or declared)),
+        {actor.actor_name: _card(actor) for actor in actors},
+    )
+
+
+def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
+    return {"queue": actor.queue_name, "max_retries": attempts_of(actor.options)}
