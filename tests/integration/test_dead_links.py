@@ -14,7 +14,8 @@ from bridge.database import Link
 from bridge.errors import PostgresUnavailableError
 from bridge.transport.client import connect_redis
 from bridge.transport.wakeups import WakeUps
-from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands

@@ -13,7 +13,8 @@ from bridge.job import Attempt
 from bridge.reporter import Reporter
 from bridge.settings import Settings
 from bridge.worker import runs as runs_module
-from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.process import WorkerProcess
 from bridge.worker.runs import LeaseOverError, Runs
 from tests.support.fleet import Fleet

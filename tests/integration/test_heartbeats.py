@@ -5,7 +5,8 @@ from uuid import uuid4
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
 from bridge.job import Status
-from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Run, Runs
 from tests.support.hands import CODING, Hands
 from tests.support.rows import Rows

@@ -14,7 +14,7 @@ from dramatiq.middleware import Interrupt
 from bridge.attempts import Held
 from bridge.job import Completed
 from bridge.settings import Settings
-from bridge.worker.heartbeat import WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
 from bridge.worker.runs import Run

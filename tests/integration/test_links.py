@@ -11,7 +11,8 @@ import pytest
 from bridge import doctor
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link, connect
-from bridge.worker.heartbeat import Heartbeat, WorkerAbilities
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Runs
 from tests.support.hands import Hands
 from tests.support.rows import Rows
