@@ -93,7 +93,9 @@ def ready(port: int) -> tuple[int, dict[str, str]]:
 def told(process: Process) -> list[str]:
     """What was said above the level of everyday life; its own last line ends what may be half written."""
     lines = [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]
-    return [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
+    told = [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
+    # What was on its way when a store went decides whether there is something to hand over again.
+    return [text for text in told if text != "Jobs handed over again"]
 
 
 def tells(process: Process, *lines: str) -> None:
