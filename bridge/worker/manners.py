@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import time
+import traceback
+from contextlib import suppress
 from types import FrameType
 from typing import Any, TextIO
 
@@ -53,7 +55,17 @@ def end_in_copy_of(process: int) -> None:
     """End here if this is not the process of that id, but a copy that an actor's fork made.
 
     Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
-    connections of this one.
+    connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback.
     """
-    if os.getpid() != process:
-        os._exit(0)
+    if os.getpid() == process:
+        return
+    error = sys.exception()
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        code = error.code or 0
+    elif error is not None:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed by now, or full
+            stream.flush()
+    os._exit(code & 0xFF)

@@ -225,6 +225,9 @@ def _process() -> Iterator[End]:
     ):
         yield _completes(group, deed, "does", {"deed": deed}, {"done": True})
     yield _completes(group, "fork", "forks_async", {}, {"done": True})
+    for copy, code in (("raises", 1), ("exits", 3)):
+        name = f"fork, and the copy {copy}"
+        yield _completes(group, name, "waits_for_its_fork", {"copy": copy}, {"code": code})
     yield _fails_twice(group, "memory limit", "does", {"deed": "memory limit"}, "^MemoryError")
     yield _fails_twice(group, "SystemExit thrown into its thread", "does", {"deed": "loses its thread"}, "^SystemExit")
     yield _completes(group, "stops the event loop", "stops_the_loop", {}, {"done": True})

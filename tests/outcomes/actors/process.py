@@ -91,6 +91,15 @@ def does(job: Job) -> dict[str, bool]:
 
 
 @actor(max_retries=2)
+def waits_for_its_fork(job: Job) -> dict[str, int]:
+    """What the copy ends with is what its maker is told."""
+    child = os.fork()
+    if child == 0:
+        raise {"raises": ValueError("in the copy"), "exits": SystemExit(3)}[job.payload["copy"]]
+    return {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+
+@actor(max_retries=2)
 async def forks_async(job: Job) -> dict[str, bool]:
     _fork()
     await asyncio.sleep(0)
