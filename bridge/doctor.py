@@ -154,7 +154,7 @@ def _open_rights(link: Link) -> Iterator[Finding]:
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
     """Jobs that no live worker can take: what is found, and what to do."""
     for row in link.call("waiting_in_vain"):
-        fix = "start a worker whose actors package has it, or correct the rows"
+        fix = "start a worker whose actors package has it, or call them off: mobvibe jobs cancel"
         if row["actor"] == _STOCK_ACTOR:
             fix = (
                 "the one that comes with the bridge is for development and does not work in production: "
@@ -170,7 +170,7 @@ def _workers(link: Link) -> Iterator[Finding]:
     workers = link.call("list_workers")
     live = [row for row in workers if row["live"]]
     if not live:
-        yield Finding("workers", "fail", "none is alive: jobs wait", "start one: mobvibe worker, or dramatiq actors")
+        yield Finding("workers", "fail", "none is alive: jobs wait", "start one: mobvibe worker")
         return
     slots = sum(int(row["slots"]) for row in live)
     queues = sorted({queue for row in live for queue in row["queues"]})

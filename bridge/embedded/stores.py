@@ -30,6 +30,7 @@ class EmbeddedStores:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.folder / "launcher.lock").open("a+")
+            (self.folder / ".gitignore").write_text("*\n")  # passwords and a database: no part of the project
         except PermissionError as error:
             raise EmbeddedStoreError(
                 f"{error.filename} belongs to another user. Remove it, or set MOBVIBE_DIR."

@@ -1,6 +1,6 @@
 -- list_jobs: the latest jobs, what changed last first: waiting ones by when they were made, running ones by their
 -- claim, finished ones by their end. The latest %(looked_at)s of each kind are looked at; waiting: of each queue.
--- Indexes: jobs_oldest, jobs_processing, jobs_finished, jobs_failed, primary key.
+-- Indexes: jobs_oldest, jobs_processing, jobs_ended, jobs_failed, primary key.
 WITH RECURSIVE queues AS (
     (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' ORDER BY j.queue LIMIT 1)
     UNION ALL

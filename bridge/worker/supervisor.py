@@ -1,7 +1,6 @@
 """`mobvibe worker`: keeps worker processes running, each by itself, and lets one stop signal be one stop signal."""
 
 import logging
-import subprocess
 import sys
 import time
 
@@ -14,6 +13,7 @@ from bridge.startup_checks import check_database, mark_of_database
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_road
+from bridge.worker.actors_package import IMPORT_SECONDS, import_trouble
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
 
@@ -22,20 +22,6 @@ logger = logging.getLogger(__name__)
 # Exit codes of a worker process, and no proof: a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
-_MARK = "connect_broker() was not called"
-_NOT_CONNECTED = (
-    "The actors package {module!r} never calls connect_broker(), so its actors belong to another broker. "
-    "Put this first in its __init__.py: from bridge.broker import connect_broker; connect_broker()"
-)
-_IMPORT_SECONDS = 120.0
-_LOOK = f"""
-import importlib, sys
-sys.path.insert(0, ".")
-importlib.import_module(sys.argv[1])
-import dramatiq.broker
-from bridge.broker import FleetBroker
-isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_MARK!r})
-"""
 _ASK_SECONDS = 60.0  # both stores, a few statements
 _LOOK_SECONDS = 0.2
 _MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
@@ -87,8 +73,8 @@ class Supervisor:
             self._liveness.close()
 
     def _run(self) -> None:
-        if reason := self._import_error():  # before Dramatiq meets it, which would tell it by a traceback
-            raise self._explain_import(reason)
+        if trouble := self._import_trouble():  # before Dramatiq meets it, which would tell it by a traceback
+            raise trouble
         logger.info(
             "Starting workers",
             extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
@@ -109,8 +95,8 @@ class Supervisor:
         """End the others too, but only for what would end each of them when it starts."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
-        if (code == _IMPORT_FAILED or child.died_young) and (reason := self._import_error()):
-            raise self._explain_import(reason)
+        if (code == _IMPORT_FAILED or child.died_young) and (trouble := self._import_trouble()):
+            raise trouble
         if code in _REFUSED and child.died_young and (refusal := self._refusal()):
             raise refusal
 
@@ -123,20 +109,10 @@ class Supervisor:
         for child in self._children:
             child.wait(deadline)
 
-    def _import_error(self) -> str | None:
-        """Why the actors package does not serve, in a line; None when it does. Asked in a process of its own."""
-        self._liveness.say(_IMPORT_SECONDS)
-        try:
-            result = subprocess.run(
-                [sys.executable, "-c", _LOOK, self._settings.actors_module],
-                capture_output=True, text=True, check=False, timeout=_IMPORT_SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return None  # the workers may take their time
-        if result.returncode == 0:
-            return None
-        lines = result.stderr.strip().splitlines()
-        return lines[-1][:500] if lines else f"it ended the process, exit code {result.returncode}"
+    def _import_trouble(self) -> WorkersFailedError | None:
+        self._liveness.say(IMPORT_SECONDS)
+        trouble = import_trouble(self._settings.actors_module)
+        return None if trouble is None else _failed(trouble, _IMPORT_FAILED)
 
     def _refusal(self) -> "WorkersFailedError | None":
         """Why no worker process will be served, now or later; None where the next one may be."""
@@ -155,16 +131,6 @@ class Supervisor:
         finally:
             client.close()
         return None
-
-    def _explain_import(self, reason: str) -> WorkersFailedError:
-        module = self._settings.actors_module
-        return _failed(
-            _NOT_CONNECTED.format(module=module)
-            if _MARK in reason
-            else f"The actors package {module!r} cannot be imported ({reason}). "
-            "Run from the folder that holds it, or set ACTORS_MODULE.",
-            _IMPORT_FAILED,
-        )
 
 
 def _failed(text: str, code: int) -> WorkersFailedError:

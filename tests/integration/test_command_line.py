@@ -358,7 +358,7 @@ def test_the_doctor_names_what_is_wrong_and_the_fix(run: Run, rows: Rows) -> Non
 
     assert (findings["workers"]["state"], findings["workers"]["fix"]) == (
         "fail",
-        "start one: mobvibe worker, or dramatiq actors",
+        "start one: mobvibe worker",
     )
     assert findings["jobs"]["state"] == "warn"
 
@@ -384,3 +384,45 @@ def test_a_healthcheck_without_a_web_process_fails_in_one_line(run: Run, taken_p
 
     assert said.code == 1
     assert "nobody answers at http://127.0.0.1:9/livez" in said.one_line()
+
+
+def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, hands: Hands) -> None:
+    said = run("jobs", "send", "--actor", "hello")
+    assert (said.code, said.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
+
+    hands.add_worker(actors={"hello": {"queue": "greetings", "max_retries": 3}})
+    assert run("jobs", "send", "--actor", "hello").err == ""
+    for mistake in (("--actor", "helo"), ("hello",)):
+        said = run("jobs", "send", *mistake)
+        assert UUID(said.out.strip())
+        assert said.one_line().endswith("is not among those of the live workers: did you mean --actor hello?")
+    said = run("jobs", "send", "--actor", "build_report")
+    assert said.one_line().endswith("not among those of the live workers, which have hello")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import bridge\nundefined_name", "tasks/reports.py:2: NameError: name 'undefined_name' is not defined"),
+        ("def broken(:", "tasks/reports.py:1: SyntaxError: "),
+        ("import pandas_x", "tasks/reports.py:1: ModuleNotFoundError: No module named 'pandas_x'"),
+        ("import bridge.nothing", "tasks/reports.py:1: ModuleNotFoundError: No module named 'bridge.nothing'"),
+        ("import dramatiq\n\n\n@dramatiq.actor(que_name='x')\ndef a(): ...", "tasks/reports.py:4: ValueError: "),
+        ("raise SystemExit('no')", "no"),
+    ],
+)
+def test_an_actors_package_with_a_mistake_in_it_is_one_line_with_its_place(
+    run: Run, tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/__init__.py").write_text(
+        "from bridge.broker import connect_broker\nconnect_broker()\nfrom tasks import reports"
+    )
+    (tmp_path / "tasks/reports.py").write_text(text)
+
+    said = run("worker", ACTORS_MODULE="tasks")
+
+    assert said.code == 2
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"mobvibe: The actors package 'tasks' cannot be imported: {reason}")
+    assert "Traceback" not in said.err

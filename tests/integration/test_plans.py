@@ -19,7 +19,7 @@ from tests.support.rows import Rows
 LIVE = 40
 MOST_READ = 20 * LIVE  # of any index, in one step: entries of the moment before may still lie there
 KEY, READY, WAITING, WORK = "coding_jobs_pkey", "jobs_ready", "jobs_scheduled", "jobs_processing"
-OLDEST, FINISHED, FAILED, SUSPECT = "jobs_oldest", "jobs_finished", "jobs_failed", "jobs_suspect"
+OLDEST, FINISHED, FAILED, SUSPECT = "jobs_oldest", "jobs_ended", "jobs_failed", "jobs_suspect"
 
 READ = """
     SELECT indexrelname AS name, idx_tup_read AS read FROM pg_stat_user_indexes WHERE relname = 'coding_jobs'

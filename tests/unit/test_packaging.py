@@ -75,6 +75,7 @@ def test_every_setting_is_in_the_example_and_the_readme() -> None:
 def test_the_example_says_what_holds_without_it() -> None:
     lines = re.findall(r"^([A-Z_]+)=(\S+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(lines) > 10
+    assert not re.findall(r"^[A-Z_]+=.*#.*", (ROOT / ".env.example").read_text(), re.MULTILINE), "Compose reads it so"
     for name, value in lines:
         assert str(Settings.model_fields[name.lower()].default) in {value, "None"}, name
 

@@ -49,7 +49,7 @@ WITH ours AS MATERIALIZED (
 ), indexes (name, tbl) AS (
     VALUES ('jobs_ready', 'coding_jobs'), ('jobs_scheduled', 'coding_jobs'), ('jobs_suspect', 'coding_jobs'),
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
-           ('jobs_finished', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_number', 'session_events'),
+           ('jobs_ended', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_number', 'session_events'),
            ('session_events_unnumbered', 'session_events'), ('workers_live', 'workers'),
            ('job_audit_of_job', 'job_audit')
 )

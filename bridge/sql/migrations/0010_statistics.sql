@@ -18,8 +18,14 @@ COMMENT ON COLUMN public.job_counts.ever_completed IS 'Completions so far, those
 -- The oldest pending job of a queue. Only inserts and retries write to it.
 CREATE INDEX IF NOT EXISTS jobs_oldest ON public.coding_jobs (queue, created_at) WHERE status = 'pending';
 -- Finished jobs by age, for retention and for lists of what ended last. One ended by hand may not say when.
-CREATE INDEX IF NOT EXISTS jobs_finished ON public.coding_jobs (completed_at)
+CREATE INDEX IF NOT EXISTS jobs_ended ON public.coding_jobs (completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('public.jobs_finished')
+               AND i.indrelid = 'public.coding_jobs'::regclass) THEN -- of the version before: only those that say when
+        DROP INDEX public.jobs_finished;
+    END IF;
+END $$;
 -- The few among them that a list is asked for by their status. A job that completes is not in it and writes nothing.
 CREATE INDEX IF NOT EXISTS jobs_failed ON public.coding_jobs (status, completed_at)
     WHERE status IN ('failed', 'cancelled');
@@ -237,7 +243,7 @@ $$;
 COMMENT ON FUNCTION public.get_queue_stats() IS 'Jobs by status, and the age of the oldest pending one';
 
 -- prune_jobs: deletes jobs that ended longer ago than p_age, oldest first, p_limit at the most; how many went.
--- Their ledger goes with them, what operators did to them stays. Index: jobs_finished.
+-- Their ledger goes with them, what operators did to them stays. Index: jobs_ended.
 CREATE OR REPLACE FUNCTION public.prune_jobs(p_age interval, p_limit integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$

@@ -1,0 +1,59 @@
+"""Whether the actors package can be imported, asked in a process of its own, and what to say where it cannot."""
+
+import subprocess
+import sys
+
+IMPORT_SECONDS = 120.0
+_NOT_CONNECTED, _ABSENT = "connect_broker() was not called", "absent: "
+# Its last line on standard error is the answer. The place is the innermost one in the user's own files.
+_IMPORT = f"""
+import importlib, os, sys, traceback
+sys.path.insert(0, ".")
+module = sys.argv[1]
+try:
+    importlib.import_module(module)
+except Exception as error:
+    text = f"{{type(error).__name__}}: {{error}}".splitlines()[0]
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{{module}}.".startswith(f"{{error.name}}."):
+        sys.exit({_ABSENT!r} + text)
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    own = [one for one in places if not one[0].startswith("<") and "site-packages" not in one[0]
+           and not one[0].startswith(os.path.dirname(os.__file__))]
+    for path, line in (own or places)[-1:]:
+        text = f"{{os.path.relpath(path)}}:{{line}}: {{text}}"
+    sys.exit(text)
+import dramatiq.broker
+from bridge.broker import FleetBroker
+isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_NOT_CONNECTED!r})
+"""
+
+
+def import_trouble(module: str) -> str | None:
+    """Why the actors package does not serve, and what to do, in a line; None when it does, or takes its time."""
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", _IMPORT, module],
+            capture_output=True, text=True, check=False, timeout=IMPORT_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    if result.returncode == 0:
+        return None
+    lines = result.stderr.strip().splitlines()
+    return _in_words(module, lines[-1][:500] if lines else f"it ended the process, exit code {result.returncode}")
+
+
+def _in_words(module: str, reason: str) -> str:
+    if reason == _NOT_CONNECTED:
+        return (
+            f"The actors package {module!r} never calls connect_broker(), so its actors belong to another broker. "
+            "Put this first in its __init__.py: from bridge.broker import connect_broker; connect_broker()"
+        )
+    if reason.startswith(_ABSENT):
+        return (
+            f"The actors package {module!r} cannot be imported ({reason.removeprefix(_ABSENT)}). "
+            "Run from the folder that holds it, or set ACTORS_MODULE."
+        )
+    return f"The actors package {module!r} cannot be imported: {reason}"
