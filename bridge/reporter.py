@@ -187,6 +187,9 @@ class Reporter(Middleware):
         if run is None:
             return
         set_current_job(None)
+        if exception is not None:
+            exception.__traceback__ = exception.__traceback__ or run.raised_at
+        run.raised_at = None
         actor = broker.actors.get(message.actor_name)
         options = (actor.options if actor else {}) | message.options
         report = report_of_message(message, options, result, exception)

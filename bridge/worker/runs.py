@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import TracebackType
 from uuid import UUID
 
 from dramatiq.middleware import Interrupt, raise_thread_exception
@@ -52,6 +53,7 @@ class Run:
 
     ended: float | None = None
     skipped: tuple[str, BaseException] | None = None  # by the actor itself, with which SkipMessage
+    raised_at: TracebackType | None = None  # where the actor raised; middleware of others may take it off the exception
     has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
     is_reported: bool = False
 

@@ -46,6 +46,9 @@ class ActorWindow(Middleware):
             except SkipMessage as skip:
                 run.skipped = "skipped by its actor", skip
                 raise
+            except BaseException as error:
+                run.raised_at = error.__traceback__
+                raise
             finally:
                 end_in_copy_of(process)
                 runs.leave(run)

@@ -116,6 +116,7 @@ def run(outside: Fleet, tracker: Tracker, rows: Rows, package: str) -> dict[str,
     eventually(lambda: rows.outcomes(jobs["ask_again"]) == ["failed"])
     assert worker.stop() == 0
     assert "Unexpected failure" not in worker.output
+    assert worker.output.count("in explode") == 2, "our log shows where it was raised, whatever the tracker does"
     return jobs
 
 

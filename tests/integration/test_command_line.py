@@ -386,7 +386,7 @@ def test_a_healthcheck_without_a_web_process_fails_in_one_line(run: Run, taken_p
     assert "nobody answers at http://127.0.0.1:9/livez" in said.one_line()
 
 
-def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, hands: Hands) -> None:
+def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, hands: Hands) -> None:
     said = run("jobs", "send", "--actor", "hello")
     assert (said.code, said.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
 
@@ -394,7 +394,7 @@ def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, hands
     assert run("jobs", "send", "--actor", "hello").err == ""
     for mistake in (("--actor", "helo"), ("hello",)):
         said = run("jobs", "send", *mistake)
-        assert UUID(said.out.strip())
+        assert said.out.strip() == str(rows.value("SELECT id FROM coding_jobs ORDER BY seq DESC LIMIT 1"))
         assert said.one_line().endswith("is not among those of the live workers: did you mean --actor hello?")
     said = run("jobs", "send", "--actor", "build_report")
     assert said.one_line().endswith("not among those of the live workers, which have hello")
