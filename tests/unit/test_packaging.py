@@ -72,6 +72,10 @@ def test_every_setting_is_in_the_example_and_the_readme() -> None:
         assert name.upper() in readme, name
 
 
+def test_the_readme_has_the_procfile() -> None:
+    assert f"```\n{(ROOT / 'Procfile').read_text()}```" in (ROOT / "README.md").read_text()
+
+
 def test_the_example_says_what_holds_without_it() -> None:
     lines = re.findall(r"^([A-Z_]+)=(\S+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(lines) > 10
