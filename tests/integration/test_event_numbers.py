@@ -1,6 +1,7 @@
 """A session's events are numbered in the order of commit: who reads on from the last number misses nothing."""
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -370,3 +371,37 @@ def test_a_stale_event_uses_up_no_number(hands: Hands, rows: Rows, session_id: U
     hands.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
 
     assert read_on(rows, session_id) == [(1, "true")]
+
+
+def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
+    """Of the server's processor, by its own count: what else the machine does plays no part."""
+    said: list[str] = []
+
+    def listen(message: "psycopg.errors.Diagnostic") -> None:
+        said.append(str(message.message_detail))
+
+    rows.all(
+        "INSERT INTO coding_sessions (id, user_id, project_id)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid() FROM generate_series(1, %s)", [sessions],
+    )  # fmt: skip
+    rows.all("BEGIN")
+    rows.all("INSERT INTO session_events (session_id, event_type) SELECT id, 'x' FROM coding_sessions")
+    rows.all("SET client_min_messages = log")
+    rows.all("SET log_statement_stats = on")
+    rows.connection.add_notice_handler(listen)
+    rows.all("COMMIT")
+    rows.all("SET log_statement_stats = off")
+    rows.connection.remove_notice_handler(listen)
+    used = [re.findall(r"([\d.]+) s (?:user|system),", detail)[:2] for detail in said]
+    return max(sum(map(float, parts)) for parts in used)
+
+
+def test_the_work_at_a_commit_grows_with_the_events_alone(rows: Rows) -> None:
+    """Not with events times sessions: meanwhile the streams are held, and others wait."""
+    few = seconds_of_the_commit(rows, 1000)
+    rows.all("DELETE FROM coding_sessions")
+
+    many = seconds_of_the_commit(rows, 8000)
+
+    assert rows.value("SELECT count(*) FROM session_events WHERE seq = 1") == 8000
+    assert many < 20 * few

@@ -33,25 +33,30 @@ END $$;
 
 -- number_events: called for each row, the first time for all that this transaction inserted: its sessions in the order
 -- of their ids, so that no two wait for each other. With the owner's rights: who may insert an event need not change one.
+-- Row by row: a join of all rows with their numbers would be in the planner's hands, and so would how long others wait.
 -- Index: session_events_unnumbered, behind the first row: dead entries lie before it.
 CREATE OR REPLACE FUNCTION public.number_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
+DECLARE
+    event record;
+    before bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
         RETURN NULL;
     END IF;
-    WITH mine AS MATERIALIZED (
-        SELECT e.session_id, e.seq, row_number() OVER (PARTITION BY e.session_id ORDER BY e.seq DESC) AS place
-        FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0
-    ), streams AS MATERIALIZED (
-        SELECT c.session_id, public.take_event_numbers(c.session_id, c.events) AS before
-        FROM (SELECT m.session_id, count(*) AS events FROM mine m GROUP BY m.session_id ORDER BY m.session_id) c
-    )
-    UPDATE public.session_events e SET seq = s.before + m.place
-    FROM streams s JOIN mine m ON m.session_id = s.session_id
-    WHERE e.session_id = m.session_id AND e.seq = m.seq;
+    FOR event IN
+        SELECT e.session_id, e.seq, count(*) OVER (PARTITION BY e.session_id) AS events,
+               row_number() OVER (PARTITION BY e.session_id ORDER BY e.seq DESC) AS place
+        FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0 ORDER BY e.session_id, e.seq DESC
+    LOOP
+        IF event.place = 1 THEN
+            before := public.take_event_numbers(event.session_id, event.events);
+        END IF;
+        UPDATE public.session_events e SET seq = before + event.place
+        WHERE e.session_id = event.session_id AND e.seq = event.seq;
+    END LOOP;
     RETURN NULL;
 END $$;
 
