@@ -343,6 +343,51 @@ def test_a_restored_backup_keeps_its_numbers(rows: Rows, session_id: UUID) -> No
     assert numbers(rows, session_id) == [1, 5, 6, 7]
 
 
+def test_an_event_without_a_session_has_no_number(rows: Rows, session_id: UUID) -> None:
+    """A host's table may allow it, and may take an event out of its session when that is deleted."""
+    rows.all("ALTER TABLE session_events ALTER COLUMN session_id DROP NOT NULL")
+    rows.all(INSERT, [None, "of nobody"])
+    rows.all("INSERT INTO session_events (event_type, seq) VALUES ('of nobody', -9)")
+    rows.all(INSERT, [session_id, "one"])
+
+    with rows.connection.transaction():
+        rows.all(INSERT, [session_id, "orphan"])
+        rows.all(INSERT, [session_id, "two"])
+        rows.all("UPDATE session_events SET session_id = NULL WHERE event_type = 'orphan'")
+
+    assert read_on(rows, session_id) == [(1, "one"), (2, "two")]
+    others = rows.all("SELECT event_type, seq FROM session_events WHERE session_id IS NULL ORDER BY 1")
+    assert [tuple(row.values()) for row in others] == [("of nobody", None), ("of nobody", None), ("orphan", None)]
+    assert rows.all("SELECT * FROM session_streams") == [{"session_id": session_id, "last_seq": 2}]
+
+
+def test_an_event_gets_its_number_when_a_trigger_of_the_host_names_its_session(rows: Rows, session_id: UUID) -> None:
+    rows.all(f"""
+        CREATE FUNCTION name_session() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.session_id := '{session_id}'; RETURN NEW; END $$;
+        CREATE TRIGGER with_session BEFORE INSERT ON session_events FOR EACH ROW EXECUTE FUNCTION name_session()""")
+
+    rows.all(INSERT, [None, "one"])
+
+    assert read_on(rows, session_id) == [(1, "one")]
+
+
+def test_events_that_move_to_another_session_come_behind_its_own(rows: Rows, session_id: UUID) -> None:
+    other = rows.add_session()
+    for one, type_ in ((session_id, "a"), (session_id, "b"), (other, "c")):
+        rows.all(INSERT, [one, type_])
+
+    with rows.connection.transaction():
+        rows.all(INSERT, [session_id, "new"])
+        rows.all("UPDATE session_events SET session_id = %s WHERE session_id = %s", [other, session_id])
+        rows.all("UPDATE session_events SET session_id = session_id WHERE event_type = 'c'")
+
+    assert read_on(rows, session_id) == []
+    assert read_on(rows, other) == [(1, "c"), (2, "a"), (3, "b"), (4, "new")]
+    rows.all(INSERT, [session_id, "later"])
+    assert read_on(rows, session_id) == [(3, "later")]
+
+
 def test_a_session_takes_its_stream_along_and_may_come_again(rows: Rows, session_id: UUID) -> None:
     other = rows.add_session()
     for one in (session_id, session_id, other):

@@ -52,10 +52,10 @@ BEGIN
         FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0 ORDER BY e.session_id, e.seq DESC
     LOOP
         IF event.place = 1 THEN
-            before := public.take_event_numbers(event.session_id, event.events);
+            before := CASE WHEN event.session_id IS NOT NULL -- else it is in no stream, and gets no number
+                           THEN public.take_event_numbers(event.session_id, event.events) END;
         END IF;
-        UPDATE public.session_events e SET seq = before + event.place
-        WHERE e.session_id = event.session_id AND e.seq = event.seq;
+        UPDATE public.session_events e SET seq = before + event.place WHERE e.seq = event.seq AND e.seq < 0;
     END LOOP;
     RETURN NULL;
 END $$;
@@ -122,11 +122,17 @@ END $do$;
 -- The columns of a row that says nothing of its number, and whatever a role says that row security applies to.
 DROP TRIGGER IF EXISTS on_event_created ON public.session_events;
 CREATE TRIGGER on_event_created BEFORE INSERT ON public.session_events
-    FOR EACH ROW WHEN (NEW.seq IS NULL OR row_security_active('public.session_events'::regclass))
+    FOR EACH ROW WHEN (NEW.seq IS NULL OR NEW.seq < 0 OR row_security_active('public.session_events'::regclass))
+    EXECUTE FUNCTION public.postpone_event_number();
+
+-- In another session its number may be taken already, and a reader that is past it would miss the event.
+DROP TRIGGER IF EXISTS on_event_moved ON public.session_events;
+CREATE TRIGGER on_event_moved BEFORE UPDATE OF session_id ON public.session_events
+    FOR EACH ROW WHEN (NEW.session_id IS DISTINCT FROM OLD.session_id)
     EXECUTE FUNCTION public.postpone_event_number();
 
 DROP TRIGGER IF EXISTS on_event_committed ON public.session_events;
-CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT ON public.session_events
+CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT OR UPDATE OF session_id ON public.session_events
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (NEW.seq < 0) EXECUTE FUNCTION public.number_events();
 
