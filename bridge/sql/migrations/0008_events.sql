@@ -43,7 +43,10 @@ DECLARE
     event record;
     before bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
+    IF row_security_active('public.session_events'::regclass) THEN
+        RAISE 'Role % cannot number events: row level security of session_events applies to it', current_user
+            USING HINT = format('ALTER TABLE public.session_events NO FORCE ROW LEVEL SECURITY; or: ALTER ROLE %I BYPASSRLS', current_user);
+    ELSIF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
         RETURN NULL;
     END IF;
     FOR event IN
@@ -56,6 +59,10 @@ BEGIN
                            THEN public.take_event_numbers(event.session_id, event.events) END;
         END IF;
         UPDATE public.session_events e SET seq = before + event.place WHERE e.seq = event.seq AND e.seq < 0;
+        IF NOT FOUND THEN
+            RAISE 'A rule or trigger of session_events keeps the number of an event from being written'
+                USING HINT = 'mobvibe doctor --database names it.';
+        END IF;
     END LOOP;
     RETURN NULL;
 END $$;
