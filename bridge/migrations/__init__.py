@@ -98,6 +98,7 @@ def find_conflicts(connection: Connection) -> list[Conflict]:
             )
         ]
     rows = connection.execute(statement("adoption/conflicts"), {"private": private_functions()}).fetchall()
+    rows += connection.execute(statement("adoption/event_conflicts")).fetchall()
     found = [Conflict(row["what"], row["fix"]) for row in rows]
     if not found and connection.execute("SELECT to_regclass('public.coding_jobs') AS it").fetchone() != {"it": None}:
         strange = connection.execute(statement("adoption/strange_statuses")).fetchall()

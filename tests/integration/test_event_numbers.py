@@ -1,6 +1,7 @@
 """A session's events are numbered in the order of commit: who reads on from the last number misses nothing."""
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -342,6 +343,51 @@ def test_a_restored_backup_keeps_its_numbers(rows: Rows, session_id: UUID) -> No
     assert numbers(rows, session_id) == [1, 5, 6, 7]
 
 
+def test_an_event_without_a_session_has_no_number(rows: Rows, session_id: UUID) -> None:
+    """A host's table may allow it, and may take an event out of its session when that is deleted."""
+    rows.all("ALTER TABLE session_events ALTER COLUMN session_id DROP NOT NULL")
+    rows.all(INSERT, [None, "of nobody"])
+    rows.all("INSERT INTO session_events (event_type, seq) VALUES ('of nobody', -9)")
+    rows.all(INSERT, [session_id, "one"])
+
+    with rows.connection.transaction():
+        rows.all(INSERT, [session_id, "orphan"])
+        rows.all(INSERT, [session_id, "two"])
+        rows.all("UPDATE session_events SET session_id = NULL WHERE event_type = 'orphan'")
+
+    assert read_on(rows, session_id) == [(1, "one"), (2, "two")]
+    others = rows.all("SELECT event_type, seq FROM session_events WHERE session_id IS NULL ORDER BY 1")
+    assert [tuple(row.values()) for row in others] == [("of nobody", None), ("of nobody", None), ("orphan", None)]
+    assert rows.all("SELECT * FROM session_streams") == [{"session_id": session_id, "last_seq": 2}]
+
+
+def test_an_event_gets_its_number_when_a_trigger_of_the_host_names_its_session(rows: Rows, session_id: UUID) -> None:
+    rows.all(f"""
+        CREATE FUNCTION name_session() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.session_id := '{session_id}'; RETURN NEW; END $$;
+        CREATE TRIGGER with_session BEFORE INSERT ON session_events FOR EACH ROW EXECUTE FUNCTION name_session()""")
+
+    rows.all(INSERT, [None, "one"])
+
+    assert read_on(rows, session_id) == [(1, "one")]
+
+
+def test_events_that_move_to_another_session_come_behind_its_own(rows: Rows, session_id: UUID) -> None:
+    other = rows.add_session()
+    for one, type_ in ((session_id, "a"), (session_id, "b"), (other, "c")):
+        rows.all(INSERT, [one, type_])
+
+    with rows.connection.transaction():
+        rows.all(INSERT, [session_id, "new"])
+        rows.all("UPDATE session_events SET session_id = %s WHERE session_id = %s", [other, session_id])
+        rows.all("UPDATE session_events SET session_id = session_id WHERE event_type = 'c'")
+
+    assert read_on(rows, session_id) == []
+    assert read_on(rows, other) == [(1, "c"), (2, "a"), (3, "b"), (4, "new")]
+    rows.all(INSERT, [session_id, "later"])
+    assert read_on(rows, session_id) == [(3, "later")]
+
+
 def test_a_session_takes_its_stream_along_and_may_come_again(rows: Rows, session_id: UUID) -> None:
     other = rows.add_session()
     for one in (session_id, session_id, other):
@@ -370,3 +416,37 @@ def test_a_stale_event_uses_up_no_number(hands: Hands, rows: Rows, session_id: U
     hands.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
 
     assert read_on(rows, session_id) == [(1, "true")]
+
+
+def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
+    """Of the server's processor, by its own count: what else the machine does plays no part."""
+    said: list[str] = []
+
+    def listen(message: "psycopg.errors.Diagnostic") -> None:
+        said.append(str(message.message_detail))
+
+    rows.all(
+        "INSERT INTO coding_sessions (id, user_id, project_id)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid() FROM generate_series(1, %s)", [sessions],
+    )  # fmt: skip
+    rows.all("BEGIN")
+    rows.all("INSERT INTO session_events (session_id, event_type) SELECT id, 'x' FROM coding_sessions")
+    rows.all("SET client_min_messages = log")
+    rows.all("SET log_statement_stats = on")
+    rows.connection.add_notice_handler(listen)
+    rows.all("COMMIT")
+    rows.all("SET log_statement_stats = off")
+    rows.connection.remove_notice_handler(listen)
+    used = [re.findall(r"([\d.]+) s (?:user|system),", detail)[:2] for detail in said]
+    return max(sum(map(float, parts)) for parts in used)
+
+
+def test_the_work_at_a_commit_grows_with_the_events_alone(rows: Rows) -> None:
+    """Not with events times sessions: meanwhile the streams are held, and others wait."""
+    few = seconds_of_the_commit(rows, 1000)
+    rows.all("DELETE FROM coding_sessions")
+
+    many = seconds_of_the_commit(rows, 8000)
+
+    assert rows.value("SELECT count(*) FROM session_events WHERE seq = 1") == 8000
+    assert many < 20 * few

@@ -19,7 +19,7 @@ EQUIVALENT: dict[str, str] = {
     "number_events: e.seq < 0": _PROVISIONAL,
     "number_events: e.seq <= NEW.seq": _PROVISIONAL,
     "number_events: e.seq < 0 (no. 2)": _PROVISIONAL,
-    "number_events: e.session_id = m.session_id": _PROVISIONAL,
+    "number_events: e.seq < 0 (no. 3)": _PROVISIONAL,
     "claim_jobs: j.due": _DUE,
     "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
     "promote_due_jobs: NOT EXISTS (SELECT FROM public.coding_jobs s"

@@ -33,25 +33,37 @@ END $$;
 
 -- number_events: called for each row, the first time for all that this transaction inserted: its sessions in the order
 -- of their ids, so that no two wait for each other. With the owner's rights: who may insert an event need not change one.
+-- Row by row: a join of all rows with their numbers would be in the planner's hands, and so would how long others wait.
 -- Index: session_events_unnumbered, behind the first row: dead entries lie before it.
 CREATE OR REPLACE FUNCTION public.number_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
+DECLARE
+    event record;
+    before bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
+    IF row_security_active('public.session_events'::regclass) THEN
+        RAISE 'Role % cannot number events: row level security of session_events applies to it', current_user
+            USING HINT = format('ALTER TABLE public.session_events NO FORCE ROW LEVEL SECURITY; or: ALTER ROLE %I BYPASSRLS', current_user);
+    ELSIF NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0) THEN
         RETURN NULL;
     END IF;
-    WITH mine AS MATERIALIZED (
-        SELECT e.session_id, e.seq, row_number() OVER (PARTITION BY e.session_id ORDER BY e.seq DESC) AS place
-        FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0
-    ), streams AS MATERIALIZED (
-        SELECT c.session_id, public.take_event_numbers(c.session_id, c.events) AS before
-        FROM (SELECT m.session_id, count(*) AS events FROM mine m GROUP BY m.session_id ORDER BY m.session_id) c
-    )
-    UPDATE public.session_events e SET seq = s.before + m.place
-    FROM streams s JOIN mine m ON m.session_id = s.session_id
-    WHERE e.session_id = m.session_id AND e.seq = m.seq;
+    FOR event IN
+        SELECT e.session_id, e.seq, count(*) OVER (PARTITION BY e.session_id) AS events,
+               row_number() OVER (PARTITION BY e.session_id ORDER BY e.seq DESC) AS place
+        FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0 ORDER BY e.session_id, e.seq DESC
+    LOOP
+        IF event.place = 1 THEN
+            before := CASE WHEN event.session_id IS NOT NULL -- else it is in no stream, and gets no number
+                           THEN public.take_event_numbers(event.session_id, event.events) END;
+        END IF;
+        UPDATE public.session_events e SET seq = before + event.place WHERE e.seq = event.seq AND e.seq < 0;
+        IF NOT FOUND THEN
+            RAISE 'A rule or trigger of session_events keeps the number of an event from being written'
+                USING HINT = 'mobvibe doctor --database names it.';
+        END IF;
+    END LOOP;
     RETURN NULL;
 END $$;
 
@@ -117,11 +129,17 @@ END $do$;
 -- The columns of a row that says nothing of its number, and whatever a role says that row security applies to.
 DROP TRIGGER IF EXISTS on_event_created ON public.session_events;
 CREATE TRIGGER on_event_created BEFORE INSERT ON public.session_events
-    FOR EACH ROW WHEN (NEW.seq IS NULL OR row_security_active('public.session_events'::regclass))
+    FOR EACH ROW WHEN (NEW.seq IS NULL OR NEW.seq < 0 OR row_security_active('public.session_events'::regclass))
+    EXECUTE FUNCTION public.postpone_event_number();
+
+-- In another session its number may be taken already, and a reader that is past it would miss the event.
+DROP TRIGGER IF EXISTS on_event_moved ON public.session_events;
+CREATE TRIGGER on_event_moved BEFORE UPDATE OF session_id ON public.session_events
+    FOR EACH ROW WHEN (NEW.session_id IS DISTINCT FROM OLD.session_id)
     EXECUTE FUNCTION public.postpone_event_number();
 
 DROP TRIGGER IF EXISTS on_event_committed ON public.session_events;
-CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT ON public.session_events
+CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT OR UPDATE OF session_id ON public.session_events
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (NEW.seq < 0) EXECUTE FUNCTION public.number_events();
 

@@ -12,6 +12,12 @@ CREATE TABLE IF NOT EXISTS public.job_counts (
     ever_failed bigint NOT NULL DEFAULT 0,
     ever_cancelled bigint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+-- Rows without a key: where a publication has all tables, Postgres refuses to delete them else.
+DO $do$ BEGIN
+    IF (SELECT c.relreplident FROM pg_catalog.pg_class c WHERE c.oid = 'public.job_counts'::regclass) <> 'f' THEN
+        ALTER TABLE public.job_counts REPLICA IDENTITY FULL;
+    END IF;
+END $do$;
 COMMENT ON TABLE public.job_counts IS 'Differences to add up: use get_queue_stats(), or sum by queue';
 COMMENT ON COLUMN public.job_counts.ever_completed IS 'Completions so far, those of jobs that were deleted or run again included';
 
