@@ -9,7 +9,7 @@ GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
 FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams']) AS t (name)
-WHERE has_table_privilege(w.name, 'public.' || t.name, 'SELECT, INSERT, UPDATE, DELETE')
+WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
 SELECT 'row level security is off on ' || string_agg(c.relname, ', ')

@@ -27,8 +27,9 @@ _UNKNOWN_ACTOR_DELAY = timedelta(seconds=5)
 class _UnknownActorError(BadMessageError):
     """The message is good, and this worker does not know its actor."""
 
-    def __init__(self, actor: str, jobs: list[tuple[UUID, int]]) -> None:
+    def __init__(self, actor: str, queue: str, jobs: list[tuple[UUID, int]]) -> None:
         super().__init__("unknown_actor", actor[:80])
+        self.actor, self.queue = actor[:80], queue
         self.jobs = jobs
 
 
@@ -46,7 +47,7 @@ class WorkerIntake:
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)
         if actor not in self._broker.actors:
-            raise _UnknownActorError(actor, jobs)
+            raise _UnknownActorError(actor, queue_name, jobs)
         randomness = os.urandom(16 * len(jobs))  # in one call: each lets other threads in
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
@@ -90,8 +91,9 @@ class WorkerIntake:
         if not isinstance(error, _UnknownActorError):
             return  # it names no job that we could believe; the claim's lease brings a real one back
         logger.warning(
-            "A job came to a worker that does not know its actor: give such actors a queue of their own",
-            extra={"reason": str(error)},
+            "A job came to a worker that does not know its actor, and was handed back: workers with different actors "
+            "listen to this queue",
+            extra={"queue": error.queue, "actor": error.actor},
         )
         for job_id, fence in error.jobs:
             self._process.reports.submit(Ending(Held(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))

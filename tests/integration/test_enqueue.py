@@ -71,6 +71,55 @@ def test_an_actor_known_by_name_brings_its_queue_and_retries(
     assert (job["queue"], job["max_retries"]) == ("reports", 5)
 
 
+@pytest.mark.parametrize("first", ["build_report", "nobody"])
+def test_three_attempts_that_were_said_hold_for_that_job_alone(
+    connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands, first: str
+) -> None:
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+
+    enqueue(connection, first, max_retries=3)
+    connection.execute("INSERT INTO coding_jobs (actor) SELECT 'build_report' FROM generate_series(1, 2)")
+    connection.commit()
+
+    assert [job["max_retries"] for job in rows.all("SELECT max_retries FROM coding_jobs ORDER BY seq")] == [3, 5, 5]
+
+
+def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands) -> None:
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    rows.all("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER a_host BEFORE INSERT ON coding_jobs
+            FOR EACH ROW WHEN (NEW.prompt = 'no') EXECUTE FUNCTION refuse();
+    """)
+
+    with pytest.raises(AssertionError):
+        enqueue(connection, "build_report", prompt="no", max_retries=3)
+    connection.execute("INSERT INTO coding_jobs (actor) VALUES ('build_report')")
+    connection.commit()
+
+    assert rows.value("SELECT max_retries FROM coding_jobs") == 5
+
+
+def test_neither_for_a_job_that_a_trigger_of_the_host_inserts_behind_it(
+    connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands
+) -> None:
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    rows.all("""
+        CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN INSERT INTO coding_jobs (actor) VALUES ('build_report'); RETURN NULL; END $$;
+        CREATE TRIGGER host AFTER INSERT ON coding_jobs
+            FOR EACH ROW WHEN (NEW.prompt = 'first') EXECUTE FUNCTION follow();
+    """)
+
+    enqueue(connection, "build_report", prompt="first", max_retries=3)
+    connection.commit()
+
+    assert {job["prompt"]: job["max_retries"] for job in rows.all("SELECT prompt, max_retries FROM coding_jobs")} == {
+        "first": 3,
+        None: 5,
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "attempts"),
     [({"max_retries": 2}, 3), ({}, 21), ({"max_retries": 0}, 1), ({"max_retries": None}, 1_000_000)],

@@ -361,6 +361,34 @@ def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: R
     assert (rows.job(job)["queue"], rows.job(job)["max_retries"]) == ("reports", 5)
 
 
+def test_a_role_with_rights_on_the_documented_columns_may_say_three_attempts(
+    stranger: str, rows: Rows, hands: Hands
+) -> None:
+    rows.all(
+        "GRANT INSERT (actor, queue, payload, session_id, prompt, priority, run_at, max_retries)"
+        " ON coding_jobs TO stranger; GRANT SELECT (id) ON coding_jobs TO stranger"
+    )
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+
+    with psycopg.connect(stranger) as connection:
+        jobs = [enqueue(connection, "build_report", max_retries=attempts) for attempts in (3, None)]
+
+    assert [rows.job(job)["max_retries"] for job in jobs] == [3, 5]
+
+
+def test_a_user_may_say_three_attempts(session: UUID, user: Rows, empty_dsn: str) -> None:
+    user.all("RESET ROLE")
+    hands = Hands(empty_dsn, user)
+    hands.add_worker(actors={"run_coding_session": {"queue": "sessions", "max_retries": 2}})
+    hands.close()
+
+    with psycopg.connect(empty_dsn) as connection:
+        connection.execute("SET ROLE authenticated")
+        job = enqueue(connection, "run_coding_session", session_id=session, prompt="x", max_retries=3)
+
+    assert (user.job(job)["queue"], user.job(job)["max_retries"]) == ("sessions", 3)
+
+
 def test_public_can_call_none_of_our_functions(rows: Rows) -> None:
     for row in rows.all(OUR_FUNCTIONS):
         granted = rows.value(

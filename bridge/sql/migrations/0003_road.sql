@@ -84,7 +84,9 @@ BEGIN
     SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c ORDER BY c.priority DESC, c.seq;
 END $$;
 
--- promote_due_jobs: waiting jobs whose time has come join the ready ones. Index: jobs_scheduled.
+-- promote_due_jobs: waiting jobs whose time has come join the ready ones. From the default queue they go to their
+-- actor's own where a live worker serves it, before anybody can claim them: what a worker there handed back, as it
+-- does not know the actor, would go round and round. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
@@ -97,7 +99,13 @@ BEGIN
                    WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
         RETURN 0;
     END IF;
-    UPDATE public.coding_jobs j SET due = true
+    UPDATE public.coding_jobs j
+    SET due = true,
+        queue = CASE WHEN j.queue = 'coding' THEN coalesce(
+            (SELECT a.queue FROM public.actor_queues a
+             WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
+                 SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+                     AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors))), j.queue) ELSE j.queue END
     FROM (SELECT s.id FROM public.coding_jobs s
           WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
           ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d

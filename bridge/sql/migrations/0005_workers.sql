@@ -148,8 +148,10 @@ LANGUAGE sql SET search_path = ''
 AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$;
 
 -- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
--- one can, the most urgent of each queue first, and tells which actors nobody alive knows. Looks at p_limit jobs of
--- either kind at the most. A row that somebody holds waits for the next look. Index: jobs_ready.
+-- one can, the most urgent of each queue first, and tells which actors nobody alive knows. From the default queue it
+-- also moves what a worker there could run, where others serve its actor's own queue: not all that listen to the
+-- default queue need know the actor, and an INSERT would not have left it there. Looks at p_limit jobs of either kind
+-- at the most. A row that somebody holds waits for the next look. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -172,8 +174,9 @@ BEGIN
         FROM queues q WHERE q.queue IS NOT NULL
     ), lanes AS MATERIALIZED (
         SELECT q.queue, ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
-                              WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
-                                AND q.queue = ANY (w.queues)) AS served
+                              WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND q.queue = ANY (w.queues)
+                                AND NOT (q.queue = 'coding' AND a.actor = ANY (known) AND EXISTS (
+                                    SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue <> 'coding'))) AS served
         FROM queues q WHERE q.queue IS NOT NULL
     ), stuck AS MATERIALIZED (
         SELECT c.id, l.queue FROM lanes l CROSS JOIN LATERAL (

@@ -64,9 +64,10 @@ BEGIN
 END $$;
 
 -- route_new_job: a job that names no queue goes to its actor's, with the actor's attempts where it does not name them
--- either. What was left out looks like what says the column's default; enqueue(), which can tell, writes its name into
--- claimed_by where 3 attempts are meant. With the owner's rights: who may insert a job need not read this table. STABLE
--- lets all rows of a statement share its snapshot. Rows are read without a lock: registering waits for no insert.
+-- either. What was left out looks like what says the column's default; enqueue() and .send(), which can tell, leave
+-- the moment of their statement in a setting where 3 attempts are meant: whatever becomes of it, it holds for no other
+-- statement. With the owner's rights: who may insert a job need not read this table. STABLE lets all rows of a statement
+-- share its snapshot. Rows are read without a lock: registering waits for no insert.
 CREATE OR REPLACE FUNCTION public.route_new_job() RETURNS trigger
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
 AS $$
@@ -75,10 +76,13 @@ DECLARE
 BEGIN
     SELECT a.queue, a.max_retries INTO known FROM public.actor_queues a WHERE a.actor = NEW.actor;
     NEW.queue := coalesce(known.queue, NEW.queue);
-    IF NEW.max_retries = 3 AND NEW.claimed_by IS NULL THEN
-        NEW.max_retries := coalesce(known.max_retries, NEW.max_retries);
+    IF NEW.max_retries = 3 THEN
+        IF current_setting('mobvibe.three_attempts', true) = statement_timestamp()::text THEN
+            PERFORM set_config('mobvibe.three_attempts', '', true); -- not for what other triggers insert
+        ELSE
+            NEW.max_retries := coalesce(known.max_retries, NEW.max_retries);
+        END IF;
     END IF;
-    NEW.claimed_by := NULL;
     RETURN NEW;
 END $$;
 

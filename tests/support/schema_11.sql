@@ -1,0 +1,220 @@
+-- The database of a test as the version before left it: its schema 11, where what is newer is in the way of that.
+
+DROP TRIGGER on_job_without_queue ON public.coding_jobs;
+
+DROP TRIGGER on_event_created ON public.session_events;
+
+DROP TRIGGER on_event_committed ON public.session_events;
+
+DROP TRIGGER IF EXISTS a_guard_job ON public.coding_jobs;
+
+DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choose_actor, public.mobvibe_close_rights,
+    public.release_delay, public.route_new_job, public.take_event_numbers, public.postpone_event_number,
+    public.number_events, public.guard_job, public.count_jobs, public.mobvibe_database_id;
+
+DROP TABLE public.actor_queues, public.session_streams;
+
+ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
+
+ALTER TABLE public.coding_jobs DROP COLUMN releases;
+
+CREATE OR REPLACE FUNCTION public.mobvibe_schema_version() RETURNS integer
+LANGUAGE sql IMMUTABLE SET search_path = '' AS $$ SELECT 11 $$;
+
+CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    promoted integer;
+BEGIN
+    -- Mostly there is none, and an UPDATE of no rows still fires the triggers of its table.
+    IF NOT EXISTS (SELECT FROM public.coding_jobs s
+                   WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
+        RETURN 0;
+    END IF;
+    UPDATE public.coding_jobs j SET due = true
+    FROM (SELECT s.id FROM public.coding_jobs s
+          WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
+          ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
+    WHERE j.id = d.id;
+    GET DIAGNOSTICS promoted = ROW_COUNT;
+    RETURN promoted;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.release_jobs(
+    p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
+RETURNS SETOF uuid
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    accepted uuid[];
+    cancelled uuid[];
+BEGIN
+    WITH back AS (
+        UPDATE public.coding_jobs j
+        SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+            completed_at = CASE WHEN j.cancel_requested_at IS NOT NULL THEN this_moment END,
+            run_at = CASE WHEN r.delay > interval '0' THEN this_moment + least(r.delay, interval '10 years') END,
+            due = coalesce(r.delay, interval '0') <= interval '0',
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
+        WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.status, j.session_id
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
+        SELECT b.id, b.fence, b.exec, b.worker, b.claimed_at, b.started_at, this_moment,
+            CASE b.status WHEN 'cancelled' THEN 'cancelled' ELSE 'released' END, p_error
+        FROM back b
+    )
+    SELECT array_agg(b.id), array_agg(b.session_id) FILTER (WHERE b.status = 'cancelled' AND b.session_id IS NOT NULL)
+    INTO accepted, cancelled FROM back b;
+    PERFORM public.fail_sessions(cancelled, array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
+    RETURN QUERY SELECT unnest(accepted);
+END $$;
+
+CREATE OR REPLACE FUNCTION public.end_failed_attempts(
+    p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
+RETURNS TABLE (job_id uuid, outcome text, status text)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH verdict AS (
+        SELECT r.id, r.outcome, public.clean_error(r.error) AS error,
+            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                 WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
+                 ELSE 'failed' END AS status,
+            least(greatest(coalesce(r.delay, public.retry_delay(j.retry_count)), interval '0'), interval '10 years') AS delay
+        FROM unnest(p_ids, p_outcomes, p_errors, p_finals, p_delays) AS r (id, outcome, error, final, delay)
+        JOIN public.coding_jobs j ON j.id = r.id
+    ), ended AS (
+        UPDATE public.coding_jobs j
+        SET status = v.status, retry_count = j.retry_count + 1, error_message = v.error,
+            crashes = j.crashes + (v.outcome = 'crashed')::integer,
+            run_at = CASE WHEN v.status = 'pending' THEN this_moment + v.delay ELSE j.run_at END,
+            due = v.status <> 'pending',
+            completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
+            lease_expires_at = NULL, updated_at = this_moment
+        FROM verdict v WHERE j.id = v.id AND j.status || '' = 'processing'
+        RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.status, v.error,
+            CASE v.status WHEN 'cancelled' THEN 'cancelled' ELSE v.outcome END AS outcome
+    ), ledger AS (
+        INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
+        SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
+    ), dead AS MATERIALIZED (
+        SELECT public.fail_sessions(array_agg(e.session_id ORDER BY e.id), array_agg(e.error ORDER BY e.id))
+        FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
+    )
+    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN dead;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.register_worker(
+    p_worker uuid, p_name text, p_slots integer, p_queues text[], p_actor_options jsonb, p_version text, p_lease interval)
+RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    INSERT INTO public.workers (id, name, slots, queues, actors, actor_options, version, lease_expires_at)
+    VALUES (p_worker, p_name, p_slots, p_queues, ARRAY(SELECT jsonb_object_keys(p_actor_options) ORDER BY 1),
+            p_actor_options, p_version, clock_timestamp() + p_lease)
+    ON CONFLICT (id) DO NOTHING
+$$;
+
+CREATE OR REPLACE FUNCTION public.stop_worker(p_worker uuid) RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    UPDATE public.workers SET stopped_at = clock_timestamp(), stop_reason = 'stopped'
+    WHERE id = p_worker AND stopped_at IS NULL
+$$;
+
+CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
+RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH live AS MATERIALIZED (
+        SELECT w.queues, w.actors, w.actor_options FROM public.workers w
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+    ), home AS MATERIALIZED (
+        SELECT DISTINCT ON (o.key) o.key AS actor, o.value ->> 'queue' AS queue
+        FROM live l CROSS JOIN LATERAL jsonb_each(l.actor_options) AS o
+        WHERE (o.value ->> 'queue') = ANY (l.queues) ORDER BY o.key, 2
+    ), stuck AS MATERIALIZED (
+        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
+         WHERE j.status = 'pending' AND j.due AND EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
+           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
+         LIMIT p_limit)
+        UNION ALL
+        (SELECT j.id, j.actor, j.queue FROM public.coding_jobs j
+         WHERE j.status = 'pending' AND j.due AND NOT EXISTS (SELECT FROM home h WHERE h.actor = j.actor)
+           AND NOT EXISTS (SELECT FROM live l WHERE j.queue = ANY (l.queues) AND j.actor = ANY (l.actors))
+         LIMIT p_limit)
+    ), routed AS (
+        UPDATE public.coding_jobs j SET queue = h.queue, updated_at = this_moment
+        FROM stuck s JOIN home h ON h.actor = s.actor
+        WHERE j.id = s.id AND j.status = 'pending'
+        RETURNING j.id
+    )
+    SELECT s.actor, s.queue, count(*), h.queue
+    FROM stuck s LEFT JOIN home h ON h.actor = s.actor
+    GROUP BY s.actor, s.queue, h.queue;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    job public.coding_jobs;
+BEGIN
+    SELECT * INTO job FROM public.coding_jobs j WHERE j.id = p_id FOR UPDATE;
+    IF NOT FOUND OR job.status = 'processing' THEN
+        RETURN job.status;
+    END IF;
+    UPDATE public.coding_jobs j
+    SET status = 'pending', retry_count = CASE job.status WHEN 'pending' THEN j.retry_count ELSE 0 END,
+        error_message = NULL, result = NULL, completed_at = NULL, cancel_requested_at = NULL,
+        run_at = NULL, due = true, updated_at = clock_timestamp()
+    WHERE j.id = p_id;
+    INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
+    VALUES (p_id, 'retry', p_by, p_reason, job.status, 'pending');
+    PERFORM pg_notify('new_job', jsonb_build_object('job_id', job.id, 'session_id', job.session_id,
+        'priority', job.priority, 'created_at', job.created_at)::text);
+    RETURN 'pending';
+END $$;
+
+CREATE OR REPLACE FUNCTION public.delete_jobs_of_sessions() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+BEGIN
+    DELETE FROM public.coding_jobs j USING deleted d WHERE j.session_id = d.id;
+    DELETE FROM public.session_events e USING deleted d WHERE e.session_id = d.id;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.add_session_events(
+    p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = ''
+    SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $fn$
+DECLARE
+    stored integer;
+BEGIN
+    INSERT INTO public.session_events (id, session_id, event_type, data, created_at)
+    SELECT e.id, j.session_id, e.type, e.data, clock_timestamp()
+    FROM unnest(p_ids, p_jobs, p_execs, p_types, p_data) WITH ORDINALITY AS e (id, job, exec, type, data, position)
+    JOIN public.coding_jobs j
+      ON j.id = e.job AND j.exec = e.exec AND j.status || '' = 'processing' AND j.session_id IS NOT NULL
+    ORDER BY e.position
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS stored = ROW_COUNT;
+    RETURN stored;
+END $fn$;
