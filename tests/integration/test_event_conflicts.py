@@ -168,3 +168,17 @@ def test_what_bars_numbers_later_lets_no_event_in_without_one(empty_dsn: str, ol
     finally:
         old.all(f"REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}; DROP ROLE {owner}")
     assert old.value("SELECT count(*) FROM session_events") == 0
+
+
+def test_a_trigger_that_refuses_nothing_bars_no_move(empty_dsn: str, old: Rows, session: UUID) -> None:
+    old.all(
+        "ALTER TABLE session_events ADD COLUMN updated_at timestamptz;"
+        "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;"
+        "CREATE TRIGGER stamp BEFORE UPDATE ON session_events FOR EACH ROW EXECUTE FUNCTION stamp()"
+    )
+
+    migrate_up(empty_dsn)
+
+    old.all(INSERT, [session])
+    assert old.value("SELECT seq FROM session_events") == 1

@@ -23,7 +23,7 @@ SELECT format('trigger %s on session_events may refuse the UPDATE that writes th
                                      THEN format('DROP TRIGGER %I ON public.session_events; CREATE CONSTRAINT', t.tgname) ELSE 'CREATE OR REPLACE' END
                                 || ' TRIGGER \2 UPDATE OF ' || replace(e.own_columns, '\', '\\') || '\4') END AS fix
 FROM events e CROSS JOIN update_triggers t
-WHERE t.is_before OR t.prosrc ~* '\mraise\M(?!\s+(debug|log|info|notice|warning)\M)'
+WHERE t.prosrc ~* '\mraise\M(?!\s+(debug|log|info|notice|warning)\M)' OR (t.is_before AND t.prosrc ~* '\mreturn\s+(old|null)\M')
 UNION ALL
 SELECT format('rule %s on session_events replaces the UPDATE that writes the number of an event', quote_ident(r.rulename)),
        format('DROP RULE %I ON public.session_events; to refuse updates still, raise in a trigger BEFORE UPDATE OF %s', r.rulename, e.own_columns)
