@@ -1,6 +1,6 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
-`Reporter` stands first in the list (see broker.py): its before-hook runs before all others, its after-hook
+`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its after-hook
 after all others.
 """
 
@@ -30,6 +30,7 @@ from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
+from bridge.watchdog import WATCHDOG
 from bridge.worker.abilities import abilities_of
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
@@ -74,6 +75,11 @@ class Reporter(Middleware):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
+        WATCHDOG.watch("start")
+        self._boot(broker, worker)
+        WATCHDOG.forget()  # hooks of others follow, and may take as long as they like
+
+    def _boot(self, broker: JobBroker, worker: Worker) -> None:
         worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
         worker.worker_timeout = 200
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
