@@ -1,7 +1,7 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
-`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its after-hook
-after all others.
+`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its
+after-hook after all others.
 """
 
 import logging

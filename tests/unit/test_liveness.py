@@ -55,7 +55,7 @@ def age(file: Path, seconds: float) -> None:
 
 
 def test_a_live_process_is_found_and_is_no_more_when_it_has_ended(live: Liveness, probe: Probe) -> None:
-    assert "no bridge runs here for postgresql://user:***@127.0.0.1:9/ours" in probe("bridge").one_line()
+    assert "no bridge runs here for 127.0.0.1:9/ours" in probe("bridge").one_line()
     live.start()
 
     said = probe("bridge")
@@ -114,10 +114,40 @@ def test_another_projects_process_in_the_same_folder_is_not_taken_for_ours(live:
     said = probe("bridge", DATABASE_URL="postgresql://user:secret@db/theirs")
 
     assert said.code == 1
-    assert "no bridge runs here for postgresql://user:***@db/theirs" in said.one_line()
-    assert "what runs here works for postgresql://user:***@127.0.0.1:9/ours" in said.err
+    assert "no bridge runs here for db:5432/theirs" in said.one_line()
+    assert "what runs here works for 127.0.0.1:9/ours" in said.err
     assert "secret" not in said.err
     assert "geheim" not in said.err
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:p4ss/w0rd@db/m",
+        "postgresql://u:4/w0rd@db/m",
+        "postgresql://u:4?w0rd@db/m",
+        "host=db password='top w0rd'",
+    ],
+)
+def test_an_address_whose_password_cannot_be_told_apart_is_not_shown(
+    live: Liveness, probe: Probe, address: str
+) -> None:
+    live.begin()
+
+    line = probe("bridge", DATABASE_URL=address).one_line()
+
+    assert "no bridge runs here for an address that cannot be read" in line
+    assert not any(part in line for part in ("p4ss", "w0rd", "u:4", "top"))
+
+
+def test_the_file_holds_no_user_and_no_password(live: Liveness, settings: Settings) -> None:
+    live.begin()
+
+    text = file_of(settings).read_text()
+
+    assert "127.0.0.1:9/ours" in text
+    assert "user" not in text
+    assert "geheim" not in text
 
 
 def test_a_standing_process_of_another_project_is_not_our_trouble(
