@@ -34,7 +34,7 @@ from bridge.watchdog import WATCHDOG
 from bridge.worker.abilities import abilities_of
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
-from bridge.worker.manners import behave, own_stderr
+from bridge.worker.manners import behave, ending_at_once, own_stderr, rest_at_boot
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
@@ -88,8 +88,8 @@ class Reporter(Middleware):
         self._worker = worker
         abilities = abilities_of(broker, worker)
         try:
-            check_database(self._settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS)
-            self._check_road(broker)
+            with ending_at_once():
+                self._check_stores(broker)
             self._process = WorkerProcess(
                 self._settings,
                 abilities,
@@ -114,12 +114,15 @@ class Reporter(Middleware):
             assert isinstance(broker, JobBroker)
             self._process.announce(abilities_of(broker, self._worker), partial(broker.announce_freed, {}))
 
-    def _check_road(self, broker: JobBroker) -> None:
+    def _check_stores(self, broker: JobBroker) -> None:
         """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
         settings = self._settings
+        check_database(settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS, rest=rest_at_boot)
         text = mark_of_database(settings.postgres_dsn())
         where = host_and_port(settings.redis_address(), 6379)
-        patiently(lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where)
+        patiently(
+            lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where, rest=rest_at_boot
+        )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
