@@ -28,9 +28,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def live(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
+def dog() -> Watchdog:
+    return Watchdog()
+
+
+@pytest.fixture
+def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
     """A bridge, as it were; nothing is watched but what the test says."""
-    monkeypatch.setattr(liveness, "WATCHDOG", Watchdog())
+    monkeypatch.setattr(liveness, "WATCHDOG", dog)
     live = Liveness("bridge", settings)
     yield live
     live.close()
@@ -207,10 +212,12 @@ def test_a_file_that_somebody_removed_is_there_again(live: Liveness, settings: S
     assert probe("bridge").code == 0
 
 
+@pytest.mark.parametrize("folder", [None, "/proc/nope"])
 def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
-    live: Liveness, settings: Settings, caplog: pytest.LogCaptureFixture
+    settings: Settings, caplog: pytest.LogCaptureFixture, folder: str | None
 ) -> None:
     settings.mobvibe_dir.touch()  # a file, where a folder should be; root may write anywhere
+    live = Liveness("bridge", settings.model_copy(update={"mobvibe_dir": Path(folder)} if folder else {}))
 
     live.begin()
     live.say()
@@ -234,3 +241,20 @@ def test_without_the_environment_the_settings_say_where_and_whose(live: Liveness
     (tmp_path / ".env").write_text(f"DATABASE_URL={DATABASE}\nMOBVIBE_DIR={tmp_path / 'dir'}\n")
 
     assert probe("bridge", DATABASE_URL="", MOBVIBE_DIR="").code == 0
+
+
+def test_after_a_pause_of_the_whole_process_each_thread_has_its_time_again(
+    live: Liveness, dog: Watchdog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dog.watch("loop")
+    live.say()
+    later = time.monotonic() + 200
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    live.say()
+    assert not caplog.records
+
+    for second in range(1, 131):
+        monkeypatch.setattr(time, "monotonic", lambda second=second: later + second)
+        live.say()
+
+    assert [record.getMessage()[:20] for record in caplog.records] == ["A loop of this proce"]
