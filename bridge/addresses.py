@@ -31,7 +31,8 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
     except ValueError:
         raise ValueError(f"cannot be read; {_PERCENT_ENCODE}") from None
     stray_percent = re.search(r"%(?![0-9A-Fa-f]{2})", parts.password or "")
-    if parts.netloc.count("@") > 1 or stray_percent or "#" in address:
+    is_cut_short = "@" in parts.path + parts.query.partition("=")[0]  # by a / or ? in the password
+    if parts.netloc.count("@") > 1 or is_cut_short or stray_percent or "#" in address:
         raise ValueError(f"cannot be read; {_PERCENT_ENCODE}")
     if port == 0:
         raise ValueError("names port 0")
@@ -83,3 +84,18 @@ def host_and_port(address: str, default_port: int) -> str:
     if not parts.hostname:
         return parts.path or address.partition("?")[0]
     return f"{parts.hostname}:{parts.port or default_port}"
+
+
+def host_port_and_name(address: str) -> str:
+    """Which Postgres database an address is of, and nothing else of it: 127.0.0.1:5432/mobvibe.
+
+    Where a part cannot be told from a password, it says so and shows none.
+    """
+    try:
+        check_address(address, ("postgresql", "postgres"), "")
+    except ValueError:
+        return f"an address that cannot be read ({_PERCENT_ENCODE})"
+    parts, options = urlsplit(address), dict(parse_qsl(urlsplit(address).query))
+    host = unquote(parts.hostname or "") or options.get("host", "")
+    name = unquote(parts.path.strip("/")) or options.get("dbname", "")
+    return f"{in_an_address(host)}:{parts.port or options.get('port', 5432)}/{name}"

@@ -30,6 +30,7 @@ from bridge.worker.window import ActorWindow
 stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
 
 _SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
+_STAND_FIRST: tuple[type[Middleware], ...] = (Watched, Reporter)
 _TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
 
 
@@ -57,7 +58,7 @@ class FleetBroker(JobBroker):
                 return
         super().add_middleware(middleware, **where)
         # Instrumentation puts itself before all others, and would see a message that is no job yet.
-        self.middleware.sort(key=lambda one: not isinstance(one, Reporter))
+        self.middleware.sort(key=_place)
         self._hooks.clear()
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
@@ -74,6 +75,12 @@ class FleetBroker(JobBroker):
     def close(self) -> None:
         self.sender.close()
         super().close()
+
+
+def _place(middleware: Middleware) -> int:
+    """Others keep the order they were added in, behind ours that stand first."""
+    kind = type(middleware)
+    return _STAND_FIRST.index(kind) if kind in _STAND_FIRST else len(_STAND_FIRST)
 
 
 def connect_broker(settings: Settings | None = None) -> FleetBroker:

@@ -1,6 +1,7 @@
 """What a process does for its probe: it says, again and again and to nobody in particular, that its threads turn."""
 
 import logging
+import math
 import threading
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from bridge.watchdog import WATCHDOG, Standing
 logger = logging.getLogger(__name__)
 
 _SAY_SECONDS = 1.0
+_PAUSE_SECONDS = 5.0  # between two signs: then this whole process, or the machine, was stopped
 
 
 class Liveness:
@@ -24,6 +26,7 @@ class Liveness:
         self._path = liveness_file.path_of(self._folder, self._sign(None))
         self._is_written = self._is_refused = False
         self._standing: Standing | None = None
+        self._due = math.inf  # when the next sign was promised
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
 
@@ -40,6 +43,10 @@ class Liveness:
 
     def say(self, rest_seconds: float = 0.0) -> None:
         """Everything turns here, and says so again after this rest at the latest; or who it is that stands still."""
+        now = time.monotonic()
+        if now - self._due > _PAUSE_SECONDS:
+            WATCHDOG.allow(now - self._due)
+        self._due = now + max(rest_seconds, _SAY_SECONDS)
         standing = WATCHDOG.standing()
         if standing != self._standing:
             self._tell(standing)
@@ -47,8 +54,6 @@ class Liveness:
         self._standing = standing
         try:
             self._put(standing, standing.since if standing else time.monotonic() + rest_seconds)
-        except FileNotFoundError:
-            self._is_written = False  # somebody removed it: the next time it is there again
         except OSError as error:
             self._refused(error)
 
@@ -69,7 +74,10 @@ class Liveness:
             liveness_file.write(self._path, self._sign(standing), due)
             self._is_written = True
         elif standing is None:
-            liveness_file.renew(self._path, due)
+            try:
+                liveness_file.renew(self._path, due)
+            except FileNotFoundError:  # somebody removed it: the next time it is there again
+                self._is_written = False
 
     def _sign(self, standing: Standing | None) -> liveness_file.Sign:
         return liveness_file.own_sign(self._role, self._database_url, standing and standing.name)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.addresses import mask_address
+from bridge.addresses import host_port_and_name
 from bridge.stores_file import process_started
 
 _FOLDER = "liveness"
@@ -26,7 +26,7 @@ class Sign:
     role: str  # bridge, worker
     pid: int
     started: str  # tells the process from a later one with the same id
-    database: str  # whose process it is; no password
+    database: str  # whose process it is: host, port and name
     standing: str | None = None  # which of its threads stands still
 
 
@@ -43,8 +43,8 @@ def folder_of(mobvibe_dir: Path) -> Path:
 
 
 def database_of(database_url: str) -> str:
-    """What two processes have in common that work for one database."""
-    return mask_address(database_url)
+    """What two processes have in common that work for one database. It is shown, and holds no user or password."""
+    return host_port_and_name(database_url)
 
 
 def own_sign(role: str, database_url: str, standing: str | None = None) -> Sign:

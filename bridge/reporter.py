@@ -1,7 +1,7 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
-`Reporter` stands first in the list (see broker.py): its before-hook runs before all others, its after-hook
-after all others.
+`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its
+after-hook after all others.
 """
 
 import logging
@@ -30,10 +30,11 @@ from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
+from bridge.watchdog import WATCHDOG
 from bridge.worker.abilities import abilities_of
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
-from bridge.worker.manners import behave, own_stderr
+from bridge.worker.manners import behave, ending_at_once, own_stderr, rest_at_boot
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
@@ -74,6 +75,11 @@ class Reporter(Middleware):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
+        WATCHDOG.watch("start")
+        self._boot(broker, worker)
+        WATCHDOG.forget()  # hooks of others follow, and may take as long as they like
+
+    def _boot(self, broker: JobBroker, worker: Worker) -> None:
         worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
         worker.worker_timeout = 200
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
@@ -82,8 +88,8 @@ class Reporter(Middleware):
         self._worker = worker
         abilities = abilities_of(broker, worker)
         try:
-            check_database(self._settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS)
-            self._check_road(broker)
+            with ending_at_once():
+                self._check_stores(broker)
             self._process = WorkerProcess(
                 self._settings,
                 abilities,
@@ -111,12 +117,15 @@ class Reporter(Middleware):
             assert isinstance(broker, JobBroker)
             self._process.announce(abilities_of(broker, self._worker), partial(broker.announce_freed, {}))
 
-    def _check_road(self, broker: JobBroker) -> None:
+    def _check_stores(self, broker: JobBroker) -> None:
         """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
         settings = self._settings
+        check_database(settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS, rest=rest_at_boot)
         text = mark_of_database(settings.postgres_dsn())
         where = host_and_port(settings.redis_address(), 6379)
-        patiently(lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where)
+        patiently(
+            lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where, rest=rest_at_boot
+        )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.

@@ -56,6 +56,11 @@ class Watchdog:
         if turns is not None:
             turns.due = time.monotonic() + rest_seconds
 
+    def allow(self, seconds: float) -> None:
+        """Give every thread so much time more: all of them were stopped."""
+        for turns in self._turns.copy().values():
+            turns.due += seconds
+
     def standing(self) -> Standing | None:
         """A thread that has died, or has been overdue for STANDS_SECONDS; None when all of them turn."""
         late = time.monotonic() - STANDS_SECONDS

@@ -4,8 +4,10 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -62,6 +64,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "keepalive": 5,
             "proc_name": "mobvibe web",
             "logger_class": "bridge.web.server_log.ServerLog",
+            "post_worker_init": lambda _: self._look_at_connections(),
             "when_ready": lambda _: logger.info("Web ready", extra={"port": settings.http_port}),
         }
         for name, value in options.items():
@@ -69,6 +72,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Flask:
         return create_app(self._settings)
+
+    def _look_at_connections(self) -> None:
+        """Beside the requests: a Postgres that does not answer must not keep us from answering probes."""
+        need = connection_budget.of_web(self._settings)
+        look = partial(warn_of_few_connections, self._settings.postgres_dsn(), need)
+        threading.Thread(target=look, name="look at connections", daemon=True).start()
 
     def run(self) -> None:
         _Arbiter(self).run()
@@ -80,7 +89,6 @@ def serve(settings: Settings) -> None:
     settings.redis_address()
     check_port(settings.bind_host, settings.http_port)
     _look_at_redis(settings)
-    warn_of_few_connections(settings.postgres_dsn(), connection_budget.of_web(settings))
     if settings.supabase_jwt_secret is None:
         logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
     _Server(settings).run()

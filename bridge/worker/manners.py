@@ -1,12 +1,14 @@
 """How a worker's process behaves towards signals, its parent and its own end. Dramatiq's child process runs this."""
 
+import multiprocessing.synchronize
 import multiprocessing.util
 import os
 import signal
 import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
@@ -26,6 +28,10 @@ def own_stderr() -> TextIO:
     return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
 
 
+_came_at: list[float] = []  # when the first stop signal came
+_may_end_at_once = False
+
+
 def behave() -> None:
     """Make one stop signal one stop signal, and end with the parent.
 
@@ -39,16 +45,45 @@ def behave() -> None:
     theirs: Any = signal.getsignal(signal.SIGTERM)
     if not callable(theirs):
         return
-    first_at: list[float] = []
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
-        if first_at and time.monotonic() - first_at[0] < SAME_SIGNAL_SECONDS:
+        if _came_at and time.monotonic() - _came_at[0] < SAME_SIGNAL_SECONDS:
             return
-        first_at.append(time.monotonic())
+        _came_at.append(time.monotonic())
         theirs(signum, frame)
+        if _may_end_at_once:
+            raise SystemExit(0)
 
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, on_signal)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Around what comes before a worker's work: in here, a stop signal ends the process, whatever is waited for.
+
+    Dramatiq only notes the signal, and looks when the worker has begun.
+    """
+    global _may_end_at_once  # noqa: PLW0603 -- a signal's handler is the process's
+    _may_end_at_once = True
+    try:
+        if _came_at:
+            raise SystemExit(0)
+        yield
+    finally:
+        _may_end_at_once = False
+
+
+def rest_at_boot(seconds: float) -> None:
+    """Rest before another try, and let signals through meanwhile.
+
+    Dramatiq's parent process blocks them, and so keeps them from us, until each worker has begun or
+    `--worker-fork-timeout` is over. We tell it that this one has.
+    """
+    *_, booted = getattr(multiprocessing.current_process(), "_args", ()) or (None,)
+    if isinstance(booted, multiprocessing.synchronize.Event):
+        booted.set()
+    time.sleep(seconds)
 
 
 def end_in_copy_of(process: int) -> None:

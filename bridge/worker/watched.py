@@ -2,7 +2,7 @@
 
 import multiprocessing.util
 
-from dramatiq import Broker, Middleware, Worker
+from dramatiq import Broker, Middleware
 from dramatiq.worker import ConsumerThread
 
 from bridge.liveness import Liveness
@@ -19,14 +19,10 @@ class Watched(Middleware):
         self._settings = settings
 
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 -- Dramatiq's name
-        WATCHDOG.watch("start")
         liveness = Liveness("worker", self._settings)
         liveness.start()
         # A child of multiprocessing ends without Python's usual farewell.
         multiprocessing.util.Finalize(None, liveness.close, exitpriority=0)
-
-    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
-        WATCHDOG.forget()
 
     def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002
         WATCHDOG.watch(f"consumer of {thread.queue_name}", lambda: thread.paused)

@@ -1,5 +1,6 @@
 """`mobvibe healthcheck` and real processes: whoever stands is found, whoever waits for a store is well."""
 
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,16 @@ from tests.support.waiting import eventually
 IMPATIENT_BRIDGE = (
     "from bridge import watchdog; watchdog.STANDS_SECONDS = 7.0; from bridge.cli import main; raise SystemExit(main())"
 )
+SLOW_HOOK = """
+import os, pathlib, time
+import dramatiq
+class Model(dramatiq.Middleware):
+    def before_worker_boot(self, broker, worker):
+        while not pathlib.Path(os.environ["TEST_GATE"]).exists():
+            time.sleep(0.05)
+        print("The model is loaded")
+dramatiq.get_broker().add_middleware(Model())
+"""
 MAX_AGE = 4.0  # seconds; at each second there is a sign of life
 Probe = Callable[[str], Said]
 
@@ -174,3 +185,28 @@ def test_processes_that_wait_for_their_stores_are_well(outside: Fleet, probe: Pr
         assert "stands still" not in process.output, process.output
     assert "Postgres is unreachable" in bridge.output
     assert "Redis is unreachable" in supervisor.output
+
+
+def test_a_model_that_loads_for_long_before_the_worker_begins_is_no_standing(
+    outside: Fleet, probe: Probe, tmp_path: Path
+) -> None:
+    with (outside.project / "actors" / "__init__.py").open("a") as package:
+        package.write(SLOW_HOOK)
+    command = [str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1"]
+    worker = outside.start(*command, TEST_STANDS_SECONDS="1", TEST_GATE=str(tmp_path / "gate"))
+    worker.wait_for("Worker ready")
+
+    with pytest.raises(AssertionError):
+        eventually(lambda: probe("worker").code != 0, seconds=MAX_AGE)
+
+    (tmp_path / "gate").touch()
+    worker.wait_for("The model is loaded")
+    assert "stands still" not in worker.output
+
+
+def test_a_folder_that_cannot_be_written_is_said_as_all_else_is(outside: Fleet) -> None:
+    worker = outside.worker(NODE_ENV="production", MOBVIBE_DIR="/sys/nope")
+
+    (line,) = [line for line in worker.output.splitlines() if "will not find this process" in line]
+
+    assert json.loads(line)["level"] == 40

@@ -369,3 +369,24 @@ def test_a_stop_signal_ends_the_wait_for_a_store(outside: Fleet) -> None:
 
     assert "tried 10 times" not in bridge.output
     assert "Traceback" not in bridge.output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "command", [[str(BIN / "dramatiq"), "actors", "-p", "2"], [sys.executable, "-m", "bridge", "worker"]]
+)
+@pytest.mark.parametrize(
+    "away", [{"DATABASE_URL": "postgresql://127.0.0.1:9/mobvibe"}, {"REDIS_URL": "redis://127.0.0.1:9/0"}]
+)
+def test_a_stop_signal_ends_a_worker_that_waits_for_a_store(
+    outside: Fleet, command: list[str], away: dict[str, str], signum: signal.Signals
+) -> None:
+    worker = outside.start(*command, **away)
+    worker.wait_for("retry 5/10")
+    told = worker.output
+
+    os.killpg(worker.popen.pid, signum) if signum == signal.SIGINT else worker.send(signum)
+
+    assert worker.wait(4) in (0, 128 + signum)
+    assert "Traceback" not in worker.output
+    assert "Cannot reach" not in worker.output.removeprefix(told)

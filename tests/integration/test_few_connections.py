@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -28,6 +29,7 @@ from tests.conftest import Servers
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
+from tests.support.web import WebProcess
 
 NO_ANSWER_YET = b"R" + (8).to_bytes(4) + (0).to_bytes(4) + b"K" + (12).to_bytes(4) + bytes(8) + b"Z\0\0\0\5I"
 
@@ -261,6 +263,15 @@ def test_the_web_process_says_which_it_is(settings: Settings, role: SmallRole) -
     client = create_app(small(settings, role)).test_client()
 
     assert client.get("/readyz").json["checks"]["postgres"] == "Postgres has no connection free"  # type: ignore[index]
+
+
+def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, redis_url: str, tmp_path: Path) -> None:
+    role.limit(8)
+    web = WebProcess(role.dsn, redis_url, "a-secret-of-this-test-that-is-long-enough", tmp_path)
+    try:
+        eventually(lambda: "This process opens up to 9 connections to Postgres, and 8 are free" in web.log)
+    finally:
+        web.end()
 
 
 def test_its_pool_keeps_to_its_setting(settings: Settings) -> None:

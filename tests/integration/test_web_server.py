@@ -153,6 +153,18 @@ def test_a_privileged_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         check_port("127.0.0.1", 80)
 
 
+def test_probes_are_answered_before_a_silent_postgres_is(redis_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts, port = ",".join(["127.0.0.1"] * 4), silent.getsockname()[1]  # 5 s each
+        began = time.monotonic()
+        web = WebProcess(f"postgresql://{hosts}/d?port={port}", redis_url, SECRET, tmp_path)
+        try:
+            assert web.say(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
+            assert time.monotonic() - began < 15
+        finally:
+            web.end()
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_an_ipv6_address_can_be_listened_on(dsn: str, redis_url: str, tmp_path: Path) -> None:
     web = WebProcess(dsn, redis_url, SECRET, tmp_path, host="::1")

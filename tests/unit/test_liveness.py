@@ -28,9 +28,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def live(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
+def dog() -> Watchdog:
+    return Watchdog()
+
+
+@pytest.fixture
+def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
     """A bridge, as it were; nothing is watched but what the test says."""
-    monkeypatch.setattr(liveness, "WATCHDOG", Watchdog())
+    monkeypatch.setattr(liveness, "WATCHDOG", dog)
     live = Liveness("bridge", settings)
     yield live
     live.close()
@@ -55,7 +60,7 @@ def age(file: Path, seconds: float) -> None:
 
 
 def test_a_live_process_is_found_and_is_no_more_when_it_has_ended(live: Liveness, probe: Probe) -> None:
-    assert "no bridge runs here for postgresql://user:***@127.0.0.1:9/ours" in probe("bridge").one_line()
+    assert "no bridge runs here for 127.0.0.1:9/ours" in probe("bridge").one_line()
     live.start()
 
     said = probe("bridge")
@@ -114,10 +119,40 @@ def test_another_projects_process_in_the_same_folder_is_not_taken_for_ours(live:
     said = probe("bridge", DATABASE_URL="postgresql://user:secret@db/theirs")
 
     assert said.code == 1
-    assert "no bridge runs here for postgresql://user:***@db/theirs" in said.one_line()
-    assert "what runs here works for postgresql://user:***@127.0.0.1:9/ours" in said.err
+    assert "no bridge runs here for db:5432/theirs" in said.one_line()
+    assert "what runs here works for 127.0.0.1:9/ours" in said.err
     assert "secret" not in said.err
     assert "geheim" not in said.err
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:p4ss/w0rd@db/m",
+        "postgresql://u:4/w0rd@db/m",
+        "postgresql://u:4?w0rd@db/m",
+        "host=db password='top w0rd'",
+    ],
+)
+def test_an_address_whose_password_cannot_be_told_apart_is_not_shown(
+    live: Liveness, probe: Probe, address: str
+) -> None:
+    live.begin()
+
+    line = probe("bridge", DATABASE_URL=address).one_line()
+
+    assert "no bridge runs here for an address that cannot be read" in line
+    assert not any(part in line for part in ("p4ss", "w0rd", "u:4", "top"))
+
+
+def test_the_file_holds_no_user_and_no_password(live: Liveness, settings: Settings) -> None:
+    live.begin()
+
+    text = file_of(settings).read_text()
+
+    assert "127.0.0.1:9/ours" in text
+    assert "user" not in text
+    assert "geheim" not in text
 
 
 def test_a_standing_process_of_another_project_is_not_our_trouble(
@@ -177,10 +212,12 @@ def test_a_file_that_somebody_removed_is_there_again(live: Liveness, settings: S
     assert probe("bridge").code == 0
 
 
+@pytest.mark.parametrize("folder", [None, "/proc/nope"])
 def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
-    live: Liveness, settings: Settings, caplog: pytest.LogCaptureFixture
+    settings: Settings, caplog: pytest.LogCaptureFixture, folder: str | None
 ) -> None:
     settings.mobvibe_dir.touch()  # a file, where a folder should be; root may write anywhere
+    live = Liveness("bridge", settings.model_copy(update={"mobvibe_dir": Path(folder)} if folder else {}))
 
     live.begin()
     live.say()
@@ -204,3 +241,20 @@ def test_without_the_environment_the_settings_say_where_and_whose(live: Liveness
     (tmp_path / ".env").write_text(f"DATABASE_URL={DATABASE}\nMOBVIBE_DIR={tmp_path / 'dir'}\n")
 
     assert probe("bridge", DATABASE_URL="", MOBVIBE_DIR="").code == 0
+
+
+def test_after_a_pause_of_the_whole_process_each_thread_has_its_time_again(
+    live: Liveness, dog: Watchdog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dog.watch("loop")
+    live.say()
+    later = time.monotonic() + 200
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    live.say()
+    assert not caplog.records
+
+    for second in range(1, 131):
+        monkeypatch.setattr(time, "monotonic", lambda second=second: later + second)
+        live.say()
+
+    assert [record.getMessage()[:20] for record in caplog.records] == ["A loop of this proce"]

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from bridge import Fail, Job, Retry, current_job
-from bridge.addresses import host_and_port, mask_address
+from bridge.addresses import host_and_port, host_port_and_name, mask_address
 from bridge.backoff import full_jitter
 from bridge.errors import PayloadError
 from bridge.job import running_as
@@ -30,6 +30,18 @@ def test_an_address_is_named_as_people_say_it() -> None:
     assert host_and_port("postgresql://u:p@db.example:6543/d", 5432) == "db.example:6543"
     assert host_and_port("redis://127.0.0.1", 6379) == "127.0.0.1:6379"
     assert host_and_port("unix:///tmp/redis.sock", 6379) == "/tmp/redis.sock"
+
+
+@pytest.mark.parametrize(
+    ("address", "database"),
+    [
+        ("postgresql://u:p%2Fw@db.example:6543/d?sslmode=require", "db.example:6543/d"),
+        ("postgres://[::1]/d", "[::1]:5432/d"),
+        ("postgresql:///d?host=/var/run/postgresql&port=5433&password=x@y", "/var/run/postgresql:5433/d"),
+    ],
+)
+def test_a_database_is_named_by_its_host_port_and_name(address: str, database: str) -> None:
+    assert host_port_and_name(address) == database
 
 
 def test_the_wait_grows_up_to_its_cap_and_uses_the_whole_range() -> None:
