@@ -176,7 +176,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
     logging._srcfile = None  # noqa: SLF001 -- the documented way
     logging.setLogRecordFactory(LeanRecord)
     logging.addLevelName(TRACE, "TRACE")
-    stream = stream or sys.stderr
+    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- for good
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
     handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
     colour = _wants_colour(stream)

@@ -15,8 +15,11 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def watch_parent(interval_seconds: float = 1.0) -> None:
-    """Send this process SIGTERM, once, when its parent has died. Works everywhere; takes up to the interval."""
+def watch_parent(patience_seconds: float, interval_seconds: float = 1.0) -> None:
+    """Send this process SIGTERM when its parent has died, and SIGKILL when that has not ended it after the patience.
+
+    Works everywhere; takes up to the interval.
+    """
     parent = os.getppid()
 
     def watch() -> None:
@@ -25,7 +28,8 @@ def watch_parent(interval_seconds: float = 1.0) -> None:
             if os.getppid() != parent:
                 logger.warning("The parent process is gone, stopping")
                 os.kill(os.getpid(), signal.SIGTERM)
-                return
+                never.wait(patience_seconds)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
 

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from dramatiq import Actor, Broker, Middleware, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
-from dramatiq.middleware import Interrupt, SkipMessage, TimeLimit
+from dramatiq.middleware import SkipMessage, TimeLimit
 
 from bridge import connection_budget, log_lines
 from bridge.actor_options import plain_call
@@ -34,21 +34,25 @@ from bridge.watchdog import WATCHDOG
 from bridge.worker.abilities import abilities_of
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
-from bridge.worker.manners import behave, ending_at_once, own_stderr, rest_at_boot
+from bridge.worker.manners import end_with_parent, own_stderr, says_it_better
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
+from bridge.worker.stop_signals import StopSignals, rest_at_boot
+from bridge.worker.threads import outlive
 from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
+STOP_SECONDS = 20.0  # what a worker process takes to stop, beyond the grace time of its jobs, at the very most
 ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
 class Reporter(Middleware):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._stop_signals = StopSignals()
         self._process: WorkerProcess | None = None
         self._worker: Worker | None = None
         self._time_limit_ms = math.inf  # of actors that do not say
@@ -70,8 +74,9 @@ class Reporter(Middleware):
 
     def after_process_boot(self, broker: Broker) -> None:
         configure_logging(self._settings, own_stderr(), buffered=True)
-        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_says_it_better)
-        behave()
+        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(says_it_better)
+        end_with_parent(self._settings.grace_seconds + STOP_SECONDS)
+        self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
@@ -88,7 +93,7 @@ class Reporter(Middleware):
         self._worker = worker
         abilities = abilities_of(broker, worker)
         try:
-            with ending_at_once():
+            with self._stop_signals.ending_at_once():
                 self._check_stores(broker)
             self._process = WorkerProcess(
                 self._settings,
@@ -128,12 +133,13 @@ class Reporter(Middleware):
         )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        self._stop_signals.take()  # modules were imported since
         # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
         for consumer in worker.consumers.values():
             vars(consumer)["handle_delayed_messages"] = lambda: None
         self.process.threads = lambda: [*worker.workers, *worker.consumers.values()]
         for thread in worker.workers:
-            vars(thread)["process_message"] = partial(_outlive, broker, thread.process_message)
+            vars(thread)["process_message"] = partial(outlive, broker, thread.process_message)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
         if broker.slots is not None and broker.slots.closed():
@@ -270,25 +276,3 @@ class Reporter(Middleware):
         finally:
             write_last_lines()
             os._exit(exit_code)
-
-
-def _outlive(broker: Broker, process: Callable[[MessageProxy], None], message: MessageProxy) -> None:
-    """Whatever comes out of Dramatiq's own code around an actor would end the thread, and its slot with it.
-
-    A time limit may fall due there, and an option that is not what Dramatiq takes it for is met there.
-    """
-    try:
-        process(message)
-    except Interrupt as late:
-        broker.emit_after("process_message", message, exception=late.__context__ or late)
-    except BaseException as error:
-        logger.critical("Unexpected failure around an actor", exc_info=True)
-        broker.emit_after("process_message", message, exception=error)
-
-
-def _says_it_better(record: logging.LogRecord) -> bool:
-    """Keeps out Dramatiq's lines about message outcomes: they print arguments, and ours say the same."""
-    text = str(record.msg)
-    return not (
-        text.startswith(("Failed to process message", "Message %s was skipped")) or "returned a value that is" in text
-    )

@@ -2,20 +2,25 @@
 
 import subprocess
 import sys
+import tempfile
 
 IMPORT_SECONDS = 120.0
 _NOT_CONNECTED, _ABSENT = "connect_broker() was not called", "absent: "
-# Its last line on standard error is the answer. The place is the innermost one in the user's own files.
+# Its last line on standard error is the answer. The place is the innermost one in the user's own files. Its end waits
+# for no thread that the package started.
 _IMPORT = f"""
 import importlib, os, sys, traceback
 sys.path.insert(0, ".")
+def end(text):
+    print(text, file=sys.stderr, flush=True)
+    os._exit(1)
 module = sys.argv[1]
 try:
     importlib.import_module(module)
 except Exception as error:
     text = f"{{type(error).__name__}}: {{error}}".splitlines()[0]
     if isinstance(error, ModuleNotFoundError) and error.name and f"{{module}}.".startswith(f"{{error.name}}."):
-        sys.exit({_ABSENT!r} + text)
+        end({_ABSENT!r} + text)
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
@@ -23,26 +28,29 @@ except Exception as error:
            and not one[0].startswith(os.path.dirname(os.__file__))]
     for path, line in (own or places)[-1:]:
         text = f"{{os.path.relpath(path)}}:{{line}}: {{text}}"
-    sys.exit(text)
+    end(text)
 import dramatiq.broker
 from bridge.broker import FleetBroker
-isinstance(dramatiq.broker.global_broker, FleetBroker) or sys.exit({_NOT_CONNECTED!r})
+isinstance(dramatiq.broker.global_broker, FleetBroker) or end({_NOT_CONNECTED!r})
+os._exit(0)
 """
 
 
 def import_trouble(module: str) -> str | None:
     """Why the actors package does not serve, and what to do, in a line; None when it does, or takes its time."""
-    try:
-        result = subprocess.run(
-            [sys.executable, "-c", _IMPORT, module],
-            capture_output=True, text=True, check=False, timeout=IMPORT_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None
-    if result.returncode == 0:
-        return None
-    lines = result.stderr.strip().splitlines()
-    return _in_words(module, lines[-1][:500] if lines else f"it ended the process, exit code {result.returncode}")
+    with tempfile.TemporaryFile("w+", errors="replace") as said:  # a pipe would be waited for: what it starts holds it
+        try:
+            code = subprocess.call(
+                [sys.executable, "-c", _IMPORT, module],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, timeout=IMPORT_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+        if code == 0:
+            return None
+        said.seek(0)
+        lines = said.read().strip().splitlines()
+    return _in_words(module, lines[-1][:500] if lines else f"it ended the process, exit code {code}")
 
 
 def _in_words(module: str, reason: str) -> str:

@@ -79,5 +79,5 @@ class Child:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             logger.warning("The workers did not stop in time and are killed; their jobs will run again")
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # Dramatiq's own process alone would leave its workers behind
             self._process.wait()

@@ -1,20 +1,15 @@
-"""How a worker's process behaves towards signals, its parent and its own end. Dramatiq's child process runs this."""
+"""How a worker's process behaves towards its parent and its own end. Dramatiq's child process runs this."""
 
-import multiprocessing.synchronize
+import logging
 import multiprocessing.util
 import os
-import signal
 import sys
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import TextIO
 
 from bridge.logs import write_last_lines
 from bridge.parent_watch import watch_parent
-from bridge.signals import SAME_SIGNAL_SECONDS
 
 
 def own_stderr() -> TextIO:
@@ -28,62 +23,11 @@ def own_stderr() -> TextIO:
     return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
 
 
-_came_at: list[float] = []  # when the first stop signal came
-_may_end_at_once = False
-
-
-def behave() -> None:
-    """Make one stop signal one stop signal, and end with the parent.
-
-    Dramatiq takes a second SIGTERM for "at once". But a signal to the whole process group, as honcho, systemd
-    and `timeout` send it, reaches a worker twice: by itself, and passed on by the parent. What comes within a
-    second of the first is the same signal.
-    """
-    watch_parent()
+def end_with_parent(patience_seconds: float) -> None:
+    """Stop when the parent process is gone, and end after the patience whatever happens. Leaves no log line behind."""
+    watch_parent(patience_seconds)
     # A child of multiprocessing ends without Python's usual farewell, and log lines wait a few milliseconds.
     multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
-    theirs: Any = signal.getsignal(signal.SIGTERM)
-    if not callable(theirs):
-        return
-
-    def on_signal(signum: int, frame: FrameType | None) -> None:
-        if _came_at and time.monotonic() - _came_at[0] < SAME_SIGNAL_SECONDS:
-            return
-        _came_at.append(time.monotonic())
-        theirs(signum, frame)
-        if _may_end_at_once:
-            raise SystemExit(0)
-
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, on_signal)
-
-
-@contextmanager
-def ending_at_once() -> Iterator[None]:
-    """Around what comes before a worker's work: in here, a stop signal ends the process, whatever is waited for.
-
-    Dramatiq only notes the signal, and looks when the worker has begun.
-    """
-    global _may_end_at_once  # noqa: PLW0603 -- a signal's handler is the process's
-    _may_end_at_once = True
-    try:
-        if _came_at:
-            raise SystemExit(0)
-        yield
-    finally:
-        _may_end_at_once = False
-
-
-def rest_at_boot(seconds: float) -> None:
-    """Rest before another try, and let signals through meanwhile.
-
-    Dramatiq's parent process blocks them, and so keeps them from us, until each worker has begun or
-    `--worker-fork-timeout` is over. We tell it that this one has.
-    """
-    *_, booted = getattr(multiprocessing.current_process(), "_args", ()) or (None,)
-    if isinstance(booted, multiprocessing.synchronize.Event):
-        booted.set()
-    time.sleep(seconds)
 
 
 def end_in_copy_of(process: int) -> None:
@@ -104,3 +48,11 @@ def end_in_copy_of(process: int) -> None:
         with suppress(Exception):  # closed by now, or full
             stream.flush()
     os._exit(code & 0xFF)
+
+
+def says_it_better(record: logging.LogRecord) -> bool:
+    """Keeps out Dramatiq's lines about message outcomes: they print arguments, and ours say the same."""
+    text = str(record.msg)
+    return not (
+        text.startswith(("Failed to process message", "Message %s was skipped")) or "returned a value that is" in text
+    )

@@ -390,3 +390,36 @@ def test_a_stop_signal_ends_a_worker_that_waits_for_a_store(
     assert worker.wait(4) in (0, 128 + signum)
     assert "Traceback" not in worker.output
     assert "Cannot reach" not in worker.output.removeprefix(told)
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: None"])
+def test_an_actors_package_that_takes_the_stop_signals_does_not_outlive_its_worker(
+    outside: Fleet, handler: str
+) -> None:
+    with (outside.project / "actors" / "__init__.py").open("a") as package:
+        package.write(
+            f"import signal\nsignal.signal(signal.SIGTERM, {handler})\nsignal.signal(signal.SIGHUP, {handler})\n"
+        )
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
+    supervisor.wait_for("Worker ready")
+    family = supervisor.descendants()
+
+    began = time.monotonic()
+    assert supervisor.stop() == 0
+
+    assert time.monotonic() - began < 10, "it stopped, and was not killed"
+    assert "The actors package has taken a stop signal" in supervisor.output
+    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+
+
+def test_what_does_not_stop_is_killed_with_all_that_is_below_it(outside: Fleet) -> None:
+    """As where the package blocks the signal: no handler is called then."""
+    with (outside.project / "actors" / "__init__.py").open("a") as package:
+        package.write("import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n")
+    supervisor = outside.start(sys.executable, "-m", "bridge", "worker", SHUTDOWN_TIMEOUT_MS="1000")
+    supervisor.wait_for("Worker ready")
+    family = supervisor.descendants()
+
+    assert supervisor.stop() == 0
+
+    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])

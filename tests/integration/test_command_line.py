@@ -2,6 +2,9 @@
 
 import json
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +18,7 @@ from bridge.errors import RedisUnavailableError
 from bridge.migrations.files import migration_files
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
+from bridge.worker.actors_package import import_trouble
 from tests.support.commands import Said, mobvibe
 from tests.support.hands import Hands
 from tests.support.rows import Rows
@@ -426,3 +430,30 @@ def test_an_actors_package_with_a_mistake_in_it_is_one_line_with_its_place(
     last = said.err.splitlines()[-1]
     assert last.startswith(f"mobvibe: The actors package 'tasks' cannot be imported: {reason}")
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(300,)).start()",
+        "import subprocess\nhelper = subprocess.Popen(['sleep', '20'])",
+    ],
+)
+def test_what_an_actors_package_starts_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "tasks.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    began = time.monotonic()
+
+    trouble = import_trouble("tasks")
+
+    assert trouble is not None
+    assert "never calls connect_broker()" in trouble
+    assert time.monotonic() - began < 15, "not until the thread or the process it started has ended"
+
+
+def test_a_closed_standard_error_is_no_trouble(tmp_path: Path, dsn: str, redis_url: str) -> None:
+    script = f"DATABASE_URL={dsn} REDIS_URL={redis_url} timeout 8 {sys.executable} -m bridge run 2>&-"
+
+    assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode in (0, 124)
