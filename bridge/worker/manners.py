@@ -34,7 +34,8 @@ def end_in_copy_of(process: int) -> None:
     """End here if this is not the process of that id, but a copy that an actor's fork made.
 
     Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
-    connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback.
+    connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback. That is
+    written without the streams of Python: a thread that is not in this copy may have held their locks.
     """
     if os.getpid() == process:
         return
@@ -43,10 +44,8 @@ def end_in_copy_of(process: int) -> None:
     if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
         code = error.code or 0
     elif error is not None:
-        traceback.print_exception(error)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # closed by now, or full
-            stream.flush()
+        with suppress(OSError):
+            os.write(2, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     os._exit(code & 0xFF)
 
 
