@@ -44,7 +44,11 @@ _UNFIT = (
     ),
     ("CERTIFICATE_REQUIRED", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
     ("certificate required", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
-    ("unknown command", "it lacks a command ({text}): is it a Sentinel, or older than Redis 6.2?"),
+    (
+        "unknown command",
+        "it lacks a command ({text}): is it renamed there (rename-command), is it a Sentinel, or older than Redis 6.2?",
+    ),
+    ("command called from script", "it lacks a command that our scripts call. Which one says: mobvibe doctor"),
 )
 _PASSING = (
     ("OOM", "its memory is full (maxmemory): raise it, or find out what fills it; nothing may be evicted"),
@@ -84,4 +88,5 @@ def _short(text: str) -> str:
     """Without the driver's wrapping, and without what a script's name tells nobody."""
     text = re.sub(r"^Error \S+ connecting to \S+\. ", "", text)
     text = re.sub(r" script: [0-9a-f]{40}.*$", "", text)
+    text = re.sub(r", with args beginning with:.*$", "", text)  # whatever was to be stored
     return text.rstrip(".")
