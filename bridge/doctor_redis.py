@@ -14,9 +14,11 @@ from bridge.settings import Settings
 from bridge.startup_checks import mark_of_database
 from bridge.transport.client import Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.names import names_of
 from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
 from bridge.transport.server_check import check_server
-from bridge.transport.visitors import other_messages, other_processes
+from bridge.transport.visitors import other_messages, other_processes, our_workers
+from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, way_out, wrong_keys
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -103,10 +105,23 @@ def _namespace(client: Client, settings: Settings, ours: _Ours) -> Iterator[Find
         yield from _rights(client, namespace, missing)
         if missing.rights or missing.needed:
             return
+        wrong = _wrong_keys(client, namespace, ours.queues)
+        if wrong:
+            yield Finding("redis keys", "fail", in_a_line(wrong), way_out(wrong))
+            return
         yield _mark(client, namespace, ours.mark)
         yield from _others(client, namespace, ours.queues)
     except RedisUnavailableError as error:
         yield Finding("redis", "fail", str(error), "see above")
+
+
+def _wrong_keys(client: Client, namespace: str, queues: Sequence[str]) -> dict[str, str]:
+    names = names_of(client, namespace)
+    wrong = wrong_keys(client, marks_of(names))
+    workers = [] if names.heartbeats in wrong else our_workers(client, namespace)
+    for queue in queues:
+        wrong |= wrong_keys(client, keys_of(names, queue) | {names.held(worker, queue): "set" for worker in workers})
+    return wrong
 
 
 def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Finding]:

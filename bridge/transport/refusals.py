@@ -4,7 +4,7 @@ import re
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError, WrongKeyError
 
 # By kind of error, then by what its text holds: the first that fits.
 _REFUSED = (
@@ -56,6 +56,7 @@ _PASSING = (
     ("MASTERDOWN", "it is a replica that has lost its primary: REDIS_URL needs the primary"),
     ("LOADING", "it is still loading its data"),
 )
+_WRONG_KEY = (("WRONGTYPE", "a key of ours has another type. Which one says: mobvibe doctor"),)
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.NoPermissionError, "NOPERM"),
     (theirs.OutOfMemoryError, "OOM"),
@@ -67,6 +68,12 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.ClusterDownError, "CLUSTERDOWN"),
     (theirs.ClusterCrossSlotError, "CROSSSLOT"),
 )
+_MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]], ...] = (
+    (WrongKeyError, _WRONG_KEY),  # first: a command's own words may stand behind it
+    (RedisRefusedError, _REFUSED),
+    (RedisUnfitError, _UNFIT),
+    (RedisUnavailableError, _PASSING),
+)
 
 
 def in_words(error: Exception) -> RedisUnavailableError:
@@ -75,7 +82,7 @@ def in_words(error: Exception) -> RedisUnavailableError:
     text = lines[0][:300] if lines else type(error).__name__
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     seen = f"{code} {text}"
-    for ours, meanings in ((RedisRefusedError, _REFUSED), (RedisUnfitError, _UNFIT), (RedisUnavailableError, _PASSING)):
+    for ours, meanings in _MEANINGS:
         for sign, meaning in meanings:
             if sign in seen:
                 return ours(meaning.format(text=_short(text)))
