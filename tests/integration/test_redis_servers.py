@@ -16,6 +16,7 @@ from bridge.finding import Finding
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.publisher import Publisher
 from bridge.transport.server_check import check_road, check_server
 from bridge.transport.wakeups import WakeUps
 from tests.support import redis_servers
@@ -174,6 +175,13 @@ def test_a_needed_command_that_is_renamed(plain: Open, settings: Settings, comma
     assert f"it does not know {said}: take its rename-command out" in str(error)
     (found,) = [one for one in look(settings, url) if one.state == "fail"]
     assert (found.check, found.found) == ("redis rights", f"the server does not know {said}")
+
+
+def test_nothing_is_claimed_for_a_server_that_came_back_without_a_command(plain: Open) -> None:
+    url = f"redis://127.0.0.1:{plain('rename-command EVALSHA hidden')}/0"
+
+    with connect_redis(url) as client, pytest.raises(RedisUnfitError, match="EVALSHA"):
+        Publisher(client, "mobvibe").check()  # which the dispatcher asks after a failure, before it claims
 
 
 def test_what_can_be_done_without_may_be_renamed(plain: Open, settings: Settings) -> None:
