@@ -5,6 +5,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a percent code (@ is %40)"
 _REDIS_OPTIONS = {"db", "username", "password", "protocol", "max_connections"}
+# Never one whose password holds a bare @, / or ?: it would be told the wrong thing.
+_SEVERAL_PORTS = re.compile(
+    r"[a-z]+://(?:[^@/?#]*@)?(?=[^@/?#]*:\d)[^@/?#:,]+(?::\d+)?(?:,[^@/?#:,]+(?::\d+)?)+(?:[/?][^@]*)?$"
+)
 _KINDS = {
     "postgres": "a Postgres address",
     "postgresql": "a Postgres address",
@@ -19,12 +23,16 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
     """Raise ValueError that says what is wrong with a store's address, without showing it."""
     scheme, separator, _ = address.partition("://")
     if not separator:
-        raise ValueError(f"is no address; it looks like {example}")
+        is_dsn = re.search(r"(?:^|\s)(?:host|dbname|service)\s*=", address) and "postgresql" in schemes
+        kind = "no URL but key=value, which is not read" if is_dsn else "no address"
+        raise ValueError(f"is {kind}; it looks like {example}")
     if scheme not in schemes:
         kind = f" (that is {_KINDS[scheme]})" if scheme in _KINDS else ""
         raise ValueError(f"begins with {scheme[:20]}://{kind}; it must begin with {schemes[0]}://")
     if scheme == "unix":
         return
+    if _SEVERAL_PORTS.match(address):
+        raise ValueError(f"names several hosts with ports, which is not read: name one host; it looks like {example}")
     try:
         parts = urlsplit(address)
         port = parts.port

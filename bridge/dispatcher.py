@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bridge.errors import PostgresUnavailableError, RedisUnavailableError
+from bridge.closed_queues import ClosedQueues
+from bridge.errors import PostgresUnavailableError, RedisUnavailableError, WrongKeyError
 from bridge.frontier import Frontier
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
@@ -48,6 +49,7 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._room = Room(name, on_worker)
         self._frontier = Frontier()
+        self._closed = ClosedQueues(publisher.check_queue)
         self._due_looked_at = 0.0
         self._next_claim = 0.0
         self._road_is_open = True
@@ -72,7 +74,7 @@ class Dispatcher:
             return pause
         if self._room.count_is_due(now):
             self._count()
-        room = self._room.room(ahead)
+        room = self._closed.open_among(self._room.room(ahead))
         claims = self._claim(room) if room else []
         if claims:
             kill_point("claim.committed")
@@ -114,6 +116,13 @@ class Dispatcher:
         together = {queue: self._pace.together(queue, slots.get(queue, 0)) for queue in handed}
         try:
             published = self._publisher.publish(claims, together, handed=handed, by=self._name)
+        except WrongKeyError as error:
+            self._closed.close(error)
+            self._room.count_anew()
+            self._put_back(
+                [claim for claim in claims if error.concerns(claim.queue)], f"could not be handed over: {error}"
+            )
+            return
         except RedisUnavailableError as error:
             self._road_is_open = False
             self._room.count_anew()
@@ -136,6 +145,7 @@ class Dispatcher:
         # A look that was not a full one may have missed something.
         busy = busy or self._frontier.is_slow
         rest = min(self._poll_seconds, _BUSY_REST_SECONDS) if busy else self._poll_seconds
+        rest = min(rest, self._closed.seconds_to_next_look())
         now = time.monotonic()
         if now - self._due_looked_at < _DUE_LOOK_SECONDS:
             return min(rest, _DUE_LOOK_SECONDS)

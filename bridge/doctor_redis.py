@@ -14,9 +14,11 @@ from bridge.settings import Settings
 from bridge.startup_checks import mark_of_database
 from bridge.transport.client import Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.rights import lacking, rule_for
+from bridge.transport.names import names_of
+from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
 from bridge.transport.server_check import check_server
-from bridge.transport.visitors import other_messages, other_processes
+from bridge.transport.visitors import other_messages, other_processes, our_workers
+from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, way_out, wrong_keys
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -45,6 +47,9 @@ def examine_redis(settings: Settings) -> Iterator[Finding]:
         yield Finding("redis", "fail", f"{where}: {error}", rule_for(client, namespace) if _of_rights(error) else fix)
         return
     yield Finding("redis", "ok", f"{_kind(info)} answers at {where} in {took:.0f} ms")
+    if not info:
+        fix = "make sure that it is 6.2 or later and a single primary, or allow INFO"
+        yield Finding("redis", "warn", "its version and role may not be asked for (INFO)", fix)
     if urlsplit(address).scheme != "unix" and (urlsplit(address).hostname or "localhost") not in _HERE:
         yield from _password(address)
     yield _policy(client)
@@ -96,14 +101,40 @@ def _ours(settings: Settings) -> _Ours:
 def _namespace(client: Client, settings: Settings, ours: _Ours) -> Iterator[Finding]:
     namespace = settings.redis_namespace
     try:
-        if missing := lacking(client, namespace):
-            yield Finding("redis rights", "fail", f"its user lacks {' '.join(missing)}", rule_for(client, namespace))
+        missing = lacking(client, namespace)
+        yield from _rights(client, namespace, missing)
+        if missing.rights or missing.needed:
             return
-        yield Finding("redis rights", "ok", f"its user may do what is needed on {namespace}:*")
+        wrong = _wrong_keys(client, namespace, ours.queues)
+        if wrong:
+            yield Finding("redis keys", "fail", in_a_line(wrong), way_out(wrong))
+            return
         yield _mark(client, namespace, ours.mark)
         yield from _others(client, namespace, ours.queues)
     except RedisUnavailableError as error:
         yield Finding("redis", "fail", str(error), "see above")
+
+
+def _wrong_keys(client: Client, namespace: str, queues: Sequence[str]) -> dict[str, str]:
+    names = names_of(client, namespace)
+    wrong = wrong_keys(client, marks_of(names))
+    workers = [] if names.heartbeats in wrong else our_workers(client, namespace)
+    for queue in queues:
+        wrong |= wrong_keys(client, keys_of(names, queue) | {names.held(worker, queue): "set" for worker in workers})
+    return wrong
+
+
+def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Finding]:
+    if missing.needed:
+        yield Finding("redis rights", "fail", f"the server does not know {missing.needed}", RENAMED)
+    if missing.rights:
+        found = f"its user lacks {' '.join(sorted(missing.rights))}"
+        yield Finding("redis rights", "fail", found, rule_for(client, namespace))
+    if missing.is_deaf:
+        found = "the server does not know SUBSCRIBE (wake-ups): queues are polled, jobs start up to a second later"
+        yield Finding("redis rights", "warn", found, RENAMED)
+    if not (missing.rights or missing.commands):
+        yield Finding("redis rights", "ok", f"its user may do what is needed on {namespace}:*")
 
 
 def _mark(client: Client, namespace: str, text: str) -> Finding:

@@ -1,5 +1,6 @@
 """Every exception this package raises, named for what the caller can do about it."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 
@@ -60,6 +61,13 @@ class PostgresRefusedError(BridgeError):
 class RedisUnavailableError(StoreUnavailableError):
     store = "Redis"
 
+    def __init__(self, text: str = "", queues: Collection[str] = ()) -> None:
+        super().__init__(text)
+        self.queues = frozenset(queues)  # that alone were not served; none for all
+
+    def concerns(self, queue: str) -> bool:
+        return not self.queues or queue in self.queues
+
 
 class RedisUnfitError(RedisUnavailableError):
     """What answers at REDIS_URL is no Redis that can serve us: a Sentinel, a cluster, another protocol, too old."""
@@ -74,6 +82,14 @@ class RedisRefusedError(RedisUnavailableError):
 
     exit_code = 4
     condition = "refuses this user"
+    waiting_helps = False
+
+
+class WrongKeyError(RedisUnavailableError):
+    """A key of ours has another type: somebody else wrote it."""
+
+    exit_code = 4
+    condition = "has a key of another type"
     waiting_helps = False
 
 

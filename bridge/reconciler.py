@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
-from bridge.errors import RedisUnavailableError
+from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.job_queue import JobQueue
 from bridge.transport.publisher import Publisher
@@ -105,7 +106,8 @@ class Reconciler:
             waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed))
             lost = [claim for claim in waiting if claim not in self._pushed]
             if lost:
-                self._publisher.push_again(lost)
+                with suppress(WrongKeyError):  # who hands over says so; the others were pushed
+                    self._publisher.push_again(lost)
                 self._pushed.update(lost)
                 _log(lost)
             if len(lost) < _BATCH:

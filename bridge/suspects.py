@@ -38,7 +38,8 @@ class Suspects:
             self._publisher.publish(claims)
         except RedisUnavailableError as error:
             logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
-            self._queue.release_claims(claims, f"could not be handed over: {error}", delay=timedelta(seconds=1))
+            lost = [claim for claim in claims if error.concerns(claim.queue)]
+            self._queue.release_claims(lost, f"could not be handed over: {error}", delay=timedelta(seconds=1))
             return
         for claim in claims:
             logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

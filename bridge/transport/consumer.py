@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.backoff import full_jitter
-from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError
+from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError, WrongKeyError
 from bridge.outages import Trouble
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 _START_AGAIN_SECONDS = 0.2
+_WRONG_KEY_REST_SECONDS = 2.0
 
 
 class JobConsumer(Consumer):
@@ -53,6 +54,10 @@ class JobConsumer(Consumer):
         self._failed_starts = 0
         self._start_trouble = Trouble(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
+        )
+        self._wrong_keys = 0
+        self._key_trouble = Trouble(
+            f"messages of {queue_name}", lambda _: "A queue cannot be read, its jobs wait", "A queue is read again"
         )
         self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
         self._strangers = Strangers(queue_name, broker.sift)
@@ -126,6 +131,9 @@ class JobConsumer(Consumer):
                 return
             self._housekeep()
             room -= self._exchange(room)
+        except WrongKeyError as error:
+            self._meet_wrong_key(error)
+            return
         except RedisUnavailableError as error:
             self._in_doubt = True
             self._broker.redis_failed(error)
@@ -133,7 +141,17 @@ class JobConsumer(Consumer):
             return
         finally:
             self._slots.settle(before, before - room)
+        self._wrong_keys = 0
+        self._key_trouble.over()
         self._broker.redis_works()
+
+    def _meet_wrong_key(self, error: WrongKeyError) -> None:
+        """It stops this queue alone."""
+        self._key_trouble.met(self._broker.named(error, self._queue))
+        self._in_doubt = True  # wake-ups do not cut the rest short
+        self._wrong_keys += 1
+        rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
+        self._next_poll = time.monotonic() + 0.1 + rest
 
     def _exchange(self, room: int) -> int:
         """One call to Redis; how many jobs it brought."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.errors import NamespaceTakenError
+from bridge.errors import NamespaceTakenError, WrongKeyError
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import names_of
+from bridge.transport.wrong_keys import named
 
 
 class DatabaseMark:
@@ -44,8 +45,11 @@ class DatabaseMark:
 
     def compare(self) -> str:
         """The same without a change; the mark that is there, perhaps none."""
-        with in_our_words():
-            found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
+        try:
+            with in_our_words():
+                found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
+        except WrongKeyError as error:
+            raise named(error, self._client, {self._key: "string"}) from error
         owner = (found or b"").decode("utf-8", "replace")
         if self.text and owner and owner != self.text:
             raise taken(self._namespace, self.text, owner)

@@ -14,7 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge.envelope import LINE_MOST
-from bridge.errors import RedisUnavailableError, SettingsError
+from bridge.errors import RedisUnavailableError, SettingsError, WrongKeyError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.database_mark import DatabaseMark
@@ -22,6 +22,7 @@ from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
+from bridge.transport.wrong_keys import keys_of, marks_of, named
 
 logger = logging.getLogger(__name__)
 
@@ -239,6 +240,11 @@ class JobBroker(RedisBroker):
                 names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
                 names.dead(queue_name), names.dead_payloads(queue_name),
             )  # fmt: skip
+
+    def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
+        """With the key it is about."""
+        held = {self.names.held(self.broker_id, queue_name): "set"}
+        return named(error, self.client, keys_of(self.names, queue_name) | marks_of(self.names) | held)
 
     def redis_failed(self, error: RedisUnavailableError) -> None:
         if not self._down:

@@ -4,14 +4,18 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby, takewhile
 from operator import attrgetter
 
 from bridge.envelope import seal
+from bridge.errors import WrongKeyError
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, load_script
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.names import names_of
+from bridge.transport.rights import check_rights
+from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys
 
 _LINE_SECONDS = 1.0  # a line is never longer
 _BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
@@ -30,8 +34,9 @@ class Publisher:
         self.published_at = time.monotonic()
 
     def check(self) -> None:
-        """Raise RedisUnavailableError unless Redis answers and the namespace is ours."""
+        """Raise RedisUnavailableError unless Redis answers, lets us do what we need, and the namespace is ours."""
         check_redis(self._client)
+        check_rights(self._client, self._names.namespace)
         self.mark.check()
 
     def publish(
@@ -46,7 +51,8 @@ class Publisher:
 
         Those that are more urgent than what was put there last pass all that waits.
         Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
-        Raises RedisUnavailableError; what was published until then is unknown.
+        Raises RedisUnavailableError; what was published until then is unknown. Raises WrongKeyError when all but its
+        queues were served.
         """
         queues: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
@@ -54,8 +60,9 @@ class Publisher:
         published = 0
         self.published_at = time.monotonic()
         word = json.dumps({"handed": handed, "by": by}) if handed else ""
-        with self.mark.in_our_words():
-            for queue, waiting in queues.items():
+        closed: dict[str, WrongKeyError] = {}
+        for queue, waiting in queues.items():
+            with self._queue(queue, closed):
                 urgent = self._urgent(queue, waiting)
                 many = (together or {}).get(queue, 1)
                 first = [part for some in in_parts(waiting[:urgent], many) for part in seal(some)]
@@ -68,6 +75,7 @@ class Publisher:
                         args=[queue, word, passing, self.mark.text, self._names.wake, self._names.freed, *batch],
                     )
                     word, passing = "", 0  # once is enough
+        _tell(closed)
         return published
 
     def _urgent(self, queue: str, claims: Sequence[Claim]) -> int:
@@ -90,14 +98,36 @@ class Publisher:
         queues: defaultdict[str, list[str]] = defaultdict(list)
         for claim in claims:
             queues[claim.queue] += seal([claim])
-        with self.mark.in_our_words():
-            for queue, messages in queues.items():
+        closed: dict[str, WrongKeyError] = {}
+        for queue, messages in queues.items():
+            with self._queue(queue, closed):
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
                     self._push(keys=self._keys(queue), args=[queue, self.mark.text, self._names.wake, *batch])
+        _tell(closed)
+
+    def check_queue(self, queue: str) -> None:
+        """Raise WrongKeyError while a message for it could not be put into Redis or taken from there."""
+        keys = keys_of(self._names, queue) | marks_of(self._names)
+        if wrong := wrong_keys(self._client, keys):
+            raise WrongKeyError(f"{in_a_line(wrong)}; {way_out(wrong)}", [queue])
+
+    @contextmanager
+    def _queue(self, queue: str, closed: dict[str, WrongKeyError]) -> Iterator[None]:
+        """One queue's turn: a wrong key of it does not stop the others."""
+        try:
+            with self.mark.in_our_words():
+                yield
+        except WrongKeyError as error:
+            closed[queue] = named(error, self._client, keys_of(self._names, queue) | marks_of(self._names))
 
     def _keys(self, queue: str) -> list[str]:
         return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]
+
+
+def _tell(closed: Mapping[str, WrongKeyError]) -> None:
+    for error in closed.values():
+        raise WrongKeyError(str(error), closed)
 
 
 def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:

@@ -4,7 +4,7 @@ import re
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError, WrongKeyError
 
 # By kind of error, then by what its text holds: the first that fits.
 _REFUSED = (
@@ -44,7 +44,11 @@ _UNFIT = (
     ),
     ("CERTIFICATE_REQUIRED", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
     ("certificate required", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
-    ("unknown command", "it lacks a command ({text}): is it a Sentinel, or older than Redis 6.2?"),
+    (
+        "unknown command",
+        "it lacks a command ({text}): is it renamed there (rename-command), is it a Sentinel, or older than Redis 6.2?",
+    ),
+    ("command called from script", "it lacks a command that our scripts call. Which one says: mobvibe doctor"),
 )
 _PASSING = (
     ("OOM", "its memory is full (maxmemory): raise it, or find out what fills it; nothing may be evicted"),
@@ -52,6 +56,7 @@ _PASSING = (
     ("MASTERDOWN", "it is a replica that has lost its primary: REDIS_URL needs the primary"),
     ("LOADING", "it is still loading its data"),
 )
+_WRONG_KEY = (("WRONGTYPE", "a key of ours has another type. Which one says: mobvibe doctor"),)
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.NoPermissionError, "NOPERM"),
     (theirs.OutOfMemoryError, "OOM"),
@@ -63,6 +68,12 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.ClusterDownError, "CLUSTERDOWN"),
     (theirs.ClusterCrossSlotError, "CROSSSLOT"),
 )
+_MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]], ...] = (
+    (WrongKeyError, _WRONG_KEY),  # first: a command's own words may stand behind it
+    (RedisRefusedError, _REFUSED),
+    (RedisUnfitError, _UNFIT),
+    (RedisUnavailableError, _PASSING),
+)
 
 
 def in_words(error: Exception) -> RedisUnavailableError:
@@ -71,7 +82,7 @@ def in_words(error: Exception) -> RedisUnavailableError:
     text = lines[0][:300] if lines else type(error).__name__
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     seen = f"{code} {text}"
-    for ours, meanings in ((RedisRefusedError, _REFUSED), (RedisUnfitError, _UNFIT), (RedisUnavailableError, _PASSING)):
+    for ours, meanings in _MEANINGS:
         for sign, meaning in meanings:
             if sign in seen:
                 return ours(meaning.format(text=_short(text)))
@@ -84,4 +95,5 @@ def _short(text: str) -> str:
     """Without the driver's wrapping, and without what a script's name tells nobody."""
     text = re.sub(r"^Error \S+ connecting to \S+\. ", "", text)
     text = re.sub(r" script: [0-9a-f]{40}.*$", "", text)
+    text = re.sub(r", with args beginning with:.*$", "", text)  # whatever was to be stored
     return text.rstrip(".")

@@ -5,12 +5,13 @@ Each command is tried on a key that is a plain string, where it does nothing: a 
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError
+from bridge.errors import RedisRefusedError, RedisUnfitError
 from bridge.transport.client import Client, in_our_words
 
 _PROBE = "return redis.call('get', KEYS[1])"
@@ -28,6 +29,32 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
 }  # fmt: skip
 # Done without where it is forbidden: a name in the list of clients, the memory policy, what kind of server it is.
 OPTIONAL = ("client|setname", "client|setinfo", "config|get", "info")
+_USES = {
+    "script|load": "every hand-over is a script", "evalsha": "every hand-over is a script",
+    "publish": "it wakes the workers",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Lacking:
+    """`rights` our user has not, as a rule would say them: +zadd, ~mobvibe:*, &mobvibe:*. `commands` no user has."""
+
+    rights: set[str] = field(default_factory=set)
+    commands: set[str] = field(default_factory=set)
+
+    @property
+    def is_deaf(self) -> bool:
+        """Wake-ups cannot be heard by anybody: queues are polled instead."""
+        return "subscribe" in self.commands
+
+    @property
+    def needed(self) -> str:
+        """The commands that cannot be done without, and what for."""
+        names = sorted(self.commands - {"subscribe"})
+        return ", ".join(f"{name.upper().replace('|', ' ')} ({_USES.get(name, 'for queues')})" for name in names)
+
+
+RENAMED = "take its rename-command out of the server's configuration, or use a server that offers it"
 
 
 def rule(namespace: str, user: str = "mobvibe", *, selects: bool = False) -> str:
@@ -43,30 +70,36 @@ def rule_for(client: Client, namespace: str) -> str:
     return rule(namespace, str(options.get("username") or "mobvibe"), selects=bool(options.get("db")))
 
 
-def lacking(client: Client, namespace: str) -> list[str]:
-    """What of it our user may not do, as a rule would say it: +zadd, ~mobvibe:*, &mobvibe:*."""
+def lacking(client: Client, namespace: str) -> Lacking:
+    """What of it our user may not do, and what the server does not know: renamed or switched off."""
     with in_our_words():
         connection: Any = client.connection_pool.get_connection()
         try:
-            return sorted(_try(connection, namespace))
+            return _try(connection, namespace)
         finally:
             connection.disconnect()  # subscribed, perhaps in a transaction: of no more use
             client.connection_pool.release(connection)
 
 
 def check_rights(client: Client, namespace: str) -> None:
-    """Raise RedisRefusedError, with the rule to paste, unless our user may do all we do."""
-    if missing := lacking(client, namespace):
+    """Raise RedisUnfitError where a command is missing that we need, RedisRefusedError, with the rule to paste, unless
+    our user may do all we do.
+    """
+    missing = lacking(client, namespace)
+    if missing.needed:
+        raise RedisUnfitError(f"it does not know {missing.needed}: {RENAMED}")
+    if missing.rights:
         raise RedisRefusedError(
-            f"Its user lacks {' '.join(missing)}. Paste this into redis-cli, with its password: "
+            f"Its user lacks {' '.join(sorted(missing.rights))}. Paste this into redis-cli, with its password: "
             f"{rule_for(client, namespace)}"
         )
 
 
-def _try(connection: Any, namespace: str) -> set[str]:
+def _try(connection: Any, namespace: str) -> Lacking:
     key = f"{namespace}:__probe__.{uuid4().hex}"
     first = [("set", key, "", "px", "10000")]
-    if missing := _refused(connection, first, namespace):
+    missing = _refused(connection, first, namespace)
+    if missing.rights or missing.commands:
         return missing  # without it the others would do something
     sha = hashlib.sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
     calls: list[tuple[str, ...]] = [
@@ -80,15 +113,18 @@ def _try(connection: Any, namespace: str) -> set[str]:
     return _refused(connection, calls, namespace)
 
 
-def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> set[str]:
+def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> Lacking:
     connection.send_packed_command(connection.pack_commands(calls), check_health=False)
-    missing = set()
+    missing = Lacking()
     for name, *_ in calls:
+        command = "script|load" if name == "script" else name
         try:
             connection.read_response(push_request=name == "subscribe")
         except theirs.NoPermissionError as error:
-            missing.add(_named(str(error), "script|load" if name == "script" else name, namespace))
+            missing.rights.add(_named(str(error), command, namespace))
         except theirs.ResponseError as error:
+            if "unknown command" in str(error):
+                missing.commands.add(command)
             if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):
                 raise  # tells nothing of rights
     return missing

@@ -1,9 +1,14 @@
 """A mark in Redis by which we see that it is still the Redis that we put messages into."""
 
+import logging
 from uuid import uuid4
 
+from bridge.errors import WrongKeyError
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import names_of
+from bridge.transport.wrong_keys import named
+
+logger = logging.getLogger(__name__)
 
 
 class RoadMark:
@@ -13,12 +18,28 @@ class RoadMark:
         self._client = client
         self._key = names_of(client, namespace).road
         self._seen: bytes | None = None
+        self._is_told = False
 
     def has_changed(self) -> bool:
         """Whether Redis may have lost messages since the last time. One round trip; raises RedisUnavailableError."""
+        try:
+            before, self._seen = self._seen, self._look()
+        except WrongKeyError as error:
+            self._tell(error)
+            return False
+        self._is_told = False
+        return before is not None and before != self._seen
+
+    def _look(self) -> bytes | None:
         with in_our_words():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.set(self._key, uuid4().hex, nx=True)
             pipeline.get(self._key)
-            before, self._seen = self._seen, pipeline.execute()[1]
-        return before is not None and before != self._seen
+            seen: bytes | None = pipeline.execute()[1]
+        return seen
+
+    def _tell(self, error: WrongKeyError) -> None:
+        if not self._is_told:
+            self._is_told = True
+            reason = str(named(error, self._client, {self._key: "string"}))
+            logger.warning("It cannot be seen whether Redis lost messages", extra={"reason": reason})

@@ -33,7 +33,15 @@ def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None
 
 def other_processes(client: Client, namespace: str) -> int:
     """Dramatiq's brokers that gave a sign of life lately and are none of ours."""
+    return sum(1 for name in _alive(client, namespace) if not name.startswith(WORKER_PREFIX))
+
+
+def our_workers(client: Client, namespace: str) -> list[str]:
+    return [name for name in _alive(client, namespace) if name.startswith(WORKER_PREFIX)]
+
+
+def _alive(client: Client, namespace: str) -> list[str]:
     since = int(time.time() * 1000) - _ALIVE_MS
     with in_our_words():
         alive: Any = client.zrangebyscore(names_of(client, namespace).heartbeats, since, "+inf", start=0, num=1000)
-    return sum(1 for name in alive if not name.startswith(WORKER_PREFIX.encode()))
+    return [name.decode("utf-8", "replace") for name in alive]

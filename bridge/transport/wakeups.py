@@ -28,6 +28,7 @@ class WakeUps:
         self._client = client
         self._channel = channel
         self._callback = callback
+        self._is_told = False
         self._stopping = threading.Event()
         name = f"wake-ups {channel}"
         self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
@@ -46,14 +47,21 @@ class WakeUps:
             try:
                 self._subscribe()
                 failures = 0
-            except RedisUnavailableError:
+            except RedisUnavailableError as error:
                 # Who publishes and fetches reports Redis down; here it only means slower wake-ups.
+                self._tell(error)
                 self.subscribed.clear()
                 failures += 1
                 self._stopping.wait(0.05 + full_jitter(failures, cap_seconds=1.0))
             except Exception:
                 logger.exception("Wake-ups failed and start again")
                 self._stopping.wait(1.0)
+
+    def _tell(self, error: RedisUnavailableError) -> None:
+        """Once, where all else may go on without a word: SUBSCRIBE is renamed, or not allowed."""
+        if not error.waiting_helps and not self._is_told:
+            self._is_told = True
+            logger.warning("Wake-ups cannot be heard, polling instead", extra={"reason": str(error)})
 
     def _subscribe(self) -> None:
         with in_our_words(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:

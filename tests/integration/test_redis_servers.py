@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,13 +12,17 @@ from pydantic import SecretStr
 from bridge.doctor_redis import examine_redis
 from bridge.embedded.server import pick_port
 from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from bridge.finding import Finding
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.publisher import Publisher
 from bridge.transport.server_check import check_road, check_server
+from bridge.transport.wakeups import WakeUps
 from tests.support import redis_servers
 from tests.support.commands import mobvibe
 from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 Open = Callable[..., int]
 CLUSTER = "it is a node of a Redis Cluster, which is not supported"
@@ -47,6 +52,10 @@ def refusal(url: str) -> RedisUnavailableError:
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
     return caught.value
+
+
+def look(settings: Settings, url: str) -> list[Finding]:
+    return list(examine_redis(settings.model_copy(update={"redis_url": SecretStr(url)})))
 
 
 def test_a_sentinel(plain: Open) -> None:
@@ -147,6 +156,62 @@ def test_a_web_server(stack: ExitStack) -> None:
 def test_postgres(dsn: str) -> None:
     assert isinstance(error := refusal(f"redis://127.0.0.1:{urlsplit(dsn).port}/0"), RedisUnfitError)
     assert "what answers there is Postgres" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("EVALSHA", "EVALSHA (every hand-over is a script)"),
+        ("SCRIPT", "SCRIPT LOAD (every hand-over is a script)"),
+        ("PUBLISH", "PUBLISH (it wakes the workers)"),
+        ("SET", "SET (for queues)"),
+        ("ZADD", "ZADD (for queues)"),
+    ],
+)
+def test_a_needed_command_that_is_renamed(plain: Open, settings: Settings, command: str, said: str) -> None:
+    url = f"redis://127.0.0.1:{plain(f'rename-command {command} hidden')}/0"
+
+    assert isinstance(error := refusal(url), RedisUnfitError), error
+    assert f"it does not know {said}: take its rename-command out" in str(error)
+    (found,) = [one for one in look(settings, url) if one.state == "fail"]
+    assert (found.check, found.found) == ("redis rights", f"the server does not know {said}")
+
+
+def test_nothing_is_claimed_for_a_server_that_came_back_without_a_command(plain: Open) -> None:
+    url = f"redis://127.0.0.1:{plain('rename-command EVALSHA hidden')}/0"
+
+    with connect_redis(url) as client, pytest.raises(RedisUnfitError, match="EVALSHA"):
+        Publisher(client, "mobvibe").check()  # which the dispatcher asks after a failure, before it claims
+
+
+def test_what_can_be_done_without_may_be_renamed(plain: Open, settings: Settings) -> None:
+    renamed = ("CONFIG", "INFO", "CLIENT", "KEYS", "FLUSHALL", "FLUSHDB")
+    url = f"redis://127.0.0.1:{plain(*(f'rename-command {name} {chr(34) * 2}' for name in renamed))}/0"
+
+    with connect_redis(url) as client:
+        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+
+    warned = [one.found for one in look(settings, url) if one.check == "redis" and one.state == "warn"]
+    assert warned == ["its version and role may not be asked for (INFO)", "its memory policy may not be asked for"]
+
+
+def test_without_subscribe_it_polls_and_says_so_once(
+    plain: Open, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"redis://127.0.0.1:{plain('rename-command SUBSCRIBE hidden')}/0"
+
+    with connect_redis(url) as client:
+        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        tries = Mock(wraps=client.pubsub)
+        client.pubsub = tries
+        wakeups = WakeUps(client, "mobvibe:__wake__", lambda _: None)
+        wakeups.start()
+        eventually(lambda: tries.call_count > 3)
+        wakeups.close()
+
+    assert [record.message for record in caplog.records] == ["Wake-ups cannot be heard, polling instead"]
+    (found,) = [one for one in look(settings, url) if one.check == "redis rights"]
+    assert (found.state, "SUBSCRIBE" in found.found) == ("warn", True)
 
 
 def test_nobody() -> None:

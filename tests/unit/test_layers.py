@@ -46,6 +46,7 @@ LAYERS = [
     {
         "actor_decorator",
         "attempts",
+        "closed_queues",
         "envelope",
         "frontier",
         "job_queue",

@@ -37,7 +37,12 @@ def test_defaults_are_the_node_workers() -> None:
     [
         ("DATABASE_URL", "mysql://h/d", "DATABASE_URL begins with mysql://"),
         ("DATABASE_URL", "redis://h:1", "that is a Redis address"),
-        ("DATABASE_URL", "host=h dbname=d", "DATABASE_URL is no address"),
+        ("DATABASE_URL", "host=h dbname=d", "DATABASE_URL is no URL but key=value, which is not read"),
+        ("DATABASE_URL", "postgresql://u:secret@h1:1,h2:2/db?target_session_attrs=any", "several hosts with ports"),
+        ("DATABASE_URL", "postgresql://u:secret@h1,h2:2/db", "several hosts with ports"),
+        ("DATABASE_URL", "postgresql://h1:1,h2:2/db", "several hosts with ports"),
+        ("DATABASE_URL", "postgresql://u:secret,1:2/x@h/db", "if its password holds"),
+        ("REDIS_URL", "host=h", "REDIS_URL is no address"),
         ("DATABASE_URL", "postgresql://u:geheim@@h/d", "percent code"),
         ("DATABASE_URL", "postgresql://u:geheim/x@h/d", "percent code"),
         ("DATABASE_URL", "postgresql://u:geheim%zz@h/d", "percent code"),

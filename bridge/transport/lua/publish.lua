@@ -13,6 +13,7 @@ local other = owner_if_other(KEYS[3], ARGV[4])
 if other then
     return other
 end
+redis.call("llen", list) -- one of another type is refused before anything was put
 local first = 7
 local last_urgent = first - 2 + 2 * tonumber(ARGV[3])
 local published, new = 0, {}

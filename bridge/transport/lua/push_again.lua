@@ -8,6 +8,7 @@ local other = owner_if_other(KEYS[3], ARGV[2])
 if other then
     return other
 end
+redis.call("llen", KEYS[1]) -- one of another type is refused before anything was put
 local ids = {}
 for i = 4, #ARGV, 2 do
     redis.call("hsetnx", KEYS[2], ARGV[i], ARGV[i + 1])

@@ -1,0 +1,61 @@
+"""Keys of ours that somebody else made something else of: which, and what to do. They are not ours to delete."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis import exceptions as theirs
+
+from bridge.errors import RedisUnavailableError, WrongKeyError
+from bridge.transport.client import Client, in_our_words
+from bridge.transport.names import Names
+
+# Reads that a rule of ours allows, and that fail on any other type.
+_READS = {"list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "string": "GET"}
+
+
+def marks_of(names: Names) -> dict[str, str]:
+    """Key → the type it has to have; of what a namespace has once."""
+    return {names.owner: "string", names.road: "string", names.heartbeats: "zset"}
+
+
+def keys_of(names: Names, queue: str) -> dict[str, str]:
+    """The same of one queue."""
+    return {
+        names.waiting(queue): "list", names.payloads(queue): "hash",
+        names.dead(queue): "zset", names.dead_payloads(queue): "hash",
+    }  # fmt: skip
+
+
+def wrong_keys(client: Client, keys: Mapping[str, str]) -> dict[str, str]:
+    """Those that are there with another type. Raises RedisUnavailableError."""
+    with in_our_words():
+        pipeline: Any = client.pipeline(transaction=False)
+        for key, kind in keys.items():
+            pipeline.execute_command(_READS[kind], key)
+        answers = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, theirs.RedisError) and "WRONGTYPE" not in str(answer):
+                raise answer
+    wrong = [isinstance(answer, theirs.RedisError) for answer in answers]
+    return {key: kind for (key, kind), is_wrong in zip(keys.items(), wrong, strict=True) if is_wrong}
+
+
+def in_a_line(wrong: Mapping[str, str]) -> str:
+    return ", ".join(f"the key {key!r} is no {kind}" for key, kind in wrong.items())
+
+
+def way_out(wrong: Mapping[str, str]) -> str:
+    key = next(iter(wrong))
+    return (
+        f"another application wrote it: look at it, then RENAME {key} NEW-NAME or DEL {key} in redis-cli, or give "
+        "the bridge a namespace of its own: REDIS_NAMESPACE=…"
+    )
+
+
+def named(error: WrongKeyError, client: Client, keys: Mapping[str, str]) -> WrongKeyError:
+    """The same error, with the name of the key where it is one of these."""
+    try:
+        wrong = wrong_keys(client, keys)
+    except RedisUnavailableError:
+        return error
+    return WrongKeyError(f"{in_a_line(wrong)}; {way_out(wrong)}", error.queues) if wrong else error
