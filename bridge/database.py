@@ -14,6 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row, tuple_row
 
+from bridge import refused_rows
 from bridge.connection import Connection, found_dead
 from bridge.errors import SettingsError, StoreUnavailableError, UnfitSessionError
 from bridge.postgres_errors import POOLED, in_our_words
@@ -162,6 +163,7 @@ class Link:
             if not self._prepares:
                 self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
+            self._connection.add_notice_handler(lambda said: refused_rows.heard(said.message_primary))
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
             self.opening_seconds = self.opened_at - began

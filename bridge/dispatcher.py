@@ -12,6 +12,7 @@ from bridge.job import Claim
 from bridge.job_queue import JobQueue
 from bridge.kill_points import kill_point
 from bridge.pace import Pace
+from bridge.refusals import Claims
 from bridge.room import Room
 from bridge.transport.publisher import Publisher
 
@@ -44,7 +45,7 @@ class Dispatcher:
         self._publisher = publisher
         self._on_doubt = on_doubt  # a claim got no answer
         self._name = name
-        self._lease = timedelta(seconds=lease_seconds)
+        self._claims = Claims(queue, name=name, lease=timedelta(seconds=lease_seconds), limit=BATCH)
         self._poll_seconds = poll_seconds
         self._pace = pace or Pace()
         self._room = Room(name, on_worker)
@@ -81,6 +82,8 @@ class Dispatcher:
             self._hand_over(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
+        if room and self._claims.found_refused:
+            return 0.0  # others may lie behind them
         if not room:
             return min(self._rest(busy=True), _COUNT_LOOK_SECONDS)  # what is free may have gone unheard
         # While much is handed over ahead, workers do not wait for us: fewer and larger claims cost less.
@@ -93,7 +96,7 @@ class Dispatcher:
         latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
         spans = self._frontier.spans(room, full=full)
         try:
-            claims = self._queue.claim_jobs(self._name, limit=BATCH, lease=self._lease, spans=spans)
+            claims = self._claims.take(spans)
         except PostgresUnavailableError:
             self._on_doubt()
             raise
@@ -151,4 +154,5 @@ class Dispatcher:
             return min(rest, _DUE_LOOK_SECONDS)
         self._due_looked_at = now
         next_due = self._queue.seconds_to_next_due()
-        return rest if next_due is None else min(rest, max(next_due, 0.01))
+        least = _DUE_LOOK_SECONDS if self._claims.some_refused else 0.01  # what is refused stays due
+        return rest if next_due is None else min(rest, max(next_due, least))

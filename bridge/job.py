@@ -48,6 +48,15 @@ class Claim:
     throughout: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pending job whose row Postgres will not change, with the first line of why not."""
+
+    job_id: UUID
+    actor: str
+    reason: str
+
+
 def _nobody_cancels() -> bool:
     """A job built by hand stays whose it is."""
     return False

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from bridge.actor_options import attempts_of
 from bridge.database import Link, statement
 from bridge.frontier import Span
-from bridge.job import Claim, Outcome, Status
+from bridge.job import Claim, Outcome, Refusal, Status
 from bridge.json_text import storable_text, to_json
 from bridge.listener import Listener
 from bridge.room import QueueRoom
@@ -129,12 +129,17 @@ class JobQueue:
 
     def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span]) -> list[Claim]:
         """Take the most urgent due jobs that live workers know, most urgent first, where `spans` say to look."""
-        queues, rooms, lows, highs, afters = map(list, zip(*spans, strict=True)) if spans else ([], [], [], [], [])
-        params = {
-            "bridge": bridge, "limit": limit, "lease": lease,
-            "queues": queues, "rooms": rooms, "lows": lows, "highs": highs, "afters": afters,
-        }  # fmt: skip
+        params = {"bridge": bridge, "limit": limit, "lease": lease, **_columns(spans)}
         return [Claim(*row) for row in self._link.tuples("claim_jobs", params)]
+
+    def claim_jobs_apart(
+        self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span], skip: Sequence[UUID]
+    ) -> tuple[list[Claim], list[Refusal]]:
+        """The same, each job by itself where Postgres refuses one, without `skip`; and which were refused."""
+        params = {"bridge": bridge, "limit": limit, "lease": lease, "skip": skip, **_columns(spans)}
+        rows = self._link.tuples("claim_jobs_apart", params)
+        claims = [Claim(*row[:6]) for row in rows if row[6] is None]
+        return claims, [Refusal(row[0], row[3], row[6].partition("\n")[0]) for row in rows if row[6] is not None]
 
     def latest_seq(self) -> int:
         """The newest place given out in the order of age."""
@@ -286,3 +291,8 @@ def enqueue(
         assert row is not None
         job_id: UUID = row["id"]
         return job_id
+
+
+def _columns(spans: Sequence[Span]) -> dict[str, list[Any]]:
+    columns = zip(*spans, strict=True) if spans else [()] * 5
+    return dict(zip(("queues", "rooms", "lows", "highs", "afters"), map(list, columns), strict=True))

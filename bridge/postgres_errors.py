@@ -25,6 +25,8 @@ _UNFIT = ("25006", "0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
 # Bad values, broken constraints, a limit of the server, a host's trigger that says no.
 _REFUSED = ("22", "23", "54", "P0")
+# Links, sessions, rights, names, conflicts with other transactions: nothing that the next row would not meet as well.
+_OF_NO_ROW = (*_PASSING, *_UNFIT, "0A", "25", "26", "40", "42", "55", "XX")
 # The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
 # Supavisor, Odyssey and RDS Proxy in their words.
 _NONE_FREE = re.compile(
@@ -63,6 +65,12 @@ def in_our_words() -> Iterator[None]:
             advice = "mobvibe doctor says how many are needed and free"
             raise NoConnectionFreeError(f"{first_line(error)}; {advice}") from error
         raise _kind(error)(first_line(error)) from error
+
+
+def may_be_of_a_row(error: BaseException) -> bool:
+    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and not cause.sqlstate.startswith(_OF_NO_ROW)
 
 
 def _is_for_lack_of_connections(error: psycopg.Error) -> bool:

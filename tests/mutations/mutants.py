@@ -10,7 +10,12 @@ from tests.mutations.sql_terms import terms
 # Each function, and the tests most likely to notice, first.
 FUNCTIONS = {
     "claim_jobs": ["claim", "suspects"],
+    "claim_jobs_apart": ["refusals"],
+    "claim_each": ["refusals"],
+    "promote_each": ["refusals"],
+    "route_each": ["refusals", "routing"],
     "promote_due_jobs": ["claim", "reports"],
+    "promote_jobs": ["claim", "default_queue"],
     "queue_room": ["claim"],
     "start_jobs": ["start"],
     "complete_jobs": ["reports", "sessions"],

@@ -92,13 +92,26 @@ LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_merge
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    promoted integer;
 BEGIN
     -- Mostly there is none, and an UPDATE of no rows still fires the triggers of its table.
     IF NOT EXISTS (SELECT FROM public.coding_jobs s
                    WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
         RETURN 0;
     END IF;
+    RETURN public.promote_jobs(ARRAY(
+        SELECT s.id FROM public.coding_jobs s
+        WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
+        ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED));
+END $$;
+
+-- promote_jobs: does so with the given jobs, which the caller has locked. Index: primary key.
+CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    promoted integer;
+BEGIN
     UPDATE public.coding_jobs j
     SET due = true,
         queue = CASE WHEN j.queue = 'coding' THEN coalesce(
@@ -106,9 +119,7 @@ BEGIN
              WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
                  SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
                      AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors))), j.queue) ELSE j.queue END
-    FROM (SELECT s.id FROM public.coding_jobs s
-          WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
-          ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
+    FROM unnest(p_ids) AS d (id)
     WHERE j.id = d.id;
     GET DIAGNOSTICS promoted = ROW_COUNT;
     RETURN promoted;

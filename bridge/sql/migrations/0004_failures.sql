@@ -112,7 +112,7 @@ END $$;
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
 -- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
 -- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
--- by itself, for two seconds in all, and what fails is said in the server's log and tried again with the next sweep.
+-- by itself, for two seconds in all, and what fails is said to the caller and in the server's log, and tried again with the next sweep.
 -- Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
@@ -173,7 +173,7 @@ BEGIN
                 RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
                     ids[i:i], outcomes[i:i], errors[i:i], '{false}', delays[i:i]) e;
             EXCEPTION WHEN OTHERS THEN
-                RAISE LOG 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
+                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
             END;
         END LOOP;
     END;
@@ -187,7 +187,7 @@ BEGIN
                 RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
                     back[i:i], back_fences[i:i], '{}', '{}', 'no worker started it in time') AS r (id);
             EXCEPTION WHEN OTHERS THEN
-                RAISE LOG 'mobvibe: job % cannot be taken back now: %', back[i], SQLERRM;
+                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', back[i], SQLERRM;
             END;
         END LOOP;
     END;
@@ -197,7 +197,8 @@ END $$;
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
 -- (bridge/worker/solitude.py says when) is in no line any more; `throughout` says of which that is never so. One caller
--- at a time, or two would both find room for one line; the second one finds nothing to do. Index: jobs_suspect.
+-- at a time, or two would both find room for one line; the second one finds nothing to do. Rows that cannot be changed
+-- are passed over (0011). Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
@@ -209,6 +210,10 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
     lines integer;
     lines_most integer;
+    ids uuid[];
+    one record;
+    claimed uuid[] := '{}';
+    refused uuid[] := '{}';
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
@@ -229,25 +234,33 @@ BEGIN
     IF lines >= lines_most THEN
         RETURN;
     END IF;
+    LOOP
+        WITH found AS MATERIALIZED (
+            SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
+            WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
+              AND EXISTS (SELECT FROM public.workers w
+                          WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
+                            AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
+              AND s.id <> ALL (refused)
+            ORDER BY s.priority DESC, s.seq LIMIT p_line
+            FOR UPDATE SKIP LOCKED
+        )
+        SELECT array_agg(f.id) INTO ids FROM found f
+        WHERE f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1);
+        EXIT WHEN ids IS NULL OR clock_timestamp() - this_moment > interval '2 s';
+        FOR one IN SELECT e.job_id AS id, e.refusal FROM public.claim_each(p_bridge, p_lease, ids) e LOOP
+            IF one.refusal IS NULL THEN
+                claimed := claimed || one.id;
+            ELSE
+                refused := refused || one.id;
+                RAISE WARNING 'mobvibe: job % cannot be handed over now: %', one.id, one.refusal;
+            END IF;
+        END LOOP;
+        EXIT WHEN claimed <> '{}';
+    END LOOP;
     RETURN QUERY
-    WITH found AS MATERIALIZED (
-        SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
-        WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
-          AND EXISTS (SELECT FROM public.workers w
-                      WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
-                        AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-        ORDER BY s.priority DESC, s.seq LIMIT p_line
-        FOR UPDATE SKIP LOCKED
-    ), claimed AS (
-        UPDATE public.coding_jobs j
-        SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
-            claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
-            cancel_requested_at = NULL, updated_at = this_moment
-        FROM found f
-        WHERE j.id = f.id AND f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1)
-        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq, j.crashes, j.retry_count, j.max_retries
-    )
-    SELECT c.id, c.fence, c.queue, c.actor, true, c.crashes > 1 OR c.retry_count + 1 >= c.max_retries FROM claimed c ORDER BY c.priority DESC, c.seq;
+    SELECT c.id, c.fence, c.queue, c.actor, true, c.crashes > 1 OR c.retry_count + 1 >= c.max_retries
+    FROM unnest(claimed) AS mine (id) JOIN public.coding_jobs c ON c.id = mine.id ORDER BY c.priority DESC, c.seq;
 END $$;
 
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to

@@ -151,7 +151,7 @@ AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$
 -- one can, the most urgent of each queue first, and tells which actors nobody alive knows. From the default queue it
 -- also moves what a worker there could run, where others serve its actor's own queue: not all that listen to the
 -- default queue need know the actor, and an INSERT would not have left it there. Looks at p_limit jobs of either kind
--- at the most. A row that somebody holds waits for the next look. Index: jobs_ready.
+-- at the most. A row that somebody holds, or that cannot be changed (0011), waits for the next look. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -184,10 +184,9 @@ BEGIN
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
             ORDER BY j.priority DESC, j.seq LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c
         LIMIT p_limit
-    ), routed AS (
-        UPDATE public.coding_jobs j SET queue = a.queue, updated_at = this_moment
-        FROM stuck s CROSS JOIN public.actor_queues a WHERE j.id = s.id AND a.actor = j.actor
-        RETURNING j.actor, s.queue, j.queue AS routed_to
+    ), routed AS MATERIALIZED (
+        SELECT m.actor, s.queue, m.queue AS routed_to
+        FROM public.route_each(ARRAY(SELECT t.id FROM stuck t)) m JOIN stuck s ON s.id = m.job_id
     ), waiting AS MATERIALIZED (
         SELECT c.actor, l.queue FROM lanes l CROSS JOIN LATERAL (
             SELECT j.actor FROM public.coding_jobs j

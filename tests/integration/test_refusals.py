@@ -1,0 +1,117 @@
+"""Rows that Postgres will not change: nobody waits behind them, they are named once, and run when the cause is gone."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bridge.recovery import Recovery
+from bridge.refused_rows import _told
+from tests.support.fleet import Fleet
+from tests.support.hands import LEASE, Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+CHECKED = "ALTER TABLE coding_jobs ADD CONSTRAINT low CHECK (priority < 5) NOT VALID"
+UNCHECKED = "ALTER TABLE coding_jobs DROP CONSTRAINT low"
+TRIGGER = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not %%', NEW.priority {how}; END $$;
+    CREATE {kind} TRIGGER refuse {when} UPDATE ON coding_jobs {deferred} FOR EACH ROW WHEN (NEW.priority >= 5)
+    EXECUTE FUNCTION refuse()"""
+CAUSES = [
+    (CHECKED, UNCHECKED),
+    *(
+        (TRIGGER.format(how=how, kind=kind, when=when, deferred=deferred), "DROP FUNCTION refuse CASCADE")
+        for how, kind, when, deferred in (
+            ("", "", "BEFORE", ""),
+            ("USING ERRCODE = 'MY001'", "", "AFTER", ""),
+            ("", "CONSTRAINT", "AFTER", "DEFERRABLE INITIALLY DEFERRED"),
+        )
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told() -> Iterator[None]:
+    _told.clear()
+    yield
+    _told.clear()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """The jobs that were named as refused."""
+    return [
+        getattr(record, "jobId", None)
+        for record in caplog.records
+        if "Postgres refuses to change its row" in record.message
+    ]
+
+
+@pytest.mark.parametrize(("cause", "end"), CAUSES)
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
+    new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str, scheduled: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    of = {"actor": "double", "queue": "tests", "payload": '{"n": 1}'}
+    refused = rows.add_job(**of, priority=9)
+    if scheduled:
+        rows.all("UPDATE coding_jobs SET run_at = now() + interval '1 s' WHERE id = %s", [refused])
+    rows.all(cause.replace("%%", "%"))
+    others = [rows.add_job(**of) for _ in range(3)]
+    new_fleet(poll_interval_ms=200).start()
+
+    eventually(lambda: all(rows.job(one)["status"] == "completed" for one in others), seconds=8)
+    eventually(lambda: said(caplog) == [str(refused)], seconds=8)
+    late = rows.add_job(**of)
+    eventually(lambda: rows.job(late)["status"] == "completed", seconds=3)
+    assert rows.job(refused)["status"] == "pending"
+    assert said(caplog) == [str(refused)]
+
+    rows.all(end)
+    eventually(lambda: rows.job(refused)["status"] == "completed", seconds=12)
+    assert said(caplog) == [str(refused)]
+
+
+def test_a_suspect_that_is_refused_holds_up_no_other(
+    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    hands.add_worker()
+    refused, other = rows.add_job(priority=9), rows.add_job()
+    rows.all("UPDATE coding_jobs SET crashes = 1")
+    rows.all(CHECKED)
+
+    assert [claim.job_id for claim in hands.queue.claim_suspects("bridge", lease=LEASE)] == [other]
+    rows.all("UPDATE coding_jobs SET status = 'completed' WHERE id = %s", [other])
+    assert hands.queue.claim_suspects("bridge", lease=LEASE) == []
+    assert said(caplog) == [str(refused)]
+
+
+def test_a_job_that_cannot_be_moved_stops_no_move_and_no_recovery(
+    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused, other = rows.add_job(actor="build_report", priority=9), rows.add_job(actor="build_report")
+    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 1}})
+    rows.all(CHECKED)
+
+    Recovery(hands.link, lambda: None, lease_seconds=30).step()
+
+    assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "reports")
+    assert said(caplog) == [str(refused)]
+
+
+def test_a_running_job_that_cannot_be_taken_back_is_named_once(
+    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = hands.add_worker()
+    refused = rows.add_job(priority=9)
+    hands.started(worker)
+    rows.all(CHECKED)
+    hands.book.stop(worker)
+
+    assert hands.reclaim() == hands.reclaim() == {}
+    assert said(caplog) == [str(refused)]
+
+    rows.all(UNCHECKED)
+    assert set(hands.reclaim()) == {refused}
