@@ -50,6 +50,12 @@ class UnfitSessionError(PostgresUnavailableError):
     condition = "does not serve this session"
 
 
+class ReadOnlyError(UnfitSessionError):
+    """The database takes no writes: a standby, or a setting, which a session keeps as it was at its start."""
+
+    condition = "is read-only"
+
+
 class PostgresRefusedError(BridgeError):
     """Postgres will not take this, now or later: its data, not the weather.
 

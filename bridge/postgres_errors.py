@@ -11,6 +11,7 @@ from bridge.errors import (
     PostgresBusyError,
     PostgresRefusedError,
     PostgresUnavailableError,
+    ReadOnlyError,
     RightsError,
     SchemaError,
     UnfitSessionError,
@@ -19,9 +20,9 @@ from bridge.errors import (
 # By SQLSTATE. What no list names did not get through, and is tried again by itself.
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
-# A standby before it takes over or a provider's pause; a plan made before a migration; another session than the one
-# that statements were prepared in. The last is a pooler's doing, and goes on as long as statements are prepared.
-_UNFIT = ("25006", "0A000", "26000", "42P05")
+# A plan made before a migration; another session than the one that statements were prepared in. The last is a pooler's
+# doing, and goes on as long as statements are prepared.
+_UNFIT = ("0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
 # Bad values, broken constraints, a limit of the server, a host's trigger that says no.
 _REFUSED = ("22", "23", "54", "P0")
@@ -56,6 +57,8 @@ def in_our_words() -> Iterator[None]:
         raise RightsError(
             f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
         ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:  # a standby before it takes over, or a provider's pause
+        raise ReadOnlyError(f"{first_line(error)}; mobvibe doctor says why") from error
     except psycopg.errors.QueryCanceled as error:
         raise PostgresBusyError(first_line(error)) from error
     except psycopg.Error as error:

@@ -15,6 +15,7 @@ from bridge.errors import (
     PostgresBusyError,
     PostgresRefusedError,
     PostgresUnavailableError,
+    ReadOnlyError,
     UnfitSessionError,
 )
 from bridge.job import Completed
@@ -47,7 +48,7 @@ def prepare_at_once(link: Link) -> None:
         ("54000", PostgresRefusedError),
         ("P0001", PostgresRefusedError),
         ("0A000", UnfitSessionError),
-        ("25006", UnfitSessionError),
+        ("25006", ReadOnlyError),
         ("26000", UnfitSessionError),
         ("42P05", UnfitSessionError),
         ("53300", NoConnectionFreeError),

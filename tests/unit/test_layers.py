@@ -40,6 +40,7 @@ LAYERS = [
         "parent_watch",
         "pool",
         "postgres_errors",
+        "read_only",
         "signals",
         "startup_checks",
     },  # tools
