@@ -44,6 +44,12 @@ class PostgresBusyError(PostgresUnavailableError):
     condition = "is busy"
 
 
+class PostgresSetupError(PostgresBusyError):
+    """The database as somebody has set it up does not allow this statement: tried again, for they may change it."""
+
+    condition = "does not allow this the way it is set up"
+
+
 class UnfitSessionError(PostgresUnavailableError):
     """This session does not serve: read-only, planned for an earlier schema, or not ours alone. A new one may."""
 

@@ -10,6 +10,7 @@ from bridge.errors import (
     NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
+    PostgresSetupError,
     PostgresUnavailableError,
     ReadOnlyError,
     RightsError,
@@ -24,6 +25,8 @@ _PASSING = ("08", "28", "3D", "53", "57", "58")
 # doing, and goes on as long as statements are prepared.
 _UNFIT = ("0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
+# A table that is published without a replica identity, a host's trigger whose statement is none any more.
+_SET_UP = ("55000", "42")
 # Bad values, broken constraints, a limit of the server, a host's trigger that says no.
 _REFUSED = ("22", "23", "54", "P0")
 # The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
@@ -84,4 +87,4 @@ def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefus
         return PostgresUnavailableError
     if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
         return PostgresRefusedError
-    return PostgresBusyError
+    return PostgresSetupError if state.startswith(_SET_UP) else PostgresBusyError

@@ -14,6 +14,7 @@ from bridge.errors import (
     NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
+    PostgresSetupError,
     PostgresUnavailableError,
     ReadOnlyError,
     UnfitSessionError,
@@ -56,7 +57,8 @@ def prepare_at_once(link: Link) -> None:
         ("40001", PostgresBusyError),
         ("55P03", PostgresBusyError),
         ("57014", PostgresBusyError),
-        ("42601", PostgresBusyError),
+        ("42601", PostgresSetupError),
+        ("55000", PostgresSetupError),
         ("XX000", PostgresBusyError),
     ],
 )

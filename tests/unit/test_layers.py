@@ -57,7 +57,18 @@ LAYERS = [
         "sender",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "routing", "suspects", "upkeep", "worker"},  # hops
+    {
+        "dispatcher",
+        "monitor",
+        "reconciler",
+        "recovery",
+        "reporter",
+        "retention",
+        "routing",
+        "suspects",
+        "upkeep",
+        "worker",
+    },  # hops
     {"web"},  # window
     {
         "__main__",
