@@ -43,13 +43,20 @@ _SERVER_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
-# A host may have set these otherwise, for a role or a database: what we and the driver read and write relies on them.
-_FORMATS = {
+# A host may have set these otherwise, for a role or a database: what we and the driver read and write relies on them,
+# and the functions on seeing what others commit meanwhile. Links that rest or wait are none to end.
+# Not default_transaction_read_only: who sets it means us too. The other settings change nothing that we say or read.
+_SESSION = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "extra_float_digits": "1",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
 }
 
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
@@ -86,18 +93,18 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     """No statement, no wait for a lock and no dead link may take for ever, and values come as we read them.
 
     Behind a pooler the server's process is another than the driver was told of. Limits set there, and statements
-    prepared there, would meet the transactions of other clients: only the bound on the answer is left then. Formats are
-    then those that the pooler's server gives.
+    prepared there, would meet the transactions of other clients: only the bound on the answer is left then. Settings
+    are those that the pooler's server gives. What the server is too old to know is left out.
     """
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
     limits = {
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
     }
-    session = _SERVER_DEFAULTS | _FORMATS | limits
+    session = _SERVER_DEFAULTS | _SESSION | limits
     cursor = connection.execute(
         "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
-        " WHERE pg_backend_pid() = %s",
+        " WHERE pg_backend_pid() = %s AND current_setting(s.name, true) IS NOT NULL",
         [list(session), list(session.values()), connection.info.backend_pid],
     )
     connection.is_served = True

@@ -17,6 +17,7 @@ from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.migrations import find_changes, find_conflicts
 from bridge.postgres_errors import in_our_words
+from bridge.read_only import read_only
 from bridge.settings import Settings, given_names, likely_typos, names_not_read
 from bridge.startup_checks import check_database
 from bridge.upkeep import HELD_SECONDS
@@ -89,6 +90,9 @@ def _database(dsn: str, link: Link, settings: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "fail", f"Postgres {major}", f"use {_OLDEST_POSTGRES} or later")
     else:
         yield Finding("postgres", "ok", f"Postgres {major} at {host_and_port(dsn, 5432)}")
+    if found := read_only(link.call("read_only")):
+        yield Finding("postgres", "fail", f"read-only: {found.why}", found.fix)
+        return
     yield from _encoding(link.connection.info.parameter_status("server_encoding"))
     yield _clock(row["now"])
     yield examine_connections(link, settings)

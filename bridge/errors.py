@@ -45,10 +45,22 @@ class PostgresBusyError(PostgresUnavailableError):
     condition = "is busy"
 
 
+class PostgresSetupError(PostgresBusyError):
+    """The database as somebody has set it up does not allow this statement: tried again, for they may change it."""
+
+    condition = "does not allow this the way it is set up"
+
+
 class UnfitSessionError(PostgresUnavailableError):
     """This session does not serve: read-only, planned for an earlier schema, or not ours alone. A new one may."""
 
     condition = "does not serve this session"
+
+
+class ReadOnlyError(UnfitSessionError):
+    """The database takes no writes: a standby, or a setting, which a session keeps as it was at its start."""
+
+    condition = "is read-only"
 
 
 class PostgresRefusedError(BridgeError):

@@ -143,6 +143,18 @@ class Cancelled:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many jobs were deleted, how many refused (`kept_by` says why), where it ended, whether more may follow."""
+
+    pruned: int = 0
+    kept: int = 0
+    kept_by: str | None = None
+    last_at: str | None = None
+    last_id: UUID | None = None
+    more: bool = False
+
+
 Report = Completed | Failed | Released | Cancelled
 
 _current: ContextVar[Job | None] = ContextVar("mobvibe_current_job", default=None)

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from bridge.actor_options import attempts_of
 from bridge.database import Link, statement
 from bridge.frontier import Span
-from bridge.job import Claim, Outcome, Refusal, Status
+from bridge.job import Claim, Outcome, Pruned, Refusal, Status
 from bridge.json_text import storable_text, to_json
 from bridge.listener import Listener
 from bridge.room import QueueRoom
@@ -184,9 +184,10 @@ class JobQueue:
         """Add up the differences that statements left; how many rows went."""
         return int(self._link.call("fold_job_counts", {"limit": limit})[0]["folded"])
 
-    def prune_jobs(self, age: timedelta, *, limit: int) -> int:
-        """Delete jobs that ended longer ago than `age`, oldest first; how many went."""
-        return int(self._link.call("prune_jobs", {"age": age, "limit": limit})[0]["pruned"])
+    def prune_jobs(self, age: timedelta, *, limit: int, behind: Pruned | None = None) -> Pruned:
+        """Delete jobs that ended longer ago than `age`, oldest first, `behind` where an earlier call ended."""
+        at = {"at": behind and behind.last_at, "id": behind and behind.last_id}
+        return Pruned(**self._link.call("prune_finished_jobs", {"age": age, "limit": limit} | at)[0])
 
     def prune_workers(self, age: timedelta) -> None:
         """Forget worker processes that ended longer ago than `age`."""

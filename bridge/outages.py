@@ -9,7 +9,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from bridge.errors import BridgeError, NoConnectionFreeError, StoreUnavailableError
+from bridge.errors import BridgeError, NoConnectionFreeError, ReadOnlyError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 _OUTAGES = {
     StoreUnavailableError.condition: (2, "is back"),
     NoConnectionFreeError.condition: (1, "has a connection free again"),
+    ReadOnlyError.condition: (2, "takes writes again"),
 }
 
 

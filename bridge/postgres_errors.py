@@ -10,7 +10,9 @@ from bridge.errors import (
     NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
+    PostgresSetupError,
     PostgresUnavailableError,
+    ReadOnlyError,
     RightsError,
     SchemaError,
     UnfitSessionError,
@@ -19,10 +21,12 @@ from bridge.errors import (
 # By SQLSTATE. What no list names did not get through, and is tried again by itself.
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
-# A standby before it takes over or a provider's pause; a plan made before a migration; another session than the one
-# that statements were prepared in. The last is a pooler's doing, and goes on as long as statements are prepared.
-_UNFIT = ("25006", "0A000", "26000", "42P05")
+# A plan made before a migration; another session than the one that statements were prepared in. The last is a pooler's
+# doing, and goes on as long as statements are prepared.
+_UNFIT = ("0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
+# A table that is published without a replica identity, a host's trigger whose statement is none any more.
+_SET_UP = ("55000", "42")
 # Bad values, broken constraints, a limit of the server, a host's trigger that says no.
 _REFUSED = ("22", "23", "54", "P0")
 # Links, sessions, rights, names, conflicts with other transactions: nothing that the next row would not meet as well.
@@ -58,6 +62,8 @@ def in_our_words() -> Iterator[None]:
         raise RightsError(
             f"{first_line(error)}. Grant it to the role in DATABASE_URL, or use the owner's role"
         ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:  # a standby before it takes over, or a provider's pause
+        raise ReadOnlyError(f"{first_line(error)}; mobvibe doctor says why") from error
     except psycopg.errors.QueryCanceled as error:
         raise PostgresBusyError(first_line(error)) from error
     except psycopg.Error as error:
@@ -89,4 +95,4 @@ def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefus
         return PostgresUnavailableError
     if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
         return PostgresRefusedError
-    return PostgresBusyError
+    return PostgresSetupError if state.startswith(_SET_UP) else PostgresBusyError

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bridge.addresses import host_and_port
 from bridge.backoff import full_jitter
 from bridge.connection_budget import find_room
 from bridge.database import Link
-from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
+from bridge.errors import BridgeError, ReadOnlyError, RightsError, SchemaError, StoreUnavailableError
+from bridge.read_only import read_only
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,16 @@ def _what_failed(error: StoreUnavailableError, where: str) -> str:
 def check_database(
     dsn: str, *, connections: int = 0, tries: int = 10, rest: Callable[[float], object] = time.sleep
 ) -> None:
-    """Refuse a database that cannot serve us, in one line: unreachable, not migrated, newer, without rights.
+    """Refuse a database that cannot serve us, in one line: unreachable, read-only, not migrated, newer, without rights.
 
     A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
-    processes of two versions stand side by side. Waits for one that does not answer, as `patiently` does. Warns where
-    not as many `connections` are free as the process may open.
+    processes of two versions stand side by side. Waits for one that does not answer or takes no writes, as
+    `patiently` does. Warns where not as many `connections` are free as the process may open.
     """
     link = Link(dsn, "check")
     try:
         try:
-            rows = patiently(lambda: link.call("check_schema"), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
+            rows = patiently(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
         found = rows[0]["version"]
@@ -89,6 +90,13 @@ def check_database(
         _warn_of_few(link, connections)
     finally:
         link.close()
+
+
+def _schema(link: Link) -> list[dict[str, Any]]:
+    if found := read_only(link.call("read_only")):
+        link.close()  # a session stays read-only when the setting goes away
+        raise ReadOnlyError(f"{found.why}: {found.fix}")
+    return link.call("check_schema")
 
 
 def warn_of_few_connections(dsn: str, connections: int) -> None:

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.errors import BridgeError, ReadOnlyError, StoreUnavailableError
 from bridge.terminal import visible
 
 _HOME = {
@@ -50,7 +50,8 @@ def main() -> int:
     try:
         result = cli.main(standalone_mode=False)
     except StoreUnavailableError as error:
-        hint = ". Check its address, or run: mobvibe doctor" if error.waiting_helps else ""
+        helps = error.waiting_helps and not isinstance(error, ReadOnlyError)
+        hint = ". Check its address, or run: mobvibe doctor" if helps else ""
         click.echo(f"mobvibe: {visible(str(error))}{hint}", err=True)
         return error.exit_code
     except BridgeError as error:

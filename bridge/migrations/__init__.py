@@ -21,6 +21,7 @@ from bridge.migrations.files import migration_files, private_functions
 from bridge.migrations.locks import MigrationError, limited, with_patience
 from bridge.migrations.online import prepare_events, prepare_jobs
 from bridge.postgres_errors import in_our_words
+from bridge.read_only import read_only
 from bridge.startup_checks import SCHEMA_VERSION
 
 __all__ = [
@@ -97,6 +98,8 @@ def find_conflicts(connection: Connection) -> list[Conflict]:
                 " pg_dump and pg_restore, and set DATABASE_URL to it",
             )
         ]
+    if read := read_only(connection.execute(statement("read_only")).fetchall()):
+        return [Conflict(f"the database is read-only: {read.why}", read.fix)]
     rows = connection.execute(statement("adoption/conflicts"), {"private": private_functions()}).fetchall()
     rows += connection.execute(statement("adoption/event_conflicts")).fetchall()
     found = [Conflict(row["what"], row["fix"]) for row in rows]

@@ -115,6 +115,7 @@ def test_commands_read_a_database_that_a_host_has_set_otherwise(run: Run, dsn: s
     for setting in (
         "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", "TimeZone = 'America/St_Johns'",
         "client_encoding = 'LATIN1'", "standard_conforming_strings = off", "search_path = nowhere",
+        "array_nulls = off", "default_transaction_isolation = serializable",
     ):  # fmt: skip
         rows.all(f"ALTER DATABASE {name} SET {setting}")
 

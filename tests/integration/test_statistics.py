@@ -5,9 +5,7 @@ from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
-import pytest
 
-from bridge.errors import PostgresBusyError
 from bridge.upkeep import Upkeep
 from tests.support.hands import Hands
 from tests.support.rows import Rows
@@ -119,8 +117,7 @@ def test_workers_that_ended_long_ago_are_forgotten_and_one_that_somebody_holds_i
     upkeep = Upkeep(hands.queue, retention=None)
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
-        with pytest.raises(PostgresBusyError):
-            upkeep.step()
+        upkeep.step()
         upkeep.step()
 
     assert rows.value("SELECT count(*) FROM workers WHERE id = %s", [old]) == 1, "tried once an hour"

@@ -14,7 +14,9 @@ from bridge.errors import (
     NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
+    PostgresSetupError,
     PostgresUnavailableError,
+    ReadOnlyError,
     UnfitSessionError,
 )
 from bridge.job import Completed
@@ -47,7 +49,7 @@ def prepare_at_once(link: Link) -> None:
         ("54000", PostgresRefusedError),
         ("P0001", PostgresRefusedError),
         ("0A000", UnfitSessionError),
-        ("25006", UnfitSessionError),
+        ("25006", ReadOnlyError),
         ("26000", UnfitSessionError),
         ("42P05", UnfitSessionError),
         ("53300", NoConnectionFreeError),
@@ -55,7 +57,8 @@ def prepare_at_once(link: Link) -> None:
         ("40001", PostgresBusyError),
         ("55P03", PostgresBusyError),
         ("57014", PostgresBusyError),
-        ("42601", PostgresBusyError),
+        ("42601", PostgresSetupError),
+        ("55000", PostgresSetupError),
         ("XX000", PostgresBusyError),
     ],
 )

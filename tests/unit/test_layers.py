@@ -41,6 +41,7 @@ LAYERS = [
         "parent_watch",
         "pool",
         "postgres_errors",
+        "read_only",
         "signals",
         "startup_checks",
     },  # tools
@@ -59,7 +60,18 @@ LAYERS = [
         "sender",
         "transport",
     },  # borders
-    {"dispatcher", "monitor", "reconciler", "recovery", "reporter", "routing", "suspects", "upkeep", "worker"},  # hops
+    {
+        "dispatcher",
+        "monitor",
+        "reconciler",
+        "recovery",
+        "reporter",
+        "retention",
+        "routing",
+        "suspects",
+        "upkeep",
+        "worker",
+    },  # hops
     {"web"},  # window
     {
         "__main__",
