@@ -240,6 +240,10 @@ class AttemptBook:
         rows = self._link.call("recorded_attempts", _keys(held))
         return {row["job_id"]: Status(row["status"]) for row in rows}
 
+    def still_held(self, held: Sequence[Held]) -> set[UUID]:
+        """The execs of those that are not over: their row is as it was when they ran."""
+        return {row["exec"] for row in self._link.call("still_held", _keys(held))}
+
 
 def _keys(held: Sequence[Held]) -> dict[str, str]:
     # As the text of arrays: the driver would look at each element by itself, which takes longer than a short job.

@@ -34,7 +34,8 @@ class GroupCommit(Generic[Item]):
 
     No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
     a lock goes to the back of the queue, and those with the same `key` behind it, in order, and is tried by itself from
-    then on; one that the store refuses is given to `on_refused`, which may return another one to write in its place.
+    then on; one that the store refuses is given to `on_refused`, which says so in the log and may return another one to
+    write in its place.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class GroupCommit(Generic[Item]):
         name: str,
         write: Callable[[Sequence[Item]], None],
         *,
-        on_refused: Callable[[Item, BridgeError], Item | None] = lambda _item, _error: None,
+        on_refused: Callable[[Item, BridgeError], Item | None] | None = None,
         in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
         key: Callable[[Item], Hashable] = id,
         group_size: int = 500,
@@ -178,11 +179,13 @@ class GroupCommit(Generic[Item]):
         return behind
 
     def _refused(self, item: Item, error: Exception) -> Item | None:
-        if isinstance(error, BridgeError):
-            logger.error("One of the %s was refused", self._name, extra={"reason": str(error)})
+        if not isinstance(error, BridgeError):
+            logger.error("One of the %s met a bug", self._name, exc_info=error)
+            error = BridgeError(f"{type(error).__name__}: {error}")
+        if self._on_refused is not None:
             return self._on_refused(item, error)
-        logger.error("One of the %s met a bug", self._name, exc_info=error)
-        return self._on_refused(item, BridgeError(f"{type(error).__name__}: {error}"))
+        logger.error("One of the %s was refused", self._name, extra={"reason": str(error)})
+        return None
 
     def _rest(self, seconds: float) -> None:
         WATCHDOG.turn(seconds)

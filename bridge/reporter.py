@@ -32,12 +32,12 @@ from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
 from bridge.watchdog import WATCHDOG
 from bridge.worker.abilities import abilities_of
+from bridge.worker.ending import Ending
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.manners import end_with_parent, own_stderr, says_it_better
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
-from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
 from bridge.worker.stop_signals import StopSignals, rest_at_boot
 from bridge.worker.threads import outlive

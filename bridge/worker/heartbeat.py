@@ -27,6 +27,7 @@ _LOOK_SECONDS = 0.2
 _TRIPS = 12
 _OPENINGS = 2
 _GRANTED_SECONDS = 1.0
+_SET_ASIDE_MOST = 100  # jobs that get a slot more; where every report is refused, no backlog shall run in vain
 
 
 class Heartbeat:
@@ -62,6 +63,7 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
+        self._slots_said = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
         self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
         self._said_closed = False
@@ -104,16 +106,24 @@ class Heartbeat:
         self._runs.lease_ends = began + self._lease.total_seconds()
 
     def _announce(self) -> None:
+        self._slots_said = self._slots()
         self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
         self._book.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
-            slots=self._abilities.slots,
+            slots=self._slots_said,
             queues=self._abilities.queues,
             actors=self._abilities.actors,
             version=version("mobvibe-bridge"),
             lease=self._lease,
         )
+
+    def _slots(self) -> int:
+        """Bridges count what is set aside as running: it must take no slot from what can run."""
+        return self._abilities.slots + min(self._runs.count_set_aside(), _SET_ASIDE_MOST)
+
+    def _has_news_for_bridges(self) -> bool:
+        return self._has_more.is_set() or self._slots() != self._slots_said
 
     def _takes_nothing(self) -> bool:
         return self._draining or self.is_closed()
@@ -122,7 +132,7 @@ class Heartbeat:
         was_linked = self._book.is_linked
         # A beat may be under way when a drain or a closed time begins: what counts is what it said.
         is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_closed
-        is_due = is_due or self._has_more.is_set()
+        is_due = is_due or self._has_news_for_bridges()
         if not self._book.has_news() and not is_due:
             return min(_LOOK_SECONDS, self._rest_seconds)
         if was_linked and not self._book.is_linked:
@@ -130,7 +140,7 @@ class Heartbeat:
             return full_jitter(0)  # everybody's link may have broken at this moment
         self._beat()
         self.after_beat()
-        if self._has_more.is_set():
+        if self._has_news_for_bridges():
             self._announce()
             self.after_announcement()
         self._next_beat = time.monotonic() + self._rest_seconds
@@ -159,12 +169,13 @@ class Heartbeat:
         for verdict, held in verdicts:
             match verdict:
                 case Verdict.LOST:
+                    self._runs.forget_set_aside([held.exec])
                     if self._runs.interrupt(held.exec, LeaseLostError):
                         logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(held.job_id)})
                 case Verdict.CANCELLED:
                     if self._runs.interrupt(held.exec, JobCancelledError):
                         logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
-                case Verdict.STRAY if not self._runs.has(held.exec):  # else its start was answered just now
+                case Verdict.STRAY if not self._runs.holds(held.exec):  # else its start was answered just now
                     logger.warning(
                         "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
                     )
@@ -174,6 +185,7 @@ class Heartbeat:
         with self._lock:
             self._worker = uuid4()  # first: a start that comes too late to be stopped here sees that it changed
         stopped = self._runs.interrupt_all(LeaseLostError)
+        self._runs.forget_set_aside([held.exec for held in self._runs.held()])
         self._register()
         self._shown = None
         self._show_life()

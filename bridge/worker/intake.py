@@ -15,8 +15,8 @@ from bridge.errors import BadMessageError
 from bridge.job import Released
 from bridge.kill_points import kill_point
 from bridge.transport.intake import JobMessage
+from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.reports import Ending
 from bridge.worker.solitude import Solitude
 
 logger = logging.getLogger(__name__)

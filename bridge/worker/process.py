@@ -14,8 +14,9 @@ from bridge.job import Failed, Released
 from bridge.json_text import to_json
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
-from bridge.worker.reports import Ending, OnSettled, Reports
+from bridge.worker.reports import OnSettled, Reports
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
 
@@ -50,7 +51,7 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
         )
-        self._heartbeat.after_beat = self._look_after
+        self._heartbeat.after_beat = self._after_beat
         self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
         self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
@@ -117,6 +118,10 @@ class WorkerProcess:
             logger.warning("Shutdown timeout - job may be incomplete", extra={"jobs": running})
         if not self._shut_down.wait(_STUCK_SECONDS):
             on_stuck()
+
+    def _after_beat(self) -> None:
+        self.reports.retry_refused()
+        self._look_after()
 
     def _look_after(self) -> None:
         """Some system call, some C code or some loop would keep a job and its slot for ever; so would a lost thread."""

@@ -1,11 +1,11 @@
 """What a worker process has to report, in order and many at a time: events first, then endings."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context
-from dataclasses import dataclass, replace
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import dramatiq.errors
@@ -14,41 +14,34 @@ from bridge import log_lines
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
-from bridge.job import Cancelled, Completed, Failed, Released, Report, Status
+from bridge.job import Cancelled, Completed, Failed, Released, Status
 from bridge.kill_points import kill_point
 from bridge.log_lines import LogFields
-from bridge.worker.runs import LeaseLostError, Run, Runs
+from bridge.worker.ending import Ending
+from bridge.worker.refused_reports import RefusedReports
+from bridge.worker.runs import LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
 
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
 _SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
-_REFUSED = "failed, and the database would not store why"
+_LEFT_ALONE = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
 R = TypeVar("R", Completed, Failed, Released, Cancelled)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ending:
-    """How a run ended. `exception` is for the log, told in `context`; the store gets its text in the report."""
-
-    held: Held
-    report: Report
-    run: Run | None = None
-    exception: BaseException | None = None
-    context: Context | None = None
 
 
 class Reports:
     """Writes reports as soon as the last write has ended; the actor's thread does not wait.
 
     A crash before the write costs a second run, never a loss. Zero rows for a report means that the attempt
-    is no longer ours: that is said in the log and nowhere else, since nothing of it may count.
+    is no longer ours: that is said in the log and nowhere else, since nothing of it may count. A report that Postgres
+    refuses in every form is kept, and written again later.
     """
 
     def __init__(self, book: AttemptBook, runs: Runs, on_settled: OnSettled) -> None:
         self._book = book
         self._runs = runs
         self._on_settled = on_settled
+        self._refused = RefusedReports(runs)
         self._writer = GroupCommit[Event | Ending](
             "reports",
             self._write,
@@ -67,27 +60,47 @@ class Reports:
         """Hand back an attempt that was started and will not be run."""
         self.submit(Ending(held, Released()))
 
+    def retry_refused(self) -> None:
+        """Write again what was refused and is due. To be called now and then, while Postgres answers."""
+        for ending in self._refused.take_due(time.monotonic()):
+            self.submit(ending)
+
     def close(self, timeout_seconds: float) -> int:
         """Write what is left, within the time given; how many items were lost (their jobs run again)."""
+        for ending in self._refused.take_due(math.inf):
+            self.submit(ending)
         left = self._writer.close(timeout_seconds)
         self._book.close()
+        for job_id in self._refused.job_ids():
+            logger.error(
+                "Report given up: Postgres refused it until the end; the attempt will count as crashed",
+                extra={"jobId": str(job_id)},
+            )
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
-        """A result that Postgres cannot store is a failure of its attempt, and a failure it cannot store is a
-        plainer one. Anything else is let go of: the heartbeat then finds an attempt that nobody holds, and
-        hands it back.
-        """
-        match item:
-            case Ending(report=Completed()):
-                return replace(item, report=Failed(f"the result could not be stored: {error}"))
-            case Ending(report=Failed() as report) if report != (plain := Failed(_REFUSED, final=report.final)):
-                return replace(item, report=plain)
-            case Ending(report=Cancelled()):
-                return replace(item, report=Failed(_REFUSED, final=True))
-            case Ending():
-                self._runs.remove([item.held.exec])
-        return None
+        """A report is said in a plainer form, and kept where there is none; an event is let go of."""
+        if isinstance(item, Event):
+            logger.error("One of the events was refused", extra=_fields(item, error))
+            return None
+        plainer = item.plainer(error)
+        if plainer is None:
+            self._keep(item, str(error))
+        elif item.first is None and not self._refused.has(item):
+            logger.error("One of the reports was refused", extra=_fields(item, error))
+        return plainer
+
+    def _keep(self, ending: Ending, reason: str) -> None:
+        if ending.held.exec is None or (ending.run is None and self._runs.has(ending.held.exec)):
+            # A hand-over has a lease of its own; and a run that goes on here will say itself how it ended.
+            logger.error("One of the reports was refused", extra=_fields(ending, reason))
+            return
+        if not self._refused.has(ending):
+            logger.error(
+                "Report kept: Postgres takes it in no form. It is tried again until it is taken",
+                extra=_fields(ending, reason),
+            )
+        self._refused.keep(ending)
 
     def _write(self, items: Sequence[Event | Ending]) -> None:
         if events := [item for item in items if isinstance(item, Event)]:
@@ -99,9 +112,13 @@ class Reports:
         kill_point("complete.committed")
         if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
             settled |= self._book.recorded(missing)  # said before, and only the answer was lost
+        if missing := [held for held in missing if held.job_id not in settled]:
+            endings = self._keep_ours(endings, self._book.still_held(missing))
         for ending in endings:
             if ending.run is None and ending.held.job_id in settled:  # handed back, and perhaps begun meanwhile
                 self._runs.interrupt(ending.held.exec, LeaseLostError)
+        for ending in endings:
+            self._refused.settled(ending)
         self._runs.remove([ending.held.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:
@@ -110,6 +127,13 @@ class Reports:
                 _log(ending, status)
             else:
                 ending.context.run(_log, ending, status)
+
+    def _keep_ours(self, endings: Sequence[Ending], ours: Collection[UUID]) -> list[Ending]:
+        """Nothing was refused, and nothing written: a trigger returned NULL. Returns the others."""
+        for ending in endings:
+            if ending.held.exec in ours:
+                self._keep(ending, _LEFT_ALONE)
+        return [ending for ending in endings if ending.held.exec not in ours]
 
     def _settle(self, endings: Sequence[Ending]) -> dict[UUID, Status]:
         """By job id, where those stand whose report was accepted."""
@@ -137,6 +161,12 @@ def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:
 
 def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[Held, R]]:
     return [(ending.held, ending.report) for ending in endings if isinstance(ending.report, kind)]
+
+
+def _fields(item: Event | Ending, reason: BridgeError | str) -> dict[str, Any]:
+    run = item.run if isinstance(item, Ending) else None
+    fields = run.log_fields if run else LogFields(jobId=str(item.held.job_id))
+    return {**fields, "reason": str(reason)}
 
 
 def _log(ending: Ending, status: Status | None) -> None:

@@ -86,6 +86,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._runs: dict[UUID | None, Run] = {}
+        self._set_aside: dict[UUID | None, Held] = {}
         self._lock = threading.Lock()
         self.lease_ends = math.inf  # by `clock.now()`; nobody declares this process lost before
 
@@ -98,16 +99,38 @@ class Runs:
         with self._lock:
             for exec_ in execs:
                 self._runs.pop(exec_, None)
+                self._set_aside.pop(exec_, None)
+
+    def set_aside(self, held: Held) -> None:
+        """The attempt is over, and Postgres refuses its report: it is held, until `remove`, and takes no slot."""
+        with self._lock:
+            self._runs.pop(held.exec, None)
+            self._set_aside[held.exec] = held
+
+    def forget_set_aside(self, execs: Iterable[UUID | None]) -> None:
+        """These attempts are somebody else's by now, whatever becomes of their reports."""
+        with self._lock:
+            for exec_ in execs:
+                self._set_aside.pop(exec_, None)
 
     def has(self, exec_: UUID | None) -> bool:
         return exec_ in self._runs
+
+    def holds(self, exec_: UUID | None) -> bool:
+        """It runs here, or is set aside."""
+        with self._lock:
+            return exec_ in self._runs or exec_ in self._set_aside
+
+    def count_set_aside(self) -> int:
+        return len(self._set_aside)
 
     def all(self) -> list[Run]:
         with self._lock:
             return list(self._runs.values())
 
     def held(self) -> list[Held]:
-        return [run.held for run in self.all()]
+        with self._lock:
+            return [*(run.held for run in self._runs.values()), *self._set_aside.values()]
 
     def enter(self, run: Run) -> None:
         """From here on the actor runs in this thread. Raises at once what came before it could.

@@ -10,7 +10,7 @@ from bridge.attempts import AttemptBook, Held
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.job import Attempt, Failed
 from bridge.watchdog import WATCHDOG
-from bridge.worker.reports import Ending
+from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ import pytest
 from bridge.attempts import AttemptBook, Event, Held
 from bridge.database import Link
 from bridge.job import Completed
-from bridge.worker.reports import Ending, Reports
+from bridge.worker.ending import Ending
+from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands

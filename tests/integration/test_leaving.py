@@ -15,8 +15,8 @@ from bridge.attempts import Held
 from bridge.job import Completed
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.reports import Ending
 from bridge.worker.runs import Run
 from tests.support.hands import CODING, Hands
 from tests.support.rows import Rows

@@ -9,7 +9,7 @@ import pytest
 from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
 from bridge.job import Status
-from bridge.worker.reports import Ending
+from bridge.worker.ending import Ending
 from bridge.worker.starts import Starts
 from tests.support.hands import Hands
 from tests.support.rows import Rows

@@ -23,7 +23,8 @@ from bridge.job import Completed
 from bridge.job_queue import JobQueue
 from bridge.pool import Pool
 from bridge.postgres_errors import in_our_words
-from bridge.worker.reports import Ending, Reports
+from bridge.worker.ending import Ending
+from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
 from tests.support.hands import Hands
 from tests.support.rows import Rows

@@ -34,7 +34,7 @@ AS $$
     INSERT INTO public.workers (id, name, slots, queues, actors, actor_options, version, lease_expires_at)
     VALUES (p_worker, p_name, p_slots, p_queues, ARRAY(SELECT jsonb_object_keys(p_actor_options) ORDER BY 1),
             p_actor_options, p_version, clock_timestamp() + p_lease)
-    ON CONFLICT (id) DO UPDATE SET queues = excluded.queues, actors = excluded.actors, actor_options = excluded.actor_options;
+    ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, queues = excluded.queues, actors = excluded.actors, actor_options = excluded.actor_options;
     SELECT public.keep_actor_queues(false)
 $$;
 

@@ -1,0 +1,62 @@
+"""Reports that Postgres takes in no form, for now: a trigger or a constraint of the host refuses them.
+
+Their attempts are over, and only the report waits. Dropped, such an attempt would look as if it had never run, and
+run again and again with no retry spent.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from bridge.worker.ending import Ending
+from bridge.worker.runs import Runs
+
+_FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
+
+
+@dataclass(slots=True)
+class _Refused:
+    ending: Ending
+    times: int
+    due_at: float | None  # by `time.monotonic()`; None while it is on its way to Postgres
+
+
+class RefusedReports:
+    """Keeps each until it is settled: due again after 2 s, 4 s, 8 s, … up to a minute.
+
+    Until then, or until this process ends, the heartbeat goes on to hold the attempt, so that nobody runs it again.
+    What is left at the end is taken back as crashed, which spends a retry.
+    """
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._lock = threading.Lock()
+        self._refused: dict[UUID | None, _Refused] = {}
+
+    def has(self, ending: Ending) -> bool:
+        return ending.held.exec in self._refused
+
+    def keep(self, ending: Ending) -> None:
+        self._runs.set_aside(ending.held)
+        with self._lock:
+            before = self._refused.get(ending.held.exec)
+            times = before.times + 1 if before else 1
+            wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(times - 1, 10))
+            self._refused[ending.held.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
+
+    def settled(self, ending: Ending) -> None:
+        with self._lock:
+            self._refused.pop(ending.held.exec, None)
+
+    def take_due(self, by: float) -> list[Ending]:
+        """Those to be reported again by that moment; each is to be kept again, or settled."""
+        with self._lock:
+            due = [one for one in self._refused.values() if one.due_at is not None and one.due_at <= by]
+            for one in due:
+                one.due_at = None
+        return [one.ending for one in due]
+
+    def job_ids(self) -> list[UUID]:
+        with self._lock:
+            return [one.ending.held.job_id for one in self._refused.values()]

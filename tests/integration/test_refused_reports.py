@@ -1,0 +1,122 @@
+"""A host's trigger refuses how an attempt ended: it ran all the same, and does not run again for that."""
+
+import logging
+import time
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+
+from bridge.attempts import Held
+from bridge.job import Failed, Released
+from bridge.settings import Settings
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.ending import Ending
+from bridge.worker.process import WorkerProcess
+from tests.support.fleet import Fleet
+from tests.support.hands import CODING, Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+LEASE_MS = 1500
+EVERY_ENDING = "IF OLD.status = 'processing' AND NEW.status <> 'processing' THEN RAISE 'no end'; END IF;"
+
+
+@pytest.fixture(autouse=True)
+def _again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.worker.refused_reports._FIRST_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.worker.refused_reports._MOST_SECONDS", 1.0)
+
+
+def refuse(rows: Rows, what: str) -> None:
+    """Of jobs with the priority 7 only."""
+    rows.all(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN IF OLD.priority = 7 THEN {what} END IF; RETURN NEW; END $$"
+    )
+    rows.all("CREATE TRIGGER refuse BEFORE UPDATE ON coding_jobs FOR EACH ROW EXECUTE FUNCTION refuse()")
+
+
+def lines(caplog: pytest.LogCaptureFixture, text: str, job_id: UUID) -> list[logging.LogRecord]:
+    return [one for one in caplog.records if text in one.message and getattr(one, "jobId", "") == str(job_id)]
+
+
+@pytest.mark.parametrize(
+    ("actor", "what", "reason", "outcome"),
+    [
+        ("double", "IF NEW.status = 'completed' THEN RETURN NULL; END IF;", "suppressed", "completed"),
+        ("explode", "IF NEW.status = 'failed' THEN RAISE 'no failed'; END IF;", "no failed", "failed"),
+        ("explode", "IF NEW.status = 'failed' THEN RETURN NULL; END IF;", "suppressed", "failed"),
+        ("explode", "IF NEW.error_message IS NOT NULL THEN RAISE 'no text'; END IF;", "no text", "failed"),
+        ("explode", EVERY_ENDING, "no end", "failed"),
+    ],
+)
+def test_a_refused_report_waits_and_its_job_does_not_run_again(
+    new_fleet: Callable[..., Fleet],
+    rows: Rows,
+    caplog: pytest.LogCaptureFixture,
+    actor: str,
+    what: str,
+    reason: str,
+    outcome: str,
+) -> None:
+    refuse(rows, what)
+    fleet = new_fleet(lease_ms=LEASE_MS)
+    fleet.start_worker(threads=1)
+    fleet.start_bridge()
+    job_id = rows.add_job(actor=actor, queue="tests", payload={"n": 1}, priority=7, max_retries=1)
+    eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
+
+    others = [rows.add_job(actor="double", queue="tests", payload={"n": 1}) for _ in range(3)]
+    eventually(lambda: {rows.status(other) for other in others} == {"completed"}, what="other jobs in the only slot")
+    eventually(
+        lambda: rows.value("SELECT started_at < clock_timestamp() - interval '5 s' FROM coding_jobs WHERE priority = 7")
+    )
+
+    assert (rows.status(job_id), rows.outcomes(job_id), fleet.doings.starts(job_id)) == ("processing", [], 1)
+    (line,) = lines(caplog, "Report kept", job_id)
+    assert reason in str(vars(line)["reason"])
+    assert len(lines(caplog, "was refused", job_id)) <= 1
+    assert not lines(caplog, "never run", job_id)
+
+    rows.all("DROP TRIGGER refuse ON coding_jobs")
+    eventually(lambda: rows.outcomes(job_id) == [outcome], what="the report that was kept")
+    assert (rows.status(job_id), fleet.doings.starts(job_id)) == (outcome, 1)
+    eventually(lambda: rows.value("SELECT slots FROM workers") == 1, what="the slots of the worker's own")
+
+
+def test_a_failure_that_stays_refused_spends_its_retries_and_no_more(
+    new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(rows, "IF NEW.status = 'failed' THEN RAISE 'no failed'; END IF;")
+    fleet = new_fleet(lease_ms=LEASE_MS).start()
+    job_id = rows.add_job(actor="explode", queue="tests", priority=7, max_retries=2)
+
+    eventually(lambda: lines(caplog, "Report kept", job_id), seconds=20, what="the last failure")
+
+    assert (rows.outcomes(job_id), fleet.doings.starts(job_id)) == (["failed"], 2)
+
+
+@pytest.mark.parametrize("report", [Failed("it broke"), Released()])
+def test_a_worker_ends_in_time_and_what_it_kept_has_crashed(
+    settings: Settings, hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture, report: Failed | Released
+) -> None:
+    refuse(rows, EVERY_ENDING)
+    job_id = rows.add_job(priority=7)
+    process = WorkerProcess(settings, WorkerAbilities(1, ["coding"], CODING), lambda _: None)
+    process.open()
+    try:
+        claim = hands.claim_one()
+        (run,) = process.start([Held(claim.job_id, claim.fence, uuid4())])[0].values()
+        process.end(run, Ending(run.held, report, run))
+        eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
+        began = time.monotonic()
+    finally:
+        process.close()
+
+    assert time.monotonic() - began < 3
+    assert len(lines(caplog, "Report given up", job_id)) == 1
+    rows.all("DROP TRIGGER refuse ON coding_jobs")
+    hands.reclaim()
+    assert rows.outcomes(job_id) == ["crashed"]
+    assert rows.job(job_id)["retry_count"] == 1
