@@ -17,7 +17,7 @@ run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a samp
 	@exec $(BIN)/mobvibe up
 
 test: install ## Run all tests, against real Postgres and Redis
-	@$(BIN)/python -m pytest
+	@sh scripts/test.sh $(BIN)
 
 mutations: install ## Take each condition out of the SQL functions in turn: the tests must notice (takes minutes)
 	@$(BIN)/python -m tests.mutations
