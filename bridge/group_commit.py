@@ -123,26 +123,31 @@ class GroupCommit(Generic[Item]):
         while not self._waiting:
             if self._closing.is_set() and self._submitted.empty():
                 return None
-            self._take(block=True)
+            self._wait()
         if self._last_size >= _LARGE:
             self._closing.wait(_LINGER_SECONDS)
         size = self._group_size + self._behind
         while len(self._waiting) < size and not self._submitted.empty():
-            self._take(block=False)
+            self._take()
         if time.monotonic() >= self._give_up_at:
             return None
         self._last_size = len(self._waiting)
         return list(self._waiting)
 
-    def _take(self, *, block: bool) -> None:
-        WATCHDOG.turn(math.inf if block else 0.0)  # nothing to write may come for ever
-        item = self._submitted.get(block)
+    def _wait(self) -> None:
+        WATCHDOG.turn(math.inf)  # nothing to write may come for ever
+        self._take()
         WATCHDOG.turn()
+
+    def _take(self) -> None:
+        item = self._submitted.get()
         if item is not None:
             self._waiting.append(item)
 
     def _write_in_turn(self, group: Sequence[Item]) -> list[Item]:
         """First what has met no lock, so that it waits for none; what must be tried again."""
+        if not self._behind:
+            return self._write_or_take_apart(group)
         locked = {self._key(one) for one in group[: self._behind]}
         free = [one for one in group if self._key(one) not in locked]
         behind = self._write_or_take_apart(free) if free else []

@@ -160,7 +160,8 @@ class PrettyFormatter(logging.Formatter):
         """The same for a message and fields by themselves."""
         if fields.text is None:
             fields.text = _pairs(fields)
-        return self._line(levelno, time.time(), message, fields.text + _pairs(more))
+        own = "".join([f" {name}={number}" for name, number in more.items()])
+        return self._line(levelno, time.time(), message, fields.text + own)
 
     def _line(self, levelno: int, created: float, message: str, pairs: str) -> str:
         label = _label(levelno, self._colour)

@@ -181,7 +181,6 @@ class Reporter(Middleware):
         if job.session_id is not None:
             object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        message.__dict__["message_id"] = str(job.id)  # what its sender knows it by
         message.__dict__["created_ms"] = partial(self.process.created_ms, job.id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000

@@ -15,6 +15,8 @@ def visible(text: str) -> str:
 
     Written out are control and format characters, what no font has, and a combining mark that stands on nothing.
     """
+    if text.isascii() and text.isprintable():  # most are, and each log line asks for some
+        return text
     return _NOT_ASCII.sub(_written_out, text)
 
 

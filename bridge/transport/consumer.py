@@ -74,10 +74,11 @@ class JobConsumer(Consumer):
             self._wake.set()
 
     def __next__(self) -> MessageProxy | None:
-        WATCHDOG.turn()
-        if not self._ready and not self._fetch():
-            self._wake.wait(self._rest_seconds)
-            return None
+        if not self._ready:
+            WATCHDOG.turn()
+            if not self._fetch():
+                self._wake.wait(self._rest_seconds)
+                return None
         return self._ready.popleft()
 
     def ack(self, message: MessageProxy) -> None:

@@ -51,8 +51,8 @@ class WorkerIntake:
         randomness = os.urandom(16 * len(jobs))  # in one call: each lets other threads in
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
-            opened = JobMessage(queue_name, actor, f"{job_id}:{fence}" if len(jobs) > 1 else redis_id, redis_id)
-            opened.held = Held(job_id, fence, UUID(bytes=randomness[16 * n : 16 * n + 16], version=4))
+            opened = JobMessage(queue_name, actor, str(job_id), redis_id)  # what its sender knows it by
+            opened.held = Held(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
             messages.append(opened)
         return messages
 

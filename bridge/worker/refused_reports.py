@@ -6,6 +6,7 @@ run again and again with no retry spent.
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -45,9 +46,12 @@ class RefusedReports:
             wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(times - 1, 10))
             self._refused[ending.held.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
 
-    def settled(self, ending: Ending) -> None:
+    def settled(self, endings: Iterable[Ending]) -> None:
+        if not self._refused:
+            return
         with self._lock:
-            self._refused.pop(ending.held.exec, None)
+            for ending in endings:
+                self._refused.pop(ending.held.exec, None)
 
     def take_due(self, by: float) -> list[Ending]:
         """Those to be reported again by that moment; each is to be kept again, or settled."""

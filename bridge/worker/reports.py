@@ -117,8 +117,7 @@ class Reports:
         for ending in endings:
             if ending.run is None and ending.held.job_id in settled:  # handed back, and perhaps begun meanwhile
                 self._runs.interrupt(ending.held.exec, LeaseLostError)
-        for ending in endings:
-            self._refused.settled(ending)
+        self._refused.settled(endings)
         self._runs.remove([ending.held.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:

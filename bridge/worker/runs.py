@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import TracebackType
 from uuid import UUID
 
@@ -56,6 +55,7 @@ class Run:
     raised_at: TracebackType | None = None  # where the actor raised; middleware of others may take it off the exception
     has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
     is_reported: bool = False
+    _log_fields: LogFields | None = None
 
     @property
     def is_in_a_thread(self) -> bool:
@@ -71,13 +71,17 @@ class Run:
         """Seconds from the actor's beginning to its end, or until now."""
         return (self.ended or time.monotonic()) - self.began
 
-    @cached_property
+    @property
     def log_fields(self) -> LogFields:
+        # Not a cached_property: before Python 3.12 one lock is for all runs, and all threads queue up at it.
+        if self._log_fields is not None:
+            return self._log_fields
         job = self.attempt.job
         fields = LogFields(jobId=str(job.id))
         if job.session_id is not None:
             fields["sessionId"] = str(job.session_id)
         fields.update(fence=job.fence, attempt=job.attempt, queue=self.attempt.queue, actor=self.attempt.actor)
+        self._log_fields = fields
         return fields
 
 
