@@ -17,7 +17,7 @@ from bench.numbers import Rounds
 from bench.run import Run
 from bridge.attempts import AttemptBook, Held
 from bridge.database import Link
-from bridge.frontier import Span
+from bridge.queue_rows import Span
 from bridge.job import Completed
 from bridge.job_queue import JobQueue
 

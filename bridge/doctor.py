@@ -20,7 +20,7 @@ from bridge.postgres_errors import in_our_words
 from bridge.read_only import read_only
 from bridge.settings import Settings, given_names, likely_typos, names_not_read
 from bridge.startup_checks import check_database
-from bridge.upkeep import HELD_SECONDS
+from bridge.queue_rows import HELD_SECONDS
 
 _STOCK_ACTOR = "run_coding_session"
 _POOLER_PORT = 6543

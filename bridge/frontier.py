@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bridge.queue_rows import Span, LOWEST_PRIORITY, HIGHEST_PRIORITY
 from bridge.job import Claim
 
 _SLOW_SECONDS = 0.005
@@ -19,17 +20,6 @@ _CLAIM_SECONDS = 100e-6
 _SHARE = 20  # a full look may take one part in so many of the time
 _REST_MOST_SECONDS = 1.0  # what a short look cannot see waits no longer than this
 _LANES_MOST = 50
-_LOWEST, _HIGHEST = -(2**31), 2**31 - 1
-
-
-class Span(NamedTuple):
-    """Of one queue: `room` jobs at most, of priorities from `low` to `high`, behind the place `after`."""
-
-    queue: str
-    room: int
-    low: int = _LOWEST
-    high: int = _HIGHEST
-    after: int = -1
 
 
 @dataclass(slots=True)
@@ -41,14 +31,14 @@ class _Passed:
 
     def spans(self, queue: str, room: int) -> list[Span]:
         spans = []
-        ceiling = _HIGHEST
+        ceiling = HIGHEST_PRIORITY
         for priority, place in sorted(self.lanes.items(), reverse=True):
             if priority < ceiling:
                 spans.append(Span(queue, room, priority + 1, ceiling, self.place))
             spans.append(Span(queue, room, priority, priority, max(place, self.place)))
             ceiling = priority - 1
-        if ceiling >= _LOWEST:
-            spans.append(Span(queue, room, _LOWEST, ceiling, self.place))
+        if ceiling >= LOWEST_PRIORITY:
+            spans.append(Span(queue, room, LOWEST_PRIORITY, ceiling, self.place))
         return spans
 
 

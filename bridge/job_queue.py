@@ -15,70 +15,13 @@ from psycopg.rows import dict_row
 
 from bridge.actor_options import attempts_of
 from bridge.database import Link, statement
-from bridge.frontier import Span
 from bridge.job import Claim, Outcome, Pruned, Refusal, Status
 from bridge.json_text import storable_text, to_json
 from bridge.listener import Listener
-from bridge.room import QueueRoom
+from bridge.queue_rows import ClaimedJob, QueueRoom, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
 
 CHANNEL = "new_job"
 ACTOR_MOST = 200  # characters of a name: the table's own limit
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
-    """A job as the Node worker's `claimNextJob()` gave it."""
-
-    job_id: UUID
-    session_id: UUID | None
-    prompt: str | None
-    priority: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """Jobs by status; `oldest_pending_age` is None when nothing is pending."""
-
-    pending_count: int
-    processing_count: int
-    completed_count: int
-    failed_count: int
-    oldest_pending_age: timedelta | None
-
-    @property
-    def success_rate(self) -> float | None:
-        """Completed among finished, in per cent; None before anything finished."""
-        finished = self.completed_count + self.failed_count
-        return 100 * self.completed_count / finished if finished else None
-
-
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
-    job_id: UUID
-    outcome: Outcome
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class StuckJobs:
-    """Pending jobs that no live worker could take from their queue, and where they went, if anywhere."""
-
-    actor: str
-    queue: str
-    jobs: int
-    routed_to: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class VacuumHolder:
-    """Who keeps vacuum from removing dead rows: a session, a prepared transaction or a replication slot.
-
-    `seconds` is how long already; None where Postgres does not say.
-    """
-
-    kind: str
-    name: str
-    seconds: float | None
 
 
 class JobQueue:

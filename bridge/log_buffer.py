@@ -5,10 +5,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from typing import Protocol, TextIO, cast
 
-if TYPE_CHECKING:
-    from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 
 _GATHER_SECONDS = 0.005
 
@@ -16,7 +15,7 @@ _GATHER_SECONDS = 0.005
 class LineFormatter(Protocol):
     """What makes a line without a record of the library's."""
 
-    def line(self, levelno: int, message: str, fields: "LogFields", more: Mapping[str, int]) -> str: ...
+    def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str: ...
 
 
 class BufferedHandler(logging.StreamHandler[TextIO]):
@@ -48,7 +47,7 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
         elif not self._gathering.is_set():
             self._gathering.set()
 
-    def say(self, levelno: int, message: str, fields: "LogFields", more: Mapping[str, int]) -> None:
+    def say(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> None:
         """Write a line below a warning that needs no record."""
         self._lines.append(cast("LineFormatter", self.formatter).line(levelno, message, fields, more))
         if not self._gathering.is_set():

@@ -6,19 +6,9 @@ answers are known; anywhere else the library's way is taken.
 """
 
 import logging
-from typing import Any
 
 from bridge.log_buffer import BufferedHandler
-
-
-class LogFields(dict[str, object]):
-    """Fields that several lines share: a formatter makes their text once, and keeps it here."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.text: str | None = None
+from bridge.log_fields import LogFields
 
 
 def info(logger: logging.Logger, message: str, fields: LogFields, **more: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from bridge.log_buffer import BufferedHandler
-from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 from bridge.log_record import LeanRecord
 from bridge.own_loggers import flush_our_own, make_our_own
 from bridge.settings import Settings

@@ -5,20 +5,14 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bridge.queue_rows import hours_minutes_seconds
 from bridge.errors import RedisUnavailableError
-from bridge.job_queue import JobQueue, QueueStats
+from bridge.job_queue import JobQueue
+from bridge.queue_rows import QueueStats
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import names_of
 
 logger = logging.getLogger(__name__)
-
-
-def hours_minutes_seconds(age: timedelta | None) -> str | None:
-    """HH:MM:SS, with as many hours as it takes; None stays None."""
-    if age is None:
-        return None
-    seconds = max(0, int(age.total_seconds()))
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def log_fields(stats: QueueStats) -> dict[str, Any]:

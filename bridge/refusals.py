@@ -9,7 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from bridge.errors import BridgeError
-from bridge.frontier import Span
+from bridge.queue_rows import Span
 from bridge.job import Claim, Refusal
 from bridge.job_queue import JobQueue
 from bridge.postgres_errors import may_be_of_a_row

@@ -10,25 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.queue_rows import QueueRoom
 from bridge.job import Claim
 from bridge.pace import SETTLED_MOST
 
 _COUNT_SECONDS = 1.0
 _COUNT_MOST_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class QueueRoom:
-    """A queue as counted: `room` is the slots that are free for it, less the jobs on the way to them. May be negative.
-
-    `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
-    serve, itself included.
-    """
-
-    queue: str
-    room: int
-    slots: int
-    shared_with: Sequence[str]
 
 
 def _number(jobs: Any) -> int:

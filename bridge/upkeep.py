@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+from bridge.queue_rows import HELD_SECONDS
 from bridge.errors import (
     BridgeError,
     PostgresBusyError,
@@ -21,7 +22,6 @@ from bridge.retention import Retention
 
 logger = logging.getLogger(__name__)
 
-HELD_SECONDS = 300.0  # a transaction this old is more than a slow query
 _FOLD_MOST = 10_000
 _MANY = 100
 _REST_SECONDS = 10.0

@@ -12,7 +12,7 @@ from bridge.pool import Pool
 from bridge.settings import Settings
 from bridge.startup_checks import SCHEMA_VERSION
 from bridge.transport.client import check_redis, connect_redis
-from bridge.upkeep import HELD_SECONDS
+from bridge.queue_rows import HELD_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from bridge.errors import BridgeError, Fail, Retry
 from bridge.group_commit import GroupCommit
 from bridge.job import Cancelled, Completed, Failed, Released, Status
 from bridge.kill_points import kill_point
-from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 from bridge.worker.ending import Ending
 from bridge.worker.refused_reports import RefusedReports
 from bridge.worker.runs import LeaseLostError, Runs

@@ -18,7 +18,7 @@ from dramatiq.middleware import Interrupt, raise_thread_exception
 from bridge.attempts import Held
 from bridge.clock import now
 from bridge.job import Attempt
-from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 
 _AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from bridge.frontier import Span
+from bridge.queue_rows import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
 

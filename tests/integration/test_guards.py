@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bridge.attempts import Event, Held, Verdict
-from bridge.frontier import Span
+from bridge.queue_rows import Span
 from bridge.job import Claim, Failed, Status
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows

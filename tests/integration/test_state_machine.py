@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from bridge.attempts import Event, Held, Verdict
-from bridge.frontier import Span
+from bridge.queue_rows import Span
 from bridge.job import Claim
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants

@@ -2,7 +2,8 @@
 
 from uuid import uuid4
 
-from bridge.frontier import Frontier, Span
+from bridge.frontier import Frontier
+from bridge.queue_rows import Span
 from bridge.job import Claim
 
 ROOM = {"coding": 10}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from bridge import Fail, log_lines
-from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 from bridge.logs import TRACE, PinoFormatter, PrettyFormatter, configure_logging
 from bridge.own_loggers import give_up_our_own
 from bridge.settings import Settings

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bridge import log_lines
-from bridge.log_lines import LogFields
+from bridge.log_fields import LogFields
 from bridge.logs import configure_logging, write_last_lines
 from bridge.own_loggers import OwnLogger, give_up_our_own
 from bridge.settings import Settings

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.job_queue import QueueStats
-from bridge.monitor import hours_minutes_seconds, log_fields
+from bridge.queue_rows import QueueStats
+from bridge.monitor import log_fields
+from bridge.queue_rows import hours_minutes_seconds
 from bridge.pace import Pace
 
 SLOTS = {"coding": 16}

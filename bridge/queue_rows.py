@@ -1,0 +1,100 @@
+"""What Postgres answers about queues, in our words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from bridge.job import Outcome, Status
+
+HELD_SECONDS = 300.0  # a transaction this old is more than a slow query
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -(2**31), 2**31 - 1  # of Postgres's integer
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job as the Node worker's `claimNextJob()` gave it."""
+
+    job_id: UUID
+    session_id: UUID | None
+    prompt: str | None
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Jobs by status; `oldest_pending_age` is None when nothing is pending."""
+
+    pending_count: int
+    processing_count: int
+    completed_count: int
+    failed_count: int
+    oldest_pending_age: timedelta | None
+
+    @property
+    def success_rate(self) -> float | None:
+        """Completed among finished, in per cent; None before anything finished."""
+        finished = self.completed_count + self.failed_count
+        return 100 * self.completed_count / finished if finished else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    job_id: UUID
+    outcome: Outcome
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class StuckJobs:
+    """Pending jobs that no live worker could take from their queue, and where they went, if anywhere."""
+
+    actor: str
+    queue: str
+    jobs: int
+    routed_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VacuumHolder:
+    """Who keeps vacuum from removing dead rows: a session, a prepared transaction or a replication slot.
+
+    `seconds` is how long already; None where Postgres does not say.
+    """
+
+    kind: str
+    name: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRoom:
+    """A queue as counted: `room` is the slots that are free for it, less the jobs on the way to them. May be negative.
+
+    `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
+    serve, itself included.
+    """
+
+    queue: str
+    room: int
+    slots: int
+    shared_with: Sequence[str]
+
+
+class Span(NamedTuple):
+    """Of one queue: `room` jobs at most, of priorities from `low` to `high`, behind the place `after`."""
+
+    queue: str
+    room: int
+    low: int = LOWEST_PRIORITY
+    high: int = HIGHEST_PRIORITY
+    after: int = -1
+
+
+def hours_minutes_seconds(age: timedelta | None) -> str | None:
+    """HH:MM:SS, with as many hours as it takes; None stays None."""
+    if age is None:
+        return None
+    seconds = max(0, int(age.total_seconds()))
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
