@@ -17,10 +17,10 @@ from bridge.job_queue import JobQueue
 from bridge.listener import Listener
 from bridge.migrations import find_changes, find_conflicts
 from bridge.postgres_errors import in_our_words
+from bridge.queue_rows import HELD_SECONDS
 from bridge.read_only import read_only
 from bridge.settings import Settings, given_names, likely_typos, names_not_read
 from bridge.startup_checks import check_database
-from bridge.queue_rows import HELD_SECONDS
 
 _STOCK_ACTOR = "run_coding_session"
 _POOLER_PORT = 6543

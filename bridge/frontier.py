@@ -10,10 +10,9 @@ next full one.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from bridge.queue_rows import Span, LOWEST_PRIORITY, HIGHEST_PRIORITY
 from bridge.job import Claim
+from bridge.queue_rows import HIGHEST_PRIORITY, LOWEST_PRIORITY, Span
 
 _SLOW_SECONDS = 0.005
 _CLAIM_SECONDS = 100e-6

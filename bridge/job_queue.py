@@ -5,7 +5,6 @@ transaction. What workers say about their attempts is in `attempts.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID

@@ -2,13 +2,12 @@
 
 import json
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from bridge.queue_rows import hours_minutes_seconds
 from bridge.errors import RedisUnavailableError
 from bridge.job_queue import JobQueue
-from bridge.queue_rows import QueueStats
+from bridge.queue_rows import QueueStats, hours_minutes_seconds
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import names_of
 

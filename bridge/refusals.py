@@ -9,10 +9,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from bridge.errors import BridgeError
-from bridge.queue_rows import Span
 from bridge.job import Claim, Refusal
 from bridge.job_queue import JobQueue
 from bridge.postgres_errors import may_be_of_a_row
+from bridge.queue_rows import Span
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,11 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from bridge.queue_rows import QueueRoom
 from bridge.job import Claim
 from bridge.pace import SETTLED_MOST
+from bridge.queue_rows import QueueRoom
 
 _COUNT_SECONDS = 1.0
 _COUNT_MOST_SECONDS = 5.0

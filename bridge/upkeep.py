@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from bridge.queue_rows import HELD_SECONDS
 from bridge.errors import (
     BridgeError,
     PostgresBusyError,
@@ -18,6 +17,7 @@ from bridge.errors import (
 )
 from bridge.job_queue import JobQueue
 from bridge.outages import Trouble
+from bridge.queue_rows import HELD_SECONDS
 from bridge.retention import Retention
 
 logger = logging.getLogger(__name__)

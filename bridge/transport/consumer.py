@@ -6,21 +6,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.backoff import full_jitter
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError, WrongKeyError
 from bridge.outages import Trouble
+from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage
 from bridge.transport.slots import Slots
 from bridge.transport.strangers import Strangers
 from bridge.watchdog import WATCHDOG
-
-if TYPE_CHECKING:
-    from bridge.transport.job_broker import JobBroker
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ class JobConsumer(Consumer):
     seconds, each time.
     """
 
-    def __init__(self, broker: "JobBroker", queue_name: str, prefetch: int, timeout: int) -> None:
+    def __init__(self, broker: ConsumerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         self._broker = broker
         self._queue = queue_name
         self._slots = broker.slots or Slots(prefetch, stock=False)

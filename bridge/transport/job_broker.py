@@ -17,6 +17,7 @@ from bridge.envelope import LINE_MOST
 from bridge.errors import RedisUnavailableError, SettingsError, WrongKeyError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
@@ -61,7 +62,7 @@ class JobBroker(RedisBroker):
         self._give_back = load_script(client, "give_back")
         self._put_aside = load_script(client, "put_aside")
         self._lock = threading.Lock()
-        self._consumers: defaultdict[str, set[JobConsumer]] = defaultdict(set)
+        self._consumers: defaultdict[str, set[WokenConsumer]] = defaultdict(set)
         self._wakeups: WakeUps | None = None
         self._down = False
 
@@ -157,14 +158,14 @@ class JobBroker(RedisBroker):
 
     # What consumers need of their broker.
 
-    def add_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
+    def add_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
         with self._lock:
             self._consumers[queue_name].add(consumer)
             if self._wakeups is None:
                 self._wakeups = WakeUps(self.client, self.names.wake, self._wake)
                 self._wakeups.start()
 
-    def remove_consumer(self, queue_name: str, consumer: JobConsumer) -> None:
+    def remove_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
         with self._lock:
             self._consumers[queue_name].discard(consumer)
 
@@ -260,7 +261,7 @@ class JobBroker(RedisBroker):
         for consumer in self._consumers_of(queue_name):
             consumer.wake()
 
-    def _consumers_of(self, queue_name: str | None) -> list[JobConsumer]:
+    def _consumers_of(self, queue_name: str | None) -> list[WokenConsumer]:
         """Of one queue, or of all."""
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]

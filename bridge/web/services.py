@@ -9,10 +9,10 @@ from typing import Any
 
 from bridge.errors import BridgeError, NoConnectionFreeError, SchemaError, StoreUnavailableError
 from bridge.pool import Pool
+from bridge.queue_rows import HELD_SECONDS
 from bridge.settings import Settings
 from bridge.startup_checks import SCHEMA_VERSION
 from bridge.transport.client import check_redis, connect_redis
-from bridge.queue_rows import HELD_SECONDS
 
 logger = logging.getLogger(__name__)
 

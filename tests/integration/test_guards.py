@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from bridge.attempts import Event, Held, Verdict
-from bridge.queue_rows import Span
 from bridge.job import Claim, Failed, Status
+from bridge.queue_rows import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
 

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 )
 
 from bridge.attempts import Event, Held, Verdict
-from bridge.queue_rows import Span
 from bridge.job import Claim
+from bridge.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import AttemptBook, Held, Verdict
 from bridge.database import Link
-from bridge.queue_rows import Span
 from bridge.job import Cancelled, Claim, Completed, Failed, Released, Status
 from bridge.job_queue import JobQueue
+from bridge.queue_rows import Span
 from tests.support.rows import Rows
 
 LEASE = timedelta(seconds=30)

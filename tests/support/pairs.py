@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 from bridge.attempts import Event, Held
 from bridge.errors import PostgresBusyError
-from bridge.queue_rows import Span
 from bridge.job import Claim
+from bridge.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 

@@ -3,8 +3,8 @@
 from uuid import uuid4
 
 from bridge.frontier import Frontier
-from bridge.queue_rows import Span
 from bridge.job import Claim
+from bridge.queue_rows import Span
 
 ROOM = {"coding": 10}
 

@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.queue_rows import QueueStats
 from bridge.monitor import log_fields
-from bridge.queue_rows import hours_minutes_seconds
 from bridge.pace import Pace
+from bridge.queue_rows import QueueStats, hours_minutes_seconds
 
 SLOTS = {"coding": 16}
 

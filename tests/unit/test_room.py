@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from bridge.job import Claim
-from bridge.room import Room
 from bridge.queue_rows import QueueRoom
+from bridge.room import Room
 
 
 def counted(*queues: QueueRoom) -> Room:
