@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 
 from bench.stores import open_stores
-from bridge.migrations import migrate_up
+from bridge.postgres.migrations import migrate_up
 from tests.support import legacy
 
 _STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")  # writers wait for these

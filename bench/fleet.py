@@ -18,7 +18,7 @@ from bench import venvs
 from bench.apps.record import Reader
 from bench.contestants import Contestant, environment
 from bench.stores import PATIENCE, Stores
-from bridge.parent_watch import dies_with_parent
+from bridge.runtime.parent_watch import dies_with_parent
 
 APPS = Path(__file__).parent / "apps"
 

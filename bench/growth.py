@@ -15,11 +15,11 @@ from uuid import uuid4
 from bench.history import add_finished_jobs
 from bench.numbers import Rounds
 from bench.run import Run
-from bridge.attempts import AttemptBook, Held
-from bridge.database import Link
 from bridge.job import Completed
-from bridge.job_queue import JobQueue
-from bridge.queue_rows import Span
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link
+from bridge.postgres.queue_rows import Span
 
 _LEASE = timedelta(hours=1)
 _STATS_SECONDS = 4.0  # of each round at most: counting millions of rows takes its time

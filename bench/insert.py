@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from bench.run import Run
 from bench.stores import PATIENCE
-from bridge.job_queue import JobQueue
+from bridge.postgres.job_queue import JobQueue
 
 _ROW = SQL("INSERT INTO {} (actor, queue, payload) VALUES ('noop', 'bench', '{{\"key\": 1}}')")
 _THOUSAND = SQL(

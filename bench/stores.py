@@ -9,8 +9,8 @@ from uuid import uuid4
 import psycopg
 import redis
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
 
 _TEMPLATE = "bench_template"
 PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself: no question is worth more

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from bridge.errors import Retry as Retry
     from bridge.job import Job as Job
     from bridge.job import current_job as current_job
-    from bridge.job_queue import JobQueue as JobQueue
-    from bridge.job_queue import enqueue as enqueue
+    from bridge.postgres.job_queue import JobQueue as JobQueue
+    from bridge.postgres.job_queue import enqueue as enqueue
 
 _HOME = {
     "actor": "bridge.actor_decorator",
@@ -21,8 +21,8 @@ _HOME = {
     "Retry": "bridge.errors",
     "Job": "bridge.job",
     "current_job": "bridge.job",
-    "JobQueue": "bridge.job_queue",
-    "enqueue": "bridge.job_queue",
+    "JobQueue": "bridge.postgres.job_queue",
+    "enqueue": "bridge.postgres.job_queue",
 }
 
 __all__ = ["Fail", "Job", "JobQueue", "Retry", "actor", "current_job", "enqueue"]

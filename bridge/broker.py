@@ -18,14 +18,14 @@ from dramatiq.middleware import (
 )
 
 from bridge.errors import SettingsError
-from bridge.reporter import Reporter
-from bridge.sender import Sender
+from bridge.postgres.sender import Sender
 from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
+from bridge.worker.interrupts import ActorWindow
+from bridge.worker.middleware import Reporter
 from bridge.worker.watched import Watched
-from bridge.worker.window import ActorWindow
 
 stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
 

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 import redis
 
-from bridge.database import Link
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
-from bridge.outages import OUTAGES
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.link import Link
+from bridge.postgres.migrations import migrate_up
+from bridge.runtime.outages import OUTAGES
 from bridge.settings import Settings
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.cli import main
-from bridge.job_queue import JobQueue
+from bridge.postgres.job_queue import JobQueue
 
 _claim_jobs = JobQueue.claim_jobs
 _file = os.open(Path(os.environ["BENCH_RECORDS"]) / "claims", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

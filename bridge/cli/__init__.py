@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from bridge.errors import BridgeError, ReadOnlyError, StoreUnavailableError
-from bridge.terminal import visible
+from bridge.logs.terminal import visible
 
 _HOME = {
     **dict.fromkeys(("up", "run", "worker", "web"), "services"),

@@ -5,8 +5,8 @@ import json
 import click
 
 from bridge.addresses import mask_address
+from bridge.logs.terminal import visible
 from bridge.settings import Settings, load_settings
-from bridge.terminal import visible
 
 _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -19,7 +19,7 @@ def doctor(*, database: bool, as_json: bool) -> None:
 
     Exit code 1 when something failed. Changes nothing.
     """
-    from bridge.doctor import examine, look_ahead
+    from bridge.cli.doctor import examine, look_ahead
 
     findings = look_ahead(load_settings()) if database else examine(load_settings())
     if as_json:

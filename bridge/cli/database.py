@@ -15,7 +15,7 @@ def migrate() -> None:
 @migrate.command("up")
 def migrate_up_command() -> None:
     """Apply the migrations that are missing. Safe to run twice, and from several machines at once."""
-    from bridge.migrations import migrate_up
+    from bridge.postgres.migrations import migrate_up
 
     applied = migrate_up(load_settings().postgres_dsn())
     for name in applied:
@@ -27,7 +27,7 @@ def migrate_up_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def migrate_status(*, as_json: bool) -> None:
     """Show which migrations are applied. Exit code 4 when some are missing."""
-    from bridge.migrations import migration_states
+    from bridge.postgres.migrations import migration_states
 
     states = migration_states(load_settings().postgres_dsn())
     if as_json:
@@ -42,7 +42,7 @@ def migrate_status(*, as_json: bool) -> None:
 @migrate.command("sql")
 def migrate_sql() -> None:
     """Print the migrations as SQL, for psql or `supabase db push`. Needs no database."""
-    from bridge.migrations import migration_files
+    from bridge.postgres.migrations import migration_files
 
     for file in migration_files():
         # Each as one transaction, as `migrate up` applies them: what stops midway leaves nothing half done.
@@ -55,6 +55,6 @@ def migrate_sql() -> None:
 @click.argument("role")
 def migrate_grants(role: str) -> None:
     """Print the GRANT statements that a role of its own for the bridge needs. Needs no database."""
-    from bridge.migrations.grants import grants
+    from bridge.postgres.migrations.grants import grants
 
     click.echo(grants(role))

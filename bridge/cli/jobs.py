@@ -9,14 +9,14 @@ from uuid import UUID
 
 import click
 
+from bridge.cli.doctor import waiting_in_vain
 from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
-from bridge.database import Link
-from bridge.doctor import waiting_in_vain
 from bridge.errors import BridgeError
 from bridge.job import Status
-from bridge.job_queue import ACTOR_MOST, JobQueue, enqueue
+from bridge.logs.terminal import visible
+from bridge.postgres.job_queue import ACTOR_MOST, JobQueue, enqueue
+from bridge.postgres.link import Link
 from bridge.settings import load_settings
-from bridge.terminal import visible
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bridge.terminal import cut, display_width, visible, visible_lines, wrap
+from bridge.logs.terminal import cut, display_width, visible, visible_lines, wrap
 
 _GAP = "  "
 _NARROWEST = 12

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from bridge import liveness_file
 from bridge.errors import BridgeError
+from bridge.runtime import liveness_file
 
 _PATHS = {"health": "/health", "live": "/livez", "web": "/livez", "ready": "/readyz"}
 _ROLES = ("bridge", "worker")
@@ -116,6 +116,6 @@ def _ask(path: str, timeout_seconds: float) -> str:
 
 def _readable(answer: bytes) -> str:
     """Whoever listens there may have said anything."""
-    from bridge.terminal import visible_lines
+    from bridge.logs.terminal import visible_lines
 
     return "\n".join(visible_lines(answer.decode(errors="replace")))

@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from bridge.logs import configure_logging
+from bridge.logs.formats import configure_logging
 from bridge.settings import Settings, given_names, likely_typos, load_settings, names_not_read
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def service_settings() -> Settings:
 @click.command()
 def run() -> None:
     """Run the bridge: claim jobs from Postgres and hand them to the workers."""
-    from bridge.liveness import Liveness
+    from bridge.runtime.liveness import Liveness
 
     settings = service_settings()
     settings.postgres_dsn(), settings.redis_address()
@@ -39,9 +39,9 @@ def run() -> None:
 
 
 def _run_bridge(settings: Settings) -> None:
-    from bridge.bridge_process import BridgeProcess
-    from bridge.signals import StoppedError, StopSignal
-    from bridge.watchdog import WATCHDOG
+    from bridge.dispatch.process import BridgeProcess
+    from bridge.runtime.signals import StoppedError, StopSignal
+    from bridge.runtime.watchdog import WATCHDOG
 
     stop = StopSignal()
     bridge = BridgeProcess(settings)
@@ -88,6 +88,6 @@ def up(*, sample: bool) -> None:
     Ctrl-C stops it all; the data stays in .mobvibe/. While it runs, other commands in this folder find its
     stores by themselves. For development only.
     """
-    from bridge.up import Launcher
+    from bridge.dev.up import Launcher
 
     Launcher(load_settings()).run(sample=sample)

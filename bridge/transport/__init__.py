@@ -1,1 +1,1 @@
-"""The road: messages over Redis. It may lose, double, delay or reorder any of them."""
+"""Messages over Redis, which may lose, double, delay or reorder any of them. redis is imported only here."""

@@ -10,8 +10,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
+from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.refusals import in_words
-from bridge.watchdog import WATCHDOG
 
 Client = redis.Redis
 Script = Callable[..., Any]

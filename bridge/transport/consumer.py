@@ -10,15 +10,15 @@ from typing import cast
 
 from dramatiq.broker import Consumer, MessageProxy
 
-from bridge.backoff import full_jitter
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError, WrongKeyError
-from bridge.outages import Trouble
+from bridge.runtime.backoff import full_jitter
+from bridge.runtime.outages import Trouble
+from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage
 from bridge.transport.slots import Slots
 from bridge.transport.strangers import Strangers
-from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
-from bridge.envelope import LINE_MOST
 from bridge.errors import RedisUnavailableError, SettingsError, WrongKeyError
 from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
+from bridge.transport.messages import LINE_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from itertools import groupby, takewhile
 from operator import attrgetter
 
-from bridge.envelope import seal
 from bridge.errors import WrongKeyError
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, load_script
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.messages import seal
 from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
 from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys

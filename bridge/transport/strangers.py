@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from bridge.backoff import full_jitter
+from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 

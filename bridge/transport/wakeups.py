@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from bridge.backoff import full_jitter
 from bridge.errors import RedisUnavailableError
+from bridge.runtime.backoff import full_jitter
+from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.client import Client, in_our_words
-from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from bridge import connection_budget
 from bridge.addresses import host_and_port, in_an_address
 from bridge.errors import PortTakenError, RedisUnavailableError
+from bridge.postgres import connection_budget
+from bridge.postgres.startup_checks import patiently, warn_of_few_connections
+from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
-from bridge.signals import SAME_SIGNAL_SECONDS
-from bridge.startup_checks import patiently, warn_of_few_connections
 from bridge.transport.client import connect_redis
 from bridge.transport.server_check import check_server
 from bridge.web import create_app
@@ -57,7 +57,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         options: dict[str, Any] = {
             "bind": f"{in_an_address(settings.bind_host)}:{settings.http_port}",
             "workers": 1,
-            "worker_class": "bridge.web.patience.PatientWorker",
+            "worker_class": "bridge.web.slow_clients.PatientWorker",
             "threads": THREADS,
             "graceful_timeout": int(min(settings.grace_seconds, 10)) or 1,
             "timeout": 30,

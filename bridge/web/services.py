@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import BridgeError, NoConnectionFreeError, SchemaError, StoreUnavailableError
-from bridge.pool import Pool
-from bridge.queue_rows import HELD_SECONDS
+from bridge.postgres.pool import Pool
+from bridge.postgres.queue_rows import HELD_SECONDS
+from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.settings import Settings
-from bridge.startup_checks import SCHEMA_VERSION
 from bridge.transport.client import check_redis, connect_redis
 
 logger = logging.getLogger(__name__)

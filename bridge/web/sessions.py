@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bridge.job_queue import enqueue
+from bridge.postgres.job_queue import enqueue
 from bridge.web.services import Services
 from bridge.web.tokens import TokenError, read_user
 

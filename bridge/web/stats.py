@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from bridge.errors import BridgeError
-from bridge.queue_rows import HELD_SECONDS, hours_minutes_seconds
+from bridge.postgres.queue_rows import HELD_SECONDS, hours_minutes_seconds
 from bridge.web.services import Services
 
 _STATUSES = ("pending", "processing", "completed", "failed", "cancelled")

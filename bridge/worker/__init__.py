@@ -1,1 +1,1 @@
-"""One worker process: what it holds, what it says to Postgres, and how it is kept running."""
+"""The worker process, `mobvibe worker` or `dramatiq actors`: takes messages, runs actors, reports."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from dramatiq import Actor, Worker
 
-from bridge.actor_options import attempts_of
+from bridge.postgres.actor_options import attempts_of
 from bridge.transport.job_broker import JobBroker
 
 

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 
-from bridge.backoff import full_jitter
-from bridge.parent_watch import dies_with_parent
+from bridge.runtime.backoff import full_jitter
+from bridge.runtime.parent_watch import dies_with_parent
 
 logger = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from contextvars import Context
 from dataclasses import dataclass, replace
 
-from bridge.attempts import Held
 from bridge.errors import BridgeError
 from bridge.job import Cancelled, Completed, Failed, Report
+from bridge.postgres.attempts import Held
 from bridge.worker.runs import Run
 
 _REFUSED = "failed, and the database would not store why"

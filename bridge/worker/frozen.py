@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from bridge import liveness_file
+from bridge.runtime import liveness_file
 
 _LOOK_SECONDS = 2.0
 _LOOKS = 3  # in a row: after a pause of the whole machine or container the others need a moment, too

@@ -11,10 +11,10 @@ from datetime import timedelta
 from importlib.metadata import version
 from uuid import UUID, uuid4
 
-from bridge.attempts import AttemptBook, Held, Verdict
-from bridge.backoff import full_jitter
-from bridge.clock import now
-from bridge.loop import Loop
+from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.runtime.backoff import full_jitter
+from bridge.runtime.clock import now
+from bridge.runtime.loop import Loop
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 

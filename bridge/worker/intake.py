@@ -9,15 +9,15 @@ from uuid import UUID
 
 from dramatiq import Broker
 
-from bridge.attempts import Held
-from bridge.envelope import is_alone, unseal
 from bridge.errors import BadMessageError
 from bridge.job import Released
-from bridge.kill_points import kill_point
+from bridge.postgres.attempts import Held
+from bridge.runtime.kill_points import kill_point
 from bridge.transport.intake import JobMessage
+from bridge.transport.messages import is_alone, unseal
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.solitude import Solitude
+from bridge.worker.quarantine import Solitude
 
 logger = logging.getLogger(__name__)
 

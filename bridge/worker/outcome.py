@@ -10,7 +10,7 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
 from bridge.errors import DirectSendError, Fail, PayloadError, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
-from bridge.json_text import to_json
+from bridge.postgres.json_text import to_json
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 _TEXT_MOST = 20_000  # characters; the database keeps fewer, and says that it cut

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bridge.attempts import AttemptBook, Event, Held
-from bridge.database import Link
 from bridge.job import Failed, Released
-from bridge.json_text import to_json
+from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.json_text import to_json
+from bridge.postgres.link import Link
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending

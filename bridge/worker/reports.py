@@ -10,13 +10,13 @@ from uuid import UUID
 
 import dramatiq.errors
 
-from bridge import log_lines
-from bridge.attempts import AttemptBook, Event, Held
 from bridge.errors import BridgeError, Fail, Retry
-from bridge.group_commit import GroupCommit
 from bridge.job import Cancelled, Completed, Failed, Released, Status
-from bridge.kill_points import kill_point
-from bridge.log_fields import LogFields
+from bridge.logs import job_lines as log_lines
+from bridge.logs.fields import LogFields
+from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.runtime.group_commit import GroupCommit
+from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.refused_reports import RefusedReports
 from bridge.worker.runs import LeaseLostError, Runs
@@ -211,4 +211,4 @@ def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseExcept
 
 
 def _is_around_the_actor(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.window"))
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupts"))

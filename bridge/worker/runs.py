@@ -15,10 +15,10 @@ from uuid import UUID
 
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
-from bridge.attempts import Held
-from bridge.clock import now
 from bridge.job import Attempt
-from bridge.log_fields import LogFields
+from bridge.logs.fields import LogFields
+from bridge.postgres.attempts import Held
+from bridge.runtime.clock import now
 
 _AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bridge.attempts import AttemptBook, Held
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.job import Attempt, Failed
-from bridge.watchdog import WATCHDOG
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.runtime.watchdog import WATCHDOG
 from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from bridge.signals import SAME_SIGNAL_SECONDS
+from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ import logging
 import sys
 import time
 
-from bridge import liveness_file
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
-from bridge.liveness import Liveness
+from bridge.postgres.startup_checks import check_database, mark_of_database
+from bridge.runtime import liveness_file
+from bridge.runtime.liveness import Liveness
+from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
-from bridge.signals import StopSignal
-from bridge.startup_checks import check_database, mark_of_database
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_road

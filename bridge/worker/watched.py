@@ -5,9 +5,9 @@ import multiprocessing.util
 from dramatiq import Broker, Middleware
 from dramatiq.worker import ConsumerThread
 
-from bridge.liveness import Liveness
+from bridge.runtime.liveness import Liveness
+from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
-from bridge.watchdog import WATCHDOG
 
 
 class Watched(Middleware):

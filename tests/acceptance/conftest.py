@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
 from tests.acceptance.processes import Fleet, Launched
 
 ROOT = Path(__file__).parents[2]

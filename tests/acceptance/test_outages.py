@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from bridge.embedded import EmbeddedStores
-from bridge.embedded.server import pick_port
+from bridge.dev.embedded import EmbeddedStores
+from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import Fleet, Process
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows

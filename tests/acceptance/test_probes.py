@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridge.embedded import EmbeddedStores
+from bridge.dev.embedded import EmbeddedStores
 from tests.acceptance.processes import BIN, Fleet, Process
 from tests.support.commands import Said, mobvibe
 from tests.support.rows import Rows

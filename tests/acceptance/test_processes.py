@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from bridge.embedded.server import pick_port
+from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, worker_children
 from tests.support.commands import mobvibe
 from tests.support.invariants import check_invariants

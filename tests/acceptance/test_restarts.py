@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.embedded.server import pick_port
+from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, Process
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows

@@ -9,9 +9,10 @@ from typing import Any
 
 import dramatiq
 
-from bridge import Job, actor, watchdog
-from bridge.reporter import Reporter
+from bridge import Job, actor
+from bridge.runtime import watchdog
 from bridge.worker import process
+from bridge.worker.middleware import Reporter
 
 process.DEAF_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.DEAF_SECONDS))
 watchdog.STANDS_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.STANDS_SECONDS))

@@ -9,7 +9,7 @@ from dramatiq.middleware import CurrentMessage
 
 from bridge import Fail, Job, Retry, actor
 from bridge.broker import connect_broker
-from bridge.kill_points import kill_point
+from bridge.runtime.kill_points import kill_point
 from tests.campaign.effect_log import write_effect
 
 connect_broker()

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bridge.parent_watch import dies_with_parent
+from bridge.runtime.parent_watch import dies_with_parent
 
 ROOT = Path(__file__).parents[2]
 

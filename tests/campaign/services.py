@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from bridge.parent_watch import dies_with_parent
+from bridge.runtime.parent_watch import dies_with_parent
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -16,9 +16,9 @@ import psutil
 import psycopg
 import redis
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
-from bridge.parent_watch import adopt_orphans
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
+from bridge.runtime.parent_watch import adopt_orphans
 from tests.campaign.effect_log import FOLDER
 from tests.campaign.proxy_process import ProxyProcess
 from tests.campaign.services import BIN, ROOT, Service, continue_and_kill

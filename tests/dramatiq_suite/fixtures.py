@@ -15,8 +15,8 @@ from dramatiq.middleware import Middleware, TimeLimit
 from dramatiq.rate_limits import backends as limit_backends
 from dramatiq.results import backends as result_backends
 
-from bridge.bridge_process import BridgeProcess
 from bridge.broker import FleetBroker, connect_broker
+from bridge.dispatch.process import BridgeProcess
 from bridge.settings import Settings
 from tests.support.rows import Rows
 

@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
 from tests.fuzz.run import Size, run
 from tests.support.stopping import run_command
 

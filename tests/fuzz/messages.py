@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from bridge.envelope import JOBS_MOST, seal
 from bridge.job import Claim
+from bridge.transport.messages import JOBS_MOST, seal
 from tests.fuzz.words import NASTY, any_bytes, any_uuid, any_value, as_json, flipped, not_json
 
 QUEUE, ACTOR = "fuzz", "write_down"

@@ -10,13 +10,20 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.database import connect
-from bridge.doctor import look_ahead
-from bridge.migrations import MigrationError, find_conflicts, migrate_up, migration_files, migration_states, online
-from bridge.migrations.files import indexes, private_functions, sections
-from bridge.migrations.locks import with_patience
+from bridge.cli.doctor import look_ahead
+from bridge.postgres.link import connect
+from bridge.postgres.migrations import (
+    MigrationError,
+    find_conflicts,
+    migrate_up,
+    migration_files,
+    migration_states,
+    online,
+)
+from bridge.postgres.migrations.files import indexes, private_functions, sections
+from bridge.postgres.migrations.locks import with_patience
+from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
 from bridge.settings import Settings
-from bridge.startup_checks import SCHEMA_VERSION, check_database
 from tests.conftest import Servers
 from tests.support import legacy
 from tests.support.rows import Rows
@@ -123,7 +130,7 @@ def test_jobs_that_come_meanwhile_stand_behind_those_that_waited(
     monkeypatch.setattr(online, "_PACED_BATCH", 7)
     between: list[UUID] = []
     monkeypatch.setattr(
-        "bridge.migrations.online.time.sleep",
+        "bridge.postgres.migrations.online.time.sleep",
         lambda _: between.append(old.add_job(session_id=session, prompt="new", created_at="2020-01-01")),
     )
 
@@ -176,7 +183,7 @@ def test_who_is_in_the_way_is_named_and_waited_for(
             if len(rests) == 2:
                 other.rollback()
 
-        monkeypatch.setattr("bridge.migrations.locks.time.sleep", rest)
+        monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", rest)
         migrate_up(empty_dsn)
 
     assert rests == [0.5, 1.0]
@@ -187,7 +194,7 @@ def test_who_is_in_the_way_is_named_and_waited_for(
 def test_one_that_never_ends_is_named_in_one_line_and_nothing_is_open(
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.migrations.locks.time.sleep", lambda _: None)
+    monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", lambda _: None)
     with psycopg.connect(empty_dsn, application_name="their report") as other:
         other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
 
@@ -416,7 +423,7 @@ def test_nothing_stays_on_the_session(empty_dsn: str, monkeypatch: pytest.Monkey
             opened.append(real(*args, **options))
             return opened[-1]
 
-        monkeypatch.setattr("bridge.migrations.connect", note)
+        monkeypatch.setattr("bridge.postgres.migrations.connect", note)
         migrate_up(empty_dsn)
         monkeypatch.undo()
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from bridge.queue_rows import Span
+from bridge.postgres.queue_rows import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
 

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
-from bridge.bridge_process import BridgeProcess
+from bridge.dispatch.process import BridgeProcess
 from bridge.errors import RedisUnavailableError
-from bridge.migrations.files import migration_files
+from bridge.postgres.migrations.files import migration_files
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from bridge.worker.actors_package import import_trouble

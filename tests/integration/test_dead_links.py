@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from bridge.attempts import AttemptBook, Held
-from bridge.connection import found_dead
-from bridge.database import Link
 from bridge.errors import PostgresUnavailableError
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.connection import found_dead
+from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
 from bridge.transport.wakeups import WakeUps
 from bridge.worker.abilities import WorkerAbilities

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from bridge.connection import Connection
-from bridge.database import connect
-from bridge.migrations import Conflict, MigrationError, find_conflicts, migrate_up
+from bridge.postgres.connection import Connection
+from bridge.postgres.link import connect
+from bridge.postgres.migrations import Conflict, MigrationError, find_conflicts, migrate_up
 from tests.support import legacy
 from tests.support.rows import Rows
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.attempts import Event
+from bridge.postgres.attempts import Event
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 

@@ -12,18 +12,18 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge import connection_budget
-from bridge.connection import found_dead
-from bridge.connection_budget import find_room
-from bridge.database import Link
-from bridge.doctor import examine
+from bridge.cli.doctor import examine
 from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailableError
-from bridge.loop import Loop
-from bridge.migrations.grants import grants
-from bridge.pool import Pool
-from bridge.postgres_errors import in_our_words
+from bridge.postgres import connection_budget
+from bridge.postgres.connection import found_dead
+from bridge.postgres.connection_budget import find_room
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.link import Link
+from bridge.postgres.migrations.grants import grants
+from bridge.postgres.pool import Pool
+from bridge.postgres.startup_checks import check_database
+from bridge.runtime.loop import Loop
 from bridge.settings import Settings
-from bridge.startup_checks import check_database
 from bridge.web import create_app
 from tests.conftest import Servers
 from tests.support.fleet import Fleet
@@ -228,7 +228,7 @@ def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections
     new_pooler: Callable[..., FullPooler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
-    monkeypatch.setattr("bridge.database._answered_at", {dsn: float("inf")})
+    monkeypatch.setattr("bridge.postgres.link._answered_at", {dsn: float("inf")})
 
     with pytest.raises(NoConnectionFreeError, match="while other links of this process work"):
         Link(dsn, "test").call("ping")

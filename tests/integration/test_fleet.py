@@ -14,9 +14,9 @@ import redis
 from dramatiq.middleware import TimeLimitExceeded
 
 from bridge import Job, actor, enqueue
-from bridge.envelope import seal
 from bridge.job import Claim
-from bridge.reporter import Reporter
+from bridge.transport.messages import seal
+from bridge.worker.middleware import Reporter
 from bridge.worker.process import WorkerProcess
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants

@@ -6,15 +6,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.attempts import AttemptBook, Held
-from bridge.clock import now
-from bridge.database import Link
 from bridge.job import Attempt
-from bridge.reporter import Reporter
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.link import Link
+from bridge.runtime.clock import now
 from bridge.settings import Settings
 from bridge.worker import runs as runs_module
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.middleware import Reporter
 from bridge.worker.process import WorkerProcess
 from bridge.worker.runs import LeaseOverError, Runs
 from tests.support.fleet import Fleet

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import Event, Held, Verdict
 from bridge.job import Claim, Failed, Status
-from bridge.queue_rows import Span
+from bridge.postgres.attempts import Event, Held, Verdict
+from bridge.postgres.queue_rows import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
 

@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
-from bridge.attempts import AttemptBook, Held, Verdict
-from bridge.database import Link
 from bridge.job import Status
+from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.link import Link
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Run, Runs

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from bridge.database import Link
-from bridge.terminal import display_width
+from bridge.logs.terminal import display_width
+from bridge.postgres.link import Link
 from tests.support.commands import Said, mobvibe, mobvibe_on_a_terminal
 from tests.support.rows import Rows
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from dramatiq.middleware import Interrupt
 
-from bridge.attempts import Held
 from bridge.job import Completed
+from bridge.postgres.attempts import Held
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending

@@ -9,10 +9,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bridge import doctor
-from bridge.attempts import AttemptBook, Held, Verdict
-from bridge.database import Link, connect
+from bridge.cli import doctor
 from bridge.job import Status
+from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.link import Link, connect
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Runs

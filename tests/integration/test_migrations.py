@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import Event
-from bridge.embedded.postgres import find_programs
+from bridge.dev.embedded.postgres import find_programs
 from bridge.errors import SchemaError
-from bridge.migrations import MigrationError, migrate_up, migration_files, migration_states
-from bridge.startup_checks import SCHEMA_VERSION, check_database
+from bridge.postgres.attempts import Event
+from bridge.postgres.migrations import MigrationError, migrate_up, migration_files, migration_states
+from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
 from tests.support import legacy
 from tests.support.hands import Hands
 from tests.support.rows import Rows

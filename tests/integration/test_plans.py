@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.attempts import Held
 from bridge.job import Claim, Completed, Failed, Released
+from bridge.postgres.attempts import Held
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge import listener
-from bridge.attempts import AttemptBook
-from bridge.connection_budget import find_room
-from bridge.database import Link
-from bridge.listener import Listener
-from bridge.pool import Pool
+from bridge.postgres import listener
+from bridge.postgres.attempts import AttemptBook
+from bridge.postgres.connection_budget import find_room
+from bridge.postgres.link import Link
+from bridge.postgres.listener import Listener
+from bridge.postgres.pool import Pool
 from tests.support.waiting import eventually
 
 _LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"

@@ -7,15 +7,15 @@ from functools import partial
 import psycopg
 import pytest
 
-from bridge.database import Link
-from bridge.doctor import examine
+from bridge.cli.doctor import examine
 from bridge.errors import ReadOnlyError
-from bridge.job_queue import JobQueue
-from bridge.loop import Loop
-from bridge.migrations import MigrationError, migrate_up
-from bridge.read_only import read_only
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link
+from bridge.postgres.migrations import MigrationError, migrate_up
+from bridge.postgres.read_only import read_only
+from bridge.postgres.startup_checks import check_database
+from bridge.runtime.loop import Loop
 from bridge.settings import Settings
-from bridge.startup_checks import check_database
 from tests.support.rows import Rows
 
 WHY = "default_transaction_read_only is on, set for the database"

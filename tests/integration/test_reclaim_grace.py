@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from bridge.database import Link
-from bridge.recovery import Recovery
+from bridge.dispatch.recovery import Recovery
+from bridge.postgres.link import Link
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ def test_a_bridge_that_has_just_started_does_not_wait_for_long(
     hands.silence(worker)
     recovery = Recovery(link, lambda: None, lease_seconds=1)
     recovery.active()
-    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("bridge.dispatch.recovery._FIRST_GRACE_SECONDS", 0.3)
     began = time.monotonic()
 
     step_until_crashed(recovery, rows, job_id, seconds=5)
@@ -63,8 +63,8 @@ def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
     hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asleep = time.clock_gettime, 0.0
-    monkeypatch.setattr("bridge.clock.time.clock_gettime", lambda which: clock(which) + asleep)
-    monkeypatch.setattr("bridge.recovery._FIRST_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.runtime.clock.time.clock_gettime", lambda which: clock(which) + asleep)
+    monkeypatch.setattr("bridge.dispatch.recovery._FIRST_GRACE_SECONDS", 0.0)
     recovery = Recovery(link, lambda: None, lease_seconds=4)
     job_id = rows.add_job()
     worker = hands.add_worker()

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import psycopg
 
-from bridge.database import Link
+from bridge.dispatch.recovery import Recovery
 from bridge.errors import PostgresBusyError
-from bridge.recovery import Recovery
+from bridge.postgres.link import Link
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 

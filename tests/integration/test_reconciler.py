@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 import redis
 
-from bridge.dispatcher import Dispatcher
+from bridge.dispatch.dispatcher import Dispatcher
+from bridge.dispatch.reconciler import Reconciler
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
-from bridge.reconciler import Reconciler
 from bridge.transport.client import connect_redis
+from bridge.transport.epoch import RoadMark
 from bridge.transport.publisher import Publisher
-from bridge.transport.road_mark import RoadMark
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
@@ -79,7 +79,7 @@ def test_more_than_one_look_shows_is_handed_over_again(
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.reconciler._BATCH", 2)
+    monkeypatch.setattr("bridge.dispatch.reconciler._BATCH", 2)
     claims = hand_over(hands, rows, publisher, 7)
     client.flushdb()
 
@@ -126,7 +126,7 @@ def test_a_single_lost_message_is_missed_after_a_while(
     lost, kept = hand_over(hands, rows, publisher, 1)[0], names(client)[0]
     client.hdel(f"{QUEUE}.msgs", kept)
     client.delete(QUEUE)
-    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: publisher.published_at + 1000)
+    monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: publisher.published_at + 1000)
 
     reconciler.step()
 
@@ -168,7 +168,7 @@ def test_an_idle_bridge_asks_postgres_seldom(
 
     monkeypatch.setattr(hands.queue, "waiting_claims", look)
     now = [publisher.published_at + 10.0]
-    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: now[0])
 
     for _ in range(200):
         reconciler.step()
@@ -181,7 +181,7 @@ def test_an_idle_bridge_asks_postgres_seldom(
 def clock(publisher: Publisher, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time as the reconciler knows it: it has looked, and since then nothing was published."""
     now = [publisher.published_at]
-    monkeypatch.setattr("bridge.reconciler.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: now[0])
     for _ in range(4):
         now[0] += 5
         reconciler.step()

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from bridge.doctor_redis import examine_redis
-from bridge.embedded.server import pick_port
+from bridge.cli.doctor_redis import examine_redis
+from bridge.cli.finding import Finding
+from bridge.dev.embedded.server import pick_port
 from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
-from bridge.finding import Finding
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.recovery import Recovery
-from bridge.refused_rows import _told
+from bridge.dispatch.recovery import Recovery
+from bridge.postgres.refused_rows import _told
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.attempts import Held
 from bridge.job import Failed, Released
+from bridge.postgres.attempts import Held
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending

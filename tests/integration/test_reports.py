@@ -7,9 +7,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import AttemptBook, Event, Held
-from bridge.database import Link
 from bridge.job import Completed, Status
+from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from bridge import retention
-from bridge.retention import Retention
-from bridge.upkeep import Upkeep
+from bridge.dispatch import retention
+from bridge.dispatch.maintenance import Upkeep
+from bridge.dispatch.retention import Retention
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 

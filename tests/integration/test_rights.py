@@ -11,11 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from bridge import enqueue
-from bridge.database import Link
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
-from bridge.migrations import migrate_up, migration_files
-from bridge.migrations.grants import grants
-from bridge.startup_checks import check_database
+from bridge.postgres.link import Link
+from bridge.postgres.migrations import migrate_up, migration_files
+from bridge.postgres.migrations.grants import grants
+from bridge.postgres.startup_checks import check_database
 from bridge.web.services import Services
 from tests.conftest import Servers
 from tests.support import legacy

@@ -11,9 +11,9 @@ import pytest
 from dramatiq import Message
 
 from bridge import enqueue
-from bridge.database import Link
-from bridge.recovery import Recovery
-from bridge.sender import Sender
+from bridge.dispatch.recovery import Recovery
+from bridge.postgres.link import Link
+from bridge.postgres.sender import Sender
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
@@ -362,7 +362,7 @@ def test_the_most_urgent_of_a_backlog_are_moved_first(hands: Hands, rows: Rows) 
 def test_a_backlog_is_moved_look_after_look_without_a_rest(
     hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.routing._BATCH", 10)
+    monkeypatch.setattr("bridge.dispatch.routing._BATCH", 10)
     rows.all("INSERT INTO coding_jobs (actor) SELECT 'build_report' FROM generate_series(1, 25)")
     freed: list[int] = []
     recovery = Recovery(link, lambda: freed.append(1), lease_seconds=30)
@@ -382,7 +382,7 @@ def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.routing._LOOK_SECONDS", 600.0)
+    monkeypatch.setattr("bridge.dispatch.routing._LOOK_SECONDS", 600.0)
     jobs = [rows.add_job(actor="double", payload={"n": n}) for n in range(20)]
     fleet = new_fleet()
     caplog.set_level(logging.INFO)

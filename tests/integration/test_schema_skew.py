@@ -10,8 +10,8 @@ import pytest
 from dramatiq.middleware import SkipMessage
 
 from bridge import Job, actor, enqueue
-from bridge.database import Link
-from bridge.startup_checks import SCHEMA_VERSION, check_database
+from bridge.postgres.link import Link
+from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
 from tests.support import legacy
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows

@@ -6,9 +6,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bridge.attempts import AttemptBook, Held
-from bridge.database import Link
 from bridge.job import Status
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.starts import Starts
 from tests.support.hands import Hands

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bridge.attempts import Event, Held, Verdict
 from bridge.job import Claim
-from bridge.queue_rows import Span
+from bridge.postgres.attempts import Event, Held, Verdict
+from bridge.postgres.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows

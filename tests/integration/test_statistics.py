@@ -6,7 +6,7 @@ from typing import LiteralString
 
 import psycopg
 
-from bridge.upkeep import Upkeep
+from bridge.dispatch.maintenance import Upkeep
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually

@@ -9,18 +9,18 @@ import psycopg
 import pytest
 import redis
 
-from bridge.attempts import AttemptBook, Held
-from bridge.database import Link
-from bridge.envelope import is_alone, is_alone_throughout, seal, unseal
+from bridge.dispatch.reconciler import Reconciler
+from bridge.dispatch.suspects import Suspects
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
-from bridge.job_queue import JobQueue
-from bridge.reconciler import Reconciler
-from bridge.suspects import Suspects
+from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
+from bridge.transport.epoch import RoadMark
+from bridge.transport.messages import is_alone, is_alone_throughout, seal, unseal
 from bridge.transport.publisher import Publisher
-from bridge.transport.road_mark import RoadMark
-from bridge.worker.solitude import TRIAL_SECONDS
+from bridge.worker.quarantine import TRIAL_SECONDS
 from tests.support.fleet import Fleet
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
@@ -488,7 +488,7 @@ def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable
 def test_suspects_that_run_for_long_do_not_wait_for_each_other(
     new_fleet: Callable[..., Fleet], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.worker.solitude.TRIAL_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.worker.quarantine.TRIAL_SECONDS", 0.5)
     fleet = new_fleet().start()
 
     columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 1, "retry_count": 1}

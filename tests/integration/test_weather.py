@@ -8,8 +8,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from bridge.attempts import AttemptBook
-from bridge.database import Link
 from bridge.errors import (
     NoConnectionFreeError,
     PostgresBusyError,
@@ -20,9 +18,11 @@ from bridge.errors import (
     UnfitSessionError,
 )
 from bridge.job import Completed
-from bridge.job_queue import JobQueue
-from bridge.pool import Pool
-from bridge.postgres_errors import in_our_words
+from bridge.postgres.attempts import AttemptBook
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link
+from bridge.postgres.pool import Pool
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs

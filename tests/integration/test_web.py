@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from bridge.attempts import Event
-from bridge.migrations import migrate_up
+from bridge.postgres.attempts import Event
+from bridge.postgres.migrations import migrate_up
 from bridge.settings import Settings
 from bridge.web import create_app
 from bridge.web.tokens import make_token

@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 import redis
 
-from bridge.doctor_redis import examine_redis
+from bridge.cli.doctor_redis import examine_redis
 from bridge.errors import WrongKeyError
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.road_mark import RoadMark
+from bridge.transport.epoch import RoadMark
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.waiting import eventually

@@ -15,8 +15,8 @@ from queue import SimpleQueue
 
 import psycopg
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
 from tests.conftest import FAST
 from tests.mutations.mutants import ALL_TESTS, Mutant, NothingToMutateError, mutants
 from tests.support.stopping import run_command

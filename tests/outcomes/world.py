@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import psycopg
 
-from bridge.embedded import EmbeddedStores
-from bridge.migrations import migrate_up
+from bridge.dev.embedded import EmbeddedStores
+from bridge.postgres.migrations import migrate_up
 from tests.campaign.services import BIN, ROOT, Service, continue_and_kill
 from tests.support.rows import Rows
 

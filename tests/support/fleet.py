@@ -13,8 +13,8 @@ from dramatiq import Worker
 from dramatiq.middleware import Interrupt, TimeLimit
 
 from bridge import Fail, Job, Retry, actor, current_job
-from bridge.bridge_process import BridgeProcess
 from bridge.broker import FleetBroker, connect_broker
+from bridge.dispatch.process import BridgeProcess
 from bridge.settings import Settings
 
 

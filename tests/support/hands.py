@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from bridge.attempts import AttemptBook, Held, Verdict
-from bridge.database import Link
 from bridge.job import Cancelled, Claim, Completed, Failed, Released, Status
-from bridge.job_queue import JobQueue
-from bridge.queue_rows import Span
+from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link
+from bridge.postgres.queue_rows import Span
 from tests.support.rows import Rows
 
 LEASE = timedelta(seconds=30)

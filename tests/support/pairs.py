@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from bridge.attempts import Event, Held
 from bridge.errors import PostgresBusyError
 from bridge.job import Claim
-from bridge.queue_rows import Span
+from bridge.postgres.attempts import Event, Held
+from bridge.postgres.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 

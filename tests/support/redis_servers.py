@@ -12,8 +12,8 @@ from pathlib import Path
 
 import redis
 
-from bridge.embedded.redis import find_program
-from bridge.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.redis import find_program
+from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from bridge.attempts import Held
+from bridge.postgres.attempts import Held
 
 TERMINAL = ("completed", "failed", "cancelled")
 NODE = "claim_next_job"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import sys
 from bridge.__main__ import main
-from bridge.web import patience
+from bridge.web import slow_clients as patience
 patience.REQUEST_SECONDS = float(sys.argv.pop(1))
 sys.exit(main())
 """

@@ -8,8 +8,8 @@ from dramatiq import Middleware
 from pydantic import SecretStr
 
 from bridge.broker import connect_broker
-from bridge.reporter import Reporter
 from bridge.settings import Settings
+from bridge.worker.middleware import Reporter
 from bridge.worker.watched import Watched
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge import doctor
+from bridge.cli import doctor
 
 
 class Deaf:

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.envelope import JOBS_MOST, seal, unseal
 from bridge.errors import BadMessageError
 from bridge.job import Claim
+from bridge.transport.messages import JOBS_MOST, seal, unseal
 
 CLAIM = Claim(UUID("123e4567-e89b-12d3-a456-426614174000"), 3, "coding", "run_coding_session")
 

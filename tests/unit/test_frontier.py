@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
-from bridge.frontier import Frontier
+from bridge.dispatch.claim_window import Frontier
 from bridge.job import Claim
-from bridge.queue_rows import Span
+from bridge.postgres.queue_rows import Span
 
 ROOM = {"coding": 10}
 

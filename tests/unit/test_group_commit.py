@@ -10,7 +10,7 @@ import pytest
 from dramatiq.middleware import raise_thread_exception
 
 from bridge.errors import PostgresBusyError, PostgresUnavailableError
-from bridge.group_commit import GroupCommit
+from bridge.runtime.group_commit import GroupCommit
 from tests.support.waiting import eventually
 
 
@@ -247,7 +247,7 @@ def test_an_interrupt_in_the_middle_of_submitting_leaves_no_lock_behind(sink: Si
 def test_items_that_meet_locks_for_long_are_told_once(
     sink: Sink, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.group_commit._LONG_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.runtime.group_commit._LONG_SECONDS", 0.5)
     locked, tries = True, 0
 
     def write(items: Sequence[int]) -> None:

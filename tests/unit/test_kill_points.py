@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.kill_points import KILL_POINTS, arm
+from bridge.runtime.kill_points import KILL_POINTS, arm
 
 BRIDGE = Path(__file__).parents[2] / "bridge"
 ARMED = {"MOBVIBE_TEST_BUILD": "1", "MOBVIBE_KILL_POINT": "publish.sent:3"}
@@ -49,7 +49,7 @@ def test_it_stays_quiet_without_each_of_the_conditions(changed: dict[str, str]) 
 
 
 def test_a_process_dies_at_once_and_without_a_word() -> None:
-    program = "from bridge.kill_points import kill_point; kill_point('publish.sent'); print('alive')"
+    program = "from bridge.runtime.kill_points import kill_point; kill_point('publish.sent'); print('alive')"
     environment = {"PATH": os.environ["PATH"]} | ARMED | {"MOBVIBE_KILL_POINT": "publish.sent:1"}
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=BRIDGE.parent, env=environment, capture_output=True, check=False

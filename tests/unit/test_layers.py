@@ -7,101 +7,31 @@ import pytest
 
 BRIDGE = Path(__file__).parents[2] / "bridge"
 
-# A module imports only from its own layer or a lower one. Inside a layer, the order is the order of the journey.
+# A folder imports only from the rows above its own, or from itself; the words at the root belong to the first row.
 LAYERS = [
-    {
-        "actor_options",
-        "addresses",
-        "backoff",
-        "clock",
-        "errors",
-        "job",
-        "json_text",
-        "kill_points",
-        "liveness_file",
-        "log_buffer",
-        "log_fields",
-        "log_lines",
-        "log_record",
-        "logs",
-        "outages",
-        "own_loggers",
-        "refused_rows",
-        "settings",
-        "stores_file",
-        "terminal",
-        "watchdog",
-    },  # words
-    {
-        "connection",
-        "connection_budget",
-        "database",
-        "group_commit",
-        "liveness",
-        "loop",
-        "parent_watch",
-        "pool",
-        "postgres_errors",
-        "read_only",
-        "signals",
-        "startup_checks",
-    },  # tools
-    {
-        "actor_decorator",
-        "attempts",
-        "closed_queues",
-        "envelope",
-        "frontier",
-        "job_queue",
-        "listener",
-        "migrations",
-        "pace",
-        "refusals",
-        "queue_rows",
-        "room",
-        "sender",
-        "transport",
-    },  # borders
-    {
-        "dispatcher",
-        "monitor",
-        "reconciler",
-        "recovery",
-        "reporter",
-        "retention",
-        "routing",
-        "suspects",
-        "upkeep",
-        "worker",
-    },  # hops
-    {"web"},  # window
-    {
-        "__main__",
-        "bridge_process",
-        "broker",
-        "cli",
-        "doctor",
-        "doctor_connections",
-        "doctor_redis",
-        "embedded",
-        "finding",
-        "testing",
-        "up",
-    },  # edges
+    {"words"},
+    {"settings"},
+    {"runtime"},
+    {"logs", "postgres", "transport"},
+    {"dispatch", "worker", "web"},
+    {"dev", "broker"},
+    {"cli", "testing"},
+    {"__main__"},
 ]
+WORDS = {"actor_decorator", "addresses", "errors", "job"}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-# Who may import a foreign package.
+# Which folder may import a foreign package.
 ALLOWED = {
-    "psycopg": {"connection", "database", "job_queue", "listener", "migrations", "pool", "postgres_errors"},
-    "psycopg_pool": {"pool"},
+    "psycopg": {"postgres"},
+    "psycopg_pool": {"postgres"},
     "redis": {"transport"},
     "flask": {"web"},
     "gunicorn": {"web"},
     "jwt": {"web"},
     "prometheus_client": {"web"},
-    "click": {"cli", "up"},
-    "dramatiq": {"actor_decorator", "broker", "envelope", "reporter", "sender", "testing", "transport", "worker"},
+    "click": {"cli", "dev"},
+    "dramatiq": {"words", "broker", "postgres", "testing", "transport", "worker"},
 }
 
 
@@ -109,48 +39,77 @@ def modules() -> list[Path]:
     return sorted(path for path in BRIDGE.rglob("*.py") if path.name != "__init__.py" or path.parent != BRIDGE)
 
 
-def unit(path: Path) -> str:
-    """The module or package directly below bridge/ that a file belongs to."""
-    return path.relative_to(BRIDGE).parts[0].removesuffix(".py")
+def unit(name: str) -> str:
+    """The folder, or the module at the root, that a dotted name below `bridge` belongs to."""
+    part = name.split(".")[1]
+    return "words" if part in WORDS else part
 
 
-def imports(path: Path) -> list[str]:
-    found = []
+def dotted(path: Path) -> str:
+    parts = path.relative_to(BRIDGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """What a file imports, dotted: of our own, the module that a name comes from."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.append(node.module or "")
+            found |= {module_of(f"{node.module}.{alias.name}") for alias in node.names}
     return found
 
 
+def module_of(name: str) -> str:
+    while name.startswith("bridge.") and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+MODULES = {dotted(path) for path in modules()}
+
+
+def test_few_files_lie_at_the_root() -> None:
+    assert len(list(BRIDGE.glob("*.py"))) <= 8
+
+
 def test_every_module_has_its_place() -> None:
-    assert {unit(path) for path in modules()} <= set(LEVEL)
+    assert {unit(name) for name in MODULES} <= set(LEVEL)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
-def test_imports_point_downward(path: Path) -> None:
+def test_imports_point_one_way(path: Path) -> None:
+    ours = unit(dotted(path))
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "bridge" and len(parts) > 1:
-            assert LEVEL[parts[1]] <= LEVEL[unit(path)], f"{unit(path)} imports {name} from a higher layer"
-        assert parts[0] != "actors", "the bridge knows actors by name only"
-        assert unit(path) in ALLOWED.get(parts[0], {unit(path)}), f"{unit(path)} may not import {parts[0]}"
+        first = name.split(".")[0]
+        assert first != "actors", "the bridge knows actors by name only"
+        assert ours in ALLOWED.get(first, {ours}), f"{ours} may not import {first}"
+        if name.startswith("bridge."):
+            other = unit(name)
+            assert other == ours or LEVEL[other] < LEVEL[ours], f"{ours} imports {name}: not from a lower layer"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {dotted(path): {name for name in imports(path) if name.startswith("bridge.")} for path in modules()}
+    while leaves := {name for name, others in graph.items() if not others & graph.keys()}:
+        graph = {name: others for name, others in graph.items() if name not in leaves}
+    assert not graph
 
 
 def test_actors_know_neither_stores_nor_settings() -> None:
     for path in sorted((BRIDGE.parent / "actors").rglob("*.py")):
         for name in imports(path):
             assert name.split(".")[0] not in {"psycopg", "redis", "pydantic_settings", "flask"}, f"{path.name}: {name}"
-            assert not name.startswith(("bridge.settings", "bridge.database", "bridge.transport")), (
+            assert not name.startswith(("bridge.settings", "bridge.postgres.link", "bridge.transport")), (
                 f"{path.name}: {name}"
             )
 
 
 def test_statements_live_in_files() -> None:
     for path in modules():
-        if unit(path) in {"migrations", "embedded"}:
+        if {"migrations", "embedded"} & set(path.parts):
             continue  # they make databases and schemas, which take no parameters
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bridge import liveness, liveness_file
-from bridge.liveness import Liveness
+from bridge.runtime import liveness, liveness_file
+from bridge.runtime.liveness import Liveness
+from bridge.runtime.watchdog import Standing, Watchdog
 from bridge.settings import Settings
-from bridge.watchdog import Standing, Watchdog
 from tests.support.commands import Said, mobvibe
 from tests.support.waiting import eventually
 

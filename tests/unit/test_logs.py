@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge import Fail, log_lines
-from bridge.log_fields import LogFields
-from bridge.logs import TRACE, PinoFormatter, PrettyFormatter, configure_logging
-from bridge.own_loggers import give_up_our_own
+from bridge import Fail
+from bridge.logs import job_lines as log_lines
+from bridge.logs.fields import LogFields
+from bridge.logs.formats import TRACE, PinoFormatter, PrettyFormatter, configure_logging
+from bridge.logs.own_loggers import give_up_our_own
 from bridge.settings import Settings
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge import watchdog
 from bridge.errors import PostgresBusyError, PostgresUnavailableError, UnfitSessionError
-from bridge.loop import Loop
-from bridge.watchdog import WATCHDOG
+from bridge.runtime import watchdog
+from bridge.runtime.loop import Loop
+from bridge.runtime.watchdog import WATCHDOG
 from tests.support.waiting import eventually
 
 AN_HOUR = 3600.0

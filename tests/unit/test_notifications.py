@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.bridge_process import notified
+from bridge.dispatch.process import notified
 
 JOB = "01a20dac-fdfc-7b77-a519-7f8e45a4b6ec"
 

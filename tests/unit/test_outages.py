@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from bridge.errors import BridgeError, PostgresBusyError, PostgresUnavailableError, RedisUnavailableError
-from bridge.outages import Trouble
+from bridge.runtime.outages import Trouble
 
 GONE = PostgresUnavailableError("connection refused")
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bridge import log_lines
-from bridge.log_fields import LogFields
-from bridge.logs import configure_logging, write_last_lines
-from bridge.own_loggers import OwnLogger, give_up_our_own
+from bridge.logs import job_lines as log_lines
+from bridge.logs.fields import LogFields
+from bridge.logs.formats import configure_logging, write_last_lines
+from bridge.logs.own_loggers import OwnLogger, give_up_our_own
 from bridge.settings import Settings
 
 BARE = {"version": 1, "handlers": {}, "root": {"handlers": [], "level": "ERROR"}}

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.monitor import log_fields
-from bridge.pace import Pace
-from bridge.queue_rows import QueueStats, hours_minutes_seconds
+from bridge.dispatch.monitor import log_fields
+from bridge.dispatch.throughput import Pace
+from bridge.postgres.queue_rows import QueueStats, hours_minutes_seconds
 
 SLOTS = {"coding": 16}
 

@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
+from bridge.dispatch.refusals import Refusals
 from bridge.job import Claim, Refusal
-from bridge.refusals import Refusals
 
 
 def test_it_is_tried_ever_more_seldom_up_to_five_minutes() -> None:

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from bridge.dispatch.capacity import Room
 from bridge.job import Claim
-from bridge.queue_rows import QueueRoom
-from bridge.room import Room
+from bridge.postgres.queue_rows import QueueRoom
 
 
 def counted(*queues: QueueRoom) -> Room:

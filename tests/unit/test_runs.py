@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
-from bridge.attempts import Held
 from bridge.job import Attempt, Job
+from bridge.postgres.attempts import Held
 from bridge.worker import runs as runs_module
 from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.errors import SettingsError
 from bridge.settings import SAMPLE_JWT_SECRET, Settings, likely_typos, load_settings, names_not_read
-from bridge.stores_file import RunningStores, find_running_stores, process_started, write_running_stores
+from bridge.settings.running_stores import RunningStores, find_running_stores, process_started, write_running_stores
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import time
 
-from bridge.signals import SAME_SIGNAL_SECONDS
+from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from tests.support.waiting import eventually
 
 PROGRAM = """
 import time
-from bridge.signals import StopSignal
+from bridge.runtime.signals import StopSignal
 stop = StopSignal()
 print("ready", flush=True)
 stop.wait()
@@ -39,7 +39,7 @@ def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_
 
 LATE = """
 import _thread, signal, threading, time
-from bridge.signals import StopSignal
+from bridge.runtime.signals import StopSignal
 stop = StopSignal()
 signal.signal(signal.SIGUSR1, lambda *_: None)
 # As a signal that comes when the handler can no longer run before the wait: nothing interrupts the system call.

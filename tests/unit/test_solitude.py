@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.attempts import Held
-from bridge.envelope import message_id
 from bridge.job import Attempt, Claim, Job
+from bridge.postgres.attempts import Held
 from bridge.transport.intake import JobMessage
+from bridge.transport.messages import message_id
+from bridge.worker.quarantine import TRIAL_SECONDS, Solitude
 from bridge.worker.runs import Run, Runs
-from bridge.worker.solitude import TRIAL_SECONDS, Solitude
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("bridge.worker.solitude.time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr("bridge.worker.quarantine.time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 

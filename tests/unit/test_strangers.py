@@ -9,7 +9,6 @@ import fakeredis
 import pytest
 import redis
 
-from bridge.envelope import seal
 from bridge.errors import BadMessageError, NamespaceTakenError, SettingsError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
@@ -17,6 +16,7 @@ from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
+from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
 from bridge.transport.publisher import Publisher
 from bridge.transport.strangers import STRETCH, Strangers

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from bridge.terminal import cut, display_width, visible, visible_lines, wrap
+from bridge.logs.terminal import cut, display_width, visible, visible_lines, wrap
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ import redis
 from dramatiq import Message, Worker
 from dramatiq.broker import MessageProxy
 
-from bridge.envelope import seal
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
 from bridge.transport.client import check_redis, connect_redis
@@ -22,6 +21,7 @@ from bridge.transport.consumer import JobConsumer
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
+from bridge.transport.messages import seal
 from bridge.transport.publisher import Publisher
 from bridge.transport.wakeups import WakeUps
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from bridge import watchdog
-from bridge.watchdog import Watchdog
+from bridge.runtime import watchdog
+from bridge.runtime.watchdog import Watchdog
 from tests.support.waiting import eventually
 
 

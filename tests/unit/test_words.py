@@ -7,10 +7,10 @@ import pytest
 
 from bridge import Fail, Job, Retry, current_job
 from bridge.addresses import host_and_port, host_port_and_name, mask_address
-from bridge.backoff import full_jitter
 from bridge.errors import PayloadError
 from bridge.job import running_as
-from bridge.json_text import storable_text, to_json
+from bridge.postgres.json_text import storable_text, to_json
+from bridge.runtime.backoff import full_jitter
 
 
 @pytest.mark.parametrize(

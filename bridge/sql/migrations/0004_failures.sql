@@ -196,7 +196,7 @@ END $$;
 -- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
--- (bridge/worker/solitude.py says when) is in no line any more; `throughout` says of which that is never so. One caller
+-- (bridge/worker/quarantine.py says when) is in no line any more; `throughout` says of which that is never so. One caller
 -- at a time, or two would both find room for one line; the second one finds nothing to do. Rows that cannot be changed
 -- are passed over (0011). Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);

@@ -1,6 +1,6 @@
 -- What every script here begins with.
 --
--- An id of ours is "<job>:<fence>", and then what envelope.py may add: "+n" for n jobs more, "!" or "!!" for one that
+-- An id of ours is "<job>:<fence>", and then what messages.py may add: "+n" for n jobs more, "!" or "!!" for one that
 -- runs alone. Whatever else stands on a queue belongs to somebody else, a plain Dramatiq app that shares the
 -- namespace: it is neither taken nor passed on, and its place is left to it.
 local X4 = "%x%x%x%x"

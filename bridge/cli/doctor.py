@@ -1,0 +1,201 @@
+"""`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from bridge.addresses import host_and_port
+from bridge.cli.doctor_connections import examine_connections, none_free
+from bridge.cli.doctor_redis import examine_redis
+from bridge.cli.finding import Finding
+from bridge.errors import BridgeError, NoConnectionFreeError
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.link import Link, connect
+from bridge.postgres.listener import Listener
+from bridge.postgres.migrations import find_changes, find_conflicts
+from bridge.postgres.queue_rows import HELD_SECONDS
+from bridge.postgres.read_only import read_only
+from bridge.postgres.startup_checks import check_database
+from bridge.settings import Settings, given_names, likely_typos, names_not_read
+
+_STOCK_ACTOR = "run_coding_session"
+_POOLER_PORT = 6543
+_OLDEST_POSTGRES = 15
+_CLOCK_SECONDS = 5.0
+_CHANNEL = "mobvibe_doctor"
+_HEARD_SECONDS = 3.0
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """All findings, in the order of the road. A check that cannot be made because an earlier one failed is left out."""
+    findings = list(_settings(settings))
+    postgres = list(_postgres(settings))
+    redis = list(examine_redis(settings))
+    return findings + postgres + redis
+
+
+def look_ahead(settings: Settings) -> list[Finding]:
+    """What `mobvibe migrate up` would meet and change in this database. Changes nothing."""
+    with connect(settings.postgres_dsn(), "doctor") as connection, in_our_words():
+        conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
+        changes = [Finding("change", "ok", change) for change in find_changes(connection)]
+    return [*conflicts, *changes] or [Finding("schema", "ok", "up to date: nothing would change")]
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for given, meant in likely_typos(given_names()):
+        yield Finding("settings", "warn", f"{given} is no setting", f"did you mean {meant}?")
+    for given, instead in names_not_read(given_names()):
+        yield Finding("settings", "warn", f"{given} is not read here", instead)
+    for name, value in (("DATABASE_URL", settings.postgres_dsn), ("REDIS_URL", settings.redis_address)):
+        try:
+            value()
+        except BridgeError as error:
+            yield Finding("settings", "fail", str(error), f"set {name}, or start both stores with: mobvibe up")
+    if settings.is_production and settings.supabase_jwt_secret is None:
+        yield Finding("settings", "warn", "SUPABASE_JWT_SECRET is not set", "without it the sessions API answers 503")
+    if settings.log_level in ("trace", "debug") and settings.is_production:
+        yield Finding("settings", "warn", f"LOG_LEVEL is {settings.log_level} in production", "set LOG_LEVEL=info")
+
+
+def _postgres(settings: Settings) -> Iterator[Finding]:
+    try:
+        dsn = settings.postgres_dsn()
+    except BridgeError:
+        return
+    link = Link(dsn, "doctor", statement_timeout_ms=5_000)
+    try:
+        yield from _database(dsn, link, settings)
+    except NoConnectionFreeError as error:
+        yield none_free(error)
+    finally:
+        link.close()
+
+
+def _database(dsn: str, link: Link, settings: Settings) -> Iterator[Finding]:
+    try:
+        row = link.call("server_facts")[0]
+    except NoConnectionFreeError:
+        raise
+    except BridgeError as error:
+        where = host_and_port(dsn, 5432)
+        yield Finding("postgres", "fail", f"{where}: {error}", "check DATABASE_URL, the server and the way to it")
+        return
+    major = int(row["version_num"]) // 10000
+    if major < _OLDEST_POSTGRES:
+        yield Finding("postgres", "fail", f"Postgres {major}", f"use {_OLDEST_POSTGRES} or later")
+    else:
+        yield Finding("postgres", "ok", f"Postgres {major} at {host_and_port(dsn, 5432)}")
+    if found := read_only(link.call("read_only")):
+        yield Finding("postgres", "fail", f"read-only: {found.why}", found.fix)
+        return
+    yield from _encoding(link.connection.info.parameter_status("server_encoding"))
+    yield _clock(row["now"])
+    yield examine_connections(link, settings)
+    try:
+        check_database(dsn, tries=1)
+    except NoConnectionFreeError:
+        raise
+    except BridgeError as error:
+        yield Finding("schema", "fail", str(error), "mobvibe migrate up, with the role that owns the tables")
+        return
+    yield Finding("schema", "ok", "up to date, and the role may use it")
+    yield from _open_rights(link)
+    yield _listen(dsn)
+    yield from _workers(link)
+    yield from _stuck(link)
+    yield from _vacuum(link)
+
+
+def _encoding(name: str | None) -> Iterator[Finding]:
+    if name != "UTF8":
+        fix = "a text that it cannot hold fails its job: move to a database made with ENCODING 'UTF8'"
+        yield Finding("postgres", "warn", f"the database's encoding is {name}", fix)
+
+
+def _clock(database_time: datetime) -> Finding:
+    apart = abs((datetime.now(UTC) - database_time).total_seconds())
+    if apart > _CLOCK_SECONDS:
+        found = f"this machine and Postgres differ by {apart:.0f} s"
+        return Finding("clocks", "warn", found, "leases use the database's clock alone, but logs will mislead: run NTP")
+    return Finding("clocks", "ok", f"within {max(apart, 0.1):.1f} s of Postgres")
+
+
+def _listen(dsn: str) -> Finding:
+    token, arrived = uuid4().hex, threading.Event()
+    listener = Listener(dsn, _CHANNEL, lambda word: arrived.set() if word == token else None)
+    listener.start()
+    works = listener.listening.wait(6.0)
+    if works:
+        # Behind a pooler in transaction mode a session may hear itself, while nobody else uses its link to the server.
+        with connect(dsn, "doctor") as connection, in_our_words():
+            connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
+        works = arrived.wait(_HEARD_SECONDS)
+    listener.close()
+    if isinstance(listener.trouble, NoConnectionFreeError):
+        raise listener.trouble
+    if works:
+        return Finding("listen", "ok", "notifications arrive")
+    fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"
+    if urlsplit(dsn).port == _POOLER_PORT:
+        fix = "port 6543 is a pooler in transaction mode: use the session pooler on port 5432"
+    return Finding("listen", "warn", "notifications do not arrive", fix)
+
+
+def _open_rights(link: Link) -> Iterator[Finding]:
+    rows = link.call("open_rights")
+    for row in rows:
+        fix = "as the owner: SELECT mobvibe_close_rights(); for a trigger: mobvibe migrate sql | psql"
+        yield Finding("rights", "fail", str(row["found"]), fix)
+    if not rows:
+        yield Finding("rights", "ok", "closed to roles that act for a user")
+
+
+def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
+    """Jobs that no live worker can take: what is found, and what to do."""
+    for row in link.call("waiting_in_vain"):
+        fix = "start a worker whose actors package has it, or call them off: mobvibe jobs cancel"
+        if row["actor"] == _STOCK_ACTOR:
+            fix = (
+                "the one that comes with the bridge is for development and does not work in production: "
+                "declare an actor of that name in a package of your own (ACTORS_MODULE) and start a worker"
+            )
+        yield (
+            f"{row['jobs']} wait for actor {row['actor']!r} in queue {row['queue']!r}, where no live worker runs it",
+            fix,
+        )
+
+
+def _workers(link: Link) -> Iterator[Finding]:
+    workers = link.call("list_workers")
+    live = [row for row in workers if row["live"]]
+    if not live:
+        yield Finding("workers", "fail", "none is alive: jobs wait", "start one: mobvibe worker")
+        return
+    slots = sum(int(row["slots"]) for row in live)
+    queues = sorted({queue for row in live for queue in row["queues"]})
+    yield Finding("workers", "ok", f"{len(live)} alive, {slots} slots, queues {', '.join(queues)}")
+    for other in sorted({str(row["version"]) for row in live} - {version("mobvibe-bridge")}):
+        found = f"some run version {other}, this is {version('mobvibe-bridge')}"
+        yield Finding("workers", "warn", found, "finish the roll-out")
+
+
+def _stuck(link: Link) -> Iterator[Finding]:
+    for found, fix in waiting_in_vain(link):
+        yield Finding("jobs", "warn", found, fix)
+
+
+def _vacuum(link: Link) -> Iterator[Finding]:
+    holder = JobQueue(link).vacuum_holder(HELD_SECONDS)
+    if holder is not None:
+        since = f"for {holder.seconds:.0f} s" if holder.seconds else "for long"
+        yield Finding(
+            "vacuum",
+            "warn",
+            f"the {holder.kind} {holder.name} has held it back {since}: dead rows pile up",
+            "end that transaction, or drop the slot; set idle_in_transaction_session_timeout",
+        )

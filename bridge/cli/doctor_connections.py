@@ -1,0 +1,32 @@
+"""What the doctor says of connections to Postgres: needed, open and free."""
+
+from bridge.cli.finding import Finding
+from bridge.errors import NoConnectionFreeError
+from bridge.postgres import connection_budget as budget
+from bridge.postgres.connection_budget import ConnectionRoom, find_room
+from bridge.postgres.link import Link
+from bridge.settings import Settings
+
+_FIX = "raise the limit, or settle for fewer: docs/reference/connections.md"
+
+
+def examine_connections(link: Link, settings: Settings) -> Finding:
+    """For one process of each kind with these settings, wherever they run."""
+    workers = min(settings.worker_processes, settings.max_concurrent_jobs)
+    need = budget.BRIDGE + workers * budget.WORKER_PROCESS + budget.of_web(settings)
+    whose = f"a bridge, {workers} worker process{'es' * (workers > 1)} and a web process need up to {need}"
+    room = find_room(link)
+    if room is None:
+        return Finding("connections", "ok", f"{whose}; a pooler stands before Postgres, see that its pool has as many")
+    return _compare(whose, need, room)
+
+
+def _compare(whose: str, need: int, room: ConnectionRoom) -> Finding:
+    found = f"{whose}; {room.ours} are open, {room.free} free ({room.name}: {room.most})"
+    if need - room.ours > room.free:
+        return Finding("connections", "warn", found, _FIX)
+    return Finding("connections", "ok", found)
+
+
+def none_free(error: NoConnectionFreeError) -> Finding:
+    return Finding("connections", "fail", str(error), _FIX)

@@ -1,0 +1,163 @@
+"""The doctor's look at Redis: can it serve us, may our user do what is needed, and who else is in the namespace."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.addresses import host_and_port
+from bridge.cli.finding import Finding
+from bridge.errors import BridgeError, NamespaceTakenError, RedisUnavailableError
+from bridge.postgres.link import Link
+from bridge.postgres.startup_checks import mark_of_database
+from bridge.settings import Settings
+from bridge.transport.client import Client, connect_redis, memory_policy
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.names import names_of
+from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
+from bridge.transport.server_check import check_server
+from bridge.transport.visitors import other_messages, other_processes, our_workers
+from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, way_out, wrong_keys
+
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """What Postgres knows of it; nothing where it does not answer."""
+
+    mark: str = ""
+    queues: Sequence[str] = ()
+
+
+def examine_redis(settings: Settings) -> Iterator[Finding]:
+    try:
+        address = settings.redis_address()
+    except BridgeError:
+        return
+    client = connect_redis(address, timeout_seconds=3.0)
+    where, namespace = host_and_port(address, 6379), settings.redis_namespace
+    try:
+        began = time.monotonic()
+        info = check_server(client)
+        took = (time.monotonic() - began) * 1000
+    except RedisUnavailableError as error:
+        fix = "check REDIS_URL, the server and the way to it"
+        yield Finding("redis", "fail", f"{where}: {error}", rule_for(client, namespace) if _of_rights(error) else fix)
+        return
+    yield Finding("redis", "ok", f"{_kind(info)} answers at {where} in {took:.0f} ms")
+    if not info:
+        fix = "make sure that it is 6.2 or later and a single primary, or allow INFO"
+        yield Finding("redis", "warn", "its version and role may not be asked for (INFO)", fix)
+    if urlsplit(address).scheme != "unix" and (urlsplit(address).hostname or "localhost") not in _HERE:
+        yield from _password(address)
+    yield _policy(client)
+    yield from _namespace(client, settings, _ours(settings))
+    client.close()
+
+
+def _of_rights(error: RedisUnavailableError) -> bool:
+    return "lacks rights" in str(error)
+
+
+def _kind(info: dict[str, Any]) -> str:
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info['redis_version']}" if "redis_version" in info else "Redis"
+
+
+def _password(address: str) -> Iterator[Finding]:
+    if not urlsplit(address).password:
+        fix = "set requirepass or an ACL user"
+        yield Finding("redis", "warn", "no password on an address outside this machine", fix)
+
+
+def _policy(client: Client) -> Finding:
+    policy = memory_policy(client)
+    if policy is None:
+        return Finding("redis", "warn", "its memory policy may not be asked for", "make sure it is noeviction")
+    if policy != "noeviction":
+        fix = "set it to noeviction: eviction drops messages"
+        return Finding("redis", "warn", f"maxmemory-policy is {policy}", fix)
+    return Finding("redis", "ok", "maxmemory-policy noeviction")
+
+
+def _ours(settings: Settings) -> _Ours:
+    link = None
+    try:
+        dsn = settings.postgres_dsn()
+        link = Link(dsn, "doctor", statement_timeout_ms=5_000)
+        queues = {queue for row in link.call("list_workers") if row["live"] for queue in row["queues"]}
+        queues |= {row["queue"] for row in link.call("queue_counts")}
+        return _Ours(mark_of_database(dsn), sorted(queues))
+    except BridgeError:
+        return _Ours()  # told where Postgres is looked at
+    finally:
+        if link is not None:
+            link.close()
+
+
+def _namespace(client: Client, settings: Settings, ours: _Ours) -> Iterator[Finding]:
+    namespace = settings.redis_namespace
+    try:
+        missing = lacking(client, namespace)
+        yield from _rights(client, namespace, missing)
+        if missing.rights or missing.needed:
+            return
+        wrong = _wrong_keys(client, namespace, ours.queues)
+        if wrong:
+            yield Finding("redis keys", "fail", in_a_line(wrong), way_out(wrong))
+            return
+        yield _mark(client, namespace, ours.mark)
+        yield from _others(client, namespace, ours.queues)
+    except RedisUnavailableError as error:
+        yield Finding("redis", "fail", str(error), "see above")
+
+
+def _wrong_keys(client: Client, namespace: str, queues: Sequence[str]) -> dict[str, str]:
+    names = names_of(client, namespace)
+    wrong = wrong_keys(client, marks_of(names))
+    workers = [] if names.heartbeats in wrong else our_workers(client, namespace)
+    for queue in queues:
+        wrong |= wrong_keys(client, keys_of(names, queue) | {names.held(worker, queue): "set" for worker in workers})
+    return wrong
+
+
+def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Finding]:
+    if missing.needed:
+        yield Finding("redis rights", "fail", f"the server does not know {missing.needed}", RENAMED)
+    if missing.rights:
+        found = f"its user lacks {' '.join(sorted(missing.rights))}"
+        yield Finding("redis rights", "fail", found, rule_for(client, namespace))
+    if missing.is_deaf:
+        found = "the server does not know SUBSCRIBE (wake-ups): queues are polled, jobs start up to a second later"
+        yield Finding("redis rights", "warn", found, RENAMED)
+    if not (missing.rights or missing.commands):
+        yield Finding("redis rights", "ok", f"its user may do what is needed on {namespace}:*")
+
+
+def _mark(client: Client, namespace: str, text: str) -> Finding:
+    mark = DatabaseMark(client, namespace)
+    mark.text = text
+    try:
+        found = mark.compare()
+    except NamespaceTakenError as error:
+        said, _, fix = str(error).partition(". ")
+        return Finding("redis namespace", "fail", said, fix)
+    if not found:
+        return Finding("redis namespace", "ok", f"{namespace} has no mark yet: the first bridge or worker sets it")
+    whose = "this database" if text else "a database, and Postgres does not say whether it is this one"
+    return Finding("redis namespace", "ok", f"{namespace} belongs to {whose}")
+
+
+def _others(client: Client, namespace: str, queues: Sequence[str]) -> Iterator[Finding]:
+    fix = "they are left alone; give the bridge a namespace of its own: REDIS_NAMESPACE=…"
+    for queue in queues:
+        if waiting := other_messages(client, namespace, queue):
+            count = f"{waiting.messages}{'' if waiting.is_all else ' or more'}"
+            found = f"{count} messages of another application wait in queue {queue!r}"
+            yield Finding("redis others", "warn", found, fix)
+    if processes := other_processes(client, namespace):
+        found = f"{processes} other Dramatiq processes, or workers of an older version, use the namespace {namespace!r}"
+        yield Finding("redis others", "warn", found, fix)

@@ -1,0 +1,1 @@
+"""For development only: `mobvibe up`, and stores from wheels."""

@@ -1,0 +1,104 @@
+"""What the embedded servers have in common: a process, a port, a log, an end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bridge.dev.embedded.register import forget_process, remember_process
+from bridge.errors import EmbeddedStoreError
+
+HOST = "127.0.0.1"
+
+
+class ServerProcess:
+    """A server we started, in a session of its own: Ctrl-C in the terminal does not reach it."""
+
+    def __init__(self, name: str, folder: Path, *, stop_signal: signal.Signals) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._folder = folder
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"embedded {self.name} is not running"
+        return self._process.pid
+
+    def start(
+        self,
+        command: Sequence[str | Path],
+        is_ready: Callable[[], bool],
+        *,
+        in_child: Callable[[], None] | None = None,
+        config: str = "",
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        """Start the server, `config` on its standard input, and wait until it serves.
+
+        Raises EmbeddedStoreError with the server's own last words.
+        """
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [os.fspath(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=in_child,  # noqa: PLW1509 -- no other thread of the launcher holds a lock here
+            )
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(config.encode())
+        remember_process(self._folder, self.name, self._process.pid, self._stop_signal)
+        deadline = time.monotonic() + timeout_seconds
+        while not is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                reason = f"{last_words(self.log)} (log: {self.log})"
+                raise EmbeddedStoreError(f"Embedded {self.name} did not start: {reason}")
+            time.sleep(0.01)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the server, gently if it lets us. Harmless when it has ended already."""
+        if self._process is not None:
+            end_child(self._process, self._stop_signal)
+            self._process = None
+            forget_process(self._folder, self.name)
+
+
+def end_child(process: "subprocess.Popen[bytes]", signum: signal.Signals, *, patience_seconds: float = 4.0) -> None:
+    """Ask a child of ours to end, then make it."""
+    for step, patience in ((signum, patience_seconds), (signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0)):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(step)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+
+
+def pick_port(preferred: int | None = None) -> int:
+    """The preferred port when it is free, else any free one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers themselves will
+            if port is not None:
+                probe.bind((HOST, port))
+                return int(probe.getsockname()[1])
+    raise EmbeddedStoreError(f"No free port on {HOST}")
+
+
+def last_words(log: Path) -> str:
+    """The line of a server's log that tells most about why it ended."""
+    lines = log.read_text(errors="replace").strip().splitlines()[-50:] if log.exists() else []
+    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror"))]
+    return (telling or lines or ["it said nothing"])[-1].strip()

@@ -1,0 +1,63 @@
+"""Queues that nothing can be put on, one by one, while Redis serves the others: a key of theirs is somebody else's."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.errors import WrongKeyError
+from bridge.runtime.backoff import full_jitter
+
+logger = logging.getLogger(__name__)
+
+_REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
+
+
+@dataclass(slots=True)
+class _Closed:
+    looks: int = 0
+    next_look: float = 0.0
+
+    def rest(self) -> None:
+        self.looks += 1
+        rest = full_jitter(self.looks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
+        self.next_look = time.monotonic() + _REST_SECONDS + rest
+
+
+class ClosedQueues:
+    """For one thread. `check` raises WrongKeyError as long as a queue's keys are not as they should be."""
+
+    def __init__(self, check: Callable[[str], None]) -> None:
+        self._check = check
+        self._closed: dict[str, _Closed] = {}
+
+    def close(self, error: WrongKeyError) -> None:
+        for queue in error.queues:
+            if queue not in self._closed:
+                logger.error(
+                    "A queue's jobs wait: Redis %s", error.condition, extra={"queue": queue, "reason": str(error)}
+                )
+            self._closed.setdefault(queue, _Closed()).rest()
+
+    def open_among(self, room: Mapping[str, int]) -> dict[str, int]:
+        """`room` without queues that are closed; looks at those whose time has come. Raises RedisUnavailableError."""
+        return {queue: jobs for queue, jobs in room.items() if queue not in self._closed or self._opens(queue)}
+
+    def seconds_to_next_look(self) -> float:
+        """Infinite when none is closed."""
+        next_look = min((closed.next_look for closed in self._closed.values()), default=math.inf)
+        return max(0.0, next_look - time.monotonic())
+
+    def _opens(self, queue: str) -> bool:
+        closed = self._closed[queue]
+        if time.monotonic() < closed.next_look:
+            return False
+        try:
+            self._check(queue)
+        except WrongKeyError:
+            closed.rest()
+            return False
+        del self._closed[queue]
+        logger.info("A queue's jobs are handed over again", extra={"queue": queue})
+        return True

@@ -1,0 +1,92 @@
+"""What keeps the tables small: counts folded, finished jobs and workers pruned, whoever holds back vacuum named."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from bridge.dispatch.retention import Retention
+from bridge.errors import (
+    BridgeError,
+    PostgresBusyError,
+    PostgresRefusedError,
+    RightsError,
+    SchemaError,
+    StoreUnavailableError,
+)
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.queue_rows import HELD_SECONDS
+from bridge.runtime.outages import Trouble
+
+logger = logging.getLogger(__name__)
+
+_FOLD_MOST = 10_000
+_MANY = 100
+_REST_SECONDS = 10.0
+_BUSY_REST_SECONDS = 1.0
+_LOOK_SECONDS = 60.0
+_PRUNE_WORKERS_SECONDS = 3600.0
+_WORKERS_KEPT = timedelta(days=7)
+_FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
+_HOLDERS, _WORKERS = "look who holds back vacuum", "forget workers that ended"
+T = TypeVar("T")
+
+
+class Upkeep:
+    """Every bridge may: each step is a short statement of its own, and harmless when doubled.
+
+    A step that is refused stops none of the others. `retention` None keeps finished jobs for ever.
+    """
+
+    def __init__(self, queue: JobQueue, *, retention: timedelta | None) -> None:
+        self._queue = queue
+        self._retention = None if retention is None else Retention(queue, retention)
+        self._look_at = 0.0
+        self._held_by: str | None = None
+        self._prune_workers_at = 0.0
+        self._troubles = {
+            what: Trouble("upkeep", partial(_told, what), f"Upkeep goes on: {what}")
+            for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS)
+        }
+
+    def step(self) -> float:
+        """One round; the seconds to rest. Raises BridgeError where no step would get through."""
+        folded = self._try(_FOLD, lambda: self._queue.fold_job_counts(limit=_FOLD_MOST)) or 0
+        more = self._retention is not None and self._try(_PRUNE, self._retention.step)
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            self._try(_HOLDERS, self._look_for_holders)
+        if time.monotonic() >= self._prune_workers_at:
+            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # whether it gets through or not
+            self._try(_WORKERS, lambda: self._queue.prune_workers(_WORKERS_KEPT))
+        if more or folded >= _FOLD_MOST // 2:
+            return 0.0
+        return _BUSY_REST_SECONDS if folded >= _MANY else _REST_SECONDS
+
+    def _try(self, what: str, step: Callable[[], T]) -> T | None:
+        try:
+            result = step()
+        except (PostgresBusyError, PostgresRefusedError, SchemaError, RightsError) as error:
+            self._troubles[what].met(error)
+            return None
+        self._troubles[what].over()
+        return result
+
+    def _look_for_holders(self) -> None:
+        """Say once who keeps dead rows from being removed, and once that it is over."""
+        holder = self._queue.vacuum_holder(HELD_SECONDS)
+        if holder is not None and holder.name != self._held_by:
+            logger.warning(
+                "Vacuum is held back: dead rows pile up until it ends",
+                extra={"by": f"{holder.kind} {holder.name}", "seconds": holder.seconds and int(holder.seconds)},
+            )
+        elif holder is None and self._held_by is not None:
+            logger.info("Vacuum is no longer held back")
+        self._held_by = holder.name if holder else None
+
+
+def _told(what: str, error: BridgeError) -> str:
+    condition = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "refused"
+    return f"Upkeep cannot do this now ({condition}): {what}"

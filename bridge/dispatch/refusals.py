@@ -1,0 +1,107 @@
+"""Jobs whose rows Postgres will not change: said once, and tried again ever more seldom while all others run."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from bridge.errors import BridgeError
+from bridge.job import Claim, Refusal
+from bridge.postgres.errors import may_be_of_a_row
+from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.queue_rows import Span
+
+logger = logging.getLogger(__name__)
+
+_FIRST_SECONDS = 1.0
+_MOST_SECONDS = 300.0
+_FORGOTTEN_SECONDS = 600.0  # after its time came: it ended another way, or nobody is there to run it
+_NAMED_MOST = 10
+
+
+@dataclass(slots=True)
+class _Aside:
+    due_at: float  # monotonic
+    wait_seconds: float
+
+
+class Refusals:
+    """What is set aside, in the memory of one bridge. For one thread."""
+
+    def __init__(self) -> None:
+        self._aside: dict[UUID, _Aside] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._aside)
+
+    def skip(self, now: float) -> list[UUID]:
+        """Those whose time has not come again."""
+        for job_id in [one for one, aside in self._aside.items() if now > aside.due_at + _FORGOTTEN_SECONDS]:
+            del self._aside[job_id]
+        return [job_id for job_id, aside in self._aside.items() if aside.due_at > now]
+
+    def looked(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
+        """What a claim gave. A job that is no longer refused is a reason to try the others again at once."""
+        through = [claim.job_id for claim in claims if self._aside.pop(claim.job_id, None)]
+        if through:
+            logger.info("Job runs that Postgres had refused to change", extra=_named(through))
+            for aside in self._aside.values():
+                aside.due_at = min(aside.due_at, now)
+        fresh: defaultdict[tuple[str, str], list[UUID]] = defaultdict(list)
+        for one in refused:
+            if one.job_id not in self._aside:
+                fresh[one.actor, one.reason].append(one.job_id)
+            before = self._aside.get(one.job_id)
+            wait = min(2 * before.wait_seconds, _MOST_SECONDS) if before else _FIRST_SECONDS
+            self._aside[one.job_id] = _Aside(now + wait, wait)
+        for (actor, reason), job_ids in fresh.items():
+            logger.error(
+                "Job cannot be handed over: Postgres refuses to change its row. "
+                "It is tried again ever more seldom, and the others run",
+                extra={**_named(job_ids), "actor": actor, "reason": reason},
+            )
+
+
+class Claims:
+    """Claims jobs: all in one statement, and apart from those that are refused as long as some are."""
+
+    def __init__(self, queue: JobQueue, *, name: str, lease: timedelta, limit: int) -> None:
+        self._queue = queue
+        self._name = name
+        self._lease = lease
+        self._limit = limit
+        self._refusals = Refusals()
+        self.found_refused = False  # the last look did, and perhaps nothing else: more may lie behind
+
+    @property
+    def some_refused(self) -> bool:
+        return bool(self._refusals)
+
+    def take(self, spans: Sequence[Span]) -> list[Claim]:
+        """The most urgent jobs that lie where `spans` say."""
+        self.found_refused = False
+        if not self._refusals:
+            try:
+                return self._queue.claim_jobs(self._name, limit=self._limit, lease=self._lease, spans=spans)
+            except BridgeError as error:
+                if not may_be_of_a_row(error):
+                    raise
+        claims, refused = self._queue.claim_jobs_apart(
+            self._name,
+            limit=self._limit,
+            lease=self._lease,
+            spans=spans,
+            skip=self._refusals.skip(time.monotonic()),
+        )
+        self._refusals.looked(claims, refused, time.monotonic())
+        self.found_refused = bool(refused)
+        return claims
+
+
+def _named(job_ids: Sequence[UUID]) -> dict[str, object]:
+    if len(job_ids) == 1:
+        return {"jobId": str(job_ids[0])}
+    return {"jobIds": [str(one) for one in job_ids[:_NAMED_MOST]], "jobs": len(job_ids)}

@@ -1,0 +1,54 @@
+"""Finished jobs are deleted after a time, except those that the host's database does not let go."""
+
+import logging
+import time
+from datetime import timedelta
+from uuid import UUID
+
+from bridge.job import Pruned
+from bridge.postgres.job_queue import JobQueue
+
+logger = logging.getLogger(__name__)
+
+_MOST = 1000
+_KEPT_SECONDS = 3600.0  # until those that were refused are tried again: each of them costs a statement
+_BEFORE_ALL = Pruned(last_at="-infinity", last_id=UUID(int=0))
+
+
+class Retention:
+    """The oldest first. Once some are refused it goes on behind them, and begins again after an hour."""
+
+    def __init__(self, queue: JobQueue, age: timedelta) -> None:
+        self._queue = queue
+        self._age = age
+        self._behind: Pruned | None = None  # where it goes on, while some are refused
+        self._begin_at = 0.0
+        self._kept = 0
+        self._why: str | None = None
+        self._told = False
+
+    def step(self) -> bool:
+        """Delete the next ones; whether more may follow at once."""
+        if self._behind and time.monotonic() >= self._begin_at:
+            self._behind, self._kept, self._why = None, 0, None
+        found = self._queue.prune_jobs(self._age, limit=_MOST, behind=self._behind)
+        if found.pruned:
+            logger.debug("Finished jobs pruned", extra={"jobs": found.pruned})
+        if self._behind:
+            self._behind = found
+            self._kept += found.kept
+            self._why = self._why or found.kept_by
+        elif found.kept:
+            self._behind, self._begin_at = _BEFORE_ALL, time.monotonic() + _KEPT_SECONDS
+            return True
+        if not found.more:
+            self._tell()
+        return found.more
+
+    def _tell(self) -> None:
+        if self._why and not self._told:
+            extra = {"jobs": self._kept, "reason": self._why}
+            logger.warning("Finished jobs stay: the database refuses to delete them", extra=extra)
+        elif self._told and not self._why:
+            logger.info("All finished jobs can be deleted again")
+        self._told = self._why is not None

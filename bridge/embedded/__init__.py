@@ -1,3 +1,0 @@
-"""A real Postgres and a real Redis from wheels, for development and tests. Never for production."""
-
-from bridge.embedded.stores import EmbeddedStores as EmbeddedStores

@@ -1,0 +1,226 @@
+"""Log lines: one JSON object each in production, readable and coloured in development.
+
+Names and numbers follow pino, so that what reads the Node worker's logs reads these: `level` 10 (trace)
+to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, then the fields of the event.
+"""
+
+import json
+import logging
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from bridge.logs.buffer import BufferedHandler
+from bridge.logs.fields import LogFields
+from bridge.logs.own_loggers import flush_our_own, make_our_own
+from bridge.logs.record import LeanRecord
+from bridge.logs.terminal import visible, visible_lines
+from bridge.settings import Settings
+
+TRACE = 5
+LEVELS = {
+    "trace": TRACE,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+_PINO_LEVEL = {
+    TRACE: 10,
+    logging.DEBUG: 20,
+    logging.INFO: 30,
+    logging.WARNING: 40,
+    logging.ERROR: 50,
+    logging.CRITICAL: 60,
+}
+_COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
+_BORN_WITH = 20
+_MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters; an actor's error may be anything
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Lines about its threads at every start of a worker process.
+_DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+@lru_cache
+def _level_name(levelno: int) -> str:
+    return next(name for name, level in reversed(LEVELS.items()) if levelno >= level or level == TRACE).upper()
+
+
+@lru_cache
+def _pino_level(levelno: int) -> int:
+    return next((pino for level, pino in sorted(_PINO_LEVEL.items(), reverse=True) if levelno >= level), 10)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    # What a record is born with comes first, and needs no look.
+    return {name: value for name, value in islice(vars(record).items(), _BORN_WITH, None) if name not in _STANDARD}
+
+
+@lru_cache
+def _label(levelno: int, colour: bool) -> str:
+    name = _level_name(levelno)
+    return f"\x1b[{_COLOUR[name]}m{name:<5}\x1b[0m" if colour else f"{name:<5}"
+
+
+def _pairs(fields: Mapping[str, object]) -> str:
+    return "".join([f" {key}={visible(str(value))}" for key, value in fields.items() if value is not None])
+
+
+def _error(record: logging.LogRecord) -> dict[str, str] | None:
+    if not record.exc_info or record.exc_info[1] is None:
+        return None
+    error = record.exc_info[1]
+    if record.exc_info[2] is None and error.__traceback__ is not None:
+        return None  # left out on purpose: the line says it all, and the exception is for error trackers
+    return {
+        "type": type(error).__name__,
+        "message": _cut(_text(error), _MESSAGE_MOST),
+        "stack": _cut("".join(traceback.format_exception(error)), _STACK_MOST),
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 -- an exception whose own text fails is one, too
+        return "(its text could not be made)"
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning and the end of a text that is too long for a line."""
+    return text if len(text) <= most else f"{text[: most // 2]} … (cut) … {text[-most // 2 :]}"
+
+
+class PinoFormatter(JsonFormatter):
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(json_ensure_ascii=False)
+        self._hostname = socket.gethostname()
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return log_data
+
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],  # noqa: ARG002 -- the library's signature
+    ) -> None:
+        log_data.clear()
+        log_data |= {
+            "level": _pino_level(record.levelno),
+            "time": int(record.created * 1000),
+            "pid": record.process,
+            "hostname": self._hostname,
+        }
+        log_data |= _fields(record)
+        if (error := _error(record)) is not None:
+            log_data["err"] = error
+        log_data["msg"] = record.getMessage()
+
+    def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
+        """The same for a message and fields by themselves."""
+        if fields.text is None:
+            born = json.dumps({"pid": os.getpid(), "hostname": self._hostname} | fields, ensure_ascii=False)
+            fields.text = born[1:-1]
+        own = "".join([f'"{name}": {number}, ' for name, number in more.items()])
+        head = f'{{"level": {_pino_level(levelno)}, "time": {int(time.time() * 1000)}, {fields.text}, '
+        return f'{head}{own}"msg": {json.dumps(message, ensure_ascii=False)}}}'
+
+
+class PrettyFormatter(logging.Formatter):
+    """HH:MM:SS.mmm INFO  Job completed jobId=… duration=12"""
+
+    def __init__(self, *, colour: bool, clock: bool = True) -> None:
+        super().__init__()
+        self._colour = colour
+        self._clock = clock
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._line(record.levelno, record.created, visible(record.getMessage()), _pairs(_fields(record)))
+        error = _error(record)
+        return "\n".join([line, *(visible_lines(error["stack"].rstrip()) if error else [])])
+
+    def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
+        """The same for a message and fields by themselves."""
+        if fields.text is None:
+            fields.text = _pairs(fields)
+        own = "".join([f" {name}={number}" for name, number in more.items()])
+        return self._line(levelno, time.time(), message, fields.text + own)
+
+    def _line(self, levelno: int, created: float, message: str, pairs: str) -> str:
+        label = _label(levelno, self._colour)
+        clock = f"{_clock(int(created))}.{int(created * 1000) % 1000:03d} " if self._clock else ""
+        if self._colour and pairs:
+            pairs = f"\x1b[2m{pairs}\x1b[0m"
+        return f"{clock}{label} {message}{pairs}"
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffered: bool = False) -> None:
+    """Make the root logger speak our form, at LOG_LEVEL, on stderr (or `stream`)."""
+    # What our lines do not show need not be found out for each of them: where in the code, which thread.
+    logging._srcfile = None  # noqa: SLF001 -- the documented way
+    logging.setLogRecordFactory(LeanRecord)
+    logging.addLevelName(TRACE, "TRACE")
+    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- for good
+    pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
+    handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
+    colour = _wants_colour(stream)
+    handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
+    handler.addFilter(_worth_saying)
+    root, level = logging.getLogger(), LEVELS[settings.log_level]
+    for old in list(root.handlers):
+        if _is_replaced(old):
+            root.removeHandler(old)
+    if not any(_writes_where_people_look(other) for other in root.handlers):
+        root.addHandler(handler)
+        root.setLevel(level)
+    make_our_own(handler, level)
+    for chatty in ("psycopg", "psycopg.pool"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    return record.msg not in _DRAMATIQS_OWN
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def _is_replaced(handler: logging.Handler) -> bool:
+    """Of an earlier call, or Dramatiq's, which sends each line through its parent. A host's own handlers stay."""
+    if isinstance(handler.formatter, PrettyFormatter | PinoFormatter):
+        return True
+    return type(handler) is logging.StreamHandler and type(handler.stream).__name__ == "StreamablePipe"
+
+
+def _writes_where_people_look(handler: logging.Handler) -> bool:
+    """A host's own console or file. Beside any other handler ours says nothing twice."""
+    if isinstance(handler, logging.FileHandler):
+        return handler.baseFilename != os.devnull
+    consoles = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return type(handler) is logging.StreamHandler and handler.stream in consoles
+
+
+def write_last_lines() -> None:
+    """Before this process ends: every handler's, and ours, which a host's logging configuration may have unlisted."""
+    logging.shutdown()
+    flush_our_own()

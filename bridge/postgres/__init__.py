@@ -1,0 +1,1 @@
+"""Everything said to Postgres, as functions of Python. psycopg is imported only here."""

@@ -1,0 +1,241 @@
+"""The border to the job table: one method per statement, rows in our words.
+
+`JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
+transaction. What workers say about their attempts is in `attempts.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bridge.job import Claim, Outcome, Pruned, Refusal, Status
+from bridge.postgres.actor_options import attempts_of
+from bridge.postgres.json_text import storable_text, to_json
+from bridge.postgres.link import Link, statement
+from bridge.postgres.listener import Listener
+from bridge.postgres.queue_rows import ClaimedJob, QueueRoom, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
+
+CHANNEL = "new_job"
+ACTOR_MOST = 200  # characters of a name: the table's own limit
+
+
+class JobQueue:
+    """The queue over one connection, for one thread. Methods raise PostgresUnavailableError when it is gone."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @classmethod
+    def connect(cls, dsn: str, name: str = "client") -> "JobQueue":
+        """A queue on a connection of its own, opened with the first call."""
+        return cls(Link(dsn, name))
+
+    def close(self) -> None:
+        self._link.close()
+
+    # The Node worker's methods, in Python spelling.
+
+    def claim_next_job(self) -> ClaimedJob | None:
+        """Take the most urgent due job, to report with `complete_job` or `fail_job`; None when there is none."""
+        rows = self._link.call("claim_next_job")
+        return ClaimedJob(**rows[0]) if rows else None
+
+    def complete_job(self, job_id: UUID) -> None:
+        self._link.call("complete_job", {"id": job_id})
+
+    def fail_job(self, job_id: UUID, error_message: str) -> bool:
+        """Fail a job taken with `claim_next_job`; True when it will be retried."""
+        rows = self._link.call("fail_job", {"id": job_id, "error": storable_text(error_message)})
+        return bool(rows[0]["will_retry"])
+
+    def get_queue_stats(self) -> QueueStats:
+        return QueueStats(**self._link.call("get_queue_stats")[0])
+
+    def subscribe_to_new_jobs(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(payload)` from a thread of its own for every notification of new jobs, and with an
+        empty payload whenever some may have been missed. Returns the function that ends the subscription.
+        """
+        listener = Listener(self._link.dsn, CHANNEL, callback)
+        listener.start()
+        return listener.close
+
+    # The bridge's side of the road.
+
+    def queue_room(self) -> list[QueueRoom]:
+        """For each queue that live workers serve, how many more jobs they could start at once."""
+        return [QueueRoom(**row) for row in self._link.call("queue_room")]
+
+    def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span]) -> list[Claim]:
+        """Take the most urgent due jobs that live workers know, most urgent first, where `spans` say to look."""
+        params = {"bridge": bridge, "limit": limit, "lease": lease, **_columns(spans)}
+        return [Claim(*row) for row in self._link.tuples("claim_jobs", params)]
+
+    def claim_jobs_apart(
+        self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span], skip: Sequence[UUID]
+    ) -> tuple[list[Claim], list[Refusal]]:
+        """The same, each job by itself where Postgres refuses one, without `skip`; and which were refused."""
+        params = {"bridge": bridge, "limit": limit, "lease": lease, "skip": skip, **_columns(spans)}
+        rows = self._link.tuples("claim_jobs_apart", params)
+        claims = [Claim(*row[:6]) for row in rows if row[6] is None]
+        return claims, [Refusal(row[0], row[3], row[6].partition("\n")[0]) for row in rows if row[6] is not None]
+
+    def latest_seq(self) -> int:
+        """The newest place given out in the order of age."""
+        return int(self._link.call("latest_seq")[0]["seq"])
+
+    def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
+        """Take up to `line` jobs of one queue that are to run alone, since a worker was lost that ran them."""
+        params = {"bridge": bridge, "lease": lease, "line": line}
+        return [Claim(**row) for row in self._link.call("claim_suspects", params)]
+
+    def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
+        """Put back what was claimed and not started; the ids of those that were still ours."""
+        params = {
+            "ids": [claim.job_id for claim in claims],
+            "fences": [claim.fence for claim in claims],
+            "execs": [None] * len(claims),
+            "delays": [delay] * len(claims),
+            "error": error,
+        }
+        return [row["job_id"] for row in self._link.call("release_jobs", params)]
+
+    def seconds_to_next_due(self) -> float | None:
+        rows = self._link.call("next_due")
+        return float(rows[0]["seconds"]) if rows else None
+
+    def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
+        rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
+        return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
+
+    def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
+        """What was handed over so long ago and has not been started."""
+        return [Claim(**row) for row in self._link.call("waiting_claims", {"age": age, "limit": limit})]
+
+    def watch_links(self, *, confirm: timedelta) -> int:
+        """Declare workers lost whose link is gone for so long; how many are without one and not yet lost."""
+        return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
+
+    def route_jobs(self, *, limit: int) -> list[StuckJobs]:
+        return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
+
+    def fold_job_counts(self, *, limit: int) -> int:
+        """Add up the differences that statements left; how many rows went."""
+        return int(self._link.call("fold_job_counts", {"limit": limit})[0]["folded"])
+
+    def prune_jobs(self, age: timedelta, *, limit: int, behind: Pruned | None = None) -> Pruned:
+        """Delete jobs that ended longer ago than `age`, oldest first, `behind` where an earlier call ended."""
+        at = {"at": behind and behind.last_at, "id": behind and behind.last_id}
+        return Pruned(**self._link.call("prune_finished_jobs", {"age": age, "limit": limit} | at)[0])
+
+    def prune_workers(self, age: timedelta) -> None:
+        """Forget worker processes that ended longer ago than `age`."""
+        self._link.call("prune_workers", {"age": age})
+
+    def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
+        """Who has held back vacuum for longer than `seconds`, the longest one."""
+        rows = self._link.call("vacuum_holder", {"seconds": seconds})
+        return VacuumHolder(**rows[0]) if rows else None
+
+    # Operators.
+
+    def cancel_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:
+        """Cancel a job: at once, or with its worker's next heartbeat while it runs (`processing` until then).
+
+        None: there is no such job. A finished job stays as it is, and its status is returned.
+        """
+        return self._operate("cancel_job", job_id, by, reason)
+
+    def retry_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:
+        """Run a finished job again with all its retries, or a waiting one now. None: there is no such job."""
+        return self._operate("retry_job", job_id, by, reason)
+
+    def _operate(self, action: str, job_id: UUID, by: str | None, reason: str | None) -> Status | None:
+        status = self._link.call(action, {"id": job_id, "by": by, "reason": reason})[0]["status"]
+        return None if status is None else Status(status)
+
+
+class _NamesAnActor(Protocol):
+    actor_name: str
+    queue_name: str
+    options: dict[str, Any]
+
+
+def _check_numbers(priority: int, max_retries: int | None) -> None:
+    def fits(number: object, least: int) -> bool:
+        return isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**31
+
+    if not fits(priority, -(2**31)):
+        raise ValueError("priority must be a whole number that fits 32 bits")
+    if max_retries is not None and not fits(max_retries, 0):
+        raise ValueError("max_retries must be a whole number from 0 that fits 32 bits")
+
+
+def _check_kinds(payload: Any, prompt: Any, run_at: Any) -> None:
+    if run_at is not None and not isinstance(run_at, datetime):
+        raise ValueError(f"run_at must be a datetime; got {type(run_at).__name__}")
+    if run_at is not None and run_at.tzinfo is None:
+        raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
+    if payload is not None and not isinstance(payload, Mapping):
+        raise ValueError(f"payload must be a mapping, a JSON object; got {type(payload).__name__}")
+    if prompt is not None and not isinstance(prompt, str):
+        raise ValueError(f"prompt must be text; got {type(prompt).__name__}")
+
+
+def enqueue(
+    connection: psycopg.Connection[Any],
+    actor: str | _NamesAnActor,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    session_id: UUID | str | None = None,
+    prompt: str | None = None,
+    priority: int = 0,
+    run_at: datetime | None = None,
+    max_retries: int | None = None,
+) -> UUID:
+    """Insert a job in the transaction that `connection` has open; the job's id.
+
+    The job exists when that transaction commits, and never if it does not. `actor` is the actor or its
+    name; `run_at` must carry a time zone. Raises PayloadError for a payload JSON cannot hold, ValueError
+    for the rest.
+    """
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError(
+            f"enqueue() needs a psycopg.Connection, the one your transaction is on; got {type(connection).__name__}"
+        )
+    named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
+    if named is None:
+        raise TypeError(f"{actor!r} is no actor: decorate it with @actor, or pass its name")
+    if not 0 < len(named) <= ACTOR_MOST or storable_text(named) != named:
+        raise ValueError(f"actor must be a name of 1 to {ACTOR_MOST} characters")
+    _check_numbers(priority, max_retries)
+    _check_kinds(payload, prompt, run_at)
+    if isinstance(session_id, str):
+        try:
+            session_id = UUID(session_id)
+        except ValueError:
+            raise ValueError("session_id must be a UUID") from None
+    known = None if isinstance(actor, str) else actor
+    params = {
+        "actor": named,
+        "queue": known.queue_name if known else None,
+        "payload": to_json(payload or {}, "payload"),
+        "session_id": session_id,
+        "prompt": None if prompt is None else storable_text(prompt),
+        "priority": priority,
+        "run_at": run_at,
+        "max_retries": max_retries if max_retries is not None else (attempts_of(known.options) if known else None),
+    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement("enqueue"), params).fetchone()
+        assert row is not None
+        job_id: UUID = row["id"]
+        return job_id
+
+
+def _columns(spans: Sequence[Span]) -> dict[str, list[Any]]:
+    columns = zip(*spans, strict=True) if spans else [()] * 5
+    return dict(zip(("queues", "rooms", "lows", "highs", "afters"), map(list, columns), strict=True))

@@ -1,0 +1,206 @@
+"""Applies `sql/migrations` to a database, and tells what is applied.
+
+The files are plain SQL, safe to run twice, and the last one says the version: psql or the supabase CLI may apply them
+just as well. No setting, lock or temporary object outlives a transaction, so that a pooler may stand in between.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from bridge.errors import SchemaError
+from bridge.postgres.connection import Connection
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.link import connect, statement
+from bridge.postgres.migrations.files import migration_files, private_functions
+from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
+from bridge.postgres.migrations.online import prepare_events, prepare_jobs
+from bridge.postgres.read_only import read_only
+from bridge.postgres.startup_checks import SCHEMA_VERSION
+
+__all__ = [
+    "Conflict",
+    "MigrationError",
+    "MigrationState",
+    "find_changes",
+    "find_conflicts",
+    "migrate_up",
+    "migration_files",
+    "migration_states",
+]
+
+logger = logging.getLogger(__name__)
+
+_TURN_SECONDS = 600.0  # how long another run of this command is waited for
+_COUNTS = "0010_statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    name: str
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What bars the way of a migration, and what to do about it."""
+
+    what: str
+    fix: str
+
+
+def migrate_up(dsn: str) -> list[str]:
+    """Bring the schema to this version; the names of the files applied, none where it is there already.
+
+    Each file is a transaction of its own and safe to run twice; what takes long on a table with rows is done before,
+    beside the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
+    """
+    with _our_turn(dsn), connect(dsn, "migrate") as connection, in_our_words():
+        if _version(connection) == SCHEMA_VERSION:
+            return []
+        if conflicts := find_conflicts(connection):
+            listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
+            raise MigrationError(f"Nothing was changed. In the way: {listed}")
+        prepare_events(connection)
+        for file in migration_files():
+            if file.stem == _COUNTS:
+                _apply_and_count(dsn, connection, file.read_bytes())
+            else:
+                with_patience(connection, f"Migration {file.stem}", partial(connection.execute, file.read_bytes()))
+            if file.name.startswith("0001"):
+                prepare_jobs(connection)  # the guard stands by now
+    return [file.stem for file in migration_files()]
+
+
+def migration_states(dsn: str) -> list[MigrationState]:
+    """All files in order, applied or not, as the schema itself says. Only reads.
+
+    Raises SchemaError when the database has a later version.
+    """
+    with connect(dsn, "migrate") as connection, in_our_words():
+        applied = _version(connection) == SCHEMA_VERSION
+    return [MigrationState(file.stem, applied) for file in migration_files()]
+
+
+def find_conflicts(connection: Connection) -> list[Conflict]:
+    """What would make a migration fail, or do harm, in this database. Only reads."""
+    if encoding := _unfit_encoding(connection):  # alone: the other questions hold characters that it may not know
+        return [
+            Conflict(
+                f"the database's encoding is {encoding}, which cannot hold every text",
+                "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, move the rows with"
+                " pg_dump and pg_restore, and set DATABASE_URL to it",
+            )
+        ]
+    if read := read_only(connection.execute(statement("read_only")).fetchall()):
+        return [Conflict(f"the database is read-only: {read.why}", read.fix)]
+    rows = connection.execute(statement("adoption/conflicts"), {"private": private_functions()}).fetchall()
+    rows += connection.execute(statement("adoption/event_conflicts")).fetchall()
+    found = [Conflict(row["what"], row["fix"]) for row in rows]
+    if not found and connection.execute("SELECT to_regclass('public.coding_jobs') AS it").fetchone() != {"it": None}:
+        strange = connection.execute(statement("adoption/strange_statuses")).fetchall()
+        found += [
+            Conflict(
+                f"coding_jobs has rows with status {row['status']}, which no job can have",
+                f"correct them first, as with UPDATE coding_jobs SET status = 'failed' WHERE status = {row['status']}",  # noqa: S608 -- told, not run
+            )
+            for row in strange
+        ]
+    return found
+
+
+def _unfit_encoding(connection: Connection) -> str | None:
+    row = connection.execute("SELECT current_setting('server_encoding') AS encoding").fetchone()
+    assert row is not None
+    return None if row["encoding"] == "UTF8" else str(row["encoding"])
+
+
+def find_changes(connection: Connection) -> list[str]:
+    """What a migration would change of this database's own things, nothing where it is up to date. Only reads."""
+    if _version(connection) == SCHEMA_VERSION:
+        return []
+    changes = [str(row["change"]) for row in connection.execute(statement("adoption/changes")).fetchall()]
+    if changes and not find_conflicts(connection):
+        row = connection.execute(statement("adoption/changed_rows")).fetchone()
+        assert row is not None
+        if row["repaired"]:
+            changes.append(f"{row['repaired']} rows are repaired: NULL or unreadable status, priority, counts or times")
+        if row["without_priority"]:
+            changes.append(
+                f"{row['without_priority']} waiting rows have no priority: they came first, and get priority 0"
+            )
+        if row["waiting"]:
+            changes.append(f"{row['waiting']} unfinished rows get a number in the order of their age")
+    return changes or ["tables and functions of the bridge are created"]
+
+
+def _version(connection: Connection) -> int:
+    """Of the schema that is there, 0 for none. Raises SchemaError for one that is newer than ours."""
+    row = connection.execute(
+        "SELECT to_regprocedure('public.mobvibe_schema_version()') IS NOT NULL AS known"
+    ).fetchone()
+    if row is None or not row["known"]:
+        return 0
+    row = connection.execute("SELECT public.mobvibe_schema_version() AS version").fetchone()
+    version = int(row["version"]) if row else 0
+    if version > SCHEMA_VERSION:
+        raise SchemaError(f"The database has schema {version}, newer than this version knows ({SCHEMA_VERSION}).")
+    return version
+
+
+def _apply_and_count(dsn: str, connection: Connection, text: bytes) -> None:
+    """The triggers that count from now on, and the jobs that are there, with no gap and without holding up writers.
+
+    While the triggers are made nobody writes: a snapshot of that moment is kept by a second connection, which counts
+    in it when the writers go on.
+    """
+    with connect(dsn, "migrate") as counting:
+
+        def step() -> None:
+            connection.execute("SELECT set_config('mobvibe.count', 'later', true)")
+            connection.execute(text)
+            if counting.info.transaction_status != TransactionStatus.IDLE:  # of a try before
+                counting.execute("ROLLBACK")
+            row = connection.execute("SELECT pg_export_snapshot() AS snapshot").fetchone()
+            assert row is not None
+            counting.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            counting.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row["snapshot"]))
+            limited(counting)
+
+        with_patience(connection, f"Migration {_COUNTS}", step)
+        counting.execute("SELECT public.count_jobs()")
+        counting.execute("COMMIT")
+
+
+@contextmanager
+def _our_turn(dsn: str) -> Iterator[None]:
+    """One run at a time. The lock is a transaction's, and is asked for rather than waited in.
+
+    A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
+    """
+    with connect(dsn, "migrate lock") as connection, in_our_words():
+        until, rest, is_told = time.monotonic() + _TURN_SECONDS, 0.2, False
+        while True:
+            with connection.transaction():
+                limited(connection)
+                row = connection.execute(
+                    "SELECT pg_try_advisory_xact_lock(hashtext('mobvibe.migrate')) AS taken"
+                ).fetchone()
+                if row and row["taken"]:
+                    yield
+                    return
+            if time.monotonic() > until:
+                raise MigrationError(
+                    f"Another mobvibe migrate up has been running for {_TURN_SECONDS:.0f} s: wait for its end"
+                )
+            if not is_told:
+                logger.info("Another mobvibe migrate up is running: waiting for its end")
+                is_told = True
+            time.sleep(rest)
+            rest = min(rest * 2, 5.0)

@@ -1,0 +1,22 @@
+"""What a role of its own for the bridge needs: one list, printed by the command line and shown in the docs."""
+
+from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functions
+
+_TABLES = (
+    "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit",
+    "coding_sessions", "session_events", "session_streams",
+)  # fmt: skip
+_SEQUENCES = ("coding_jobs_seq", "session_events_seq")
+_NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # by the database itself, and by its owner
+
+
+def grants(role: str) -> str:
+    """The statements for `role`, for its database's owner to run."""
+    name = '"' + role.replace('"', '""') + '"' if not role.isidentifier() or role != role.lower() else role
+    functions = sorted({*private_functions(), *ORIGINAL_FUNCTIONS} - _NOT_CALLED)
+    lines = [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(_TABLES)} TO {name};"]
+    lines.append(f"GRANT USAGE ON SEQUENCE {', '.join(_SEQUENCES)} TO {name};")
+    lines.append(f"GRANT EXECUTE ON FUNCTION {', '.join(functions)} TO {name};")
+    lines.append("-- Where row level security is on: hidden rows are no empty queue.")
+    lines.append(f"ALTER ROLE {name} BYPASSRLS;")
+    return "\n".join(lines)

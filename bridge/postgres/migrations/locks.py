@@ -1,0 +1,80 @@
+"""Steps that need a lock for a moment: they give up soon and try again, later each time, naming who is in the way."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+
+from bridge.errors import BridgeError
+from bridge.postgres.connection import Connection
+from bridge.postgres.errors import first_line
+from bridge.postgres.link import statement
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_LOCK_TIMEOUT = "1500ms"  # while we wait, everybody who comes later waits behind us
+_STATEMENT_TIMEOUT = "30min"
+TRIES = 10
+_FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.5, 15.0
+_IN_THE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+
+
+class MigrationError(BridgeError):
+    """A migration was refused; the transaction of its step was rolled back."""
+
+    exit_code = 4
+
+
+def limited(connection: Connection) -> None:
+    """Bound what this transaction waits for. Nothing of it outlives the transaction, whoever gets the session next."""
+    connection.answer_seconds = 1900.0
+    connection.execute(
+        "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+        " set_config('idle_in_transaction_session_timeout', '0', true)",
+        [_LOCK_TIMEOUT, _STATEMENT_TIMEOUT],
+    )
+
+
+def with_patience(connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES) -> T:
+    """Take one step in its own transaction, again where a lock or a deadlock stopped it. Raises MigrationError."""
+    rest = _FIRST_REST_SECONDS
+    for attempt in range(1, tries + 1):
+        try:
+            with connection.transaction():
+                limited(connection)
+                return step()
+        except _IN_THE_WAY as error:
+            kind = "a deadlock with" if isinstance(error, psycopg.errors.DeadlockDetected) else "a lock that is held by"
+            why = f"{kind} {holders(connection)}"
+            if attempt == tries:
+                raise MigrationError(
+                    f"{name} did not get through: {why}. It was rolled back and tried {tries} times; what came before "
+                    "it stays, and does no harm. End that transaction, then run again: mobvibe migrate up"
+                ) from error
+            logger.warning("%s waits for %s, try %d of %d in %.1f s", name, why, attempt + 1, tries, rest)
+            time.sleep(rest)
+            rest = min(rest * 2, _REST_MOST_SECONDS)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            raise MigrationError(f"{name} was refused and rolled back: {first_line(error)}") from error
+    raise AssertionError("unreachable")
+
+
+def holders(connection: Connection) -> str:
+    """Who has locks on our tables now, in words."""
+    rows = connection.execute(statement("adoption/lock_holders")).fetchall()
+    return (
+        "; ".join(
+            f"process {row['pid']} ({row['name']}, role {row['role']}, {row['state']}, for {row['seconds']} s)"
+            for row in rows
+        )
+        or "somebody who is gone by now"
+    )

@@ -1,0 +1,97 @@
+"""A few Postgres connections for many threads, for the web process."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from bridge.errors import PostgresUnavailableError, UnfitSessionError
+from bridge.postgres.connection import Connection
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.link import Params, connect_options, prepare, statement
+
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
+
+
+class Pool:
+    """Opens nothing until it is used, and gives up on a busy or absent Postgres after `patience_seconds`."""
+
+    def __init__(
+        self, dsn: str, name: str, *, size: int = 1, patience_seconds: float = 2.0, statement_timeout_ms: int = 2_000
+    ) -> None:
+        self._reason: PostgresUnavailableError | None = (
+            None  # why none could be opened, the last time that it was tried
+        )
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(patience_seconds)))},
+            connection_class=self._noting(),
+            min_size=0,
+            max_size=size,
+            max_idle=60.0,
+            timeout=patience_seconds,
+            reconnect_timeout=patience_seconds,
+            configure=lambda connection: self._configure(connection, statement_timeout_ms),
+            check=ConnectionPool.check_connection,
+            open=False,
+            name=name,
+        )
+
+    def _noting(self) -> type[Connection]:
+        """Connections that keep the reason here when they cannot be opened: psycopg's pool would only log it."""
+        noted = self._noted
+
+        class NotingConnection(Connection):
+            @classmethod
+            def connect(cls, *args: Any, **options: Any) -> Any:
+                with noted():
+                    return super().connect(*args, **options)
+
+        return NotingConnection
+
+    def _configure(self, connection: Connection, statement_timeout_ms: int) -> None:
+        with self._noted():
+            prepare(connection, statement_timeout_ms)
+        self._reason = None
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            with in_our_words():
+                yield
+        except PostgresUnavailableError as error:
+            self._reason = error
+            raise
+
+    def call(self, name: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """Run the statement `sql/<name>.sql` in a transaction of its own; its rows, if it returns any."""
+        with self.connection() as connection:
+            return self.on(connection, name, params)
+
+    @staticmethod
+    def on(connection: Connection, name: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """The same on a connection, in whatever transaction it has open."""
+        cursor = connection.execute(statement(name), params)
+        return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for a while, in autocommit: open a transaction on it where one is needed."""
+        self._pool.open()  # harmless when it is open
+        with in_our_words():
+            try:
+                with self._pool.connection() as connection:
+                    try:
+                        with in_our_words():
+                            yield connection
+                    except UnfitSessionError:
+                        connection.close()  # the pool does not keep it then
+                        raise
+            except PoolTimeout as error:
+                if self._reason is not None:
+                    raise type(self._reason)(str(self._reason)) from error
+                raise PostgresUnavailableError("no connection to Postgres in time") from error
+
+    def close(self) -> None:
+        self._pool.close()

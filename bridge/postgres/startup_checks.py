@@ -1,0 +1,136 @@
+"""What a process asks of the stores before it begins: that they answer, and that the database can serve it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from bridge.addresses import host_and_port
+from bridge.errors import BridgeError, ReadOnlyError, RightsError, SchemaError, StoreUnavailableError
+from bridge.postgres.connection_budget import find_room
+from bridge.postgres.link import Link
+from bridge.postgres.read_only import read_only
+from bridge.runtime.backoff import full_jitter
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 12
+T = TypeVar("T")
+
+
+def patiently(
+    attempt: Callable[[], T], *, where: str, tries: int = 10, rest: Callable[[float], object] = time.sleep
+) -> T:
+    """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`.
+
+    `rest` waits for so many seconds; it raises to end the waiting before that.
+    """
+    for failures in range(1, tries + 1):
+        try:
+            return attempt()
+        except StoreUnavailableError as error:
+            if not error.waiting_helps:
+                raise type(error)(f"{error.store} at {where} {error.condition}: {error}") from error
+            if failures == tries:
+                raise type(error)(f"{_what_failed(error, where)}: {error} (tried {tries} times)") from error
+            seconds = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
+            logger.warning(
+                "%s (%s), retry %d/%d in %.1f s", _what_failed(error, where), error, failures, tries, seconds
+            )
+            rest(seconds)
+    raise AssertionError("unreachable")
+
+
+def _what_failed(error: StoreUnavailableError, where: str) -> str:
+    if error.condition == StoreUnavailableError.condition:
+        return f"Cannot reach {error.store} at {where}"
+    return f"{error.store} at {where} {error.condition}"
+
+
+def check_database(
+    dsn: str, *, connections: int = 0, tries: int = 10, rest: Callable[[float], object] = time.sleep
+) -> None:
+    """Refuse a database that cannot serve us, in one line: unreachable, read-only, not migrated, newer, without rights.
+
+    A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
+    processes of two versions stand side by side. Waits for one that does not answer or takes no writes, as
+    `patiently` does. Warns where not as many `connections` are free as the process may open.
+    """
+    link = Link(dsn, "check")
+    try:
+        try:
+            rows = patiently(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
+        except SchemaError as error:
+            raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
+        found = rows[0]["version"]
+        if abs(found - SCHEMA_VERSION) == 1:
+            advice = "run mobvibe migrate up" if found < SCHEMA_VERSION else "finish the roll-out"
+            logger.warning(
+                "The database has schema %d, this version is made for %d and works with it: %s",
+                found,
+                SCHEMA_VERSION,
+                advice,
+            )
+        elif found < SCHEMA_VERSION:
+            raise SchemaError(
+                f"The database has schema {found}, this version needs {SCHEMA_VERSION}. Run: mobvibe migrate up"
+            )
+        elif found > SCHEMA_VERSION:
+            raise SchemaError(
+                f"The database has schema {found}, newer than this version knows ({SCHEMA_VERSION}). "
+                "Upgrade mobvibe-bridge."
+            )
+        lacking = [row["lacking"] for row in link.call("check_rights")]
+        if lacking:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""  # noqa: PLR2004 -- enough to see the kind
+            raise RightsError(
+                f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
+                "Use the role that ran the migrations, or grant these."
+            )
+        _warn_of_few(link, connections)
+    finally:
+        link.close()
+
+
+def _schema(link: Link) -> list[dict[str, Any]]:
+    if found := read_only(link.call("read_only")):
+        link.close()  # a session stays read-only when the setting goes away
+        raise ReadOnlyError(f"{found.why}: {found.fix}")
+    return link.call("check_schema")
+
+
+def warn_of_few_connections(dsn: str, connections: int) -> None:
+    """One line where fewer than `connections` are free; nothing where that cannot be known, or Postgres is away."""
+    link = Link(dsn, "check", statement_timeout_ms=2_000)
+    try:
+        _warn_of_few(link, connections)
+    finally:
+        link.close()
+
+
+def _warn_of_few(link: Link, connections: int) -> None:
+    try:
+        room = find_room(link)
+    except BridgeError as error:
+        logger.debug("Free connections cannot be counted", extra={"reason": str(error)})
+        return
+    if room is not None and room.free < connections:
+        logger.warning(
+            "This process opens up to %d connections to Postgres, and %d are free (%s: %d, in use: %d): raise the "
+            "limit, or settle for fewer as docs/reference/connections.md says",
+            connections, room.free, room.name, room.most, room.used,
+        )  # fmt: skip
+
+
+def mark_of_database(dsn: str) -> str:
+    """What tells this database from others, for a namespace in Redis to be known by. Raises BridgeError.
+
+    Nothing for a schema that has no such thing yet and serves all the same: then nobody is asked whose it is.
+    """
+    link = Link(dsn, "check")
+    try:
+        return str(link.call("database_mark")[0]["mark"])
+    except SchemaError:
+        return ""
+    finally:
+        link.close()

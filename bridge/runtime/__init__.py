@@ -1,0 +1,1 @@
+"""What any process needs to run: loops, outages, signals, signs of life. No store."""

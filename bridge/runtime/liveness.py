@@ -1,0 +1,102 @@
+"""What a process does for its probe: it says, again and again and to nobody in particular, that its threads turn."""
+
+import logging
+import math
+import threading
+import time
+from contextlib import suppress
+
+from bridge.runtime import liveness_file
+from bridge.runtime.watchdog import WATCHDOG, Standing
+from bridge.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_SAY_SECONDS = 1.0
+_PAUSE_SECONDS = 5.0  # between two signs: then this whole process, or the machine, was stopped
+
+
+class Liveness:
+    """Keeps this process's file in MOBVIBE_DIR. No trouble with that file may keep the process from its work."""
+
+    def __init__(self, role: str, settings: Settings) -> None:
+        self._role = role
+        self._database_url = settings.postgres_dsn()
+        self._folder = liveness_file.folder_of(settings.mobvibe_dir)
+        self._path = liveness_file.path_of(self._folder, self._sign(None))
+        self._is_written = self._is_refused = False
+        self._standing: Standing | None = None
+        self._due = math.inf  # when the next sign was promised
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
+
+    def begin(self) -> None:
+        """Say it for the first time. Whoever has no use for `start` goes on with `say`, once a second or so."""
+        with suppress(OSError):
+            liveness_file.remove_leftovers(self._folder)
+        self.say()
+
+    def start(self) -> None:
+        """Say it from now on, in a thread: one that does nothing else turns whenever this process can."""
+        self.begin()
+        self._thread.start()
+
+    def say(self, rest_seconds: float = 0.0) -> None:
+        """Everything turns here, and says so again after this rest at the latest; or who it is that stands still."""
+        now = time.monotonic()
+        if now - self._due > _PAUSE_SECONDS:
+            WATCHDOG.allow(now - self._due)
+        self._due = now + max(rest_seconds, _SAY_SECONDS)
+        standing = WATCHDOG.standing()
+        if standing != self._standing:
+            self._tell(standing)
+            self._is_written = False
+        self._standing = standing
+        try:
+            self._put(standing, standing.since if standing else time.monotonic() + rest_seconds)
+        except OSError as error:
+            self._refused(error)
+
+    def close(self) -> None:
+        """The end of this process is no trouble."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_SAY_SECONDS)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_SAY_SECONDS):
+            self.say()
+
+    def _put(self, standing: Standing | None, due: float) -> None:
+        if not self._is_written:
+            liveness_file.write(self._path, self._sign(standing), due)
+            self._is_written = True
+        elif standing is None:
+            try:
+                liveness_file.renew(self._path, due)
+            except FileNotFoundError:  # somebody removed it: the next time it is there again
+                self._is_written = False
+
+    def _sign(self, standing: Standing | None) -> liveness_file.Sign:
+        return liveness_file.own_sign(self._role, self._database_url, standing and standing.name)
+
+    def _tell(self, standing: Standing | None) -> None:
+        if standing is None:
+            logger.warning("It turns again", extra={"loop": self._standing and self._standing.name})
+        else:
+            logger.critical(
+                "A loop of this process stands still: mobvibe healthcheck %s fails until it turns again",
+                self._role,
+                extra={"loop": standing.name, "seconds": int(time.monotonic() - standing.since)},
+            )
+
+    def _refused(self, error: OSError) -> None:
+        if not self._is_refused:
+            logger.warning(
+                "mobvibe healthcheck %s will not find this process: %s cannot be written (%s). "
+                "Set MOBVIBE_DIR to a folder that can",
+                self._role, self._folder, error.strerror,
+            )  # fmt: skip
+        self._is_refused = True

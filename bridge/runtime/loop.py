@@ -1,0 +1,83 @@
+"""A named thread that runs one step over and over, and can be woken and stopped."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.runtime.backoff import full_jitter
+from bridge.runtime.outages import Trouble
+from bridge.runtime.watchdog import WATCHDOG
+
+logger = logging.getLogger(__name__)
+
+
+class Loop:
+    """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
+
+    A failing step never ends the loop: it rests a jittered while and goes on.
+    """
+
+    def __init__(self, name: str, step: Callable[[], float]) -> None:
+        self.name = name
+        self._step = step
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._trouble = Trouble(name, _told, f"{name} works again")
+        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the step it is in. Does not wait: see `join`."""
+        self._stopping.set()
+        self._wake.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the loop to end; False when it has not in time."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def run_once(self) -> float:
+        """One step with the loop's own error handling; returns the rest in seconds."""
+        try:
+            rest = self._step()
+        except BridgeError as error:
+            self._trouble.met(error)
+            return self._rest_after_failure(error.rest_most_seconds)
+        except Exception:
+            logger.exception("%s failed and goes on", self.name)
+            return self._rest_after_failure(BridgeError.rest_most_seconds)
+        self._trouble.over()
+        self._failures = 0
+        return rest
+
+    def _rest_after_failure(self, most_seconds: float) -> float:
+        self._failures += 1
+        return 0.05 + full_jitter(self._failures, cap_seconds=most_seconds)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()  # before the check and the step: a wake during either must survive
+            if self._stopping.is_set():
+                self._trouble.forget()
+                return
+            WATCHDOG.turn()
+            rest = self.run_once()
+            WATCHDOG.turn(rest)
+            # After a failure only the end cuts the rest short: wake-ups must not make the loop spin.
+            (self._stopping if self._failures else self._wake).wait(rest)
+
+
+def _told(error: BridgeError) -> str:
+    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
+    return f"{what}, trying again until it is over"

@@ -1,0 +1,269 @@
+"""Every setting, read once at an edge and passed on from there."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.addresses import check_address, check_redis_details
+from bridge.errors import SettingsError
+from bridge.settings.running_stores import find_running_stores
+
+SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the one to refuse
+# Of the Node worker. Those who bring its environment along shall not believe that these do something here.
+_NOT_READ = {
+    "JOB_TIMEOUT_MS": "a time limit is its actor's, @actor(time_limit=…), and a coding session's SANDBOX_TIMEOUT_MS",
+    "LOG_PRETTY": "say LOG_FORMAT=pretty or LOG_FORMAT=json",
+    "WORKER_ID": "each worker process has an id of its own, and its name is host:pid",
+}
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+
+
+def _milliseconds(value: Any) -> Any:
+    """Accept 30s, 500ms, 5m beside plain milliseconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,12})\s*(ms|s|m|h)\s*", value)):
+        return int(match[1]) * _UNITS[match[2]]
+    return value
+
+
+Milliseconds = Annotated[int, BeforeValidator(_milliseconds), Field(ge=1, le=86_400_000)]
+
+
+class _RunningStoresSource(PydanticBaseSettingsSource):
+    """What a live `mobvibe up` in this folder offers; the last resort, and never in production."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # pragma: no cover -- __call__ gives all values at once
+
+    def __call__(self) -> dict[str, Any]:
+        state = {name.lower(): value for name, value in self.current_state.items()}
+        mode = state.get("node_env") or state.get("app_env")
+        folder = Path(state.get("mobvibe_dir") or Settings.model_fields["mobvibe_dir"].default)
+        stores = None if str(mode).strip().lower() == "production" else find_running_stores(folder)
+        if stores is None:
+            return {}
+        return {
+            "database_url": stores.database_url,
+            "redis_url": stores.redis_url,
+            "supabase_jwt_secret": stores.supabase_jwt_secret,
+            "health_check_port": stores.health_check_port,
+        }
+
+
+class Settings(BaseSettings):
+    """All settings. The environment wins over `.env`, `.env` over a running `mobvibe up`.
+
+    An empty variable counts as not set. Names ending in `_ms` are milliseconds; `30s` is read too.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True,
+        hide_input_in_errors=True, populate_by_name=True,
+    )  # fmt: skip
+
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    redis_namespace: str = Field(default="mobvibe", pattern=r"^[A-Za-z0-9_{}.-]+$")
+
+    poll_interval_ms: Milliseconds = 10_000
+    max_concurrent_jobs: int = Field(default=1, ge=1, le=1000)
+    worker_processes: int = Field(default=1, ge=1, le=256)
+    actors_module: str = Field(default="actors", pattern=r"^[A-Za-z_][\w.]*$")
+    shutdown_timeout_ms: Milliseconds = 30_000
+    lease_ms: Milliseconds = Field(default=30_000, ge=1000)
+    monitor_interval_ms: Milliseconds = 30_000
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+
+    health_check_port: int | None = Field(default=None, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    bind_host: str = "127.0.0.1"
+    web_database_connections: int = Field(default=8, ge=1, le=100)
+
+    log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"
+    log_format: Literal["auto", "pretty", "json"] = "auto"
+    node_env: Literal["development", "production"] = Field(
+        default="development", validation_alias=AliasChoices("node_env", "app_env")
+    )
+
+    supabase_url: str | None = None
+    supabase_service_role_key: SecretStr | None = None
+    supabase_jwt_secret: SecretStr | None = None
+
+    mobvibe_dir: Path = Path(".mobvibe")
+    workspaces_dir: Path | None = None
+    sandbox_timeout_ms: Milliseconds = 1_800_000
+    sandbox_memory_mb: int = Field(default=512, ge=16, le=1_048_576)
+    sandbox_processes: int = Field(default=64, ge=1, le=100_000)
+    sandbox_file_mb: int = Field(default=100, ge=1, le=1_048_576)
+
+    honcho_process_name: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not offered
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, _RunningStoresSource(settings_cls)
+
+    @field_validator("log_level", "log_format", "node_env", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_address(
+                value.get_secret_value(), ("postgresql", "postgres"), "postgresql://user:password@host:5432/name"
+            )
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_address(value.get_secret_value(), ("redis", "rediss", "unix"), "redis://:password@host:6379/0")
+            check_redis_details(value.get_secret_value())
+        return value
+
+    @field_validator("supabase_jwt_secret")
+    @classmethod
+    def _is_a_real_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            if value.get_secret_value() == SAMPLE_JWT_SECRET:
+                raise ValueError("is the sample text that everybody knows; use your project's own secret")
+            if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004 -- the key size of HS256
+                raise ValueError("is shorter than 32 bytes, which HS256 needs to be safe")
+        return value
+
+    @property
+    def is_production(self) -> bool:
+        return self.node_env == "production"
+
+    @property
+    def under_honcho(self) -> bool:
+        return self.honcho_process_name is not None
+
+    @property
+    def http_port(self) -> int:
+        """HEALTH_CHECK_PORT, else a platform's PORT, else 8080. honcho's own PORT (5000 …) is no wish of ours."""
+        platform_port = None if self.under_honcho else self.port
+        return self.health_check_port or platform_port or 8080
+
+    @property
+    def lease_seconds(self) -> float:
+        return self.lease_ms / 1000
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A third of the lease: two heartbeats may be lost before anybody is declared dead."""
+        return self.lease_ms / 3000
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long running jobs may go on after a stop signal.
+
+        honcho kills everything 5 s after its first signal, whatever we ask for; what is handed back by
+        then is safe, so under honcho less is promised and kept.
+        """
+        wanted = self.shutdown_timeout_ms / 1000
+        return min(wanted, 1.5) if self.under_honcho else wanted
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long finished jobs are kept; None: for ever."""
+        return None if self.retention_days is None else timedelta(days=self.retention_days)
+
+    @property
+    def workspaces(self) -> Path:
+        return self.workspaces_dir or self.mobvibe_dir / "workspaces"
+
+    def postgres_dsn(self) -> str:
+        """The address of Postgres. Raises SettingsError, saying what to set, when there is none."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.supabase_url:
+            raise SettingsError(
+                "DATABASE_URL is missing: SUPABASE_URL is the REST address, the queue needs Postgres itself. "
+                "Copy it from the Supabase dashboard: Connect, Session pooler (port 5432)."
+                + ("" if self.redis_url is not None else " REDIS_URL is missing, too (redis://host:6379/0).")
+            )
+        too = "" if self.redis_url is not None else ". REDIS_URL is missing, too (redis://host:6379/0)"
+        raise SettingsError(_missing("DATABASE_URL", "postgresql://user:password@host:5432/name") + too)
+
+    def redis_address(self) -> str:
+        """The address of Redis. Raises SettingsError when there is none."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        raise SettingsError(_missing("REDIS_URL", "redis://host:6379/0"))
+
+
+def _missing(name: str, example: str) -> str:
+    return (
+        f"{name} is missing: set it in the environment or in .env ({example}), "
+        "or start both stores in this folder with: mobvibe up"
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all settings. Raises SettingsError with one line that names each bad variable, never its value."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}") from None
+
+
+def _explain(problem: Any) -> str:
+    name = str(problem["loc"][0]).upper()
+    context = problem.get("ctx", {})
+    if problem["type"] == "value_error":
+        return f"{name} {context['error']}"
+    if problem["type"] == "literal_error":
+        return f"{name} must be one of {context['expected']}"
+    bounds = Settings.model_fields[name.lower()].metadata if name.lower() in Settings.model_fields else []
+    low = next((bound.ge for bound in bounds if hasattr(bound, "ge")), None)
+    high = next((bound.le for bound in bounds if hasattr(bound, "le")), None)
+    if low is not None and high is not None:
+        return f"{name} must be a whole number from {low} to {high}"
+    return f"{name} is malformed: {problem['msg']}"
+
+
+def names_not_read(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(given, what to do instead) for variables of the Node worker that nothing here reads."""
+    return [(name, _NOT_READ[name]) for name in sorted(set(names) & set(_NOT_READ))]
+
+
+def likely_typos(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(given, meant) for names that no setting has but one nearly has, such as POLL_INTERVAL_SEC."""
+    known = {name.upper() for name in Settings.model_fields} | {"APP_ENV"}
+    close = (
+        (name, difflib.get_close_matches(name, known, n=1, cutoff=0.8))
+        for name in sorted(set(names) - known - set(_NOT_READ))
+    )
+    return [(name, match[0]) for name, match in close if match]
+
+
+def given_names() -> list[str]:
+    """The names set in the environment and in `.env`."""
+    names = list(os.environ)
+    try:
+        lines = Path(".env").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    names += [match[1] for line in lines if (match := re.match(r"\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", line))]
+    return names

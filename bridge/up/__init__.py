@@ -1,5 +1,0 @@
-"""`mobvibe up`: stores, schema and all processes on this machine, and the end of all of them."""
-
-from bridge.up.launcher import Launcher
-
-__all__ = ["Launcher"]
