@@ -42,12 +42,12 @@ def migrate_status(*, as_json: bool) -> None:
 @migrate.command("sql")
 def migrate_sql() -> None:
     """Print the migrations as SQL, for psql or `supabase db push`. Needs no database."""
-    from bridge.postgres.migrations import migration_files
+    from bridge.postgres.migrations import migrations
 
-    for file in migration_files():
+    for migration in migrations():
         # Each as one transaction, as `migrate up` applies them: what stops midway leaves nothing half done.
-        click.echo(f"-- {file.name}\n\nBEGIN;\n")
-        click.echo(file.read_text(encoding="utf-8"))
+        click.echo(f"-- {migration.name}\n\nBEGIN;\n")
+        click.echo(migration.text)
         click.echo("COMMIT;\n")
 
 

@@ -1,5 +1,5 @@
 -- enqueue: one job, in whatever transaction the caller has open. Where the caller does not say the queue and
--- the retries, route_new_job (migrations/0009_triggers.sql) gives the actor's own; it is told when 3 were said. By a
+-- the retries, route_new_job (triggers/jobs.sql) gives the actor's own; it is told when 3 were said. By a
 -- setting: the role may have rights on the documented columns only.
 INSERT INTO public.coding_jobs (actor, queue, payload, session_id, prompt, priority, run_at, max_retries)
 VALUES (%(actor)s, coalesce(%(queue)s::text, 'coding'), %(payload)s::text::jsonb, %(session_id)s, %(prompt)s, %(priority)s,

@@ -9,7 +9,7 @@ from bridge.transport.intake import JobMessage
 from bridge.transport.messages import is_alone, is_alone_throughout
 from bridge.worker.runs import Run, Runs
 
-TRIAL_SECONDS = 30.0  # claim_suspects (0004) goes by the same
+TRIAL_SECONDS = 30.0  # claim_suspects (suspects.sql) goes by the same
 _FORGOTTEN_SECONDS = 5.0
 _LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0

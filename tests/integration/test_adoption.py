@@ -16,8 +16,8 @@ from bridge.postgres.migrations import (
     MigrationError,
     find_conflicts,
     migrate_up,
-    migration_files,
     migration_states,
+    migrations,
     online,
 )
 from bridge.postgres.migrations.files import indexes, private_functions, sections
@@ -101,8 +101,8 @@ def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
     fill(old, 20)
     fill(old, 20, "pending")
     if files_alone:
-        for file in migration_files():
-            old.all(file.read_text())
+        for migration in migrations():
+            old.all(migration.text)
     else:
         migrate_up(empty_dsn)
 
@@ -237,7 +237,7 @@ def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
     for thread in threads:
         thread.join(60)
 
-    assert sorted(map(len, results)) == [0, 0, len(migration_files())]
+    assert sorted(map(len, results)) == [0, 0, len(migrations())]
 
 
 @pytest.mark.parametrize("at", range(0, 40, 3))
@@ -402,8 +402,8 @@ def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str
 
     assert not any(state.applied for state in migration_states(address))
 
-    for file in migration_files():
-        old.all(file.read_text())
+    for migration in migrations():
+        old.all(migration.text)
     assert all(state.applied for state in migration_states(address))
     assert old.all("SELECT nspname FROM pg_namespace ORDER BY 1") == before
     assert migrate_up(address) == []

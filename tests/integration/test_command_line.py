@@ -15,7 +15,7 @@ import redis
 
 from bridge.dispatch.process import BridgeProcess
 from bridge.errors import RedisUnavailableError
-from bridge.postgres.migrations.files import migration_files
+from bridge.postgres.migrations import migrations
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
 from bridge.worker.actors_package import import_trouble
@@ -23,7 +23,7 @@ from tests.support.commands import Said, mobvibe
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 
-FILES = len(migration_files())
+MIGRATIONS = len(migrations())
 Run = Callable[..., Said]
 
 
@@ -225,10 +225,10 @@ def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
 def test_migrations_are_applied_and_told(tmp_path: Path, empty_dsn: str) -> None:
     environment = {"DATABASE_URL": empty_dsn}
     missing = mobvibe("migrate", "status", cwd=tmp_path, **environment)
-    assert (missing.code, missing.out.count("missing")) == (4, FILES)
+    assert (missing.code, missing.out.count("missing")) == (4, MIGRATIONS)
 
     up = mobvibe("migrate", "up", cwd=tmp_path, **environment)
-    assert (up.code, len(up.out.splitlines()), up.err) == (0, FILES, f"{FILES} applied\n")
+    assert (up.code, len(up.out.splitlines()), up.err) == (0, MIGRATIONS, f"{MIGRATIONS} applied\n")
 
     again = mobvibe("migrate", "up", cwd=tmp_path, **environment)
     assert (again.out, again.err) == ("", "Nothing to apply\n")
@@ -241,7 +241,7 @@ def test_migrations_can_be_printed_without_a_database(tmp_path: Path) -> None:
 
     assert first.code == 0
     assert first.out == second.out
-    assert first.out.startswith("-- 0001_sessions.sql")
+    assert first.out.startswith("-- rights")
     assert "CREATE OR REPLACE FUNCTION public.claim_next_job()" in first.out
 
 

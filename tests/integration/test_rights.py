@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bridge import enqueue
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.postgres.link import Link
-from bridge.postgres.migrations import migrate_up, migration_files
+from bridge.postgres.migrations import migrate_up, migrations
 from bridge.postgres.migrations.grants import grants
 from bridge.postgres.startup_checks import check_database
 from bridge.web.services import Services
@@ -229,18 +229,18 @@ def test_a_function_of_the_hosts_and_a_role_with_the_right_may_choose(session: U
 def migrate_sql(dsn: str) -> None:
     """As `mobvibe migrate sql | psql` does it."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for file in migration_files():
-            connection.execute(file.read_bytes())
+        for migration in migrations():
+            connection.execute(migration.text.encode())
 
 
-@pytest.mark.parametrize("files", range(1, len(migration_files())))
-def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empty_dsn: str, files: int) -> None:
+@pytest.mark.parametrize("applied", range(1, len(migrations())))
+def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empty_dsn: str, applied: int) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
         theirs = {row["oid"] for row in rows.all("SELECT oid FROM pg_class WHERE relkind = 'r'")}
-        for file in migration_files()[:files]:
-            connection.execute(file.read_bytes())
+        for migration in migrations()[:applied]:
+            connection.execute(migration.text.encode())
 
         open_tables = [
             row["relname"]

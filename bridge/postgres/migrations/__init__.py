@@ -1,7 +1,7 @@
-"""Applies `sql/migrations` to a database, and tells what is applied.
+"""Applies the migrations to a database, and tells which are applied.
 
-The files are plain SQL, safe to run twice, and the last one says the version: psql or the supabase CLI may apply them
-just as well. No setting, lock or temporary object outlives a transaction, so that a pooler may stand in between.
+They are plain SQL, safe to run twice, and the last one says the version: psql or the supabase CLI may apply them just
+as well. No setting, lock or temporary object outlives a transaction, so that a pooler may stand in between.
 """
 
 import logging
@@ -18,7 +18,7 @@ from bridge.errors import SchemaError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import in_our_words
 from bridge.postgres.link import connect, statement
-from bridge.postgres.migrations.files import migration_files, private_functions
+from bridge.postgres.migrations.files import Migration, migrations, pending, private_functions
 from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
 from bridge.postgres.migrations.online import prepare_events, prepare_jobs
 from bridge.postgres.read_only import read_only
@@ -31,14 +31,14 @@ __all__ = [
     "find_changes",
     "find_conflicts",
     "migrate_up",
-    "migration_files",
     "migration_states",
+    "migrations",
 ]
 
 logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 600.0  # how long another run of this command is waited for
-_COUNTS = "0010_statistics"
+_JOBS, _COUNTS = "0002_jobs", "triggers/counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +56,37 @@ class Conflict:
 
 
 def migrate_up(dsn: str) -> list[str]:
-    """Bring the schema to this version; the names of the files applied, none where it is there already.
+    """Bring the schema to this version; the names of the migrations applied, none where it is there already.
 
-    Each file is a transaction of its own and safe to run twice; what takes long on a table with rows is done before,
-    beside the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
+    Each is a transaction of its own and safe to run twice; what takes long on a table with rows is done before, beside
+    the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
     """
     with _our_turn(dsn), connect(dsn, "migrate") as connection, in_our_words():
-        if _version(connection) == SCHEMA_VERSION:
+        missing = pending(_version(connection))
+        if not missing:
             return []
         if conflicts := find_conflicts(connection):
             listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
             raise MigrationError(f"Nothing was changed. In the way: {listed}")
         prepare_events(connection)
-        for file in migration_files():
-            if file.stem == _COUNTS:
-                _apply_and_count(dsn, connection, file.read_bytes())
-            else:
-                with_patience(connection, f"Migration {file.stem}", partial(connection.execute, file.read_bytes()))
-            if file.name.startswith("0001"):
+        for migration in missing:
+            if migration.name == _JOBS:
                 prepare_jobs(connection)  # the guard stands by now
-    return [file.stem for file in migration_files()]
+            if migration.name == _COUNTS:
+                _apply_and_count(dsn, connection, migration)
+            else:
+                with_patience(connection, _told(migration), partial(connection.execute, migration.text.encode()))
+    return [migration.name for migration in missing]
 
 
 def migration_states(dsn: str) -> list[MigrationState]:
-    """All files in order, applied or not, as the schema itself says. Only reads.
+    """All of them in order, applied or not, as the schema itself says. Only reads.
 
     Raises SchemaError when the database has a later version.
     """
     with connect(dsn, "migrate") as connection, in_our_words():
-        applied = _version(connection) == SCHEMA_VERSION
-    return [MigrationState(file.stem, applied) for file in migration_files()]
+        version = _version(connection)
+    return [MigrationState(one.name, one.version <= version) for one in migrations()]
 
 
 def find_conflicts(connection: Connection) -> list[Conflict]:
@@ -123,7 +124,7 @@ def _unfit_encoding(connection: Connection) -> str | None:
 
 def find_changes(connection: Connection) -> list[str]:
     """What a migration would change of this database's own things, nothing where it is up to date. Only reads."""
-    if _version(connection) == SCHEMA_VERSION:
+    if not pending(_version(connection)):
         return []
     changes = [str(row["change"]) for row in connection.execute(statement("adoption/changes")).fetchall()]
     if changes and not find_conflicts(connection):
@@ -154,7 +155,11 @@ def _version(connection: Connection) -> int:
     return version
 
 
-def _apply_and_count(dsn: str, connection: Connection, text: bytes) -> None:
+def _told(migration: Migration) -> str:
+    return f"Migration {migration.name}"
+
+
+def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> None:
     """The triggers that count from now on, and the jobs that are there, with no gap and without holding up writers.
 
     While the triggers are made nobody writes: a snapshot of that moment is kept by a second connection, which counts
@@ -164,7 +169,7 @@ def _apply_and_count(dsn: str, connection: Connection, text: bytes) -> None:
 
         def step() -> None:
             connection.execute("SELECT set_config('mobvibe.count', 'later', true)")
-            connection.execute(text)
+            connection.execute(migration.text.encode())
             if counting.info.transaction_status != TransactionStatus.IDLE:  # of a try before
                 counting.execute("ROLLBACK")
             row = connection.execute("SELECT pg_export_snapshot() AS snapshot").fetchone()
@@ -173,7 +178,7 @@ def _apply_and_count(dsn: str, connection: Connection, text: bytes) -> None:
             counting.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row["snapshot"]))
             limited(counting)
 
-        with_patience(connection, f"Migration {_COUNTS}", step)
+        with_patience(connection, _told(migration), step)
         counting.execute("SELECT public.count_jobs()")
         counting.execute("COMMIT")
 

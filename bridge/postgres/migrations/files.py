@@ -1,9 +1,16 @@
-"""The files of `sql/migrations`, what is in them, and which of them a database has."""
+"""The migrations as `sql/` has them: which there are, in what order, and what is in them.
+
+Rights, tables, functions, triggers, the version: a function that is made needs the tables it reads, and a trigger the
+function it calls.
+"""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
+from importlib.resources.abc import Traversable
+
+from bridge.postgres.startup_checks import SCHEMA_VERSION
 
 _SECTION = re.compile(r"^-- \[(\w+)\]\n(.*?)^-- \[end\]$", re.MULTILINE | re.DOTALL)
 _INDEX = re.compile(
@@ -15,27 +22,75 @@ _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")
 ORIGINAL_FUNCTIONS = frozenset(
     {"claim_next_job", "complete_job", "fail_job", "get_queue_stats", "notify_new_job", "notify_job_status_change"}
 )
+_FIRST_VERSION = 12  # of a schema whose tables are known; below it every step runs and finds what is done
+_CLOSE_RIGHTS = "\nDO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;\n"
 
 
-def migration_files() -> list[Path]:
-    folder = resources.files("bridge").joinpath("sql", "migrations")
-    return sorted(Path(str(file)) for file in folder.iterdir() if file.name.endswith(".sql"))
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One transaction, safe to run twice. A schema of `version` or later has it."""
+
+    name: str
+    version: int
+    text: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """All of them in their order.
+
+    Tables are changed in numbered steps that run once: from the second release on a step's number is the version of the
+    schema that it makes. The rest has one text each, and is made anew by every upgrade. All functions change at once, and a
+    trigger in one transaction with the function that it calls: a new one fails under an old trigger.
+    """
+    functions = "\n".join(_texts("functions").values())
+    return (
+        _renewed("rights", _read(_folder() / "rights.sql")),
+        *(Migration(name, _made_by(name), text + _CLOSE_RIGHTS) for name, text in _texts("tables").items()),
+        _renewed("functions", functions),
+        *(_renewed(f"triggers/{name}", text) for name, text in _texts("triggers").items()),
+        _renewed("version", _read(_folder() / "version.sql")),
+    )
+
+
+def pending(version: int) -> list[Migration]:
+    """What a database lacks whose schema has that version, 0 for none."""
+    return [migration for migration in migrations() if migration.version > version]
 
 
 @cache
 def sections() -> dict[str, str]:
     """The steps that are taken beforehand on a table with rows, by their names in the files."""
-    texts = [file.read_text("utf-8") for file in migration_files()]
-    return {name: text for whole in texts for name, text in _SECTION.findall(whole)}
+    return {name: text for one in migrations() for name, text in _SECTION.findall(one.text)}
 
 
 def indexes() -> dict[str, tuple[str, str]]:
     """Of tables that may be large: name → `UNIQUE ` or nothing, and `public.<table> (…) WHERE …`."""
-    texts = [file.read_text("utf-8") for file in migration_files()]
-    return {name: (unique, definition) for whole in texts for unique, name, definition in _INDEX.findall(whole)}
+    return {name: (unique, definition) for one in migrations() for unique, name, definition in _INDEX.findall(one.text)}
 
 
 def private_functions() -> list[str]:
     """The names of the functions that only the bridge has."""
-    texts = [file.read_text("utf-8") for file in migration_files()]
-    return sorted({name for whole in texts for name in _FUNCTION.findall(whole)} - ORIGINAL_FUNCTIONS)
+    return sorted({name for one in migrations() for name in _FUNCTION.findall(one.text)} - ORIGINAL_FUNCTIONS)
+
+
+def _renewed(name: str, text: str) -> Migration:
+    return Migration(name, SCHEMA_VERSION, text + _CLOSE_RIGHTS)
+
+
+def _made_by(name: str) -> int:
+    return max(int(name.partition("_")[0]), _FIRST_VERSION)
+
+
+def _texts(folder: str) -> dict[str, str]:
+    """By file name without its ending, in that order: among functions, one in SQL comes behind those that it calls."""
+    files = sorted((_folder() / folder).iterdir(), key=lambda file: file.name)
+    return {file.name.removesuffix(".sql"): _read(file) for file in files}
+
+
+def _folder() -> Traversable:
+    return resources.files("bridge").joinpath("sql")
+
+
+def _read(file: Traversable) -> str:
+    return file.read_text("utf-8")

@@ -1,6 +1,6 @@
 """What takes long on a table with rows, done beforehand beside the traffic: no strong lock is held for long.
 
-The files do the same in one transaction each. Each step is safe to stop and to repeat; the files then find it done.
+The migrations do the same in one transaction each. Each step is safe to stop and to repeat; they then find it done.
 """
 
 import logging
@@ -46,7 +46,7 @@ def prepare_events(connection: Connection) -> None:
 
 
 def prepare_jobs(connection: Connection) -> None:
-    """Everything of 0002 and 0010 that reads or writes the whole of coding_jobs."""
+    """Everything of the tables' steps that reads or writes the whole of coding_jobs."""
     if not _value(connection, "SELECT to_regclass('public.coding_jobs') IS NOT NULL"):
         return
     steps = sections()

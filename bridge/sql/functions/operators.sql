@@ -60,5 +60,3 @@ BEGIN
         'priority', job.priority, 'created_at', job.created_at)::text);
     RETURN 'pending';
 END $$;
-
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

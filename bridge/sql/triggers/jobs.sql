@@ -134,6 +134,13 @@ CREATE TRIGGER on_job_status_changed AFTER UPDATE ON public.coding_jobs
     REFERENCING OLD TABLE AS before_update NEW TABLE AS after_update
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_job_status_change();
 
+-- What workers announced before the table was there: the trigger below reads it.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM public.actor_queues) THEN
+        PERFORM public.keep_actor_queues(true);
+    END IF;
+END $$;
+
 -- Its name comes behind a_guard_job: what a user may not choose, this may.
 DROP TRIGGER IF EXISTS on_job_without_queue ON public.coding_jobs;
 CREATE TRIGGER on_job_without_queue BEFORE INSERT ON public.coding_jobs
@@ -158,4 +165,9 @@ CREATE TRIGGER on_session_deleted AFTER DELETE ON public.coding_sessions
     REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION public.delete_jobs_of_sessions();
 
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;
+-- What only the old claim used. Every status change paid for it.
+DO $$ BEGIN
+    IF to_regclass('public.coding_jobs_status_priority_idx') IS NOT NULL THEN
+        DROP INDEX public.coding_jobs_status_priority_idx;
+    END IF;
+END $$;

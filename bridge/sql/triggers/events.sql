@@ -145,5 +145,3 @@ CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT OR UPDATE OF session_i
 
 -- Only now: rows without a number come first.
 ALTER TABLE public.session_events ALTER COLUMN seq DROP DEFAULT;
-
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

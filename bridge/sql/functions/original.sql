@@ -82,5 +82,3 @@ BEGIN
     RETURN verdict = 'pending';
 END $$;
 COMMENT ON FUNCTION public.fail_job(uuid, text) IS 'Fails a job taken with claim_next_job(): true = it will be retried';
-
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -221,8 +221,8 @@ BEGIN
 END $$;
 
 -- The ledger: one row per ended attempt, written by the statement that ends it. The primary key is the
--- promise that no attempt ends twice. No foreign key: its check would cost every report a look-up; the
--- trigger below removes the rows of a deleted job.
+-- promise that no attempt ends twice. No foreign key: its check would cost every report a look-up; a
+-- trigger of triggers/jobs.sql removes the rows of a deleted job.
 CREATE TABLE IF NOT EXISTS public.job_attempts (
     job_id uuid NOT NULL,
     fence bigint NOT NULL,
@@ -281,5 +281,3 @@ CREATE TABLE IF NOT EXISTS public.job_audit (
     done_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS job_audit_of_job ON public.job_audit (job_id);
-
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

@@ -65,7 +65,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- claim_jobs_apart: claim_jobs (0003) while there are such rows. It leaves out p_skip, and of the others those that are
+-- claim_jobs_apart: claim_jobs (claim.sql) while there are such rows. It leaves out p_skip, and of the others those that are
 -- refused come back with the reason (`refusal`), unchanged. Indexes: jobs_ready, jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.claim_jobs_apart(
     p_bridge text, p_limit integer, p_lease interval,
@@ -150,5 +150,3 @@ BEGIN
         END;
     END LOOP;
 END $$;
-
-DO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;

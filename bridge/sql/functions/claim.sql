@@ -1,0 +1,126 @@
+-- The road of a job, in the order a job takes it: claim, start, complete, release.
+-- All take arrays, all are fenced: a row changes only while it is still the caller's attempt, and the
+-- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
+-- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. So does
+-- `status || ''`: compared as it is, the status would make the index of jobs in work look like a shorter way, and each
+-- look-up would read all of it. Where rows are taken in order, no plan may sort a whole backlog to find its first.
+
+-- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
+-- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
+DROP FUNCTION IF EXISTS public.queue_room();
+CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH live AS MATERIALIZED (
+        SELECT w.id, w.slots, w.queues FROM public.workers w
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp() AND NOT w.draining
+    ), held AS MATERIALIZED (
+        -- What claim_next_job() or a hand took is in nobody's slot here.
+        SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
+        FROM public.coding_jobs j
+        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR j.claimed_by <> 'claim_next_job') GROUP BY 1, 2, 3
+    )
+    SELECT q.queue,
+        (sum(greatest(0, l.slots - coalesce((SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
+         - coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0))::integer,
+        sum(l.slots)::integer,
+        (SELECT array_agg(DISTINCT o.queue) FROM live s CROSS JOIN LATERAL unnest(s.queues) AS o (queue)
+         WHERE q.queue = ANY (s.queues))
+    FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue)
+    GROUP BY q.queue;
+END $$;
+
+-- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as its room.
+-- Where to look is given as spans: of one queue, the priorities from low to high, behind the place `after` in the
+-- order of age. Suspects are claim_suspects' (suspects.sql). One span holds a whole queue; several keep out of stretches where only dead index entries lie.
+-- A claim that a crash of this server undoes has handed over nothing that could be started, so its commit need not
+-- wait for the disk. Index: jobs_ready.
+DROP FUNCTION IF EXISTS public.claim_jobs(text, integer, interval, jsonb);
+CREATE OR REPLACE FUNCTION public.claim_jobs(
+    p_bridge text, p_limit integer, p_lease interval,
+    p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    PERFORM public.promote_due_jobs(1000);
+    RETURN QUERY
+    WITH lane AS MATERIALIZED (
+        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
+        FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
+        GROUP BY q.queue
+    ), found AS MATERIALIZED (
+        SELECT c.id, c.priority, c.seq, span.room,
+               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+        FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
+        JOIN lane ON lane.queue = span.queue
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
+              AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
+              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+            ORDER BY j.priority DESC, j.seq
+            LIMIT least(greatest(span.room, 0), p_limit)
+            FOR UPDATE SKIP LOCKED
+        ) c
+    ), next AS MATERIALIZED (
+        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+    ), claimed AS (
+        UPDATE public.coding_jobs j
+        SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+            claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+            cancel_requested_at = NULL, updated_at = this_moment
+        FROM next WHERE j.id = next.id
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
+    )
+    SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c ORDER BY c.priority DESC, c.seq;
+END $$;
+
+-- promote_due_jobs: waiting jobs whose time has come join the ready ones. From the default queue they go to their
+-- actor's own where a live worker serves it, before anybody can claim them: what a worker there handed back, as it
+-- does not know the actor, would go round and round. Index: jobs_scheduled.
+CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    -- Mostly there is none, and an UPDATE of no rows still fires the triggers of its table.
+    IF NOT EXISTS (SELECT FROM public.coding_jobs s
+                   WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
+        RETURN 0;
+    END IF;
+    RETURN public.promote_jobs(ARRAY(
+        SELECT s.id FROM public.coding_jobs s
+        WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
+        ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED));
+END $$;
+
+-- promote_jobs: does so with the given jobs, which the caller has locked. Index: primary key.
+CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    promoted integer;
+BEGIN
+    UPDATE public.coding_jobs j
+    SET due = true,
+        queue = CASE WHEN j.queue = 'coding' THEN coalesce(
+            (SELECT a.queue FROM public.actor_queues a
+             WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
+                 SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+                     AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors))), j.queue) ELSE j.queue END
+    FROM unnest(p_ids) AS d (id)
+    WHERE j.id = d.id;
+    GET DIAGNOSTICS promoted = ROW_COUNT;
+    RETURN promoted;
+END $$;
