@@ -1,8 +1,10 @@
 """Migrations: from nothing, from an old MobVibe database, twice, and by other hands than ours."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -109,6 +111,14 @@ def test_an_upgrade_makes_functions_anew_and_repeats_no_step_of_a_table(
 def test_an_older_schema_is_given_every_step(next_release: None) -> None:
     assert files.pending(0) == files.pending(SCHEMA_VERSION - 1) == list(migrations())
     assert files.pending(SCHEMA_VERSION + 1) == []
+
+
+def test_each_function_that_is_named_for_it_has_planner_settings(rows: Rows) -> None:
+    text = resources.files("bridge").joinpath("sql", "planner_settings.sql").read_text("utf-8")
+    named = set(re.findall(r"'(\w+)'", text)) - set(re.findall(r"'(enable_\w+)'", text)) - {"public"}
+
+    held = rows.all("SELECT proname FROM pg_proc WHERE 'plan_cache_mode=force_generic_plan' = ANY (proconfig)")
+    assert {row["proname"] for row in held} == named
 
 
 def test_what_is_printed_makes_the_same_as_migrate_up(empty_dsn: str, rows: Rows, tmp_path: Path) -> None:

@@ -40,15 +40,16 @@ def migrations() -> tuple[Migration, ...]:
     """All of them in their order.
 
     Tables are changed in numbered steps that run once: from the second release on a step's number is the version of the
-    schema that it makes. The rest has one text each, and is made anew by every upgrade. All functions change at once, and a
-    trigger in one transaction with the function that it calls: a new one fails under an old trigger.
+    schema that it makes. The rest has one text each, and is made anew by every upgrade. All functions change at once,
+    and a trigger in one transaction with the function that it calls: a new one fails under an old trigger.
     """
     functions = "\n".join(_texts("functions").values())
+    planner = "\n" + _read(_folder() / "planner_settings.sql")
     return (
         _renewed("rights", _read(_folder() / "rights.sql")),
         *(Migration(name, _made_by(name), text + _CLOSE_RIGHTS) for name, text in _texts("tables").items()),
-        _renewed("functions", functions),
-        *(_renewed(f"triggers/{name}", text) for name, text in _texts("triggers").items()),
+        _renewed("functions", functions + planner),
+        *(_renewed(f"triggers/{name}", text + planner) for name, text in _texts("triggers").items()),
         _renewed("version", _read(_folder() / "version.sql")),
     )
 

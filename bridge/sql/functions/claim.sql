@@ -1,15 +1,14 @@
 -- The road of a job, in the order a job takes it: claim, start, complete, release.
 -- All take arrays, all are fenced: a row changes only while it is still the caller's attempt, and the
 -- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
--- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. So does
--- `status || ''`: compared as it is, the status would make the index of jobs in work look like a shorter way, and each
--- look-up would read all of it. Where rows are taken in order, no plan may sort a whole backlog to find its first.
+-- Their plans are held by planner_settings.sql, and by `status || ''`: compared as it is, the status would make the index
+-- of jobs in work look like a shorter way, and each look-up would read all of it.
 
 -- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
 -- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.queue_room();
 CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -43,7 +42,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs(
     p_bridge text, p_limit integer, p_lease interval,
     p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -88,7 +87,7 @@ END $$;
 -- actor's own where a live worker serves it, before anybody can claim them: what a worker there handed back, as it
 -- does not know the actor, would go round and round. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -106,7 +105,7 @@ END $$;
 
 -- promote_jobs: does so with the given jobs, which the caller has locked. Index: primary key.
 CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

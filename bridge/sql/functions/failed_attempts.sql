@@ -19,7 +19,7 @@ $$;
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(
     p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, outcome text, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE

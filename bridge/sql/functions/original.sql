@@ -5,7 +5,7 @@
 -- unwatched_lease() to report.
 CREATE OR REPLACE FUNCTION public.claim_next_job()
 RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION public.queue_counts()
 RETURNS TABLE (queue text, pending bigint, processing bigint, completed bigint, failed bigint, cancelled bigint,
                ever_completed bigint, ever_failed bigint, ever_cancelled bigint, oldest_pending_age interval)
-LANGUAGE plpgsql STABLE SET search_path = '' SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off SET enable_sort = off
+LANGUAGE plpgsql STABLE SET search_path = ''
 AS $$
 #variable_conflict use_column
 BEGIN

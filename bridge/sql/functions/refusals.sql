@@ -5,7 +5,7 @@
 -- claim_each: hands over the given jobs, which the caller has locked. Says of each whether it was, or why not (`refusal`).
 CREATE OR REPLACE FUNCTION public.claim_each(p_bridge text, p_lease interval, p_ids uuid[])
 RETURNS TABLE (job_id uuid, refusal text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -40,7 +40,7 @@ END $$;
 
 -- promote_each: the same for promote_due_jobs. Only what was refused is returned.
 CREATE OR REPLACE FUNCTION public.promote_each(p_ids uuid[]) RETURNS TABLE (job_id uuid, refusal text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -71,7 +71,7 @@ CREATE OR REPLACE FUNCTION public.claim_jobs_apart(
     p_bridge text, p_limit integer, p_lease interval,
     p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[], p_skip uuid[])
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint, refusal text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -121,7 +121,7 @@ END $$;
 
 -- route_each: moves the given jobs, which route_jobs has locked, to their actors' queues; those that were moved.
 CREATE OR REPLACE FUNCTION public.route_each(p_ids uuid[]) RETURNS TABLE (job_id uuid, actor text, queue text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE

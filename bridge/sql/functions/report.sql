@@ -3,7 +3,7 @@
 -- complete_jobs: attempts that ended well. Returns the jobs whose report was accepted. Index: primary key.
 CREATE OR REPLACE FUNCTION public.complete_jobs(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_results jsonb[])
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -32,7 +32,7 @@ END $$;
 CREATE OR REPLACE FUNCTION public.fail_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -52,7 +52,7 @@ END $$;
 -- further attempt. Returns the jobs whose report was accepted. Index: primary key.
 CREATE OR REPLACE FUNCTION public.cancel_attempts(p_ids uuid[], p_fences bigint[], p_execs uuid[], p_errors text[])
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
@@ -94,7 +94,7 @@ $$;
 CREATE OR REPLACE FUNCTION public.release_jobs(
     p_ids uuid[], p_fences bigint[], p_execs uuid[], p_delays interval[], p_error text DEFAULT NULL)
 RETURNS SETOF uuid
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

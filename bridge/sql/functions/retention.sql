@@ -8,7 +8,7 @@
 -- Index: jobs_ended.
 CREATE OR REPLACE FUNCTION public.prune_finished_jobs(p_age interval, p_limit integer, p_at text, p_id uuid)
 RETURNS TABLE (pruned integer, kept integer, kept_by text, last_at text, last_id uuid, more boolean)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
     SET lock_timeout = '200ms'
 AS $$
 #variable_conflict use_column

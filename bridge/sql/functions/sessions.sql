@@ -3,7 +3,7 @@
 -- settle_sessions: brings sessions to where their jobs stand. A session completes with the last of its open
 -- jobs. The rows are locked before that is asked: two last jobs must not each see the other one open.
 CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();

@@ -8,7 +8,7 @@ DROP FUNCTION IF EXISTS public.start_jobs(uuid, uuid[], bigint[], uuid[]);
 CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
 RETURNS TABLE ("position" bigint, job_id uuid, session_id uuid, prompt text, payload jsonb, priority integer,
                attempt integer, is_last boolean, queue text, actor text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -38,7 +38,7 @@ END $$;
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
 -- start. Index: primary key.
 CREATE OR REPLACE FUNCTION public.keep_claims(p_ids uuid[], p_fences bigint[], p_lease interval) RETURNS SETOF uuid
-LANGUAGE sql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE sql SET search_path = ''
 AS $$
     UPDATE public.coding_jobs j SET lease_expires_at = clock_timestamp() + p_lease
     FROM unnest(p_ids, p_fences) AS r (id, fence)
@@ -52,7 +52,7 @@ $$;
 DROP FUNCTION IF EXISTS public.waiting_claims(interval, integer);
 CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -72,7 +72,7 @@ END $$;
 -- Index: primary key.
 CREATE OR REPLACE FUNCTION public.fail_claims(p_ids uuid[], p_fences bigint[], p_errors text[])
 RETURNS TABLE (job_id uuid, status text)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -20,7 +20,7 @@ $$;
 --   stray      the database thinks this worker runs it, and has for longer than a lease: it never got the word
 CREATE OR REPLACE FUNCTION public.heartbeat_worker(p_worker uuid, p_lease interval, p_draining boolean, p_jobs uuid[], p_execs uuid[])
 RETURNS TABLE (verdict text, job_id uuid, exec uuid, fence bigint)
-LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -10,7 +10,6 @@
 -- what is there, whoever numbered that: the version before, or a restored backup. Index: session_events_number.
 CREATE OR REPLACE FUNCTION public.take_event_numbers(p_session uuid, p_count bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ''
-    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     last bigint;
@@ -37,7 +36,6 @@ END $$;
 -- Index: session_events_unnumbered, behind the first row: dead entries lie before it.
 CREATE OR REPLACE FUNCTION public.number_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     event record;
@@ -82,7 +80,6 @@ BEGIN
         CREATE OR REPLACE FUNCTION public.add_session_events(
             p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
         LANGUAGE plpgsql SET search_path = ''
-            SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
         AS $fn$
         DECLARE
             streams uuid[];

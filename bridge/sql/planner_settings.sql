@@ -1,0 +1,28 @@
+-- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. Where rows are
+-- taken in order, no plan may sort a whole backlog to find its first. In the transaction that makes the functions: none
+-- is ever there without them.
+DO $do$
+DECLARE
+    fn record;
+BEGIN
+    FOR fn IN
+        SELECT p.oid::regprocedure AS name, f.turned_off
+        FROM (VALUES
+            (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan'],
+             ARRAY['add_session_events', 'cancel_attempts', 'claim_each', 'complete_jobs', 'end_failed_attempts',
+                   'fail_claims', 'fail_jobs', 'heartbeat_worker', 'keep_claims', 'promote_each', 'promote_jobs',
+                   'queue_room', 'reclaim_jobs', 'release_jobs', 'route_each', 'settle_sessions', 'start_jobs',
+                   'waiting_claims']),
+            (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan', 'enable_sort'],
+             ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'promote_due_jobs',
+                   'prune_finished_jobs', 'route_jobs']),
+            (ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort'], ARRAY['queue_counts']),
+            (ARRAY['enable_seqscan', 'enable_bitmapscan'], ARRAY['number_events', 'take_event_numbers'])
+        ) AS f (turned_off, names)
+        JOIN pg_catalog.pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY (f.names)
+        WHERE 'jit=off' <> ALL (coalesce(p.proconfig, '{}'))
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET plan_cache_mode = force_generic_plan SET jit = off ', fn.name)
+            || (SELECT string_agg(format('SET %I = off', s.name), ' ') FROM unnest(fn.turned_off) AS s (name));
+    END LOOP;
+END $do$;
