@@ -90,7 +90,7 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
             raise NoSuchJobError(f"There is no job {job_id}")
         attempts = link.call("show_attempts", {"id": job_id, "error_most": _WHOLE if as_json else _ERROR_MOST})
         session = found[0]["session_id"]
-        events = link.call("session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
+        events = link.call("get_session_events", {"session": session, "limit": _EVENTS_SHOWN})[::-1] if session else []
     except (ValueError, RecursionError) as error:
         raise UnreadableJobError(f"Job {job_id} holds JSON that cannot be read here: {error}. Use psql") from error
     if as_json:

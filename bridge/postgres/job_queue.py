@@ -15,9 +15,10 @@ from psycopg.rows import dict_row
 from bridge.job import Claim, Outcome, Pruned, Refusal, Status
 from bridge.postgres.actor_options import attempts_of
 from bridge.postgres.json_text import storable_text, to_json
-from bridge.postgres.link import Link, statement
+from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.queue_rows import ClaimedJob, QueueRoom, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
+from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
 ACTOR_MOST = 200  # characters of a name: the table's own limit

@@ -1,4 +1,4 @@
-"""Postgres: one connection for one thread, statements by name."""
+"""Postgres: one connection for one thread."""
 
 import logging
 import re
@@ -6,9 +6,7 @@ import select
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from importlib import resources
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -18,6 +16,7 @@ from bridge.errors import SettingsError, StoreUnavailableError, UnfitSessionErro
 from bridge.postgres import refused_rows
 from bridge.postgres.connection import Connection, found_dead
 from bridge.postgres.errors import POOLED, in_our_words
+from bridge.postgres.statements import statement
 from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
@@ -64,12 +63,6 @@ _LOCK_TIMEOUT_MS = 2_000
 _STATEMENT_TIMEOUT_MS = 8_000
 _answered_at: dict[str, float] = {}  # by address, when a link of this process had its last answer
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
-
-
-@cache
-def statement(name: str) -> LiteralString:
-    """The text of `sql/<name>.sql`. Statements live in files, never in strings put together."""
-    return resources.files("bridge").joinpath("sql", f"{name}.sql").read_text("utf-8")
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
@@ -211,7 +204,7 @@ class Link:
         return news
 
     def call(self, name: str, params: Params | None = None) -> list[DictRow]:
-        """Run the statement `sql/<name>.sql`; its rows, if it returns any."""
+        """Run the statement of that name; its rows, if it returns any."""
         with self._kept_or_closed():
             cursor = self.connection.execute(statement(name), params)
             self._heard_at = _answered_at[self.dsn] = time.monotonic()

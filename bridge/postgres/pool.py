@@ -10,7 +10,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from bridge.errors import PostgresUnavailableError, UnfitSessionError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import in_our_words
-from bridge.postgres.link import Params, connect_options, prepare, statement
+from bridge.postgres.link import Params, connect_options, prepare
+from bridge.postgres.statements import statement
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
 
@@ -65,7 +66,7 @@ class Pool:
             raise
 
     def call(self, name: str, params: Params | None = None) -> list[dict[str, Any]]:
-        """Run the statement `sql/<name>.sql` in a transaction of its own; its rows, if it returns any."""
+        """Run the statement of that name in a transaction of its own; its rows, if it returns any."""
         with self.connection() as connection:
             return self.on(connection, name, params)
 

@@ -21,7 +21,7 @@ class ReadOnly(NamedTuple):
 
 
 def read_only(rows: Sequence[Mapping[str, Any]]) -> ReadOnly | None:
-    """What the rows of `sql/read_only.sql` mean; None where it takes writes."""
+    """What the rows of the statement `read_only` mean; None where it takes writes."""
     if not rows:
         return None
     if rows[0]["is_standby"]:

@@ -96,7 +96,7 @@ def _schema(link: Link) -> list[dict[str, Any]]:
     if found := read_only(link.call("read_only")):
         link.close()  # a session stays read-only when the setting goes away
         raise ReadOnlyError(f"{found.why}: {found.fix}")
-    return link.call("check_schema")
+    return link.call("mobvibe_schema_version")
 
 
 def warn_of_few_connections(dsn: str, connections: int) -> None:

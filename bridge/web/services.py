@@ -65,7 +65,7 @@ class Services:
 
     def _ask_schema(self) -> str:
         def ask() -> None:
-            found = self._probe.call("check_schema")[0]["version"]
+            found = self._probe.call("mobvibe_schema_version")[0]["version"]
             if abs(found - SCHEMA_VERSION) > 1:
                 raise SchemaError(f"schema {found}, this version needs {SCHEMA_VERSION}")
 

@@ -145,7 +145,7 @@ def _status(services: Services, user: UUID, session_id: UUID) -> dict[str, Any]:
     if not rows:  # the same answer whether it does not exist or is somebody else's
         raise RefusedError("Session not found or access denied", 404)
     session = rows[0]
-    events = services.pool.call("session_events", {"session": session_id, "limit": EVENTS_SHOWN})
+    events = services.pool.call("get_session_events", {"session": session_id, "limit": EVENTS_SHOWN})
     return {
         "id": str(session["id"]),
         "projectId": _text(session["project_id"]),

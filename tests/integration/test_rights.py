@@ -455,7 +455,7 @@ def test_an_address_the_driver_cannot_read_is_not_shown() -> None:
     link = Link("postgresql://u:geheim-4711@h/d?options=%zz", "test")
 
     with pytest.raises(SettingsError, match="DATABASE_URL cannot be read") as raised:
-        link.call("check_schema")
+        link.call("mobvibe_schema_version")
 
     assert "geheim" not in str(raised.value)
 

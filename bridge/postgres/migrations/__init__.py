@@ -17,12 +17,13 @@ from psycopg.pq import TransactionStatus
 from bridge.errors import SchemaError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import in_our_words
-from bridge.postgres.link import connect, statement
+from bridge.postgres.link import connect
 from bridge.postgres.migrations.files import Migration, migrations, pending, private_functions
 from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
 from bridge.postgres.migrations.online import prepare_events, prepare_jobs
 from bridge.postgres.read_only import read_only
 from bridge.postgres.startup_checks import SCHEMA_VERSION
+from bridge.postgres.statements import statement
 
 __all__ = [
     "Conflict",
@@ -101,11 +102,11 @@ def find_conflicts(connection: Connection) -> list[Conflict]:
         ]
     if read := read_only(connection.execute(statement("read_only")).fetchall()):
         return [Conflict(f"the database is read-only: {read.why}", read.fix)]
-    rows = connection.execute(statement("adoption/conflicts"), {"private": private_functions()}).fetchall()
-    rows += connection.execute(statement("adoption/event_conflicts")).fetchall()
+    rows = connection.execute(statement("conflicts"), {"private": private_functions()}).fetchall()
+    rows += connection.execute(statement("event_conflicts")).fetchall()
     found = [Conflict(row["what"], row["fix"]) for row in rows]
     if not found and connection.execute("SELECT to_regclass('public.coding_jobs') AS it").fetchone() != {"it": None}:
-        strange = connection.execute(statement("adoption/strange_statuses")).fetchall()
+        strange = connection.execute(statement("strange_statuses")).fetchall()
         found += [
             Conflict(
                 f"coding_jobs has rows with status {row['status']}, which no job can have",
@@ -126,9 +127,9 @@ def find_changes(connection: Connection) -> list[str]:
     """What a migration would change of this database's own things, nothing where it is up to date. Only reads."""
     if not pending(_version(connection)):
         return []
-    changes = [str(row["change"]) for row in connection.execute(statement("adoption/changes")).fetchall()]
+    changes = [str(row["change"]) for row in connection.execute(statement("changes")).fetchall()]
     if changes and not find_conflicts(connection):
-        row = connection.execute(statement("adoption/changed_rows")).fetchone()
+        row = connection.execute(statement("changed_rows")).fetchone()
         assert row is not None
         if row["repaired"]:
             changes.append(f"{row['repaired']} rows are repaired: NULL or unreadable status, priority, counts or times")

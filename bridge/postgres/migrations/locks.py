@@ -10,7 +10,7 @@ import psycopg
 from bridge.errors import BridgeError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import first_line
-from bridge.postgres.link import statement
+from bridge.postgres.statements import statement
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def with_patience(connection: Connection, name: str, step: Callable[[], T], *, t
 
 def holders(connection: Connection) -> str:
     """Who has locks on our tables now, in words."""
-    rows = connection.execute(statement("adoption/lock_holders")).fetchall()
+    rows = connection.execute(statement("lock_holders")).fetchall()
     return (
         "; ".join(
             f"process {row['pid']} ({row['name']}, role {row['role']}, {row['state']}, for {row['seconds']} s)"

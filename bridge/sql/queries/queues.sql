@@ -1,4 +1,21 @@
--- waiting_in_vain: due jobs that no live worker can take where they are. Looks at the 5000 oldest of each queue.
+-- What waits in the queues.
+
+-- name: queue_counts
+SELECT queue, pending, processing, completed, failed, cancelled, ever_completed, ever_failed, ever_cancelled,
+       extract(epoch FROM oldest_pending_age)::float8 AS oldest_pending_seconds
+FROM public.queue_counts() ORDER BY queue
+
+-- name: next_due
+-- Seconds until the next waiting job is due; NULL when none waits. Index: jobs_scheduled.
+SELECT extract(epoch FROM run_at - clock_timestamp())::float8 AS seconds
+FROM public.coding_jobs WHERE status = 'pending' AND NOT due ORDER BY run_at LIMIT 1
+
+-- name: latest_seq
+-- The newest place given out in the order of age, committed or not.
+SELECT last_value AS seq FROM public.coding_jobs_seq
+
+-- name: waiting_in_vain
+-- Due jobs that no live worker can take where they are. Looks at the 5000 oldest of each queue.
 -- Index: jobs_oldest.
 WITH RECURSIVE queues AS (
     (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' ORDER BY j.queue LIMIT 1)

@@ -1,4 +1,7 @@
--- changes: what a migration would change of this database's own things, in words. Only reads.
+-- What a migration changes, and whom it waits for.
+
+-- name: changes
+-- What a migration would change of this database's own things, in words. Only reads.
 WITH tables AS (
     SELECT c.oid, c.relname AS name, c.relrowsecurity FROM pg_catalog.pg_class c
     WHERE c.oid IN (to_regclass('public.coding_jobs'), to_regclass('public.coding_sessions'), to_regclass('public.session_events'))
@@ -55,3 +58,30 @@ UNION ALL
 SELECT 'roles that act for a user may set the original columns of coding_jobs only (trigger a_guard_job)'
 WHERE EXISTS (SELECT FROM pg_catalog.pg_roles w WHERE w.rolname IN ('anon', 'authenticated'))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs') AND t.tgname = 'a_guard_job')
+
+-- name: changed_rows
+-- The rows of an old coding_jobs that a migration would change, and what order they had.
+SELECT count(*) FILTER (WHERE j.status IN ('pending', 'processing') OR j.status IS NULL) AS waiting,
+       count(*) FILTER (WHERE j.priority IS NULL AND (j.status IN ('pending', 'processing') OR j.status IS NULL)) AS without_priority,
+       count(*) FILTER (WHERE j.status IS NULL OR j.priority IS NULL OR j.created_at IS NULL OR j.updated_at IS NULL
+           OR j.retry_count IS NULL OR j.retry_count NOT BETWEEN 0 AND 1000000000 OR j.max_retries IS NULL OR j.max_retries < 0
+           OR least(j.created_at, j.updated_at, j.started_at, j.completed_at) < '0001-01-02 00:00:00+00'
+           OR greatest(j.created_at, j.updated_at, j.started_at, j.completed_at) > '9999-12-30 00:00:00+00') AS repaired
+FROM public.coding_jobs j
+
+-- name: lock_holders
+-- Whose transactions a migration may wait for: those with locks on the tables it changes first, then any
+-- other that reads this database, oldest first.
+SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a nameless client') AS name, a.usename AS role, a.state,
+       round(extract(epoch FROM clock_timestamp() - a.xact_start))::integer AS seconds
+FROM pg_catalog.pg_stat_activity a
+CROSS JOIN LATERAL (
+    SELECT count(*) > 0 AS holds FROM pg_catalog.pg_locks l
+    WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+      AND l.relation IN (to_regclass('public.coding_jobs'), to_regclass('public.coding_sessions'),
+                         to_regclass('public.session_events'), to_regclass('public.session_streams'), to_regclass('public.job_attempts'),
+                         to_regclass('public.workers'), to_regclass('public.job_counts'), to_regclass('public.job_audit'))) l
+WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND a.datname = current_database()
+  AND a.application_name <> 'mobvibe migrate lock' AND (l.holds OR a.backend_xmin IS NOT NULL)
+ORDER BY l.holds DESC, a.xact_start LIMIT 3

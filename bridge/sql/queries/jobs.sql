@@ -1,4 +1,34 @@
--- list_jobs: the latest jobs, what changed last first: waiting ones by when they were made, running ones by their
+-- Jobs: sent, looked at, cancelled and retried.
+
+-- name: enqueue
+-- One job, in whatever transaction the caller has open. Where the caller does not say the queue and
+-- the retries, route_new_job (triggers/jobs.sql) gives the actor's own; it is told when 3 were said. By a
+-- setting: the role may have rights on the documented columns only.
+INSERT INTO public.coding_jobs (actor, queue, payload, session_id, prompt, priority, run_at, max_retries)
+VALUES (%(actor)s, coalesce(%(queue)s::text, 'coding'), %(payload)s::text::jsonb, %(session_id)s, %(prompt)s, %(priority)s,
+        %(run_at)s,
+        CASE WHEN coalesce(%(queue)s::text, 'coding') = 'coding' AND %(max_retries)s::integer = 3
+             THEN CASE WHEN set_config('mobvibe.three_attempts', statement_timestamp()::text, true) <> '' THEN 3 END
+             ELSE coalesce(%(max_retries)s::integer, 3) END)
+RETURNING id
+
+-- name: send
+-- One job under the id of its message. Nothing comes back where that id is there already. 3 attempts as in enqueue.
+INSERT INTO public.coding_jobs (id, actor, queue, payload, priority, run_at, max_retries)
+VALUES (%(id)s, %(actor)s, %(queue)s, %(payload)s::text::jsonb, %(priority)s,
+        CASE WHEN %(delay)s::interval > interval '0' THEN now() + %(delay)s::interval END,
+        CASE WHEN %(queue)s::text = 'coding' AND %(max_retries)s::integer = 3
+             THEN CASE WHEN set_config('mobvibe.three_attempts', statement_timestamp()::text, true) <> '' THEN 3 END
+             ELSE coalesce(%(max_retries)s::integer, 3) END)
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+
+-- name: created_at
+-- Since when a job is there, for whoever must not run an old one
+SELECT created_at FROM public.coding_jobs WHERE id = %(id)s
+
+-- name: list_jobs
+-- The latest jobs, what changed last first: waiting ones by when they were made, running ones by their
 -- claim, finished ones by their end. The latest %(looked_at)s of each kind are looked at; waiting: of each queue.
 -- Indexes: jobs_oldest, jobs_processing, jobs_ended, jobs_failed, primary key.
 WITH RECURSIVE queues AS (
@@ -51,3 +81,22 @@ SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retrie
        left(j.error_message, %(error_most)s) AS error_message
 FROM latest l JOIN public.coding_jobs j USING (id)
 ORDER BY l.at DESC, l.id
+
+-- name: show_job
+-- One job, every column. Index: primary key.
+SELECT id, status, actor, queue, priority, session_id, prompt, payload, result, error_message, retry_count, max_retries,
+       run_at, created_at, claimed_at, started_at, completed_at, updated_at, fence, exec, worker, claimed_by,
+       cancel_requested_at, to_jsonb(j) -> 'releases' AS releases
+FROM public.coding_jobs j WHERE id = %(id)s
+
+-- name: show_attempts
+-- The ended attempts of one job, oldest first. Index: primary key.
+SELECT a.fence, a.outcome, a.claimed_at, a.started_at, a.finished_at, w.name AS worker, left(a.error, %(error_most)s) AS error
+FROM public.job_attempts a LEFT JOIN public.workers w ON w.id = a.worker
+WHERE a.job_id = %(id)s ORDER BY a.fence
+
+-- name: cancel_job
+SELECT public.cancel_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS status
+
+-- name: retry_job
+SELECT public.retry_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS status

@@ -1,0 +1,79 @@
+"""Calls of the functions that `sql/functions` and `sql/triggers` define, each by the function's name.
+
+Columns are named, as a later version of a function may return more. Parameters come in the function's order, under the
+names that the caller gives them, with a type where the driver cannot tell it.
+"""
+
+_REPORTS = "ids uuid[], fences bigint[], execs uuid[]"
+_SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], afters bigint[]"
+
+# Function → its columns, its parameters.
+_ROWS = {
+    "queue_room": ("queue, room, slots, shared_with", ""),
+    "claim_jobs": ("job_id, fence, queue, actor, priority, seq", f"bridge, limit, lease, {_SPANS}"),
+    "claim_jobs_apart": (
+        "job_id, fence, queue, actor, priority, seq, refusal",
+        f"bridge, limit, lease, {_SPANS}, skip uuid[]",
+    ),
+    "claim_suspects": ("job_id, fence, queue, actor, alone, throughout", "bridge, lease, line"),
+    "claim_next_job": ("job_id, session_id, prompt, priority", ""),
+    "waiting_claims": ("job_id, fence, queue, actor, alone, throughout", "age, limit"),
+    "keep_claims": ("id", "ids uuid[], fences bigint[], lease"),
+    "fail_claims": ("job_id, status", "ids uuid[], fences bigint[], errors text[]"),
+    "start_jobs": (
+        "position, session_id, prompt, payload, priority, attempt, is_last, queue, actor",
+        f"worker, {_REPORTS}",
+    ),
+    "fail_jobs": ("job_id, status", f"{_REPORTS}, errors text[], finals boolean[], delays interval[]"),
+    "cancel_attempts": ("job_id", f"{_REPORTS}, errors text[]"),
+    "release_jobs": ("job_id", f"{_REPORTS}, delays interval[], error"),
+    "reclaim_jobs": ("job_id, outcome, status", "limit, grace"),
+    "heartbeat_worker": ("verdict, job_id, exec, fence", "worker, lease, draining, ids uuid[], execs uuid[]"),
+    "route_jobs": ("actor, queue, jobs, routed_to", "limit"),
+    "get_queue_stats": (
+        "pending_count, processing_count, completed_count, failed_count, oldest_pending_age",
+        "",
+    ),
+    "get_session_events": ("id, event_type, data, created_at", "session, limit"),
+    "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
+}
+# Function → the name of its one value, or nothing where it has none; its parameters.
+_VALUES = {
+    "complete_job": ("", "id"),
+    "fail_job": ("will_retry", "id, error"),
+    "add_session_events": (
+        "stored",
+        "events uuid[], ids uuid[], execs uuid[], types text[], data text[]::jsonb[]",
+    ),
+    "register_worker": ("", "worker, name, slots, queues text[], actor_options jsonb, version, lease"),
+    "hold_worker_link": ("held", "worker, pid, patience"),
+    "watch_links": ("without", "confirm"),
+    "stop_worker": ("", "worker"),
+    "prune_workers": ("", "age"),
+    "fold_job_counts": ("folded", "limit"),
+    "mobvibe_schema_version": ("version", ""),
+}
+
+
+def calls() -> dict[str, str]:
+    """The statement of each call. Made of the names above alone: values travel beside it."""
+    rows = {name: _rows(name, columns, parameters) for name, (columns, parameters) in _ROWS.items()}
+    values = {name: _value(name, column, parameters) for name, (column, parameters) in _VALUES.items()}
+    return rows | values
+
+
+def _rows(function: str, columns: str, parameters: str) -> str:
+    alias = "r" if "," in columns else f"r ({columns})"  # values of a set have no name of their own
+    return f"SELECT {columns} FROM public.{function}({_arguments(parameters)}) AS {alias}"  # noqa: S608 -- of constants
+
+
+def _value(function: str, column: str, parameters: str) -> str:
+    return f"SELECT public.{function}({_arguments(parameters)})" + (f" AS {column}" if column else "")
+
+
+def _arguments(parameters: str) -> str:
+    return ", ".join(_argument(*one.split(" ")) for one in parameters.split(", ") if one)
+
+
+def _argument(name: str, type_: str | None = None) -> str:
+    return f"%({name})s::{type_}" if type_ else f"%({name})s"

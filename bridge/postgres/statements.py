@@ -1,0 +1,26 @@
+"""The statements that are sent to Postgres, by name."""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import LiteralString
+
+from bridge.postgres.calls import calls
+
+_SECTION = re.compile(r"^(?=-- name: (\w+)$)", re.MULTILINE)
+
+
+@cache
+def statement(name: str) -> LiteralString:
+    """The call of the function of that name, or what `sql/queries` has under it."""
+    return statements()[name]
+
+
+@cache
+def statements() -> dict[str, LiteralString]:
+    """All of them. None is put together from what is not written here or there."""
+    found: dict[str, LiteralString] = calls()
+    for file in resources.files("bridge").joinpath("sql", "queries").iterdir():
+        _, *sections = _SECTION.split(file.read_text("utf-8"))
+        found |= zip(sections[::2], map(str.strip, sections[1::2]), strict=True)
+    return found

@@ -1,2 +1,0 @@
--- ping: whether Postgres answers at all.
-SELECT 1 AS pong

@@ -1,0 +1,53 @@
+-- Rights: what this role lacks, and what others have.
+
+-- name: check_rights
+-- What this role lacks, in words. Row security that hides rows from it counts: an empty answer
+-- must never be taken for an empty queue. What a schema of the version before does not have is not lacking.
+SELECT 'use table public.' || t.name AS lacking
+FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
+             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
+CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
+WHERE NOT has_table_privilege(to_regclass('public.' || t.name), r.right_name)
+GROUP BY t.name
+UNION ALL
+SELECT 'use sequence public.' || s.name
+FROM (VALUES ('coding_jobs_seq'), ('session_events_seq')) AS s (name)
+WHERE NOT has_sequence_privilege(to_regclass('public.' || s.name), 'USAGE')
+UNION ALL
+SELECT 'see the rows of public.' || t.name || ' (row level security hides them)'
+FROM (VALUES ('coding_jobs'), ('coding_sessions'), ('session_events'), ('workers'), ('actor_queues')) AS t (name)
+WHERE row_security_active(to_regclass('public.' || t.name))
+UNION ALL
+SELECT 'call ' || p.oid::regprocedure
+FROM pg_catalog.pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace
+  AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
+                    'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
+                    'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers')
+  AND NOT has_function_privilege(p.oid, 'EXECUTE')
+
+-- name: open_rights
+-- What lies open that mobvibe_close_rights() and the guard had closed. Only where there are web roles.
+WITH web AS (SELECT r.rolname AS name FROM pg_catalog.pg_roles r WHERE r.rolname IN ('anon', 'authenticated'))
+SELECT w.name || ' may execute ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname) AS found
+FROM web w CROSS JOIN pg_catalog.pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name, p.oid, 'EXECUTE')
+  AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'cancel_attempts', 'claim_next_job',
+                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'register_worker', 'may_choose_actor')
+GROUP BY w.name
+UNION ALL
+SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
+FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams']) AS t (name)
+WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
+GROUP BY w.name
+UNION ALL
+SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
+  AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit')
+HAVING count(*) > 0
+UNION ALL
+SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'
+WHERE EXISTS (SELECT FROM web)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                  WHERE t.tgrelid = 'public.coding_jobs'::regclass AND t.tgname = 'a_guard_job' AND t.tgenabled IN ('O', 'A'))

@@ -1,0 +1,22 @@
+-- Sessions, for the web.
+
+-- name: create_session
+-- A session that waits for its first job.
+INSERT INTO public.coding_sessions (user_id, project_id, initial_prompt, status, expires_at)
+VALUES (%(user)s, %(project)s, %(prompt)s, 'pending', now() + interval '30 minutes')
+RETURNING id, expires_at, status
+
+-- name: session_status
+-- One session of one user; nothing for anybody else's. Index: primary key.
+SELECT id, project_id, initial_prompt, expires_at, started_at, completed_at, error_message, metadata, created_at, updated_at,
+       CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() THEN 'expired' ELSE status END AS status
+FROM public.coding_sessions WHERE id = %(session)s AND user_id = %(user)s
+
+-- name: projects_table
+-- Whether this database keeps projects with owners, as a MobVibe database does.
+SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid = to_regclass('public.projects') AND a.attname = 'user_id') AS present
+
+-- name: owns_project
+-- Whether a project is the user's.
+SELECT EXISTS (SELECT FROM public.projects WHERE id = %(project)s AND user_id = %(user)s) AS owned
