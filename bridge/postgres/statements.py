@@ -20,7 +20,8 @@ def statement(name: str) -> LiteralString:
 def statements() -> dict[str, LiteralString]:
     """All of them. None is put together from what is not written here or there."""
     found: dict[str, LiteralString] = calls()
-    for file in resources.files("bridge").joinpath("sql", "queries").iterdir():
+    folder = resources.files("bridge").joinpath("sql", "queries")
+    for file in (file for file in folder.iterdir() if file.name.endswith(".sql")):
         _, *sections = _SECTION.split(file.read_text("utf-8"))
         found |= zip(sections[::2], map(str.strip, sections[1::2]), strict=True)
     return found

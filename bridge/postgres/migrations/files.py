@@ -86,7 +86,7 @@ def _made_by(name: str) -> int:
 def _texts(folder: str) -> dict[str, str]:
     """By file name without its ending, in that order: among functions, one in SQL comes behind those that it calls."""
     files = sorted((_folder() / folder).iterdir(), key=lambda file: file.name)
-    return {file.name.removesuffix(".sql"): _read(file) for file in files}
+    return {file.name.removesuffix(".sql"): _read(file) for file in files if file.name.endswith(".sql")}
 
 
 def _folder() -> Traversable:
