@@ -23,14 +23,14 @@ from bridge.settings import Settings, load_settings
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
-from bridge.worker.interrupts import ActorWindow
-from bridge.worker.middleware import Reporter
+from bridge.worker.interrupts import InterruptGuard
+from bridge.worker.middleware import JobMiddleware
 from bridge.worker.watched import Watched
 
 stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
 
 _SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
-_STAND_FIRST: tuple[type[Middleware], ...] = (Watched, Reporter)
+_STAND_FIRST: tuple[type[Middleware], ...] = (Watched, JobMiddleware)
 _TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
 
 
@@ -101,22 +101,22 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         if "pytest" in sys.modules:  # which takes a SystemExit at import for an error of its own
             raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
         raise SystemExit(f"mobvibe: {error}") from None
-    reporter = Reporter(settings)
+    job_middleware = JobMiddleware(settings)
     broker = FleetBroker(
         client,
         namespace=settings.redis_namespace,
-        # The order matters. No job passes Watched; its after-hooks come when Reporter has set up logging. Of those that
-        # a job passes, Reporter first: TimeLimit must be off again before a report is made, and no job may be started
-        # that another hook then keeps from running unseen. ActorWindow last.
+        # The order matters. No job passes Watched; its after-hooks come when JobMiddleware has set up logging.
+        # JobMiddleware is the first of those that a job passes: TimeLimit must be off again before a report is made,
+        # and no job may be started that another hook then keeps from running unseen. InterruptGuard is the last.
         middleware=[
             Watched(settings),
-            reporter,
+            job_middleware,
             AgeLimit(),
             TimeLimit(),
             ShutdownNotifications(),
             CurrentMessage(),
-            JobAsyncIO(reporter.end_process),
-            ActorWindow(lambda: reporter.process.runs),
+            JobAsyncIO(job_middleware.end_process),
+            InterruptGuard(lambda: job_middleware.process.runs),
         ],
     )
     broker.settings = settings

@@ -25,7 +25,7 @@ class Slots:
     def __init__(self, threads: int, *, stock: bool = True) -> None:
         self._threads = threads
         self._keeps_stock = stock
-        self.closed: Callable[[], bool] = lambda: False  # while it says so, there is no room
+        self.isolating: Callable[[], bool] = lambda: False  # while it says so, there is no room
         self._lock = threading.Lock()
         self._held = 0
         self._reserved = 0  # of those, for a look that is under way
@@ -44,7 +44,7 @@ class Slots:
         """
         with self._lock:
             self._measure()
-            room = 0 if self.closed() else max(0, self._threads + self._stock - self._held)
+            room = 0 if self.isolating() else max(0, self._threads + self._stock - self._held)
             if room == 0 and self._reserved > 0:
                 self._refused.append(wake)
             self._held += room

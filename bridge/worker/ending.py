@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bridge.errors import BridgeError
 from bridge.job import Cancelled, Completed, Failed, Report
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.worker.runs import Run
 
 _REFUSED = "failed, and the database would not store why"
@@ -18,7 +18,7 @@ class Ending:
     `first` is the report as it was before Postgres refused it and a plainer one took its place.
     """
 
-    held: Held
+    key: AttemptKey
     report: Report
     run: Run | None = None
     exception: BaseException | None = None

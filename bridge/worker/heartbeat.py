@@ -11,7 +11,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from uuid import UUID, uuid4
 
-from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.clock import now
 from bridge.runtime.loop import Loop
@@ -43,14 +43,14 @@ class Heartbeat:
 
     def __init__(
         self,
-        book: AttemptBook,
+        attempts: Attempts,
         runs: Runs,
         abilities: WorkerAbilities,
-        give_back: Callable[[Held], None],
+        give_back: Callable[[AttemptKey], None],
         *,
         lease_seconds: float,
     ) -> None:
-        self._book = book
+        self._attempts = attempts
         self._runs = runs
         self._abilities = abilities
         self._give_back = give_back
@@ -65,8 +65,10 @@ class Heartbeat:
         self._draining = False
         self._slots_said = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
-        self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
-        self._said_closed = False
+        self.is_isolating: Callable[[], bool] = lambda: (
+            False
+        )  # while it says so, this worker takes nothing, as at its end
+        self._said_draining = False
         self.after_announcement: Callable[[], None] = lambda: None  # of further abilities
         self.after_beat: Callable[[], None] = lambda: None  # when Postgres has just answered
         self._loop = Loop("heartbeat", self._step)
@@ -97,8 +99,8 @@ class Heartbeat:
         """Say goodbye: what this worker still holds may be taken over at once."""
         self._loop.stop()
         self._loop.join(timeout_seconds)
-        self._book.stop(self._worker)
-        self._book.close()
+        self._attempts.stop(self._worker)
+        self._attempts.close()
 
     def _register(self) -> None:
         began = now()
@@ -108,7 +110,7 @@ class Heartbeat:
     def _announce(self) -> None:
         self._slots_said = self._slots()
         self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
-        self._book.register(
+        self._attempts.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
             slots=self._slots_said,
@@ -126,16 +128,16 @@ class Heartbeat:
         return self._has_more.is_set() or self._slots() != self._slots_said
 
     def _takes_nothing(self) -> bool:
-        return self._draining or self.is_closed()
+        return self._draining or self.is_isolating()
 
     def _step(self) -> float:
-        was_linked = self._book.is_linked
-        # A beat may be under way when a drain or a closed time begins: what counts is what it said.
-        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_closed
+        was_linked = self._attempts.is_linked
+        # A beat may be under way when a drain or an isolation begins: what counts is what it said.
+        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_draining
         is_due = is_due or self._has_news_for_bridges()
-        if not self._book.has_news() and not is_due:
+        if not self._attempts.has_news() and not is_due:
             return min(_LOOK_SECONDS, self._rest_seconds)
-        if was_linked and not self._book.is_linked:
+        if was_linked and not self._attempts.is_linked:
             self._next_beat = 0.0
             return full_jitter(0)  # everybody's link may have broken at this moment
         self._beat()
@@ -147,45 +149,45 @@ class Heartbeat:
         return min(_LOOK_SECONDS, self._rest_seconds)
 
     def _show_life(self) -> None:
-        opened_at = self._book.link_opened_at
-        patience = _rounded(max(_OPENINGS * self._book.link_took, _TRIPS * self._trip_seconds))
+        opened_at = self._attempts.link_opened_at
+        patience = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
         if (opened_at, patience) != self._shown:
-            self._is_watched = self._book.hold_link(self._worker, timedelta(seconds=patience))
+            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=patience))
             self._shown = opened_at, patience
 
     def _beat(self) -> None:
         if not self._is_watched:
             self._shown = None  # try again: an earlier session may have let go of the lock
         self._show_life()
-        began, closed = now(), self._takes_nothing()
-        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=closed)
+        began, draining = now(), self._takes_nothing()
+        verdicts = self._attempts.heartbeat(self._worker, self._lease, self._runs.held_keys(), draining=draining)
         self._trip_seconds = now() - began
-        self._said_closed = closed and verdicts is not None
+        self._said_draining = draining and verdicts is not None
         self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead
         if verdicts is None:
             self._start_over()
             return
         self._runs.lease_ends = began + self._lease.total_seconds()
-        for verdict, held in verdicts:
+        for verdict, key in verdicts:
             match verdict:
                 case Verdict.LOST:
-                    self._runs.forget_set_aside([held.exec])
-                    if self._runs.interrupt(held.exec, LeaseLostError):
-                        logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(held.job_id)})
+                    self._runs.forget_set_aside([key.exec])
+                    if self._runs.interrupt(key.exec, LeaseLostError):
+                        logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(key.job_id)})
                 case Verdict.CANCELLED:
-                    if self._runs.interrupt(held.exec, JobCancelledError):
-                        logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
-                case Verdict.STRAY if not self._runs.holds(held.exec):  # else its start was answered just now
+                    if self._runs.interrupt(key.exec, JobCancelledError):
+                        logger.info("Job stopped: it was cancelled", extra={"jobId": str(key.job_id)})
+                case Verdict.STRAY if not self._runs.holds(key.exec):  # else its start was answered just now
                     logger.warning(
-                        "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
+                        "Job handed back: it was started here and never run", extra={"jobId": str(key.job_id)}
                     )
-                    self._give_back(held)
+                    self._give_back(key)
 
     def _start_over(self) -> None:
         with self._lock:
             self._worker = uuid4()  # first: a start that comes too late to be stopped here sees that it changed
         stopped = self._runs.interrupt_all(LeaseLostError)
-        self._runs.forget_set_aside([held.exec for held in self._runs.held()])
+        self._runs.forget_set_aside([key.exec for key in self._runs.held_keys()])
         self._register()
         self._shown = None
         self._show_life()

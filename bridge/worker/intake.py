@@ -11,13 +11,13 @@ from dramatiq import Broker
 
 from bridge.errors import BadMessageError
 from bridge.job import Released
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.kill_points import kill_point
 from bridge.transport.intake import JobMessage
-from bridge.transport.messages import is_alone, unseal
+from bridge.transport.messages import is_isolated, unseal
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.quarantine import Solitude
+from bridge.worker.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class WorkerIntake:
         self._broker = broker
         self._process = process
         self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
-        self._solitude = Solitude(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
-        self.is_closed = self._solitude.is_on
-        process.close_while(self.is_closed)
+        self._quarantine = Quarantine(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
+        self.is_isolating = self._quarantine.is_isolating
+        process.isolate_while(self.is_isolating)
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)
@@ -52,38 +52,38 @@ class WorkerIntake:
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
             opened = JobMessage(queue_name, actor, str(job_id), redis_id)  # what its sender knows it by
-            opened.held = Held(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
+            opened.key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
             messages.append(opened)
         return messages
 
     def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
         kill_point("deliver.received")
         with self._lock:
-            now, waiting, back = self._solitude.sort(messages)
+            now, waiting, back = self._quarantine.sort(messages)
             self.returned(back)
             ours, again = self._start(now) if now else ([], [])
-            if now and is_alone(now[0].redis_id) and not again:
-                self._solitude.began(now[0], ours[0].run if ours else None)
+            if now and is_isolated(now[0].redis_id) and not again:
+                self._quarantine.began(now[0], ours[0].run if ours else None)
         return ours, again + waiting
 
     def _start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
-        runs, later = self._process.start([message.held for message in messages])
+        runs, later = self._process.start([message.key for message in messages])
         kill_point("start.committed")
         ours, again = [], []
         for message in messages:
-            run = runs.get(message.held.exec)
+            run = runs.get(message.key.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
                 message.urgency = run.attempt.job.priority
                 ours.append(message)
             elif run is not None:  # a forged name on a real hand-over
-                self._process.end(run, Ending(run.held, Released(), run))
-            elif message.held in later:
+                self._process.end(run, Ending(run.key, Released(), run))
+            elif message.key in later:
                 again.append(message)
             else:
                 logger.info(
                     "Message skipped: its attempt is over or not ours",
-                    extra={"jobId": str(message.held.job_id), "fence": message.held.fence},
+                    extra={"jobId": str(message.key.job_id), "fence": message.key.fence},
                 )
         return ours, again
 
@@ -96,13 +96,15 @@ class WorkerIntake:
             extra={"queue": error.queue, "actor": error.actor},
         )
         for job_id, fence in error.jobs:
-            self._process.reports.submit(Ending(Held(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
+            self._process.reports.submit(Ending(AttemptKey(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
 
     def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
         for message in messages:
             # Started, or not, or perhaps: an answer may have been lost. Each of the two changes its own case only.
-            self._process.reports.submit(Ending(message.held, Released(), message.run))
+            self._process.reports.submit(Ending(message.key, Released(), message.run))
             if message.run is None:
-                self._process.reports.submit(Ending(Held(message.held.job_id, message.held.fence, None), Released()))
+                self._process.reports.submit(
+                    Ending(AttemptKey(message.key.job_id, message.key.fence, None), Released())
+                )
         return []

@@ -20,7 +20,7 @@ class _Here(threading.local):
     run: Run | None = None  # this thread's, from the last hook before the actor until its call
 
 
-class ActorWindow(Middleware):
+class InterruptGuard(Middleware):
     """Stands last. Opened by the call of an actor that runs for a message, and by no call in another actor's code."""
 
     def __init__(self, runs: Callable[[], Runs]) -> None:
@@ -28,9 +28,9 @@ class ActorWindow(Middleware):
         self._here = _Here()
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
-        actor.fn = self._windowed(actor.fn)
+        actor.fn = self._guarded(actor.fn)
 
-    def _windowed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             run = self._here.run

@@ -1,6 +1,6 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
-`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its
+`JobMiddleware` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its
 after-hook after all others.
 """
 
@@ -38,7 +38,7 @@ from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
-from bridge.worker.process_setup import end_with_parent, own_stderr, says_it_better
+from bridge.worker.process_setup import end_with_parent, is_dramatiq_outcome_line, own_stderr
 from bridge.worker.runs import Run
 from bridge.worker.stop_signals import StopSignals, rest_at_boot
 from bridge.worker.threads import outlive
@@ -50,7 +50,7 @@ STOP_SECONDS = 20.0  # what a worker process takes to stop, beyond the grace tim
 ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
-class Reporter(Middleware):
+class JobMiddleware(Middleware):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop_signals = StopSignals()
@@ -75,7 +75,7 @@ class Reporter(Middleware):
 
     def after_process_boot(self, broker: Broker) -> None:
         configure_logging(self._settings, own_stderr(), buffered=True)
-        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(says_it_better)
+        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(lambda record: not is_dramatiq_outcome_line(record))
         end_with_parent(self._settings.grace_seconds + STOP_SECONDS)
         self._stop_signals.take()
 
@@ -101,11 +101,11 @@ class Reporter(Middleware):
                 abilities,
                 lambda settled: self._settled(broker, settled),
             )
-            self._process.on_deaf = partial(self._leave_now, broker, worker, exit_code=1)
+            self._process.on_unresponsive = partial(self._leave_now, broker, worker, exit_code=1)
             self._process.open()
             broker.intake = intake = WorkerIntake(broker, self._process)
             broker.slots = Slots(worker.worker_threads)
-            broker.slots.closed = intake.is_closed
+            broker.slots.isolating = intake.is_isolating
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
@@ -143,7 +143,7 @@ class Reporter(Middleware):
             vars(thread)["process_message"] = partial(outlive, broker, thread.process_message)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
-        if broker.slots is not None and broker.slots.closed():
+        if broker.slots is not None and broker.slots.isolating():
             broker.start_again()  # a job that runs alone is over: the next one may
         broker.announce_freed(settled)
 
@@ -253,7 +253,7 @@ class Reporter(Middleware):
             shown = exception if isinstance(report, Failed) else None
             # An error tracker's hook has seen the exception by now, and keeps that in the context: it is one event.
             context = copy_context() if shown is not None else None
-            self.process.end(run, Ending(run.held, report, run, shown, context))
+            self.process.end(run, Ending(run.key, report, run, shown, context))
 
     # The end.
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from bridge.job import Failed, Released
-from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.json_text import to_json
 from bridge.postgres.link import Link
 from bridge.settings import Settings
@@ -26,7 +26,7 @@ _STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
 _FLUSH_SECONDS = 5.0
 _GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what still runs in it
 # What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
-DEAF_SECONDS = 30.0
+UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
 _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker process was ended"
@@ -43,9 +43,9 @@ class WorkerProcess:
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
-        self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
+        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, on_settled)
         self._heartbeat = Heartbeat(
-            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
+            Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
             abilities,
             self.reports.give_back,
@@ -53,10 +53,10 @@ class WorkerProcess:
         )
         self._heartbeat.after_beat = self._after_beat
         self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
-        self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
+        self.on_unresponsive: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
         self._lost_threads: Collection[int] = ()
-        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
+        self._starts = Starts(Attempts(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
@@ -68,17 +68,17 @@ class WorkerProcess:
         self._heartbeat.after_announcement = on_announced
         self._heartbeat.announce(abilities)
 
-    def close_while(self, is_closed: Callable[[], bool]) -> None:
+    def isolate_while(self, is_isolating: Callable[[], bool]) -> None:
         """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
-        self._heartbeat.is_closed = is_closed
+        self._heartbeat.is_isolating = is_isolating
 
-    def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
+    def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
         """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
         worker = self._heartbeat.worker
-        attempts, later = self._starts.start(held)
+        attempts, later = self._starts.start(keys)
         runs: dict[UUID | None, Run] = {
             one.exec: Run(one, attempt)
-            for one in held
+            for one in keys
             if (attempt := attempts.get(one.exec))  # type: ignore[arg-type]
         }
         self.runs.add(runs.values())
@@ -87,9 +87,9 @@ class WorkerProcess:
                 self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
 
-    def keep(self, held: Sequence[Held]) -> set[UUID]:
+    def keep(self, keys: Sequence[AttemptKey]) -> set[UUID]:
         """Prolong hand-overs that wait here; the ids of those that are still ours to start."""
-        return self._starts.keep(held, timedelta(seconds=self.lease_seconds))
+        return self._starts.keep(keys, timedelta(seconds=self.lease_seconds))
 
     def created_ms(self, job_id: UUID) -> int:
         """Since when the job is there, in milliseconds since the epoch, as Dramatiq counts."""
@@ -100,7 +100,7 @@ class WorkerProcess:
         """What the job's `emit` does: the events of a session, stored with the other reports."""
 
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
-            self.reports.submit(Event(run.held, event_type, to_json(data, f"{event_type!r} event")))
+            self.reports.submit(Event(run.key, event_type, to_json(data, f"{event_type!r} event")))
 
         return emit
 
@@ -127,14 +127,14 @@ class WorkerProcess:
         """Some system call, some C code or some loop would keep a job and its slot for ever; so would a lost thread."""
         if self._is_leaving or self._gone_at:
             return
-        deaf = self.runs.deaf(DEAF_SECONDS)
-        for run in deaf:
+        unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
+        for run in unresponsive:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
         ended = [thread for thread in self.threads() if not thread.is_alive()]
         if ended:
             names = ",".join(thread.name for thread in ended)
             logger.critical("A thread has ended: its worker process ends", extra={"threads": names})
-        if deaf or ended:
+        if unresponsive or ended:
             self.leave([thread.ident for thread in ended if thread.ident is not None])
 
     def leave(self, lost_threads: Collection[int] = ()) -> None:
@@ -145,7 +145,7 @@ class WorkerProcess:
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(target=self.on_deaf, name="leave", daemon=True).start()  # it stops the heartbeat
+            threading.Thread(target=self.on_unresponsive, name="leave", daemon=True).start()  # it stops the heartbeat
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""
@@ -177,21 +177,21 @@ class WorkerProcess:
         if run.interrupt is LeaseLostError:
             return
         if run.ended is not None:
-            self.reports.submit(Ending(run.held, Failed(_HOOKS_GO_ON)))
+            self.reports.submit(Ending(run.key, Failed(_HOOKS_GO_ON)))
             return
         if run.thread in self._lost_threads:
-            self.reports.submit(Ending(run.held, Failed(_NEVER_ENDS)))
+            self.reports.submit(Ending(run.key, Failed(_NEVER_ENDS)))
             return
         if run.duration > run.limit and run.interrupt is not JobCancelledError:
-            self.reports.submit(Ending(run.held, Failed(_UNREACHED)))
+            self.reports.submit(Ending(run.key, Failed(_UNREACHED)))
             return
         logger.warning("Job handed back while it still runs", extra=run.log_fields)
-        self.reports.submit(Ending(run.held, Released(timedelta(seconds=_GONE_SECONDS))))
+        self.reports.submit(Ending(run.key, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
         """The actor is done: report it, or drop what is no longer ours."""
         run.is_reported = True
         if ending is None:
-            self.runs.remove([run.held.exec])
+            self.runs.remove([run.key.exec])
         else:
             self.reports.submit(ending)

@@ -1,4 +1,4 @@
-"""How a worker's process behaves towards its parent and its own end. Dramatiq's child process runs this."""
+"""What a worker process sets up at its boot, outside of its work. Dramatiq's child process runs this."""
 
 import logging
 import multiprocessing.util
@@ -65,9 +65,9 @@ def end_in_copy_of(process: int) -> None:
     os._exit(code & 0xFF)
 
 
-def says_it_better(record: logging.LogRecord) -> bool:
-    """Keeps out Dramatiq's lines about message outcomes: they print arguments, and ours say the same."""
+def is_dramatiq_outcome_line(record: logging.LogRecord) -> bool:
+    """Whether this is one of Dramatiq's lines about a message's outcome. They print arguments; ours say the same."""
     text = str(record.msg)
-    return not (
+    return (
         text.startswith(("Failed to process message", "Message %s was skipped")) or "returned a value that is" in text
     )

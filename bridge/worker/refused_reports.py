@@ -36,22 +36,22 @@ class RefusedReports:
         self._refused: dict[UUID | None, _Refused] = {}
 
     def has(self, ending: Ending) -> bool:
-        return ending.held.exec in self._refused
+        return ending.key.exec in self._refused
 
     def keep(self, ending: Ending) -> None:
-        self._runs.set_aside(ending.held)
+        self._runs.set_aside(ending.key)
         with self._lock:
-            before = self._refused.get(ending.held.exec)
+            before = self._refused.get(ending.key.exec)
             times = before.times + 1 if before else 1
             wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(times - 1, 10))
-            self._refused[ending.held.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
+            self._refused[ending.key.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
 
     def settled(self, endings: Iterable[Ending]) -> None:
         if not self._refused:
             return
         with self._lock:
             for ending in endings:
-                self._refused.pop(ending.held.exec, None)
+                self._refused.pop(ending.key.exec, None)
 
     def take_due(self, by: float) -> list[Ending]:
         """Those to be reported again by that moment; each is to be kept again, or settled."""
@@ -63,4 +63,4 @@ class RefusedReports:
 
     def job_ids(self) -> list[UUID]:
         with self._lock:
-            return [one.ending.held.job_id for one in self._refused.values()]
+            return [one.ending.key.job_id for one in self._refused.values()]

@@ -12,7 +12,7 @@ import pytest
 from dramatiq.middleware import Interrupt
 
 from bridge.job import Completed
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
@@ -40,7 +40,7 @@ def new_process(settings: Settings) -> Iterator[Callable[[int], WorkerProcess]]:
 
 def started(process: WorkerProcess, hands: Hands) -> Run:
     claim = hands.claim_one()
-    (run,) = process.start([Held(claim.job_id, claim.fence, uuid4())])[0].values()
+    (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
     return run
 
 
@@ -55,7 +55,7 @@ def test_reports_get_what_jobs_left_of_the_grace_time(
 
     with psycopg.connect(dsn) as somebody, ThreadPoolExecutor() as pool:
         somebody.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [job_id])
-        process.end(run, Ending(run.held, Completed(None), run))
+        process.end(run, Ending(run.key, Completed(None), run))
         closed = pool.submit(process.close)
         with pytest.raises(NotYetError):
             closed.result(1.5)
