@@ -33,16 +33,15 @@ from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
 from bridge.worker.abilities import abilities_of
+from bridge.worker.dramatiq_patches import drop_outcome_lines, patch_threads, prepare_worker
 from bridge.worker.ending import Ending
 from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
-from bridge.worker.process_setup import end_with_parent, is_dramatiq_outcome_line, own_stderr
+from bridge.worker.process_setup import end_with_parent, own_stderr
 from bridge.worker.runs import Run
 from bridge.worker.stop_signals import StopSignals, rest_at_boot
-from bridge.worker.threads import outlive
-from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ class JobMiddleware(Middleware):
 
     def after_process_boot(self, broker: Broker) -> None:
         configure_logging(self._settings, own_stderr(), buffered=True)
-        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(lambda record: not is_dramatiq_outcome_line(record))
+        drop_outcome_lines()
         end_with_parent(self._settings.grace_seconds + STOP_SECONDS)
         self._stop_signals.take()
 
@@ -86,11 +85,9 @@ class JobMiddleware(Middleware):
         WATCHDOG.forget()  # hooks of others follow, and may take as long as they like
 
     def _boot(self, broker: JobBroker, worker: Worker) -> None:
-        worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
-        worker.worker_timeout = 200
+        prepare_worker(broker, worker)
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
         self._time_limit_ms = min(limits, default=math.inf)
-        vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
         self._worker = worker
         abilities = abilities_of(broker, worker)
         try:
@@ -135,12 +132,8 @@ class JobMiddleware(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         self._stop_signals.take()  # modules were imported since
-        # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
-        for consumer in worker.consumers.values():
-            vars(consumer)["handle_delayed_messages"] = lambda: None
         self.process.threads = lambda: [*worker.workers, *worker.consumers.values()]
-        for thread in worker.workers:
-            vars(thread)["process_message"] = partial(outlive, broker, thread.process_message)
+        patch_threads(broker, worker)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
         if broker.slots is not None and broker.slots.isolating():

@@ -1,6 +1,5 @@
 """What a worker process sets up at its boot, outside of its work. Dramatiq's child process runs this."""
 
-import logging
 import multiprocessing.util
 import os
 import sys
@@ -63,11 +62,3 @@ def end_in_copy_of(process: int) -> None:
         with suppress(OSError):
             os.write(2, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     os._exit(code & 0xFF)
-
-
-def is_dramatiq_outcome_line(record: logging.LogRecord) -> bool:
-    """Whether this is one of Dramatiq's lines about a message's outcome. They print arguments; ours say the same."""
-    text = str(record.msg)
-    return (
-        text.startswith(("Failed to process message", "Message %s was skipped")) or "returned a value that is" in text
-    )
