@@ -11,7 +11,7 @@ from dramatiq import Broker, Worker
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO, Interrupt
 
-from bridge.worker.process_setup import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of, generation
 
 logger = logging.getLogger(__name__)
 

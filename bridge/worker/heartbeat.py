@@ -37,8 +37,12 @@ class Heartbeat:
     that link, at no cost to Postgres: a notification there means that a job was cancelled, and its end means that
     bridges see this worker without its lock and will soon think it dead. Both call for a heartbeat at once.
 
-    A worker that was declared lost stops all it runs and registers anew, under a new id: whatever it still says
-    under the old one is refused.
+    A worker that was declared lost stops all it runs and registers again, under a new id: Postgres refuses whatever it
+    still reports under the old one.
+
+    While `is_isolating` says so, this worker takes no jobs, and bridges are told so, as they are when it drains: what
+    they handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
+    `after_announcement` when further abilities were announced.
     """
 
     def __init__(
@@ -49,6 +53,9 @@ class Heartbeat:
         give_back: Callable[[AttemptKey], None],
         *,
         lease_seconds: float,
+        is_isolating: Callable[[], bool] = lambda: False,
+        after_beat: Callable[[], None] = lambda: None,
+        after_announcement: Callable[[], None] = lambda: None,
     ) -> None:
         self._attempts = attempts
         self._runs = runs
@@ -65,12 +72,10 @@ class Heartbeat:
         self._draining = False
         self._slots_said = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
-        self.is_isolating: Callable[[], bool] = lambda: (
-            False
-        )  # while it says so, this worker takes nothing, as at its end
+        self._is_isolating = is_isolating
         self._said_draining = False
-        self.after_announcement: Callable[[], None] = lambda: None  # of further abilities
-        self.after_beat: Callable[[], None] = lambda: None  # when Postgres has just answered
+        self._after_beat = after_beat
+        self._after_announcement = after_announcement
         self._loop = Loop("heartbeat", self._step)
 
     @property
@@ -128,7 +133,7 @@ class Heartbeat:
         return self._has_more.is_set() or self._slots() != self._slots_said
 
     def _takes_nothing(self) -> bool:
-        return self._draining or self.is_isolating()
+        return self._draining or self._is_isolating()
 
     def _step(self) -> float:
         was_linked = self._attempts.is_linked
@@ -141,10 +146,10 @@ class Heartbeat:
             self._next_beat = 0.0
             return full_jitter(0)  # everybody's link may have broken at this moment
         self._beat()
-        self.after_beat()
+        self._after_beat()
         if self._has_news_for_bridges():
             self._announce()
-            self.after_announcement()
+            self._after_announcement()
         self._next_beat = time.monotonic() + self._rest_seconds
         return min(_LOOK_SECONDS, self._rest_seconds)
 

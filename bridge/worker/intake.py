@@ -17,7 +17,6 @@ from bridge.transport.intake import JobMessage
 from bridge.transport.messages import is_isolated, unseal
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +39,7 @@ class WorkerIntake:
         self._broker = broker
         self._process = process
         self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
-        self._quarantine = Quarantine(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
-        self.is_isolating = self._quarantine.is_isolating
-        process.isolate_while(self.is_isolating)
+        self._quarantine = process.quarantine
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)

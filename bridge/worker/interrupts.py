@@ -12,7 +12,7 @@ from dramatiq import Actor, Broker, Middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
-from bridge.worker.process_setup import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of, generation
 from bridge.worker.runs import Run, Runs
 
 

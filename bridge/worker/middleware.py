@@ -20,9 +20,9 @@ from dramatiq.middleware import SkipMessage, TimeLimit
 
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError
-from bridge.job import Completed, Failed, Report, set_current_job
+from bridge.job import Failed, Report, set_current_job
 from bridge.logs import job_lines as log_lines
-from bridge.logs.formats import configure_logging, write_last_lines
+from bridge.logs.formats import write_last_lines
 from bridge.postgres import connection_budget
 from bridge.postgres.actor_options import plain_call
 from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
@@ -33,13 +33,13 @@ from bridge.transport.job_broker import JobBroker
 from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
 from bridge.worker.abilities import abilities_of
-from bridge.worker.dramatiq_patches import drop_outcome_lines, patch_threads, prepare_worker
+from bridge.worker.dramatiq_patches import patch_threads, prepare_worker
 from bridge.worker.ending import Ending
-from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
+from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_options
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
-from bridge.worker.process_setup import end_with_parent, own_stderr
+from bridge.worker.process_setup import set_up_worker_process
 from bridge.worker.runs import Run
 from bridge.worker.stop_signals import StopSignals, rest_at_boot
 
@@ -70,12 +70,17 @@ class JobMiddleware(Middleware):
         """For what cannot go on: jobs go back, those of `lost_threads` fail. Dramatiq starts another process."""
         self.process.leave(lost_threads)
 
-    # Boot, in the order it happens.
+    # Boot, in the order it happens. Each step needs the one before it:
+    #
+    # after_process_boot   Log lines have their form before anything is logged. Of the actors package only its __init__
+    #                      is imported, so its stop signals are taken over again later.
+    # before_worker_boot   What Dramatiq's threads get is replaced before they are made. The stores are checked before
+    #                      this worker is registered: from then on bridges hand jobs over to it. The broker has its
+    #                      intake before the process opens, since the first heartbeat may end it, and hand jobs back.
+    # after_worker_boot    Its threads are patched when they are there. They may have taken the first jobs by then.
 
     def after_process_boot(self, broker: Broker) -> None:
-        configure_logging(self._settings, own_stderr(), buffered=True)
-        drop_outcome_lines()
-        end_with_parent(self._settings.grace_seconds + STOP_SECONDS)
+        set_up_worker_process(self._settings, self._settings.grace_seconds + STOP_SECONDS)
         self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -93,16 +98,17 @@ class JobMiddleware(Middleware):
         try:
             with self._stop_signals.ending_at_once():
                 self._check_stores(broker)
-            self._process = WorkerProcess(
+            self._process = process = WorkerProcess(
                 self._settings,
                 abilities,
-                lambda settled: self._settled(broker, settled),
+                partial(self._settled, broker),
+                on_announced=partial(broker.announce_freed, {}),
+                threads=lambda: [*worker.workers, *worker.consumers.values()],
+                end=partial(self._leave_now, broker, worker, exit_code=1),
             )
-            self._process.on_unresponsive = partial(self._leave_now, broker, worker, exit_code=1)
-            self._process.open()
-            broker.intake = intake = WorkerIntake(broker, self._process)
-            broker.slots = Slots(worker.worker_threads)
-            broker.slots.isolating = intake.is_isolating
+            slots = Slots(worker.worker_threads, is_isolating=process.quarantine.is_isolating)
+            broker.take_jobs(WorkerIntake(broker, process), slots)
+            process.open()
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
@@ -118,7 +124,7 @@ class JobMiddleware(Middleware):
         """Actors may be declared late, by a module that is imported when it is first needed."""
         if self._process is not None and self._worker is not None:
             assert isinstance(broker, JobBroker)
-            self._process.announce(abilities_of(broker, self._worker), partial(broker.announce_freed, {}))
+            self._process.announce(abilities_of(broker, self._worker))
 
     def _check_stores(self, broker: JobBroker) -> None:
         """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
@@ -132,12 +138,11 @@ class JobMiddleware(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         self._stop_signals.take()  # modules were imported since
-        self.process.threads = lambda: [*worker.workers, *worker.consumers.values()]
         patch_threads(broker, worker)
 
     def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
-        if broker.slots is not None and broker.slots.isolating():
-            broker.start_again()  # a job that runs alone is over: the next one may
+        if self.process.quarantine.is_isolating():
+            broker.start_again()  # an isolated job is over: the next one may begin
         broker.announce_freed(settled)
 
     # A job's life.
@@ -203,31 +208,11 @@ class JobMiddleware(Middleware):
         report = report_of_message(message, options, result, exception)
         if actor is not None and report is not None and not OPTIONS.isdisjoint(options):
             report = with_retry_options(report, options, run.attempt, exception)
-            report = self._send_follow_ups(broker, message, options, run, report, result, exception)
+            report = send_follow_ups(broker, message, options, run, report, result, exception)
         if isinstance(report, Failed) and (report.final or run.attempt.is_last):
             message.fail()  # for hooks of others: Dramatiq calls it nacked, and results are stored then
         self._end(run, report, exception)
         message.__dict__["run"] = None
-
-    def _send_follow_ups(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        options: Mapping[str, Any],
-        run: Run,
-        report: Report,
-        result: Any,
-        exception: BaseException | None,
-    ) -> Report:
-        """Before the report, which cannot be taken back: a step that was not inserted is no step that was made."""
-        try:
-            for following in follow_ups(broker, message, options, run.attempt, report, result, exception):
-                broker.enqueue(following, delay=following.options.get("delay"))
-        except Exception as error:
-            logger.exception("What follows this job could not be inserted", extra=run.log_fields)
-            if isinstance(report, Completed):
-                return report_of(None, error) or report
-        return report
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         run: Run | None = getattr(message, "run", None)

@@ -16,6 +16,7 @@ from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.quarantine import Quarantine
 from bridge.worker.reports import OnSettled, Reports
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
@@ -33,9 +34,22 @@ _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker
 
 
 class WorkerProcess:
-    """Everything between Dramatiq's hooks and the database, from boot to shutdown."""
+    """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
-    def __init__(self, settings: Settings, abilities: WorkerAbilities, on_settled: OnSettled) -> None:
+    `on_announced` is called when bridges know of an actor that was declared late; `threads` gives those that take or
+    work jobs; `end` must end this process, by way of `close`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        abilities: WorkerAbilities,
+        on_settled: OnSettled,
+        *,
+        on_announced: Callable[[], None] = lambda: None,
+        threads: Callable[[], Iterable[threading.Thread]] = tuple,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
         dsn = settings.postgres_dsn()
         self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
@@ -43,17 +57,20 @@ class WorkerProcess:
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
+        self._threads = threads
+        self._end_process = end
         self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, on_settled)
+        self.quarantine = Quarantine(self.runs, self.keep, keep_seconds=settings.lease_seconds / 3)
         self._heartbeat = Heartbeat(
             Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
             abilities,
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
+            is_isolating=self.quarantine.is_isolating,
+            after_beat=self._after_beat,
+            after_announcement=on_announced,
         )
-        self._heartbeat.after_beat = self._after_beat
-        self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
-        self.on_unresponsive: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
         self._lost_threads: Collection[int] = ()
         self._starts = Starts(Attempts(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
@@ -63,14 +80,9 @@ class WorkerProcess:
         self._heartbeat.open()
         self.reports.open()
 
-    def announce(self, abilities: WorkerAbilities, on_announced: Callable[[], None]) -> None:
+    def announce(self, abilities: WorkerAbilities) -> None:
         """Let bridges know what this process can do by now, an actor more than at its boot. Returns at once."""
-        self._heartbeat.after_announcement = on_announced
         self._heartbeat.announce(abilities)
-
-    def isolate_while(self, is_isolating: Callable[[], bool]) -> None:
-        """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
-        self._heartbeat.is_isolating = is_isolating
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
         """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
@@ -130,7 +142,8 @@ class WorkerProcess:
         unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
         for run in unresponsive:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        ended = [thread for thread in self.threads() if not thread.is_alive()]
+        # One that has no ident was made, and is started next.
+        ended = [thread for thread in self._threads() if thread.ident is not None and not thread.is_alive()]
         if ended:
             names = ",".join(thread.name for thread in ended)
             logger.critical("A thread has ended: its worker process ends", extra={"threads": names})
@@ -145,7 +158,7 @@ class WorkerProcess:
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(target=self.on_unresponsive, name="leave", daemon=True).start()  # it stops the heartbeat
+            threading.Thread(target=self._end_process, name="leave", daemon=True).start()  # it stops the heartbeat
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""

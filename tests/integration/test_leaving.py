@@ -88,3 +88,27 @@ def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
 
     assert rows.outcomes(job_id) == ["released"]
     assert rows.value("SELECT run_at - updated_at >= '1.9 s' AND retry_count = 0 FROM coding_jobs")
+
+
+def test_a_process_ends_when_one_of_its_threads_has_ended_and_not_before_it_has_begun(settings: Settings) -> None:
+    thread, is_ending, looks = threading.Thread(target=lambda: None), threading.Event(), []
+
+    def threads() -> list[threading.Thread]:
+        looks.append(thread.is_alive())
+        return [thread]
+
+    process = WorkerProcess(
+        settings.model_copy(update={"lease_ms": 1000}),
+        WorkerAbilities(1, ["coding"], CODING),
+        lambda _: None,
+        threads=threads,
+        end=is_ending.set,
+    )
+    process.open()
+    try:
+        eventually(lambda: len(looks) > 2, what="some heartbeats")
+        assert not is_ending.is_set()
+        thread.start()
+        assert is_ending.wait(10)
+    finally:
+        process.close()
