@@ -10,7 +10,7 @@ from bridge.job import Attempt, Claim, Job
 from bridge.postgres.attempts import AttemptKey
 from bridge.transport.intake import JobMessage
 from bridge.transport.messages import message_id
-from bridge.worker.quarantine import TRIAL_SECONDS, Quarantine
+from bridge.worker.quarantine import TRIAL_SECONDS, Quarantine, State, is_acquitted
 from bridge.worker.runs import Run, Runs
 
 
@@ -339,3 +339,119 @@ def test_a_batch_does_not_begin_beside_a_last_attempt_or_an_unwritten_report(
     settle(runs, over)
 
     assert quarantine.sort(batch) == (batch[:1], batch[1:], [])
+
+
+def running(quarantine: Quarantine, runs: Runs, batch: list[JobMessage]) -> Run:
+    """The first of a batch runs."""
+    assert quarantine.sort(batch).start == batch[:1]
+    run = begin(runs, batch[0])
+    quarantine.began(batch[0], run)
+    return run
+
+
+def test_state_is_open_until_a_suspect_comes(quarantine: Quarantine) -> None:
+    quarantine.sort(messages(2, isolated=False))
+    assert quarantine.state() is State.OPEN
+
+    quarantine.sort(messages(1))
+
+    assert quarantine.state() is State.WAITING
+
+
+def test_state_goes_from_waiting_to_running_when_a_suspect_began(quarantine: Quarantine, runs: Runs) -> None:
+    batch = messages(2)
+    quarantine.sort(batch)
+    assert quarantine.state() is State.WAITING, "what sort allowed may not come to be"
+
+    quarantine.began(batch[0], begin(runs, batch[0]))
+
+    assert quarantine.state() is State.RUNNING
+
+
+def test_state_goes_from_waiting_to_open_when_nobody_asks_about_the_batch(
+    quarantine: Quarantine, runs: Runs, clock: Clock
+) -> None:
+    begin(runs, messages(1, isolated=False)[0])
+    quarantine.sort(messages(1))
+    clock.now += 4.9
+    assert quarantine.state() is State.WAITING
+
+    clock.now += 0.2
+
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_goes_from_waiting_to_open_when_the_batch_is_not_ours(
+    quarantine: Quarantine, runs: Runs, keeper: Keeper
+) -> None:
+    begin(runs, messages(1, isolated=False)[0])
+    batch = messages(1)
+    keeper.gone = {batch[0].key.job_id}
+
+    quarantine.sort(batch)
+
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_goes_from_waiting_to_aside_and_after_three_seconds_to_open(
+    quarantine: Quarantine, runs: Runs, clock: Clock
+) -> None:
+    begin(runs, messages(1, isolated=False)[0])
+    kept_for(quarantine, messages(1), clock)
+    assert quarantine.state() is State.ASIDE
+    ordinary = messages(1, isolated=False)
+    assert quarantine.sort(ordinary).start == ordinary, "they were taken before"
+    assert quarantine.state() is State.ASIDE
+
+    clock.now += 3.1
+
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_stays_running_between_two_jobs_of_a_batch(quarantine: Quarantine, runs: Runs) -> None:
+    batch = messages(2)
+    settle(runs, running(quarantine, runs, batch))
+    assert quarantine.state() is State.RUNNING
+
+    settle(runs, running(quarantine, runs, batch[1:]))
+
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_stays_running_when_the_rest_of_a_batch_is_given_back(
+    quarantine: Quarantine, runs: Runs, clock: Clock
+) -> None:
+    batch = messages(2)
+    run = running(quarantine, runs, batch)
+    clock.now += 5.1
+    assert quarantine.sort(batch[1:]).give_back == batch[1:]
+    assert quarantine.state() is State.RUNNING
+
+    settle(runs, run)
+
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_is_open_after_the_start_of_a_job_that_was_not_ours(quarantine: Quarantine, runs: Runs) -> None:
+    (only,) = messages(1)
+    quarantine.sort([only])
+
+    quarantine.began(only, None)
+
+    assert quarantine.state() is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "has_thread", "is_until_end", "expected"),
+    [
+        (TRIAL_SECONDS, True, False, True),
+        (TRIAL_SECONDS - 1, True, False, False),
+        (TRIAL_SECONDS, False, False, False),
+        (TRIAL_SECONDS, True, True, False),
+    ],
+)
+def test_rule_of_acquittal(runs: Runs, seconds: float, has_thread: bool, is_until_end: bool, expected: bool) -> None:
+    run = begin(runs, messages(1)[0], seconds=seconds)
+    run.thread = 1 if has_thread else None
+
+    assert is_acquitted(run, is_until_end=is_until_end) is expected
