@@ -23,24 +23,23 @@ LINE_MOST = 64  # messages of jobs that run alone, for one process
 _FENCE_MOST = 2**63 - 1  # what Postgres has room for
 # Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
-# How the id ends of a job that runs isolated, and of one that does to its end. exchange.lua tests the last character.
-_ISOLATED, _UNTIL_END = "!", "!!"
+_ALONE, _THROUGHOUT = "!", "!!"  # how the id ends of a job that runs alone; what reads ids asks for the last character
 
 
 def message_id(claim: Claim, more: int = 0) -> str:
     """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first;
     one that is to run alone says so here.
     """
-    mark = f"+{more}" if more else _UNTIL_END if claim.isolated_until_end else _ISOLATED if claim.isolated else ""
+    mark = f"+{more}" if more else _THROUGHOUT if claim.isolated_until_end else _ALONE if claim.isolated else ""
     return f"{claim.job_id}:{claim.fence}{mark}"
 
 
 def is_isolated(redis_id: str) -> bool:
-    return redis_id.endswith(_ISOLATED)
+    return redis_id.endswith(_ALONE)
 
 
 def is_isolated_until_end(redis_id: str) -> bool:
-    return redis_id.endswith(_UNTIL_END)
+    return redis_id.endswith(_THROUGHOUT)
 
 
 def seal(claims: Sequence[Claim]) -> tuple[str, str]:
@@ -100,7 +99,7 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", _ISOLATED, _UNTIL_END)
+    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", _ALONE, _THROUGHOUT)
     if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in more]:
         raise BadMessageError("wrong_id")
     return message.actor_name, list(zip(jobs, fences, strict=True))

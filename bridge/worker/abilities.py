@@ -21,7 +21,7 @@ class WorkerAbilities:
 
 def abilities_of(broker: JobBroker, worker: Worker) -> WorkerAbilities:
     declared = broker.get_declared_queues()
-    actors = list(broker.actors.values())  # one may be declared meanwhile
+    actors = list(broker.actors.values())  # a copy: another thread may declare one meanwhile
     return WorkerAbilities(
         worker.worker_threads,
         sorted(declared & (worker.consumer_whitelist or declared)),

@@ -1,4 +1,4 @@
-"""What Dramatiq's options say shall come after an attempt: a further wait, or another job."""
+"""What Dramatiq's options ask for after an attempt: another wait before the retry, or another job."""
 
 import logging
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from bridge.worker.runs import Run
 
 logger = logging.getLogger(__name__)
 
-# For people who read the docs of Dramatiq: its own names and numbers.
+# Names and numbers are Dramatiq's, for people who know its docs.
 OPTIONS = frozenset(
     {"retry_when", "min_backoff", "max_backoff", "on_success", "on_failure", "on_retry_exhausted"}
     | {"pipe_ignore", "pipe_target", "store_results", "result_ttl"}
 )
-_MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's defaults, where only one of the two is said
+_MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's defaults, for when only one is given
 
 
 def with_retry_options(
     report: Report, options: Mapping[str, Any], attempt: Attempt, error: BaseException | None
 ) -> Report:
-    """The report of a failure as `retry_when`, `min_backoff` and `max_backoff` have it."""
+    """The report of a failure, changed as `retry_when`, `min_backoff` and `max_backoff` ask for."""
     if not isinstance(report, Failed) or report.final or error is None:
         return report
     retries = attempt.job.attempt - 1

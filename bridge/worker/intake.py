@@ -1,4 +1,4 @@
-"""What a worker process makes of messages: opened, started a whole fetch at a time, or handed back."""
+"""What a worker process does with messages: opens them, starts a whole fetch at a time, or hands jobs back."""
 
 import logging
 import os
@@ -20,6 +20,8 @@ from bridge.worker.process import WorkerProcess
 
 logger = logging.getLogger(__name__)
 
+# The job comes back to the same queue, where a worker that knows its actor must be quicker: not at once, or the two
+# would pass it to and fro.
 _UNKNOWN_ACTOR_DELAY = timedelta(seconds=5)
 
 
@@ -33,12 +35,14 @@ class _UnknownActorError(BadMessageError):
 
 
 class WorkerIntake:
+    """Where the transport hands messages to the worker process: see `Intake` for what each method promises."""
+
     takes_any = False
 
     def __init__(self, broker: Broker, process: WorkerProcess) -> None:
         self._broker = broker
         self._process = process
-        self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
+        self._lock = threading.Lock()  # one consumer at a time decides what is started
         self._quarantine = process.quarantine
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
@@ -86,7 +90,7 @@ class WorkerIntake:
 
     def refused(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
         if not isinstance(error, _UnknownActorError):
-            return  # it names no job that we could believe; the claim's lease brings a real one back
+            return  # it names no job that could be believed; a real one comes back when its claim's lease is over
         logger.warning(
             "A job came to a worker that does not know its actor, and was handed back: workers with different actors "
             "listen to this queue",
@@ -96,9 +100,10 @@ class WorkerIntake:
             self._process.reports.submit(Ending(AttemptKey(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
 
     def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
-        """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
+        """Hand back to Postgres what was taken and will not run. Nothing needs to stay in Redis."""
         for message in messages:
-            # Started, or not, or perhaps: an answer may have been lost. Each of the two changes its own case only.
+            # Whether it was started is not certain, since an answer may have been lost. Each of the two reports changes
+            # a row only in its own case.
             self._process.reports.submit(Ending(message.key, Released(), message.run))
             if message.run is None:
                 self._process.reports.submit(

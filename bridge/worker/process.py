@@ -23,10 +23,15 @@ from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 
-_STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
-_FLUSH_SECONDS = 5.0
-_GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what still runs in it
-# What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
+# What interrupted actors get to clean up. Short: a platform kills some seconds after its stop signal, and the reports
+# still have to be written.
+_STUCK_SECONDS = 1.5
+_FLUSH_SECONDS = 5.0  # for the last reports, when Postgres is slow: the jobs of those that are lost run again
+# How long a job rests that is handed back while it still runs. The process needs less to end under it, and until then
+# another run would be beside this one.
+_GONE_SECONDS = 2.0
+# What an actor gets that no exception reaches, or that swallows it, before its process ends under it. Long enough for
+# a slow cleanup or system call, and not longer than a lost worker keeps its jobs by default.
 UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
@@ -53,7 +58,7 @@ class WorkerProcess:
         dsn = settings.postgres_dsn()
         self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
-        self._gone_at = 0.0  # after a stop signal, by when this process shall be gone at the latest
+        self._gone_at = 0.0  # after a stop signal: by when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
@@ -81,11 +86,11 @@ class WorkerProcess:
         self.reports.open()
 
     def announce(self, abilities: WorkerAbilities) -> None:
-        """Let bridges know what this process can do by now, an actor more than at its boot. Returns at once."""
+        """Tell bridges that this process knows more actors than at its boot. Returns at once."""
         self._heartbeat.announce(abilities)
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
-        """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
+        """Start attempts: by exec, those that are ours to run; and those to ask for again."""
         worker = self._heartbeat.worker
         attempts, later = self._starts.start(keys)
         runs: dict[UUID | None, Run] = {
@@ -94,22 +99,22 @@ class WorkerProcess:
             if (attempt := attempts.get(one.exec))  # type: ignore[arg-type]
         }
         self.runs.add(runs.values())
-        if self._heartbeat.worker != worker:  # declared lost meanwhile, before these were there to be stopped
+        if self._heartbeat.worker != worker:  # declared lost meanwhile, when these were not in `runs` to be stopped
             for exec_ in runs:
                 self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
 
     def keep(self, keys: Sequence[AttemptKey]) -> set[UUID]:
-        """Prolong hand-overs that wait here; the ids of those that are still ours to start."""
+        """Prolong the hand-overs that wait here; returns the ids of those that are still ours to start."""
         return self._starts.keep(keys, timedelta(seconds=self.lease_seconds))
 
     def created_ms(self, job_id: UUID) -> int:
-        """Since when the job is there, in milliseconds since the epoch, as Dramatiq counts."""
+        """When the job was inserted, in milliseconds since the epoch, as Dramatiq counts; 0 when it is deleted."""
         created = self._starts.created_at(job_id)
         return int(created.timestamp() * 1000) if created else 0
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
-        """What the job's `emit` does: the events of a session, stored with the other reports."""
+        """What the job's `emit` does: its event is stored with the other reports, in order."""
 
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
             self.reports.submit(Event(run.key, event_type, to_json(data, f"{event_type!r} event")))
@@ -133,10 +138,10 @@ class WorkerProcess:
 
     def _after_beat(self) -> None:
         self.reports.retry_refused()
-        self._look_after()
+        self._leave_if_unresponsive()
 
-    def _look_after(self) -> None:
-        """Some system call, some C code or some loop would keep a job and its slot for ever; so would a lost thread."""
+    def _leave_if_unresponsive(self) -> None:
+        """A system call, C code or a loop may keep a job and its slot for ever, and so does a thread that has ended."""
         if self._is_leaving or self._gone_at:
             return
         unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
@@ -151,14 +156,16 @@ class WorkerProcess:
             self.leave([thread.ident for thread in ended if thread.ident is not None])
 
     def leave(self, lost_threads: Collection[int] = ()) -> None:
-        """End this process from within: its jobs go back, and Dramatiq starts another. Returns at once.
+        """End this process from within: its jobs are handed back, and Dramatiq starts another. Returns at once.
 
-        What runs in one of `lost_threads` has failed: handed back, it could do the same for ever.
+        A job that runs in one of `lost_threads` fails instead: handed back, it could do the same again for ever.
         """
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(target=self._end_process, name="leave", daemon=True).start()  # it stops the heartbeat
+            threading.Thread(
+                target=self._end_process, name="leave", daemon=True
+            ).start()  # not here: it stops the heartbeat
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""
@@ -172,7 +179,7 @@ class WorkerProcess:
         for run in behind:
             self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
-        if not behind:  # what the jobs left of the grace time is for the reports: Postgres may come back
+        if not behind:  # the reports get what the jobs left of the grace time: Postgres may come back
             deadline = max(deadline, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
@@ -186,7 +193,7 @@ class WorkerProcess:
             logger.debug("No goodbye to Postgres", exc_info=True)
 
     def _leave_behind(self, run: Run) -> None:
-        """An actor still runs, and the process ends under it."""
+        """Report a job whose actor still runs while its process ends."""
         if run.interrupt is LeaseLostError:
             return
         if run.ended is not None:
@@ -202,7 +209,7 @@ class WorkerProcess:
         self.reports.submit(Ending(run.key, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
-        """The actor is done: report it, or drop what is no longer ours."""
+        """The actor is done: report how, or drop the attempt when it is not ours any more (None)."""
         run.is_reported = True
         if ending is None:
             self.runs.remove([run.key.exec])

@@ -19,7 +19,7 @@ def set_up_worker_process(settings: Settings, patience_seconds: float) -> None:
     configure_logging(settings, _stderr_of_this_process(), buffered=True)
     drop_outcome_lines()
     watch_parent(patience_seconds)
-    # A child of multiprocessing ends without Python's usual end, and log lines wait in a buffer for some milliseconds.
+    # A child of multiprocessing does not run what was registered with atexit, and the last log lines are in a buffer.
     multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
 
 

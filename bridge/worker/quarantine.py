@@ -27,7 +27,7 @@ from bridge.transport.messages import is_isolated, is_isolated_until_end
 from bridge.worker.runs import Run, Runs
 from bridge.worker.waiting_times import WaitingTimes
 
-TRIAL_SECONDS = 30.0  # the same number stands in claim_suspects and waiting_claims (0004): what kills does so sooner
+TRIAL_SECONDS = 30.0  # claim_suspects has the same number: most of what kills a worker does so sooner
 _ASIDE_SECONDS = 3.0  # a bridge needs less to hand over again what it is given back
 _BATCH_SECONDS = 5.0  # a bridge makes batches of three seconds: one that takes longer keeps other suspects waiting
 _FORGOTTEN_SECONDS = 5.0  # a consumer asks again several times a second, so by then it has given the batch back

@@ -1,7 +1,7 @@
-"""Reports that Postgres takes in no form, for now: a trigger or a constraint of the host refuses them.
+"""Reports that Postgres refuses in every form, for now: because of a trigger or a constraint of the host application.
 
-Their attempts are over, and only the report waits. Dropped, such an attempt would look as if it had never run, and
-run again and again with no retry spent.
+Their attempts are over, and only the report waits. If it were dropped, the attempt would look as if it had never run,
+and would run again and again with no retry spent.
 """
 
 import threading
@@ -13,6 +13,7 @@ from uuid import UUID
 from bridge.worker.ending import Ending
 from bridge.worker.runs import Runs
 
+# Short at first, for a trigger that somebody is just repairing; later one try a minute costs nothing.
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
 
 
@@ -26,8 +27,8 @@ class _Refused:
 class RefusedReports:
     """Keeps each until it is settled: due again after 2 s, 4 s, 8 s, … up to a minute.
 
-    Until then, or until this process ends, the heartbeat goes on to hold the attempt, so that nobody runs it again.
-    What is left at the end is taken back as crashed, which spends a retry.
+    Until then the heartbeat goes on to hold the attempt, so that nobody runs it again. What is left when this process
+    ends is taken back as crashed, which spends a retry.
     """
 
     def __init__(self, runs: Runs) -> None:

@@ -1,4 +1,4 @@
-"""What a worker process has to report, in order and many at a time: events first, then endings."""
+"""The reports of a worker process, written many at a time and in order: events first, then endings."""
 
 import logging
 import math
@@ -24,16 +24,16 @@ from bridge.worker.runs import LeaseLostError, Runs
 logger = logging.getLogger(__name__)
 
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
-_SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
-_LEFT_ALONE = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
+_NO_STACK_FOR = (BridgeError, Fail, Retry, dramatiq.errors.Retry)  # their text says all there is to say
+_SUPPRESSED = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
 R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
 
 class Reports:
     """Writes reports as soon as the last write has ended; the actor's thread does not wait.
 
-    A crash before the write costs a second run, never a loss. Zero rows for a report means that the attempt
-    is no longer ours: that is said in the log and nowhere else, since nothing of it may count. A report that Postgres
+    A crash before the write costs a second run, never a loss. A report that changes no row is of an attempt that is
+    no longer ours: that is logged, and nothing else, since nothing of that attempt may count. A report that Postgres
     refuses in every form is kept, and written again later.
     """
 
@@ -61,7 +61,7 @@ class Reports:
         self.submit(Ending(key, Released()))
 
     def retry_refused(self) -> None:
-        """Write again what was refused and is due. To be called now and then, while Postgres answers."""
+        """Write again the refused reports that are due. To be called from time to time, while Postgres answers."""
         for ending in self._refused.take_due(time.monotonic()):
             self.submit(ending)
 
@@ -79,7 +79,7 @@ class Reports:
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
-        """A report is said in a plainer form, and kept where there is none; an event is let go of."""
+        """The plainer form to write instead. None: the report is kept, or it was an event, which is dropped."""
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=_fields(item, error))
             return None
@@ -92,7 +92,7 @@ class Reports:
 
     def _keep(self, ending: Ending, reason: str) -> None:
         if ending.key.exec is None or (ending.run is None and self._runs.has(ending.key.exec)):
-            # A hand-over has a lease of its own; and a run that goes on here will say itself how it ended.
+            # A hand-over has a lease of its own, and a run that goes on here will be reported when it ends.
             logger.error("One of the reports was refused", extra=_fields(ending, reason))
             return
         if not self._refused.has(ending):
@@ -111,11 +111,11 @@ class Reports:
         settled = self._settle(endings)
         kill_point("complete.committed")
         if missing := [ending.key for ending in endings if ending.key.job_id not in settled]:
-            settled |= self._attempts.recorded(missing)  # said before, and only the answer was lost
+            settled |= self._attempts.recorded(missing)  # written before, and only the answer was lost
         if missing := [key for key in missing if key.job_id not in settled]:
             endings = self._keep_ours(endings, self._attempts.still_held(missing))
         for ending in endings:
-            if ending.run is None and ending.key.job_id in settled:  # handed back, and perhaps begun meanwhile
+            if ending.run is None and ending.key.job_id in settled:  # handed back, and perhaps begun here meanwhile
                 self._runs.interrupt(ending.key.exec, LeaseLostError)
         self._refused.settled(endings)
         self._runs.remove([ending.key.exec for ending in endings])
@@ -128,14 +128,14 @@ class Reports:
                 ending.context.run(_log, ending, status)
 
     def _keep_ours(self, endings: Sequence[Ending], ours: Collection[UUID]) -> list[Ending]:
-        """Nothing was refused, and nothing written: a trigger returned NULL. Returns the others."""
+        """Keep those whose row did not change although they are ours: a trigger returned NULL. Returns the others."""
         for ending in endings:
             if ending.key.exec in ours:
-                self._keep(ending, _LEFT_ALONE)
+                self._keep(ending, _SUPPRESSED)
         return [ending for ending in endings if ending.key.exec not in ours]
 
     def _settle(self, endings: Sequence[Ending]) -> dict[UUID, Status]:
-        """By job id, where those stand whose report was accepted."""
+        """By job id, the new status of the jobs whose report was accepted."""
         settled: dict[UUID, Status] = {}
         if completed := _only(Completed, endings):
             settled |= self._attempts.complete(completed)
@@ -199,10 +199,10 @@ def _log(ending: Ending, status: Status | None) -> None:
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """What to show of an actor's exception: no stack of one that says it in a line, and no frame around it."""
+    """An actor's exception as the log shows it: without the frames around the actor, and some without a stack."""
     if error is None:
         return None
-    if isinstance(error, _SAYS_IT_ALL):
+    if isinstance(error, _NO_STACK_FOR):
         return type(error), error, None
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):

@@ -20,11 +20,13 @@ from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
 
-_AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
+# What an interrupted actor gets to clean up before it is interrupted again. Several tries fit into the time after
+# which its process ends (UNRESPONSIVE_SECONDS).
+_AGAIN_SECONDS = 5.0
 
 
 class LeaseLostError(Interrupt):
-    """This attempt belongs to somebody else now, or to nobody: nothing it does counts any more."""
+    """This attempt is another worker's now, or is over: nothing it does counts any more."""
 
 
 class LeaseOverError(Interrupt):
@@ -86,7 +88,7 @@ class Run:
 
 
 class Runs:
-    """The runs of one worker process, by exec, and until when it may begin them."""
+    """The runs of one worker process by exec, and until when it may begin them. For any thread."""
 
     def __init__(self) -> None:
         self._runs: dict[UUID | None, Run] = {}
@@ -112,7 +114,7 @@ class Runs:
             self._set_aside[key.exec] = key
 
     def forget_set_aside(self, execs: Iterable[UUID | None]) -> None:
-        """These attempts are somebody else's by now, whatever becomes of their reports."""
+        """These attempts are not ours any more, whatever becomes of their reports."""
         with self._lock:
             for exec_ in execs:
                 self._set_aside.pop(exec_, None)
@@ -137,9 +139,10 @@ class Runs:
             return [*(run.key for run in self._runs.values()), *self._set_aside.values()]
 
     def enter(self, run: Run) -> None:
-        """From here on the actor runs in this thread. Raises at once what came before it could.
+        """From here on the actor runs in this thread. An interrupt that came before is raised at once.
 
-        A process that was frozen learns of its end by its next heartbeat. The actor's thread may wake first.
+        A process that was frozen learns from its next heartbeat that it was declared lost. Until then the end of its
+        lease keeps actors from beginning.
         """
         with self._lock:
             run.thread = threading.get_ident()
@@ -151,7 +154,7 @@ class Runs:
             raise interrupt
 
     def leave(self, run: Run) -> None:
-        """The actor is done. An interrupt that comes with its end has come too late: it is taken back."""
+        """The actor is done. An interrupt that is on its way to this thread is too late, and is cleared."""
         while True:
             try:
                 with self._lock:
@@ -163,9 +166,9 @@ class Runs:
             return
 
     def interrupt(self, exec_: UUID | None, reason: type[Interrupt]) -> bool:
-        """Interrupt one run; False when this process does not have it, the actor is done, or was told before.
+        """Interrupt one run; True when its actor runs, and this is its first interrupt.
 
-        The first reason stays. An actor that swallowed it, and goes on, is told it again.
+        The first reason stays. An actor that swallowed the exception, and goes on, gets it again.
         """
         moment = time.monotonic()
         with self._lock:
@@ -183,7 +186,7 @@ class Runs:
             return is_first and run.thread is not None
 
     def unresponsive(self, patience_seconds: float) -> list[Run]:
-        """Runs that go on for so long after they were interrupted, or after their time limit."""
+        """Runs that go on for that many seconds after they were interrupted, or after their time limit."""
         moment = time.monotonic() - patience_seconds
         return [
             run

@@ -14,11 +14,11 @@ from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 
-_LINE_SECONDS = 600.0
+_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, each for a Postgres that does not answer
 
 
 class Starts:
-    """Takes up attempts. What is not in the answer is not ours to run: a no unless it is a clear yes."""
+    """Starts attempts. One that is missing in the answer is not ours to run: only a clear yes counts."""
 
     def __init__(self, attempts: Attempts, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
         self._attempts = attempts
@@ -29,29 +29,29 @@ class Starts:
     def close(self) -> None:
         self._attempts.close()
 
-    def _line(self) -> threading.Lock:
-        """The link's lock. A Postgres that does not answer lets each of those before us wait."""
-        WATCHDOG.turn(_LINE_SECONDS)
+    def _link_lock(self) -> threading.Lock:
+        """While we wait for it, the watchdog must not take this thread for stuck."""
+        WATCHDOG.turn(_QUEUED_SECONDS)
         return self._lock
 
     def keep(self, keys: Sequence[AttemptKey], lease: timedelta) -> set[UUID]:
-        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
-        with self._line():
+        """Prolong hand-overs that cannot be started yet; returns the ids of those that are still ours to start."""
+        with self._link_lock():
             return self._attempts.keep(keys, lease)
 
     def created_at(self, job_id: UUID) -> datetime | None:
-        """Since when the job is there. Raises StoreUnavailableError."""
-        with self._line():
+        """When the job was inserted; None when it is deleted. Raises StoreUnavailableError."""
+        with self._link_lock():
             return self._attempts.created_at(job_id)
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.
+        """By exec, the attempts that are ours now; and those whose row is locked, to be asked for again.
 
         Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
-        SchemaError when nothing can be said now.
+        SchemaError when Postgres cannot answer now.
         """
         try:
-            with self._line():
+            with self._link_lock():
                 return self._attempts.start(self._worker(), keys), []
         except PostgresBusyError:
             if len(keys) == 1:
@@ -65,12 +65,12 @@ class Starts:
         return self._start_one_by_one(keys)
 
     def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """One that does not get through must not hold up the others."""
+        """One that cannot be started must not hold up the others."""
         started: dict[UUID, Attempt] = {}
         later: list[AttemptKey] = []
         for one in keys:
             try:
-                with self._line(), self._attempts.in_haste():
+                with self._link_lock(), self._attempts.in_haste():
                     started |= self._attempts.start(self._worker(), [one])
             except PostgresBusyError:
                 later.append(one)

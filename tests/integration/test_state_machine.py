@@ -117,7 +117,7 @@ class Road(RuleBasedStateMachine):
 
     @a_job
     @rule(pick=pick)
-    def take_by_hand(self, pick: int) -> None:
+    def begin_manual_attempt(self, pick: int) -> None:
         job = self.job(pick)
         if job.status == "pending":
             self.rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", [job.id])
