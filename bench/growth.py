@@ -16,7 +16,7 @@ from bench.history import add_finished_jobs
 from bench.numbers import Rounds
 from bench.run import Run
 from bridge.job import Completed
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.queue_rows import Span
@@ -61,9 +61,9 @@ class _Side:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._queue = JobQueue(link)
-        self._book = AttemptBook(link)
+        self._attempts = Attempts(link)
         self._worker = uuid4()
-        self._book.register(
+        self._attempts.register(
             self._worker, name="bench", slots=100, queues=["bench"],
             actors={"noop": {"queue": "bench", "max_retries": 3}}, version="1", lease=_LEASE,
         )  # fmt: skip
@@ -85,9 +85,9 @@ class _Side:
         began = time.perf_counter()
         claims = self._queue.claim_jobs("bench", limit=jobs, lease=_LEASE, spans=[Span("bench", jobs)])
         taken = 1000 * (time.perf_counter() - began)
-        held = [Held(claim.job_id, claim.fence, uuid4()) for claim in claims]
-        started = self._book.start(self._worker, held)
-        completed = self._book.complete([(one, Completed(None)) for one in held])
+        held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in claims]
+        started = self._attempts.start(self._worker, held)
+        completed = self._attempts.complete([(one, Completed(None)) for one in held])
         if not len(started) == len(list(completed)) == jobs:
             raise RuntimeError(f"{jobs} jobs, {len(started)} started, {len(list(completed))} completed")
         return taken

@@ -20,67 +20,74 @@ from dramatiq.middleware import (
 from bridge.errors import SettingsError
 from bridge.postgres.sender import Sender
 from bridge.settings import Settings, load_settings
-from bridge.transport.client import connect_redis
+from bridge.transport.client import Client, connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
-from bridge.worker.interrupts import ActorWindow
-from bridge.worker.middleware import Reporter
+from bridge.worker.interrupts import InterruptGuard
+from bridge.worker.middleware import JobMiddleware
 from bridge.worker.watched import Watched
 
 stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
 
-_SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
-_STAND_FIRST: tuple[type[Middleware], ...] = (Watched, Reporter)
-_TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
+# What these middleware of Dramatiq do, this broker does already: they are not added a second time.
+_INCLUDED = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
+_FIRST: tuple[type[Middleware], ...] = (Watched, JobMiddleware)
+_REPLACEABLE = (AgeLimit, ShutdownNotifications)  # they have options: who adds one wants it in the place of ours
 
 
 class FleetBroker(JobBroker):
     """The broker of an actors package; `settings` are those it was connected with."""
 
-    settings: Settings
-    sender: Sender
-    _is_complete = False  # with all that `connect_broker()` gives it
+    _is_complete = False  # has the middleware it was made with
+
+    def __init__(
+        self, client: Client, *, settings: Settings, namespace: str = "mobvibe", middleware: list[Middleware]
+    ) -> None:
+        super().__init__(client, namespace=namespace, middleware=middleware)
+        self.settings = settings
+        self._sender = Sender(settings.postgres_dsn())
+        self._is_complete = True
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
-        """As Dramatiq's. What of its own stands here already is not added twice, and its Retries have no place."""
+        """As Dramatiq's, but its Retries is refused, and what this broker includes is not added again."""
         kind = type(middleware)
         if kind is Retries:
             raise SettingsError(
                 "Dramatiq's Retries has no place on this broker: retries are counted and timed in Postgres. Leave it "
                 "out, and say max_retries, min_backoff, max_backoff or retry_when on each actor"
             )
-        if kind in _SERVED_ALREADY and self._is_complete:
+        if kind in _INCLUDED and self._is_complete:
             return
         for place, one in enumerate(self.middleware):
-            if type(one) is kind and kind in _TAKES_THE_PLACE_OF_OURS:
+            if type(one) is kind and kind in _REPLACEABLE:
                 self.middleware[place] = middleware
                 self._hooks.clear()
                 return
         super().add_middleware(middleware, **where)
-        # Instrumentation puts itself before all others, and would see a message that is no job yet.
+        # Instrumentation puts itself before all others, where it would see a message that is not a job yet.
         self.middleware.sort(key=_place)
         self._hooks.clear()
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
-        """What `.send()` comes to: the message's job, inserted in a transaction of its own.
+        """What `.send()` calls: inserts the message's job, in a transaction of its own.
 
         Raises DirectSendError for what cannot be a job, StoreUnavailableError when Postgres does not take it.
         """
         actor = self.actors.get(message.actor_name)
         self.emit_before("enqueue", message, delay)
-        self.sender.send(message, actor.options if actor else {}, actor.priority if actor else 0, delay)
+        self._sender.send(message, actor.options if actor else {}, actor.priority if actor else 0, delay)
         self.emit_after("enqueue", message, delay)
         return message
 
     def close(self) -> None:
-        self.sender.close()
+        self._sender.close()
         super().close()
 
 
 def _place(middleware: Middleware) -> int:
-    """Others keep the order they were added in, behind ours that stand first."""
+    """Ours come first; the others keep the order in which they were added."""
     kind = type(middleware)
-    return _STAND_FIRST.index(kind) if kind in _STAND_FIRST else len(_STAND_FIRST)
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
 
 def connect_broker(settings: Settings | None = None) -> FleetBroker:
@@ -95,33 +102,31 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         return stand_in
     try:
         settings = settings or load_settings()
-        dsn = settings.postgres_dsn()
+        settings.postgres_dsn()  # raises for an address that cannot be used
         client = connect_redis(settings.redis_address())
     except SettingsError as error:
         if "pytest" in sys.modules:  # which takes a SystemExit at import for an error of its own
             raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
         raise SystemExit(f"mobvibe: {error}") from None
-    reporter = Reporter(settings)
+    job_middleware = JobMiddleware(settings)
     broker = FleetBroker(
         client,
+        settings=settings,
         namespace=settings.redis_namespace,
-        # The order matters. No job passes Watched; its after-hooks come when Reporter has set up logging. Of those that
-        # a job passes, Reporter first: TimeLimit must be off again before a report is made, and no job may be started
-        # that another hook then keeps from running unseen. ActorWindow last.
+        # The order matters. No job passes Watched; its after-hooks come when JobMiddleware has set up logging.
+        # JobMiddleware is the first of those that a job passes: TimeLimit must be off again before a report is made,
+        # and no job may be started that another hook then keeps from running unseen. InterruptGuard is the last.
         middleware=[
             Watched(settings),
-            reporter,
+            job_middleware,
             AgeLimit(),
             TimeLimit(),
             ShutdownNotifications(),
             CurrentMessage(),
-            JobAsyncIO(reporter.end_process),
-            ActorWindow(lambda: reporter.process.runs),
+            JobAsyncIO(job_middleware.end_process),
+            InterruptGuard(lambda: job_middleware.process.runs),
         ],
     )
-    broker.settings = settings
-    broker.sender = Sender(dsn)
-    broker._is_complete = True  # noqa: SLF001 -- its maker
     dramatiq.set_broker(broker)
     return broker
 

@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 class Claim:
     """A job taken for hand-over. A Redis message says its first four fields at most.
 
-    `alone`: a worker was lost that ran it. `throughout`: alone to its end, however long it runs.
+    `isolated`: a worker was lost that ran it, so that it runs alone. `isolated_until_end`: however long it runs.
     """
 
     job_id: UUID
@@ -44,8 +44,8 @@ class Claim:
     actor: str
     priority: int = 0
     seq: int = 0
-    alone: bool = False
-    throughout: bool = False
+    isolated: bool = False
+    isolated_until_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What a worker process says about its attempts: start, heartbeat, events, complete, fail, release.
+"""The calls of a worker process about its attempts: start, heartbeat, events, complete, fail, release.
 
-Every call takes many attempts at once, and each is fenced: a row that comes back was still ours, one that
-does not was taken over, settled by hand or deleted meanwhile.
+Each call takes many attempts, and each attempt is fenced: a row that comes back was still ours; one that does not come
+back was taken over, settled by hand or deleted meanwhile.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from bridge.job import Attempt, Cancelled, Completed, Failed, Job, Released, Sta
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
-_HASTE = "100ms"
-_ERROR_MOST = 20_000  # characters on the way; the database keeps fewer, and says that it cut
+_HASTE = "100ms"  # longer than most transactions hold a row; short, as many such waits may follow each other
+_ERROR_MOST = 20_000  # characters on the way: the database keeps fewer, and notes in the text that it was cut
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """An attempt as its worker knows it: the three numbers that every word about it must carry.
+class AttemptKey:
+    """What each call about an attempt carries: the job, its fence, and `exec`, the id of this start of it.
 
     `exec` is None for a hand-over that was not started: that can be released, or failed.
     """
@@ -35,9 +35,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something for the session's stream; `data` is JSON text. Its id makes saying it twice harmless."""
+    """Something for the session's stream; `data` is JSON text. Its id makes it harmless to store it twice."""
 
-    held: Held
+    key: AttemptKey
     event_type: str
     data: str
     id: UUID = field(default_factory=uuid4)
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
     STRAY = "stray"
 
 
-class AttemptBook:
+class Attempts:
     """The attempts of one worker process, over one connection, for one thread."""
 
     def __init__(self, link: Link) -> None:
@@ -62,9 +62,9 @@ class AttemptBook:
 
     @contextmanager
     def in_haste(self) -> Iterator[None]:
-        """In here a call gives up on a lock after a moment: those that meet one must not add up.
+        """In here a call soon gives up waiting for a lock, so that many of them do not add up to a long time.
 
-        Not on a session that is nobody's own, where others would give up, too.
+        Not on a pooled session, which is shared: there the setting would reach the calls of others.
         """
         if self._link.connection.is_pooled:
             yield
@@ -73,7 +73,7 @@ class AttemptBook:
         try:
             yield
         finally:
-            if self._link.is_open:  # a new one begins with the usual patience
+            if self._link.is_open:  # a new one has the usual timeout
                 self._link.call("set_lock_timeout", {"value": previous})
 
     # The worker itself.
@@ -102,22 +102,22 @@ class AttemptBook:
         self._link.call("register_worker", params)
 
     def hold_link(self, worker: UUID, patience: timedelta = timedelta(0)) -> bool:
-        """Let others see that this link stands: when it breaks and is not back after `patience`, the worker is lost.
+        """Hold a lock that shows that this link is up. When it breaks for longer than `patience`, the worker is lost.
 
-        False when it is not watched, which only makes its loss be noticed later.
+        False when the lock could not be taken: then the loss of this worker is only noticed when its lease is over.
         """
         params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "patience": patience}
         return bool(self._link.call("hold_worker_link", params)[0]["held"])
 
     @property
     def link_opened_at(self) -> float:
-        """When the link was opened that the next call goes through: one that is lost or in doubt is replaced first."""
-        _ = self._link.connection
+        """When the link of the next call was opened. A link that is lost or in doubt is replaced first."""
+        _ = self._link.connection  # asking for it opens it
         return self._link.opened_at
 
     @property
     def link_took(self) -> float:
-        """How many seconds it took to open."""
+        """How many seconds it took to open the link."""
         return self._link.opening_seconds
 
     @property
@@ -125,74 +125,74 @@ class AttemptBook:
         return self._link.is_open
 
     def has_news(self) -> bool:
-        """Whether somebody wants this worker to ask at once what it must let go of, or its link is gone."""
+        """Whether a heartbeat is needed at once: a job was cancelled, or the link is gone."""
         return self._link.has_news()
 
     def stop(self, worker: UUID) -> None:
         self._link.call("stop_worker", {"worker": worker})
 
     def heartbeat(
-        self, worker: UUID, lease: timedelta, held: Sequence[Held], *, draining: bool = False
-    ) -> list[tuple[Verdict, Held]] | None:
-        """Renew the worker's lease; what it must let go of. None: it was declared lost, with all it holds.
+        self, worker: UUID, lease: timedelta, keys: Sequence[AttemptKey], *, draining: bool = False
+    ) -> list[tuple[Verdict, AttemptKey]] | None:
+        """Renew the worker's lease; returns what it must give up. None: it was declared lost, with all it holds.
 
-        A draining worker is given nothing more.
+        A draining worker is given no more jobs.
         """
-        params = {"worker": worker, "lease": lease, "draining": draining, **_keys(held)}
+        params = {"worker": worker, "lease": lease, "draining": draining, **_as_arrays(keys)}
         rows = self._link.call("heartbeat_worker", params)
         if rows and rows[0]["verdict"] == "refused":
             return None
-        fences = {attempt.exec: attempt.fence for attempt in held}
+        fences = {key.exec: key.fence for key in keys}
         return [
-            (Verdict(row["verdict"]), Held(row["job_id"], fences.get(row["exec"]) or row["fence"], row["exec"]))
+            (Verdict(row["verdict"]), AttemptKey(row["job_id"], fences.get(row["exec"]) or row["fence"], row["exec"]))
             for row in rows
         ]
 
     # Its attempts, in the order of their lives.
 
-    def start(self, worker: UUID, held: Sequence[Held]) -> dict[UUID, Attempt]:
-        """Take up attempts; by exec, those that are ours to run. Saying it twice gives the same answer."""
-        rows = self._link.tuples("start_jobs", {"worker": worker, **_keys(held)})
+    def start(self, worker: UUID, keys: Sequence[AttemptKey]) -> dict[UUID, Attempt]:
+        """Start attempts; returns by exec those that are ours to run. Asking twice gives the same answer."""
+        rows = self._link.tuples("start_jobs", {"worker": worker, **_as_arrays(keys)})
         started = {}
         for position, session_id, prompt, payload, priority, attempt, is_last, queue, actor in rows:
-            ours = held[position - 1]
+            ours = keys[position - 1]
             assert ours.exec is not None
             job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
             started[ours.exec] = Attempt(job, ours.exec, queue, actor, is_last)
         return started
 
     def created_at(self, job_id: UUID) -> datetime | None:
-        """Since when the job is there; None when it is not any more."""
+        """When the job was inserted; None when it is deleted."""
         rows = self._link.call("created_at", {"id": job_id})
         return rows[0]["created_at"] if rows else None
 
-    def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
-        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
-        keys = _keys(held)
-        rows = self._link.call("keep_claims", {"ids": keys["ids"], "fences": keys["fences"], "lease": lease})
+    def keep(self, keys: Sequence[AttemptKey], lease: timedelta) -> set[UUID]:
+        """Prolong hand-overs that cannot be started yet; returns the ids of those that are still ours to start."""
+        arrays = _as_arrays(keys)
+        rows = self._link.call("keep_claims", {"ids": arrays["ids"], "fences": arrays["fences"], "lease": lease})
         return {row["id"] for row in rows}
 
     def add_events(self, events: Sequence[Event]) -> int:
         """Store events in order; how many were stored. Those of attempts no longer ours are not."""
         params = {
-            **_keys([event.held for event in events]),
+            **_as_arrays([event.key for event in events]),
             "events": [event.id for event in events],
             "types": [storable_text(event.event_type) for event in events],
             "data": [event.data for event in events],
         }
         return int(self._link.call("add_session_events", params)[0]["stored"])
 
-    def complete(self, reports: Sequence[tuple[Held, Completed]]) -> dict[UUID, Status]:
-        """Report good endings; by job id, where the accepted ones stand now."""
+    def complete(self, reports: Sequence[tuple[AttemptKey, Completed]]) -> dict[UUID, Status]:
+        """Report results; returns by job id the new status of those that were accepted."""
         params = {
-            **_keys([held for held, _ in reports]),
+            **_as_arrays([key for key, _ in reports]),
             "results": [completed.result for _, completed in reports],
         }
         accepted = self._link.call("complete_jobs", params)[0]["accepted"]
-        jobs = accepted if accepted is not None else [held.job_id for held, _ in reports]
+        jobs = accepted if accepted is not None else [key.job_id for key, _ in reports]
         return dict.fromkeys(jobs, Status.COMPLETED)
 
-    def fail(self, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
+    def fail(self, reports: Sequence[tuple[AttemptKey, Failed]]) -> dict[UUID, Status]:
         """Report failures; `pending` is a retry to come, `failed` a dead letter.
 
         A hand-over that could not be started fails like any attempt, with the usual wait.
@@ -206,51 +206,51 @@ class AttemptBook:
                 settled |= self._fail(name, chosen)
         return settled
 
-    def _fail(self, statement: str, reports: Sequence[tuple[Held, Failed]]) -> dict[UUID, Status]:
+    def _fail(self, statement: str, reports: Sequence[tuple[AttemptKey, Failed]]) -> dict[UUID, Status]:
         params = {
-            **_keys([held for held, _ in reports]),
+            **_as_arrays([key for key, _ in reports]),
             "errors": [storable_text(failed.error[:_ERROR_MOST]) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }
         return {row["job_id"]: Status(row["status"]) for row in self._link.call(statement, params)}
 
-    def cancel(self, reports: Sequence[tuple[Held, Cancelled]]) -> dict[UUID, Status]:
-        """Report attempts whose job was called off: there is no further one."""
+    def cancel(self, reports: Sequence[tuple[AttemptKey, Cancelled]]) -> dict[UUID, Status]:
+        """Report attempts whose job was cancelled where it ran: there is no further attempt."""
         params = {
-            **_keys([held for held, _ in reports]),
+            **_as_arrays([key for key, _ in reports]),
             "errors": [storable_text(cancelled.error[:_ERROR_MOST]) for _, cancelled in reports],
         }
         try:
             return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
         except SchemaError:  # of schema 11, which one version of skew allows
-            return self.fail([(held, Failed(cancelled.error, final=True)) for held, cancelled in reports])
+            return self.fail([(key, Failed(cancelled.error, final=True)) for key, cancelled in reports])
 
-    def release(self, reports: Sequence[tuple[Held, Released]]) -> dict[UUID, Status]:
-        """Hand attempts back unfinished, with no retry spent. Done over and over, a job waits longer each time."""
+    def release(self, reports: Sequence[tuple[AttemptKey, Released]]) -> dict[UUID, Status]:
+        """Hand attempts back unfinished; no retry is spent. A job that is handed back often waits longer each time."""
         params = {
-            **_keys([held for held, _ in reports]),
+            **_as_arrays([key for key, _ in reports]),
             "delays": [released.delay for _, released in reports],
             "error": None,
         }
         return {row["job_id"]: Status.PENDING for row in self._link.call("release_jobs", params)}
 
-    def recorded(self, held: Sequence[Held]) -> dict[UUID, Status]:
-        """By job id, the attempts whose ending is in the ledger already, under their own exec."""
-        rows = self._link.call("recorded_attempts", _keys(held))
+    def recorded(self, keys: Sequence[AttemptKey]) -> dict[UUID, Status]:
+        """By job id, the attempts whose end is in the ledger already, under their own exec."""
+        rows = self._link.call("recorded_attempts", _as_arrays(keys))
         return {row["job_id"]: Status(row["status"]) for row in rows}
 
-    def still_held(self, held: Sequence[Held]) -> set[UUID]:
+    def still_held(self, keys: Sequence[AttemptKey]) -> set[UUID]:
         """The execs of those that are not over: their row is as it was when they ran."""
-        return {row["exec"] for row in self._link.call("still_held", _keys(held))}
+        return {row["exec"] for row in self._link.call("still_held", _as_arrays(keys))}
 
 
-def _keys(held: Sequence[Held]) -> dict[str, str]:
-    # As the text of arrays: the driver would look at each element by itself, which takes longer than a short job.
+def _as_arrays(keys: Sequence[AttemptKey]) -> dict[str, str]:
+    # As the text of arrays: the driver would adapt each element by itself, which takes longer than a short job.
     return {
-        "ids": _array([attempt.job_id.hex for attempt in held]),
-        "fences": _array([str(attempt.fence) for attempt in held]),
-        "execs": _array(["NULL" if attempt.exec is None else attempt.exec.hex for attempt in held]),
+        "ids": _array([key.job_id.hex for key in keys]),
+        "fences": _array([str(key.fence) for key in keys]),
+        "execs": _array(["NULL" if key.exec is None else key.exec.hex for key in keys]),
     }
 
 

@@ -5,6 +5,7 @@ names that the caller gives them, with a type where the driver cannot tell it.
 """
 
 _REPORTS = "ids uuid[], fences bigint[], execs uuid[]"
+_SUSPECT = "job_id, fence, queue, actor, alone AS isolated, throughout AS isolated_until_end"
 _SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], afters bigint[]"
 
 # Function → its columns, its parameters.
@@ -15,9 +16,15 @@ _ROWS = {
         "job_id, fence, queue, actor, priority, seq, refusal",
         f"bridge, limit, lease, {_SPANS}, skip uuid[]",
     ),
-    "claim_suspects": ("job_id, fence, queue, actor, alone, throughout", "bridge, lease, line"),
+    "claim_suspects": (
+        _SUSPECT,
+        "bridge, lease, line",
+    ),
     "claim_next_job": ("job_id, session_id, prompt, priority", ""),
-    "waiting_claims": ("job_id, fence, queue, actor, alone, throughout", "age, limit"),
+    "waiting_claims": (
+        _SUSPECT,
+        "age, limit",
+    ),
     "keep_claims": ("id", "ids uuid[], fences bigint[], lease"),
     "fail_claims": ("job_id, status", "ids uuid[], fences bigint[], errors text[]"),
     "start_jobs": (

@@ -37,11 +37,11 @@ _NOWHERE = "redis://127.0.0.1:9/0"  # never opened
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job stands after its last attempt here, as its row would say it.
+    """A job after its last attempt here, as its row would be.
 
     `status` is completed, failed or cancelled, or pending when the last attempt was handed back. `result` has been
-    through JSON. `error` is the last failure's text; `errors` has one of each failed attempt, and `waits` the time to
-    the next one where the actor chose it. `events` are what `job.emit()` was given, as (type, data).
+    through JSON. `error` is the last failure's text; `errors` has one for each failed attempt, and `waits` the time to
+    the next attempt where the actor chose it. `events` are what `job.emit()` was given, as (type, data).
     """
 
     status: Status
@@ -54,14 +54,19 @@ class Ended:
 
 
 class TestingBroker(FleetBroker):
-    """Knows actors as the broker of a worker does; `.send()` puts the message into `sent`, and nothing else happens."""
+    """Knows actors as the broker of a worker does. `.send()` only puts the message into `sent`."""
 
-    __test__ = False  # no class of tests, whatever pytest takes it for
+    __test__ = False  # pytest takes each Test… for a class of tests
 
     def __init__(self) -> None:
         self._loops = JobAsyncIO(lambda _: None)
         super().__init__(
             connect_redis(_NOWHERE),
+            settings=Settings(
+                _env_file=None,  # type: ignore[call-arg]
+                database_url="postgresql://nobody@127.0.0.1:9/none",  # type: ignore[arg-type]
+                redis_url=_NOWHERE,  # type: ignore[arg-type]
+            ),
             middleware=[
                 _ActorOptions(),
                 AgeLimit(),
@@ -71,13 +76,7 @@ class TestingBroker(FleetBroker):
                 self._loops,
             ],
         )
-        self.settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
-            database_url="postgresql://nobody@127.0.0.1:9/none",  # type: ignore[arg-type]
-            redis_url=_NOWHERE,  # type: ignore[arg-type]
-        )
         self.sent: list[Message[Any]] = []
-        self._is_complete = True
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
         """Keep the message. Raises DirectSendError for what cannot be a job, ActorNotFound for no actor of ours."""
@@ -155,22 +154,22 @@ def run_job(
 
 def _run(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, most: int) -> Ended:
     broker.open_event_loop()
-    story = _Story()
+    record = _Record()
     for number in range(1, most + 1):
-        now = replace(job, attempt=number, fence=number, _emit=story.emit)
+        now = replace(job, attempt=number, fence=number, _emit=record.emit)
         attempt = Attempt(now, uuid4(), actor.queue_name, actor.actor_name, number == most)
         report = _run_attempt(broker, actor, attempt)
         if isinstance(report, Failed):
-            story.errors.append(report.error)
+            record.errors.append(report.error)
             if not report.final and number < most:
-                story.waits.append(report.delay)
+                record.waits.append(report.delay)
                 continue
-        return story.ended(report, number)
+        return record.ended(report, number)
     raise ValueError("max_retries must be at least 1: it counts attempts")
 
 
 @dataclass
-class _Story:
+class _Record:
     errors: list[str] = field(default_factory=list)
     waits: list[timedelta | None] = field(default_factory=list)
     events: list[tuple[str, Any]] = field(default_factory=list)

@@ -85,7 +85,7 @@ class JobConsumer(Consumer):
 
     def nack(self, message: MessageProxy) -> None:
         """Dramatiq's word for what failed for good. A job's row says so: no dead letter of it is put into Redis."""
-        if cast("JobMessage", message).held is None:
+        if cast("JobMessage", message).key is None:
             self._put_aside(cast("JobMessage", message).redis_id)
         self.ack(message)
 

@@ -19,7 +19,7 @@ class JobMessage(MessageProxy):
     """One job of a message, as Dramatiq's worker threads see it. `redis_id` names the message it came in.
 
     Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
-    `held`, `run` and `urgency` are for the worker process: what it asks for, what it got, and which of two jobs
+    `key`, `run` and `urgency` are for the worker process: what it asks for, what it got, and which of two jobs
     goes first. `skipped` says by whom it was, and with which SkipMessage.
     """
 
@@ -36,7 +36,7 @@ class JobMessage(MessageProxy):
         self.message_id = message_id
         self.created_ms: Callable[[], int] = int
         self.redis_id = redis_id
-        self.held: Any = None
+        self.key: Any = None
         self.run: Any = None
         self.skipped: tuple[str, BaseException] | None = None
         self.urgency = 0

@@ -39,7 +39,7 @@ _SETTLED = frozenset(
 class JobBroker(RedisBroker):
     """What Dramatiq promises of a RedisBroker holds, but for delays: those belong to Postgres.
 
-    `intake` and `slots` are where a worker process plugs in.
+    `intake` and `slots` are where a worker process plugs in, by `take_jobs`; without one, messages are Dramatiq's own.
     """
 
     def __init__(
@@ -125,6 +125,10 @@ class JobBroker(RedisBroker):
         if delay is not None:
             raise ValueError("delays belong to Postgres: insert the job with run_at instead")
         return super().enqueue(message)
+
+    def take_jobs(self, intake: Intake, slots: Slots) -> None:
+        """From now on `intake` decides what becomes of messages, and `slots` how many are taken."""
+        self.intake, self.slots = intake, slots
 
     def drain(self) -> None:
         """Take no more messages; what is out may finish."""

@@ -30,15 +30,15 @@ def message_id(claim: Claim, more: int = 0) -> str:
     """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first;
     one that is to run alone says so here.
     """
-    mark = f"+{more}" if more else _THROUGHOUT if claim.throughout else _ALONE if claim.alone else ""
+    mark = f"+{more}" if more else _THROUGHOUT if claim.isolated_until_end else _ALONE if claim.isolated else ""
     return f"{claim.job_id}:{claim.fence}{mark}"
 
 
-def is_alone(redis_id: str) -> bool:
+def is_isolated(redis_id: str) -> bool:
     return redis_id.endswith(_ALONE)
 
 
-def is_alone_throughout(redis_id: str) -> bool:
+def is_isolated_until_end(redis_id: str) -> bool:
     return redis_id.endswith(_THROUGHOUT)
 
 

@@ -19,13 +19,14 @@ class Slots:
     The stock is what the process finishes in a tenth of a second, by what it has just finished: fetching and
     starting jobs takes as long for many as for few, and goes on while the threads are at work. Jobs of more than
     some milliseconds get a stock of 20 ms, which hides the way to the next one: for jobs of seconds that is none,
-    and each is taken when a thread is free. `stock=False` keeps to the threads.
+    and each is taken when a thread is free. `stock=False` keeps to the threads. While `is_isolating` says so, there is
+    no room.
     """
 
-    def __init__(self, threads: int, *, stock: bool = True) -> None:
+    def __init__(self, threads: int, *, stock: bool = True, is_isolating: Callable[[], bool] = lambda: False) -> None:
         self._threads = threads
         self._keeps_stock = stock
-        self.closed: Callable[[], bool] = lambda: False  # while it says so, there is no room
+        self._is_isolating = is_isolating
         self._lock = threading.Lock()
         self._held = 0
         self._reserved = 0  # of those, for a look that is under way
@@ -44,7 +45,7 @@ class Slots:
         """
         with self._lock:
             self._measure()
-            room = 0 if self.closed() else max(0, self._threads + self._stock - self._held)
+            room = 0 if self._is_isolating() else max(0, self._threads + self._stock - self._held)
             if room == 0 and self._reserved > 0:
                 self._refused.append(wake)
             self._held += room

@@ -21,13 +21,13 @@ class WorkerAbilities:
 
 def abilities_of(broker: JobBroker, worker: Worker) -> WorkerAbilities:
     declared = broker.get_declared_queues()
-    actors = list(broker.actors.values())  # one may be declared meanwhile
+    actors = list(broker.actors.values())  # a copy: another thread may declare one meanwhile
     return WorkerAbilities(
         worker.worker_threads,
         sorted(declared & (worker.consumer_whitelist or declared)),
-        {actor.actor_name: _card(actor) for actor in actors},
+        {actor.actor_name: _actor_summary(actor) for actor in actors},
     )
 
 
-def _card(actor: "Actor[Any, Any]") -> dict[str, Any]:
+def _actor_summary(actor: "Actor[Any, Any]") -> dict[str, Any]:
     return {"queue": actor.queue_name, "max_retries": attempts_of(actor.options)}

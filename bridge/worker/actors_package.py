@@ -1,13 +1,13 @@
-"""Whether the actors package can be imported, asked in a process of its own, and what to say where it cannot."""
+"""Whether the actors package can be imported, tried in a process of its own, and what to say if it cannot."""
 
 import subprocess
 import sys
 import tempfile
 
-IMPORT_SECONDS = 120.0
+IMPORT_SECONDS = 120.0  # some packages load a model; one that takes longer is taken to be good
 _NOT_CONNECTED, _ABSENT = "connect_broker() was not called", "absent: "
-# Its last line on standard error is the answer. The place is the innermost one in the user's own files. Its end waits
-# for no thread that the package started.
+# The last line on standard error is the answer. The place it names is the innermost one in the user's own files.
+# os._exit: threads that the package started must not keep the process.
 _IMPORT = f"""
 import importlib, os, sys, traceback
 sys.path.insert(0, ".")
@@ -37,8 +37,10 @@ os._exit(0)
 
 
 def import_trouble(module: str) -> str | None:
-    """Why the actors package does not serve, and what to do, in a line; None when it does, or takes its time."""
-    with tempfile.TemporaryFile("w+", errors="replace") as said:  # a pipe would be waited for: what it starts holds it
+    """Why the actors package cannot be used, and what to do, in a line; None when it can, or takes too long to say."""
+    with tempfile.TemporaryFile(
+        "w+", errors="replace"
+    ) as said:  # not a pipe: what the package starts would hold it open
         try:
             code = subprocess.call(
                 [sys.executable, "-c", _IMPORT, module],

@@ -11,14 +11,14 @@ from bridge.runtime.parent_watch import dies_with_parent
 
 logger = logging.getLogger(__name__)
 
-_STEADY_SECONDS = 30.0
+_STEADY_SECONDS = 30.0  # who dies sooner has probably not worked, and would die again if it were started at once
 
 
 class Child:
-    """Started anew when it dies: soon at first, then ever more seldom.
+    """Is started again when it dies: soon at first, then after longer and longer rests.
 
-    It runs in a session of its own. honcho and systemd signal the whole process group, and Dramatiq's
-    workers take the second SIGTERM, the one its parent passes on, for "at once".
+    It runs in a session of its own. honcho and systemd signal the whole process group, and a worker of Dramatiq's
+    takes the second SIGTERM, the one that its parent passes on, for "at once".
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -28,8 +28,8 @@ class Child:
         self._deaths = 0
         self._start_at = 0.0
 
-    def look(self) -> int | None:
-        """Start it when it is time to; its exit code, once, when it has died."""
+    def poll(self) -> int | None:
+        """Start it when it is time to; returns its exit code, once, when it has died."""
         if self._process is None:
             if time.monotonic() >= self._start_at:
                 self._start()
@@ -62,7 +62,7 @@ class Child:
         )
 
     def kill_if_in(self, groups: set[int]) -> None:
-        """End all of it at once, where its process group is one of these."""
+        """Kill it with all its processes, if its process group is one of these."""
         if self._process is not None and self._process.pid in groups:
             logger.error("A worker process stands still: it is killed, and started again; its jobs run elsewhere")
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -72,7 +72,7 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
-        """Until it has ended; what has not by then is killed."""
+        """Until it has ended, or until the deadline (monotonic clock); then it is killed."""
         if self._process is None:
             return
         try:

@@ -1,11 +1,11 @@
-"""How a run ended, and in which other words that can be said when Postgres refuses it."""
+"""How a run ended, and in which plainer form that can be reported when Postgres refuses it."""
 
 from contextvars import Context
 from dataclasses import dataclass, replace
 
 from bridge.errors import BridgeError
 from bridge.job import Cancelled, Completed, Failed, Report
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.worker.runs import Run
 
 _REFUSED = "failed, and the database would not store why"
@@ -13,12 +13,12 @@ _REFUSED = "failed, and the database would not store why"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ending:
-    """How a run ended. `exception` is for the log, told in `context`; the store gets its text in the report.
+    """How a run ended. `exception` is for the log, and is logged in `context`; its text is in the report.
 
     `first` is the report as it was before Postgres refused it and a plainer one took its place.
     """
 
-    held: Held
+    key: AttemptKey
     report: Report
     run: Run | None = None
     exception: BaseException | None = None
@@ -26,9 +26,7 @@ class Ending:
     first: Report | None = None
 
     def plainer(self, error: BridgeError) -> "Ending | None":
-        """A result that Postgres cannot store is a failure of its attempt, and a failure it cannot store is a
-        plainer one. None: there is no plainer one.
-        """
+        """A result that cannot be stored makes a failure; a failure that cannot be stored loses its text. Or None."""
         match self.report:
             case Completed():
                 report = Failed(f"the result could not be stored: {error}")

@@ -1,4 +1,4 @@
-"""The event loop of async actors: an attempt is over when its coroutine is, and nothing raised there ends the loop."""
+"""The event loop of async actors. An attempt ends when its coroutine does, and nothing raised there ends the loop."""
 
 import asyncio
 import logging
@@ -11,21 +11,24 @@ from dramatiq import Broker, Worker
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO, Interrupt
 
-from bridge.worker.process_setup import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of, generation
 
 logger = logging.getLogger(__name__)
 
 OnDead = Callable[[frozenset[int]], None]
 
-_INTERRUPT_LOOK_SECONDS = 0.1  # an exception for this thread comes between two of its steps
-_CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores it
-_PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0  # after a stop of the loop that was not ours, doubled each time
+# A thread that waits is not reached by an exception raised in it until it runs again. As in Dramatiq's own thread.
+_INTERRUPT_CHECK_SECONDS = 0.1
+_CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores its interrupt (UNRESPONSIVE_SECONDS)
+# After a stop of the loop that was not ours, doubled each time: a callback that stops it whenever it runs must not
+# take a whole core. A loop that has run for _STEADY_SECONDS begins with the short pause again.
+_PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0
 _STEADY_SECONDS = 5.0
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 2.0  # to end at the shutdown; the thread is a daemon, so the process does not wait for a longer one
 
 
 class _Outcome:
-    """What a coroutine came to. It is carried over, for a BaseException that leaves a task would end the loop."""
+    """How a coroutine ended. Its exception is carried over, since a BaseException that leaves a task ends the loop."""
 
     def __init__(self, coroutine: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
@@ -40,7 +43,7 @@ class _Outcome:
         self._task.add_done_callback(self._done)
 
     def cancel(self) -> None:
-        """In the loop's thread, as `begin`: if that was asked for at all, it has been called before."""
+        """In the loop's thread, as `begin`, which has been called before if anybody asked for it."""
         if self._task is not None:
             self._task.cancel()
         else:
@@ -54,7 +57,7 @@ class _Outcome:
             self.error = error
         finally:
             end_in_copy_of(process)
-            self.over.set()  # here already: a loop that is stopped calls nobody back
+            self.over.set()  # here, not in `_done`: a loop that is stopped does not call back
 
     def _done(self, _: "asyncio.Task[None]") -> None:
         if not self.over.is_set():  # cancelled before its first step
@@ -67,7 +70,7 @@ class _Outcome:
 
 
 class JobLoop(EventLoopThread):
-    """Dramatiq's thread for coroutines, in a form that keeps no dying process alive and outlives what runs in it."""
+    """Dramatiq's thread for coroutines; it does not keep a process alive that ends, and nothing run in it ends it."""
 
     def __init__(self, log: logging.Logger, on_dead: OnDead) -> None:
         super().__init__(log)
@@ -118,7 +121,7 @@ class JobLoop(EventLoopThread):
     def _run_coroutine(self, outcome: _Outcome) -> Any:
         try:  # from here on: an interrupt may come between any two steps
             self.loop.call_soon_threadsafe(outcome.begin)
-            self._wait(outcome, _INTERRUPT_LOOK_SECONDS)
+            self._wait(outcome, _INTERRUPT_CHECK_SECONDS)
         except Interrupt as interrupt:
             self._cancel(outcome)
             raise interrupt.with_traceback(None) from None
@@ -133,14 +136,14 @@ class JobLoop(EventLoopThread):
         while not outcome.over.is_set():
             try:
                 self.loop.call_soon_threadsafe(outcome.cancel)
-                self._wait(outcome, _INTERRUPT_LOOK_SECONDS, _CANCEL_AGAIN_SECONDS)
+                self._wait(outcome, _INTERRUPT_CHECK_SECONDS, _CANCEL_AGAIN_SECONDS)
             except Interrupt:
-                continue  # told again; the first reason stays
+                continue  # another interrupt: the first one is raised
 
-    def _wait(self, outcome: _Outcome, look_seconds: float, most_seconds: float | None = None) -> None:
+    def _wait(self, outcome: _Outcome, check_seconds: float, most_seconds: float | None = None) -> None:
         waited = 0.0
-        while not outcome.over.wait(look_seconds):
-            waited += look_seconds
+        while not outcome.over.wait(check_seconds):
+            waited += check_seconds
             if most_seconds is not None and waited >= most_seconds:
                 return
             if not self.is_alive():

@@ -1,5 +1,6 @@
-"""What Dramatiq's options say shall come after an attempt: a further wait, or another job."""
+"""What Dramatiq's options ask for after an attempt: another wait before the retry, or another job."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -12,19 +13,23 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Interrupt
 
 from bridge.job import Attempt, Completed, Failed, Report
+from bridge.worker.outcome import report_of
+from bridge.worker.runs import Run
 
-# For people who read the docs of Dramatiq: its own names and numbers.
+logger = logging.getLogger(__name__)
+
+# Names and numbers are Dramatiq's, for people who know its docs.
 OPTIONS = frozenset(
     {"retry_when", "min_backoff", "max_backoff", "on_success", "on_failure", "on_retry_exhausted"}
     | {"pipe_ignore", "pipe_target", "store_results", "result_ttl"}
 )
-_MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's defaults, where only one of the two is said
+_MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's defaults, for when only one is given
 
 
 def with_retry_options(
     report: Report, options: Mapping[str, Any], attempt: Attempt, error: BaseException | None
 ) -> Report:
-    """The report of a failure as `retry_when`, `min_backoff` and `max_backoff` have it."""
+    """The report of a failure, changed as `retry_when`, `min_backoff` and `max_backoff` ask for."""
     if not isinstance(report, Failed) or report.final or error is None:
         return report
     retries = attempt.job.attempt - 1
@@ -76,6 +81,29 @@ def follow_ups(
         ignores = broker.get_actor(message.actor_name).options.get("pipe_ignore")  # of messages: only the next one's
         messages.append(_next_in_pipeline(target, bool(ignores), result))
     return messages
+
+
+def send_follow_ups(
+    broker: Broker,
+    message: MessageProxy,
+    options: Mapping[str, Any],
+    run: Run,
+    report: Report,
+    result: Any,
+    error: BaseException | None,
+) -> Report:
+    """Send the messages that follow, and return the report to make then: a failure where they could not be inserted.
+
+    Sent before the report, which cannot be taken back: a pipeline must not lose its next step.
+    """
+    try:
+        for following in follow_ups(broker, message, options, run.attempt, report, result, error):
+            broker.enqueue(following, delay=following.options.get("delay"))
+    except Exception as fault:
+        logger.exception("What follows this job could not be inserted", extra=run.log_fields)
+        if isinstance(report, Completed):
+            return report_of(None, fault) or report
+    return report
 
 
 def _callback(

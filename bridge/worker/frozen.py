@@ -1,4 +1,4 @@
-"""Worker processes that stand still: stopped, or in code that lets no other thread go on."""
+"""Worker processes that are frozen: stopped, or in C code that does not let other threads run."""
 
 import os
 import time
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from bridge.runtime import liveness_file
 
-_LOOK_SECONDS = 2.0
-_LOOKS = 3  # in a row: after a pause of the whole machine or container the others need a moment, too
+_CHECK_SECONDS = 2.0  # a process is frozen after twice the lease, so two seconds more do not matter
+_CHECKS = 3  # in a row: after a pause of the whole machine or container all processes look frozen for a moment
 
 
 class FrozenProcesses:
     """Found by their liveness files, once they have been silent for twice the lease.
 
-    By then their jobs run elsewhere, and only their end gives their slots back. A process whose loop stands, and that
-    can still say so, is left to the probe: its actors may be at work.
+    By then their jobs run elsewhere, and only their end gives their slots back. A process with a stuck thread that can
+    still write its file is left to the probe: its actors may be at work.
     """
 
     def __init__(self, folder: Path, lease_seconds: float) -> None:
@@ -26,13 +26,13 @@ class FrozenProcesses:
         self._seen: Counter[int] = Counter()
 
     def groups(self) -> set[int]:
-        """The process groups in which one is frozen. Looks every two seconds; reads a few small files."""
-        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+        """The process groups in which one is frozen. Checks every two seconds; reads a few small files."""
+        if time.monotonic() - self._looked_at < _CHECK_SECONDS:
             return set()
         self._looked_at = time.monotonic()
         frozen = self._frozen()
         self._seen = Counter({pid: self._seen[pid] + 1 for pid in frozen})
-        return {frozen[pid] for pid, looks in self._seen.items() if looks >= _LOOKS}
+        return {frozen[pid] for pid, looks in self._seen.items() if looks >= _CHECKS}
 
     def _frozen(self) -> dict[int, int]:
         """Process id → its group."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from uuid import UUID, uuid4
 
-from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.clock import now
 from bridge.runtime.loop import Loop
@@ -20,37 +20,48 @@ from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
 
-_REST_MOST_SECONDS = 5.0  # a link that died without a word is noticed by the next heartbeat at the latest
-_LOOK_SECONDS = 0.2
-# What a worker whose link broke may need to be back, by what is known of its link. A new link with TLS and a password
-# takes nine round trips, and there is bad luck. Up to a second is granted to everybody.
+# A link that died without an error is noticed by the next heartbeat at the latest, and a cancelled job stops then.
+_REST_MOST_SECONDS = 5.0
+_LINK_CHECK_SECONDS = 0.2  # looking at the link asks nothing of Postgres, and a cancelled job should stop soon
+# How long a worker whose link broke may need to open a new one, by what is known of its link. A new link with TLS and
+# a password takes nine round trips; twelve leave a margin, as does twice the time that the last opening took. Up to a
+# second is granted to everybody: `mobvibe run` waits that long before it takes a broken link for a dead worker.
 _TRIPS = 12
 _OPENINGS = 2
 _GRANTED_SECONDS = 1.0
-_SET_ASIDE_MOST = 100  # jobs that get a slot more; where every report is refused, no backlog shall run in vain
+# Attempts that are set aside and get a slot more. Bounded: where every report is refused, the whole backlog would run,
+# and none of it could be reported.
+_SET_ASIDE_MOST = 100
 
 
 class Heartbeat:
-    """Registers the process, keeps its lease, and passes on what it must let go of.
+    """Registers the process, renews its lease, and interrupts the runs that it must give up.
 
-    On a link of its own, so that no report in the queue can delay it. Between two heartbeats it keeps an eye on
-    that link, at no cost to Postgres: a notification there means that a job was cancelled, and its end means that
-    bridges see this worker without its lock and will soon think it dead. Both call for a heartbeat at once.
+    It has a link of its own, so that no report can delay it. Between two heartbeats it watches that link, at no cost
+    to Postgres: a notification there means that a job was cancelled. When the link breaks, this worker's lock on it is
+    gone, and bridges will soon take the worker for dead. Both are a reason for a heartbeat at once.
 
-    A worker that was declared lost stops all it runs and registers anew, under a new id: whatever it still says
-    under the old one is refused.
+    A worker that was declared lost stops all it runs and registers again, under a new id: Postgres refuses whatever it
+    still reports under the old one.
+
+    While `is_isolating` says so, this worker takes no jobs, and bridges are told so, as they are when it drains: what
+    they handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
+    `after_announcement` when further abilities were announced.
     """
 
     def __init__(
         self,
-        book: AttemptBook,
+        attempts: Attempts,
         runs: Runs,
         abilities: WorkerAbilities,
-        give_back: Callable[[Held], None],
+        give_back: Callable[[AttemptKey], None],
         *,
         lease_seconds: float,
+        is_isolating: Callable[[], bool] = lambda: False,
+        after_beat: Callable[[], None] = lambda: None,
+        after_announcement: Callable[[], None] = lambda: None,
     ) -> None:
-        self._book = book
+        self._attempts = attempts
         self._runs = runs
         self._abilities = abilities
         self._give_back = give_back
@@ -59,16 +70,16 @@ class Heartbeat:
         self._next_beat = 0.0
         self._trip_seconds = 0.0
         self._is_watched = False
-        self._shown: tuple[float, float] | None = None  # which link shows our life, and the patience asked for
+        self._shown: tuple[float, float] | None = None  # the link that holds our lock, and the patience asked for
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
         self._slots_said = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
-        self.is_closed: Callable[[], bool] = lambda: False  # while it says so, this worker takes nothing, as at its end
-        self._said_closed = False
-        self.after_announcement: Callable[[], None] = lambda: None  # of further abilities
-        self.after_beat: Callable[[], None] = lambda: None  # when Postgres has just answered
+        self._is_isolating = is_isolating
+        self._said_draining = False
+        self._after_beat = after_beat
+        self._after_announcement = after_announcement
         self._loop = Loop("heartbeat", self._step)
 
     @property
@@ -83,7 +94,7 @@ class Heartbeat:
         self._loop.start()
 
     def announce(self, abilities: WorkerAbilities) -> None:
-        """An actor was declared while this process works: let bridges know. Returns at once."""
+        """Tell bridges of actors that were declared while this process works. Returns at once."""
         self._abilities = abilities
         self._has_more.set()
         self._loop.wake()
@@ -94,11 +105,11 @@ class Heartbeat:
         self._loop.wake()
 
     def close(self, timeout_seconds: float) -> None:
-        """Say goodbye: what this worker still holds may be taken over at once."""
+        """Sign off: what this worker still holds may be taken over at once."""
         self._loop.stop()
         self._loop.join(timeout_seconds)
-        self._book.stop(self._worker)
-        self._book.close()
+        self._attempts.stop(self._worker)
+        self._attempts.close()
 
     def _register(self) -> None:
         began = now()
@@ -108,7 +119,7 @@ class Heartbeat:
     def _announce(self) -> None:
         self._slots_said = self._slots()
         self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
-        self._book.register(
+        self._attempts.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
             slots=self._slots_said,
@@ -119,73 +130,73 @@ class Heartbeat:
         )
 
     def _slots(self) -> int:
-        """Bridges count what is set aside as running: it must take no slot from what can run."""
+        """Bridges count what is set aside as running, so it gets a slot beside those of the threads."""
         return self._abilities.slots + min(self._runs.count_set_aside(), _SET_ASIDE_MOST)
 
     def _has_news_for_bridges(self) -> bool:
         return self._has_more.is_set() or self._slots() != self._slots_said
 
     def _takes_nothing(self) -> bool:
-        return self._draining or self.is_closed()
+        return self._draining or self._is_isolating()
 
     def _step(self) -> float:
-        was_linked = self._book.is_linked
-        # A beat may be under way when a drain or a closed time begins: what counts is what it said.
-        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_closed
+        was_linked = self._attempts.is_linked
+        # A beat may be under way when a drain or an isolation begins, so what counts is what the last one said.
+        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_draining
         is_due = is_due or self._has_news_for_bridges()
-        if not self._book.has_news() and not is_due:
-            return min(_LOOK_SECONDS, self._rest_seconds)
-        if was_linked and not self._book.is_linked:
+        if not self._attempts.has_news() and not is_due:
+            return min(_LINK_CHECK_SECONDS, self._rest_seconds)
+        if was_linked and not self._attempts.is_linked:
             self._next_beat = 0.0
-            return full_jitter(0)  # everybody's link may have broken at this moment
+            return full_jitter(0)  # the links of all workers may have broken at this moment
         self._beat()
-        self.after_beat()
+        self._after_beat()
         if self._has_news_for_bridges():
             self._announce()
-            self.after_announcement()
+            self._after_announcement()
         self._next_beat = time.monotonic() + self._rest_seconds
-        return min(_LOOK_SECONDS, self._rest_seconds)
+        return min(_LINK_CHECK_SECONDS, self._rest_seconds)
 
     def _show_life(self) -> None:
-        opened_at = self._book.link_opened_at
-        patience = _rounded(max(_OPENINGS * self._book.link_took, _TRIPS * self._trip_seconds))
+        opened_at = self._attempts.link_opened_at
+        patience = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
         if (opened_at, patience) != self._shown:
-            self._is_watched = self._book.hold_link(self._worker, timedelta(seconds=patience))
+            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=patience))
             self._shown = opened_at, patience
 
     def _beat(self) -> None:
         if not self._is_watched:
-            self._shown = None  # try again: an earlier session may have let go of the lock
+            self._shown = None  # try again: an earlier session may have released the lock
         self._show_life()
-        began, closed = now(), self._takes_nothing()
-        verdicts = self._book.heartbeat(self._worker, self._lease, self._runs.held(), draining=closed)
+        began, draining = now(), self._takes_nothing()
+        verdicts = self._attempts.heartbeat(self._worker, self._lease, self._runs.held_keys(), draining=draining)
         self._trip_seconds = now() - began
-        self._said_closed = closed and verdicts is not None
-        self._show_life()  # it was slow, or went over a new link: another one of this process was just found dead
+        self._said_draining = draining and verdicts is not None
+        self._show_life()  # again: the call may have been slow, or went over a new link because the old one was dead
         if verdicts is None:
             self._start_over()
             return
         self._runs.lease_ends = began + self._lease.total_seconds()
-        for verdict, held in verdicts:
+        for verdict, key in verdicts:
             match verdict:
                 case Verdict.LOST:
-                    self._runs.forget_set_aside([held.exec])
-                    if self._runs.interrupt(held.exec, LeaseLostError):
-                        logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(held.job_id)})
+                    self._runs.forget_set_aside([key.exec])
+                    if self._runs.interrupt(key.exec, LeaseLostError):
+                        logger.warning("Job stopped: this attempt is no longer ours", extra={"jobId": str(key.job_id)})
                 case Verdict.CANCELLED:
-                    if self._runs.interrupt(held.exec, JobCancelledError):
-                        logger.info("Job stopped: it was cancelled", extra={"jobId": str(held.job_id)})
-                case Verdict.STRAY if not self._runs.holds(held.exec):  # else its start was answered just now
+                    if self._runs.interrupt(key.exec, JobCancelledError):
+                        logger.info("Job stopped: it was cancelled", extra={"jobId": str(key.job_id)})
+                case Verdict.STRAY if not self._runs.holds(key.exec):  # if it holds it, its start was answered just now
                     logger.warning(
-                        "Job handed back: it was started here and never run", extra={"jobId": str(held.job_id)}
+                        "Job handed back: it was started here and never run", extra={"jobId": str(key.job_id)}
                     )
-                    self._give_back(held)
+                    self._give_back(key)
 
     def _start_over(self) -> None:
         with self._lock:
-            self._worker = uuid4()  # first: a start that comes too late to be stopped here sees that it changed
+            self._worker = uuid4()  # first: a start that is answered too late to be stopped here sees the change
         stopped = self._runs.interrupt_all(LeaseLostError)
-        self._runs.forget_set_aside([held.exec for held in self._runs.held()])
+        self._runs.forget_set_aside([key.exec for key in self._runs.held_keys()])
         self._register()
         self._shown = None
         self._show_life()
@@ -195,5 +206,5 @@ class Heartbeat:
 
 
 def _rounded(seconds: float) -> float:
-    """A power of two, so that it is not told anew with every heartbeat; none where what everybody gets is enough."""
+    """A power of two, so that small changes are not written each time; 0 where what everybody gets is enough."""
     return 0.0 if seconds <= _GRANTED_SECONDS else 2.0 ** math.ceil(math.log2(seconds))

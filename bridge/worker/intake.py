@@ -1,4 +1,4 @@
-"""What a worker process makes of messages: opened, started a whole fetch at a time, or handed back."""
+"""What a worker process does with messages: opens them, starts a whole fetch at a time, or hands jobs back."""
 
 import logging
 import os
@@ -11,16 +11,17 @@ from dramatiq import Broker
 
 from bridge.errors import BadMessageError
 from bridge.job import Released
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.kill_points import kill_point
 from bridge.transport.intake import JobMessage
-from bridge.transport.messages import is_alone, unseal
+from bridge.transport.messages import is_isolated, unseal
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
-from bridge.worker.quarantine import Solitude
 
 logger = logging.getLogger(__name__)
 
+# The job comes back to the same queue, where a worker that knows its actor must be quicker: not at once, or the two
+# would pass it to and fro.
 _UNKNOWN_ACTOR_DELAY = timedelta(seconds=5)
 
 
@@ -34,15 +35,15 @@ class _UnknownActorError(BadMessageError):
 
 
 class WorkerIntake:
+    """Where the transport hands messages to the worker process: see `Intake` for what each method promises."""
+
     takes_any = False
 
     def __init__(self, broker: Broker, process: WorkerProcess) -> None:
         self._broker = broker
         self._process = process
-        self._lock = threading.Lock()  # of several consumers, one decides at a time what is started
-        self._solitude = Solitude(process.runs, process.keep, keep_seconds=process.lease_seconds / 3)
-        self.is_closed = self._solitude.is_on
-        process.close_while(self.is_closed)
+        self._lock = threading.Lock()  # one consumer at a time decides what is started
+        self._quarantine = process.quarantine
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)
@@ -52,57 +53,60 @@ class WorkerIntake:
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
             opened = JobMessage(queue_name, actor, str(job_id), redis_id)  # what its sender knows it by
-            opened.held = Held(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
+            opened.key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
             messages.append(opened)
         return messages
 
     def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
         kill_point("deliver.received")
         with self._lock:
-            now, waiting, back = self._solitude.sort(messages)
+            now, waiting, back = self._quarantine.sort(messages)
             self.returned(back)
             ours, again = self._start(now) if now else ([], [])
-            if now and is_alone(now[0].redis_id) and not again:
-                self._solitude.began(now[0], ours[0].run if ours else None)
+            if now and is_isolated(now[0].redis_id) and not again:
+                self._quarantine.began(now[0], ours[0].run if ours else None)
         return ours, again + waiting
 
     def _start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
-        runs, later = self._process.start([message.held for message in messages])
+        runs, later = self._process.start([message.key for message in messages])
         kill_point("start.committed")
         ours, again = [], []
         for message in messages:
-            run = runs.get(message.held.exec)
+            run = runs.get(message.key.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
                 message.urgency = run.attempt.job.priority
                 ours.append(message)
             elif run is not None:  # a forged name on a real hand-over
-                self._process.end(run, Ending(run.held, Released(), run))
-            elif message.held in later:
+                self._process.end(run, Ending(run.key, Released(), run))
+            elif message.key in later:
                 again.append(message)
             else:
                 logger.info(
                     "Message skipped: its attempt is over or not ours",
-                    extra={"jobId": str(message.held.job_id), "fence": message.held.fence},
+                    extra={"jobId": str(message.key.job_id), "fence": message.key.fence},
                 )
         return ours, again
 
     def refused(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
         if not isinstance(error, _UnknownActorError):
-            return  # it names no job that we could believe; the claim's lease brings a real one back
+            return  # it names no job that could be believed; a real one comes back when its claim's lease is over
         logger.warning(
             "A job came to a worker that does not know its actor, and was handed back: workers with different actors "
             "listen to this queue",
             extra={"queue": error.queue, "actor": error.actor},
         )
         for job_id, fence in error.jobs:
-            self._process.reports.submit(Ending(Held(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
+            self._process.reports.submit(Ending(AttemptKey(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
 
     def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
-        """Taken and not run: back to Postgres with them. Nothing needs to stay in Redis."""
+        """Hand back to Postgres what was taken and will not run. Nothing needs to stay in Redis."""
         for message in messages:
-            # Started, or not, or perhaps: an answer may have been lost. Each of the two changes its own case only.
-            self._process.reports.submit(Ending(message.held, Released(), message.run))
+            # Whether it was started is not certain, since an answer may have been lost. Each of the two reports changes
+            # a row only in its own case.
+            self._process.reports.submit(Ending(message.key, Released(), message.run))
             if message.run is None:
-                self._process.reports.submit(Ending(Held(message.held.job_id, message.held.fence, None), Released()))
+                self._process.reports.submit(
+                    Ending(AttemptKey(message.key.job_id, message.key.fence, None), Released())
+                )
         return []

@@ -12,31 +12,34 @@ from dramatiq import Actor, Broker, Middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
-from bridge.worker.process_setup import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of, generation
 from bridge.worker.runs import Run, Runs
 
 
-class _Here(threading.local):
-    run: Run | None = None  # this thread's, from the last hook before the actor until its call
+class _Thread(threading.local):
+    run: Run | None = None  # from the last hook before the actor until its call
 
 
-class ActorWindow(Middleware):
-    """Stands last. Opened by the call of an actor that runs for a message, and by no call in another actor's code."""
+class InterruptGuard(Middleware):
+    """The last middleware. It lets interrupts in for the call of an actor that runs for a message.
+
+    A call of an actor in another actor's code is a plain call.
+    """
 
     def __init__(self, runs: Callable[[], Runs]) -> None:
         self._runs = runs
-        self._here = _Here()
+        self._thread = _Thread()
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
-        actor.fn = self._windowed(actor.fn)
+        actor.fn = self._guarded(actor.fn)
 
-    def _windowed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            run = self._here.run
+            run = self._thread.run
             if run is None:
                 return function(*args, **kwargs)
-            self._here.run = None
+            self._thread.run = None
             runs = self._runs()
             process = generation()
             try:
@@ -55,7 +58,7 @@ class ActorWindow(Middleware):
         return call
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._here.run = getattr(message, "run", None)
+        self._thread.run = getattr(message, "run", None)
 
     def after_process_message(
         self,
@@ -65,7 +68,7 @@ class ActorWindow(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        self._here.run = None
+        self._thread.run = None
         run: Run | None = getattr(message, "run", None)
         if run is not None and run.ended is None:  # the call was not reached, or an interrupt came on its last step
             self._runs().leave(run)

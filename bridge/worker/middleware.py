@@ -1,56 +1,50 @@
 """Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
 
-`Reporter` stands first of those that a job passes (see broker.py): its before-hook runs before all others, its
+`JobMiddleware` is the first of those that a job passes (see broker.py): its before-hook runs before all others, its
 after-hook after all others.
 """
 
 import logging
 import math
-import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Middleware, Worker
-from dramatiq.broker import MessageProxy
-from dramatiq.common import iter_queue
 from dramatiq.middleware import SkipMessage, TimeLimit
 
-from bridge.addresses import host_and_port
 from bridge.errors import BridgeError
-from bridge.job import Completed, Failed, Report, set_current_job
+from bridge.job import Failed, Report, set_current_job
 from bridge.logs import job_lines as log_lines
-from bridge.logs.formats import configure_logging, write_last_lines
-from bridge.postgres import connection_budget
 from bridge.postgres.actor_options import plain_call
-from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
-from bridge.transport.intake import UnseenMessageError
+from bridge.transport.intake import JobMessage, UnseenMessageError
 from bridge.transport.job_broker import JobBroker
-from bridge.transport.server_check import check_road
-from bridge.transport.slots import Slots
 from bridge.worker.abilities import abilities_of
+from bridge.worker.boot import build_process, check_stores, leave_now
+from bridge.worker.dramatiq_patches import patch_threads, prepare_worker
 from bridge.worker.ending import Ending
-from bridge.worker.follow_ups import OPTIONS, follow_ups, with_retry_options
-from bridge.worker.intake import WorkerIntake
+from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_options
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
-from bridge.worker.process_setup import end_with_parent, own_stderr, says_it_better
+from bridge.worker.process_setup import set_up_worker_process
 from bridge.worker.runs import Run
-from bridge.worker.stop_signals import StopSignals, rest_at_boot
-from bridge.worker.threads import outlive
-from bridge.worker.work_queue import work_queue
+from bridge.worker.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 20.0  # what a worker process takes to stop, beyond the grace time of its jobs, at the very most
+# That long after the grace time of its jobs, a process without a parent ends, whatever it still does. The supervisor
+# waits for 16 s more than the grace time, so this never cuts off a process that stops in the usual way.
+STOP_SECONDS = 20.0
 ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
-class Reporter(Middleware):
+class JobMiddleware(Middleware):
+    """The worker process as Dramatiq calls it: boot, the life of each job, and the end, in this order below."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop_signals = StopSignals()
@@ -68,91 +62,68 @@ class Reporter(Middleware):
         return self._process
 
     def end_process(self, lost_threads: Collection[int]) -> None:
-        """For what cannot go on: jobs go back, those of `lost_threads` fail. Dramatiq starts another process."""
+        """When the process cannot go on: jobs are handed back, those of `lost_threads` fail, and another one starts."""
         self.process.leave(lost_threads)
 
-    # Boot, in the order it happens.
+    # Boot, in this order; each step needs the ones before it.
+    #
+    # after_process_boot: log lines get their form before anything is logged. Of the actors package only `__init__` is
+    #   imported by now, so stop signals are taken over once more at the end.
+    # before_worker_boot: first what Dramatiq's threads get from their worker is replaced, since it makes them next. The
+    #   stores are checked before the process opens, which registers this worker: from then on bridges hand jobs over
+    #   to it. The broker has its intake before that, since the first heartbeat may already end the process, which
+    #   hands jobs back.
+    # after_worker_boot: the threads are there, and are patched. They may have taken the first jobs by then.
 
     def after_process_boot(self, broker: Broker) -> None:
-        configure_logging(self._settings, own_stderr(), buffered=True)
-        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(says_it_better)
-        end_with_parent(self._settings.grace_seconds + STOP_SECONDS)
+        set_up_worker_process(self._settings, self._settings.grace_seconds + STOP_SECONDS)
         self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
         WATCHDOG.watch("start")
         self._boot(broker, worker)
-        WATCHDOG.forget()  # hooks of others follow, and may take as long as they like
+        WATCHDOG.forget()  # hooks of others follow, which may take as long as they like
 
     def _boot(self, broker: JobBroker, worker: Worker) -> None:
-        worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
-        worker.worker_timeout = 200
+        prepare_worker(broker, worker)
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
         self._time_limit_ms = min(limits, default=math.inf)
-        vars(worker)["work_queue"] = work_queue(broker)  # it has all that Dramatiq asks of its own
-        self._worker = worker
-        abilities = abilities_of(broker, worker)
         try:
             with self._stop_signals.ending_at_once():
-                self._check_stores(broker)
-            self._process = WorkerProcess(
-                self._settings,
-                abilities,
-                lambda settled: self._settled(broker, settled),
-            )
-            self._process.on_deaf = partial(self._leave_now, broker, worker, exit_code=1)
+                check_stores(self._settings, broker)
+            self._worker, self._process = worker, build_process(self._settings, broker, worker)
             self._process.open()
-            broker.intake = intake = WorkerIntake(broker, self._process)
-            broker.slots = Slots(worker.worker_threads)
-            broker.slots.closed = intake.is_closed
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
             raise SystemExit(error.exit_code) from None
-        broker.announce_freed({})  # there is room where there was none
+        broker.announce_freed({})  # bridges may hand jobs over to this worker from now on
         if not broker.actors:
             logger.warning(
                 "No actor is declared: this worker takes no jobs",
                 extra={"reason": "see ACTORS_MODULE, and call connect_broker() before actors are declared"},
             )
-        logger.info("Worker ready", extra={"slots": abilities.slots, "queues": ",".join(abilities.queues)})
+        queues = abilities_of(broker, worker).queues
+        logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
 
     def after_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
         """Actors may be declared late, by a module that is imported when it is first needed."""
         if self._process is not None and self._worker is not None:
             assert isinstance(broker, JobBroker)
-            self._process.announce(abilities_of(broker, self._worker), partial(broker.announce_freed, {}))
-
-    def _check_stores(self, broker: JobBroker) -> None:
-        """Before this worker is in the table: jobs handed over to it meanwhile would only wait."""
-        settings = self._settings
-        check_database(settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS, rest=rest_at_boot)
-        text = mark_of_database(settings.postgres_dsn())
-        where = host_and_port(settings.redis_address(), 6379)
-        patiently(
-            lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where, rest=rest_at_boot
-        )
+            self._process.announce(abilities_of(broker, self._worker))
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         self._stop_signals.take()  # modules were imported since
-        # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
-        for consumer in worker.consumers.values():
-            vars(consumer)["handle_delayed_messages"] = lambda: None
-        self.process.threads = lambda: [*worker.workers, *worker.consumers.values()]
-        for thread in worker.workers:
-            vars(thread)["process_message"] = partial(outlive, broker, thread.process_message)
-
-    def _settled(self, broker: JobBroker, settled: Mapping[str, tuple[int, float]]) -> None:
-        if broker.slots is not None and broker.slots.closed():
-            broker.start_again()  # a job that runs alone is over: the next one may
-        broker.announce_freed(settled)
+        patch_threads(broker, worker)
 
     # A job's life.
 
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+    # Consumers of ours make all messages, as JobMessage; who calls a hook with another one is told that it has no run.
+
+    def before_process_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
-            raise UnseenMessageError("not started here")  # whatever it is, no attempt stands behind it
+            raise UnseenMessageError("not started here")  # whatever it is, it is not an attempt of ours
         try:
             self._begin(broker, message, run)
         except SkipMessage:
@@ -160,11 +131,11 @@ class Reporter(Middleware):
         except Exception as error:
             # Anything else raised here would let the actor run.
             logger.exception("A job could not be begun")
-            message.__dict__["run"] = None
+            message.run = None
             self._end(run, report_of(None, error), error)
             raise UnseenMessageError("not begun") from error
 
-    def _begin(self, broker: Broker, message: MessageProxy, run: Run) -> None:
+    def _begin(self, broker: Broker, message: JobMessage, run: Run) -> None:
         job = run.attempt.job
         actor = broker.actors[message.actor_name]
         try:
@@ -176,13 +147,14 @@ class Reporter(Middleware):
                 if job.attempt > 1:
                     message.options["retries"] = job.attempt - 1
         except ValueError as error:
-            message.__dict__["run"] = None
+            message.run = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
             raise UnseenMessageError("bad payload") from error
+        # A job is frozen for actors, not for us: the run that it leads to is made of it.
         if job.session_id is not None:
-            object.__setattr__(job, "_emit", self.process.emitter(run))  # frozen for actors, not for us
+            object.__setattr__(job, "_emit", self.process.emitter(run))
         object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        message.__dict__["created_ms"] = partial(self.process.created_ms, job.id)
+        message.created_ms = partial(self.process.created_ms, job.id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000
         run.began = time.monotonic()
@@ -190,10 +162,10 @@ class Reporter(Middleware):
         set_current_job(job)
         log_lines.info(logger, "Processing job", run.log_fields)
 
-    def after_process_message(
+    def after_process_message(  # type: ignore[override]
         self,
         broker: Broker,
-        message: MessageProxy,
+        message: JobMessage,
         *,
         result: Any = None,
         exception: BaseException | None = None,
@@ -210,40 +182,20 @@ class Reporter(Middleware):
         report = report_of_message(message, options, result, exception)
         if actor is not None and report is not None and not OPTIONS.isdisjoint(options):
             report = with_retry_options(report, options, run.attempt, exception)
-            report = self._send_follow_ups(broker, message, options, run, report, result, exception)
+            report = send_follow_ups(broker, message, options, run, report, result, exception)
         if isinstance(report, Failed) and (report.final or run.attempt.is_last):
             message.fail()  # for hooks of others: Dramatiq calls it nacked, and results are stored then
         self._end(run, report, exception)
-        message.__dict__["run"] = None
+        message.run = None
 
-    def _send_follow_ups(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        options: Mapping[str, Any],
-        run: Run,
-        report: Report,
-        result: Any,
-        exception: BaseException | None,
-    ) -> Report:
-        """Before the report, which cannot be taken back: a step that was not inserted is no step that was made."""
-        try:
-            for following in follow_ups(broker, message, options, run.attempt, report, result, exception):
-                broker.enqueue(following, delay=following.options.get("delay"))
-        except Exception as error:
-            logger.exception("What follows this job could not be inserted", extra=run.log_fields)
-            if isinstance(report, Completed):
-                return report_of(None, error) or report
-        return report
-
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+    def after_skip_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
             return
         set_current_job(None)
         by, reason = getattr(message, "skipped", None) or run.skipped or ("skipped", SkipMessage())
         self._end(run, skipped(by, reason))
-        message.__dict__["run"] = None
+        message.run = None
 
     def _end(self, run: Run, report: Report | None, exception: BaseException | None = None) -> None:
         if report is None:
@@ -251,28 +203,17 @@ class Reporter(Middleware):
             self.process.end(run, None)
         else:
             shown = exception if isinstance(report, Failed) else None
-            # An error tracker's hook has seen the exception by now, and keeps that in the context: it is one event.
+            # An error tracker's hook has seen the exception by now, and notes that in the context. With the context the
+            # log line about it, which another thread writes later, is not a second event.
             context = copy_context() if shown is not None else None
-            self.process.end(run, Ending(run.held, report, run, shown, context))
+            self.process.end(run, Ending(run.key, report, run, shown, context))
 
     # The end.
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)
         broker.drain()
-        self.process.wind_down(lambda: self._leave_now(broker, worker))
+        self.process.wind_down(lambda: leave_now(self.process, broker, worker))
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         self.process.close()
-
-    def _leave_now(self, broker: JobBroker, worker: Worker, exit_code: int = 0) -> None:
-        """Some thread sits in code that no exception reaches. Hand everything back and end the process under it."""
-        try:
-            for consumer in worker.consumers.values():
-                if consumer.consumer is not None:
-                    consumer.consumer.close()
-            broker.intake.returned([item.message for item in iter_queue(worker.work_queue)])
-            self.process.close()
-        finally:
-            write_last_lines()
-            os._exit(exit_code)

@@ -1,4 +1,4 @@
-"""What an actor's end means for its job: decided here, written elsewhere."""
+"""What an actor's end means for its job. It is decided here, and written by reports.py."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -13,18 +13,18 @@ from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.postgres.json_text import to_json
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
-_TEXT_MOST = 20_000  # characters; the database keeps fewer, and says that it cut
-_SHOWN_OF_A_GROUP = 5
+_TEXT_MOST = 20_000  # characters on the way: the database keeps fewer, and notes in the text that it was cut
+_SHOWN_OF_A_GROUP = 5  # a group may hold thousands of alike exceptions
 
 
 def report_of(
     result: Any, exception: BaseException | None, *, throws: Any = None, must_store: bool = True
 ) -> Report | None:
-    """The report for an actor that returned `result` or raised `exception`; None when there is nobody to tell.
+    """The report for an actor that returned `result` or raised `exception`; None when the attempt is not ours any more.
 
-    `throws` is the actor's option of that name: errors that another attempt would only meet again. A result that
-    cannot be stored is a failure where it `must_store`, and is left out where not, as Dramatiq does. Neither is
-    a reason to do the work again.
+    `throws` is the actor's option of that name: errors for which there is no further attempt. A result that cannot be
+    stored is a failure if it `must_store`, and otherwise is left out, as Dramatiq does. Neither is a reason to do the
+    work again.
     """
     if exception is None:
         return _completed(result, must_store=must_store)
@@ -66,7 +66,7 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
             return None
         case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
-        case Fail() | DirectSendError():  # what cannot be a job now cannot be one later
+        case Fail() | DirectSendError():  # a message that cannot be a job now cannot be one later
             return Failed(_text(cause) or type(cause).__name__, final=True)
         case Retry():
             return Failed(_text(cause) or type(cause).__name__, delay=cause.delay)

@@ -9,98 +9,115 @@ from typing import Any
 from uuid import UUID
 
 from bridge.job import Failed, Released
-from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.json_text import to_json
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.quarantine import Quarantine
 from bridge.worker.reports import OnSettled, Reports
 from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 
-_STUCK_SECONDS = 1.5  # what an interrupted actor gets to clean up after itself
-_FLUSH_SECONDS = 5.0
-_GONE_SECONDS = 2.0  # what a process needs to end, when it has handed back what still runs in it
-# What an actor gets that no exception reaches, or that swallows it: then its process ends under it.
-DEAF_SECONDS = 30.0
+# What interrupted actors get to clean up. Short: a platform kills some seconds after its stop signal, and the reports
+# still have to be written.
+_STUCK_SECONDS = 1.5
+_FLUSH_SECONDS = 5.0  # for the last reports, when Postgres is slow: the jobs of those that are lost run again
+# How long a job rests that is handed back while it still runs. The process needs less to end under it, and until then
+# another run would be beside this one.
+_GONE_SECONDS = 2.0
+# What an actor gets that no exception reaches, or that swallows it, before its process ends under it. Long enough for
+# a slow cleanup or system call, and not longer than a lost worker keeps its jobs by default.
+UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
 _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker process was ended"
 
 
 class WorkerProcess:
-    """Everything between Dramatiq's hooks and the database, from boot to shutdown."""
+    """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
-    def __init__(self, settings: Settings, abilities: WorkerAbilities, on_settled: OnSettled) -> None:
+    `on_announced` is called when bridges know of an actor that was declared late; `threads` gives those that take or
+    work jobs; `end` must end this process, by way of `close`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        abilities: WorkerAbilities,
+        on_settled: OnSettled,
+        *,
+        on_announced: Callable[[], None] = lambda: None,
+        threads: Callable[[], Iterable[threading.Thread]] = tuple,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
         dsn = settings.postgres_dsn()
         self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
-        self._gone_at = 0.0  # after a stop signal, by when this process shall be gone at the latest
+        self._gone_at = 0.0  # after a stop signal: by when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
-        self.reports = Reports(AttemptBook(Link(dsn, "reports")), self.runs, on_settled)
+        self._threads = threads
+        self._end_process = end
+        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, on_settled)
+        self.quarantine = Quarantine(self.runs, self.keep, keep_seconds=settings.lease_seconds / 3)
         self._heartbeat = Heartbeat(
-            AttemptBook(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
+            Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
             abilities,
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
+            is_isolating=self.quarantine.is_isolating,
+            after_beat=self._after_beat,
+            after_announcement=on_announced,
         )
-        self._heartbeat.after_beat = self._after_beat
-        self.threads: Callable[[], Iterable[threading.Thread]] = lambda: ()  # each of them takes or works jobs
-        self.on_deaf: Callable[[], None] = lambda: None  # must end this process, by way of `close`
         self._is_leaving = False
         self._lost_threads: Collection[int] = ()
-        self._starts = Starts(AttemptBook(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
+        self._starts = Starts(Attempts(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
         self._heartbeat.open()
         self.reports.open()
 
-    def announce(self, abilities: WorkerAbilities, on_announced: Callable[[], None]) -> None:
-        """Let bridges know what this process can do by now, an actor more than at its boot. Returns at once."""
-        self._heartbeat.after_announcement = on_announced
+    def announce(self, abilities: WorkerAbilities) -> None:
+        """Tell bridges that this process knows more actors than at its boot. Returns at once."""
         self._heartbeat.announce(abilities)
 
-    def close_while(self, is_closed: Callable[[], bool]) -> None:
-        """Let bridges know while this worker takes nothing: what they hand over then would only wait and come back."""
-        self._heartbeat.is_closed = is_closed
-
-    def start(self, held: Sequence[Held]) -> tuple[dict[UUID | None, Run], list[Held]]:
-        """Take up attempts: by exec, those that are ours to run; and those to ask for again."""
+    def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
+        """Start attempts: by exec, those that are ours to run; and those to ask for again."""
         worker = self._heartbeat.worker
-        attempts, later = self._starts.start(held)
+        attempts, later = self._starts.start(keys)
         runs: dict[UUID | None, Run] = {
             one.exec: Run(one, attempt)
-            for one in held
+            for one in keys
             if (attempt := attempts.get(one.exec))  # type: ignore[arg-type]
         }
         self.runs.add(runs.values())
-        if self._heartbeat.worker != worker:  # declared lost meanwhile, before these were there to be stopped
+        if self._heartbeat.worker != worker:  # declared lost meanwhile, when these were not in `runs` to be stopped
             for exec_ in runs:
                 self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
 
-    def keep(self, held: Sequence[Held]) -> set[UUID]:
-        """Prolong hand-overs that wait here; the ids of those that are still ours to start."""
-        return self._starts.keep(held, timedelta(seconds=self.lease_seconds))
+    def keep(self, keys: Sequence[AttemptKey]) -> set[UUID]:
+        """Prolong the hand-overs that wait here; returns the ids of those that are still ours to start."""
+        return self._starts.keep(keys, timedelta(seconds=self.lease_seconds))
 
     def created_ms(self, job_id: UUID) -> int:
-        """Since when the job is there, in milliseconds since the epoch, as Dramatiq counts."""
+        """When the job was inserted, in milliseconds since the epoch, as Dramatiq counts; 0 when it is deleted."""
         created = self._starts.created_at(job_id)
         return int(created.timestamp() * 1000) if created else 0
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
-        """What the job's `emit` does: the events of a session, stored with the other reports."""
+        """What the job's `emit` does: its event is stored with the other reports, in order."""
 
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
-            self.reports.submit(Event(run.held, event_type, to_json(data, f"{event_type!r} event")))
+            self.reports.submit(Event(run.key, event_type, to_json(data, f"{event_type!r} event")))
 
         return emit
 
@@ -121,31 +138,34 @@ class WorkerProcess:
 
     def _after_beat(self) -> None:
         self.reports.retry_refused()
-        self._look_after()
+        self._leave_if_unresponsive()
 
-    def _look_after(self) -> None:
-        """Some system call, some C code or some loop would keep a job and its slot for ever; so would a lost thread."""
+    def _leave_if_unresponsive(self) -> None:
+        """A system call, C code or a loop may keep a job and its slot for ever, and so does a thread that has ended."""
         if self._is_leaving or self._gone_at:
             return
-        deaf = self.runs.deaf(DEAF_SECONDS)
-        for run in deaf:
+        unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
+        for run in unresponsive:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        ended = [thread for thread in self.threads() if not thread.is_alive()]
+        # One that has no ident was made, and is started next.
+        ended = [thread for thread in self._threads() if thread.ident is not None and not thread.is_alive()]
         if ended:
             names = ",".join(thread.name for thread in ended)
             logger.critical("A thread has ended: its worker process ends", extra={"threads": names})
-        if deaf or ended:
+        if unresponsive or ended:
             self.leave([thread.ident for thread in ended if thread.ident is not None])
 
     def leave(self, lost_threads: Collection[int] = ()) -> None:
-        """End this process from within: its jobs go back, and Dramatiq starts another. Returns at once.
+        """End this process from within: its jobs are handed back, and Dramatiq starts another. Returns at once.
 
-        What runs in one of `lost_threads` has failed: handed back, it could do the same for ever.
+        A job that runs in one of `lost_threads` fails instead: handed back, it could do the same again for ever.
         """
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(target=self.on_deaf, name="leave", daemon=True).start()  # it stops the heartbeat
+            threading.Thread(
+                target=self._end_process, name="leave", daemon=True
+            ).start()  # not here: it stops the heartbeat
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and leave."""
@@ -159,7 +179,7 @@ class WorkerProcess:
         for run in behind:
             self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
-        if not behind:  # what the jobs left of the grace time is for the reports: Postgres may come back
+        if not behind:  # the reports get what the jobs left of the grace time: Postgres may come back
             deadline = max(deadline, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
@@ -173,25 +193,25 @@ class WorkerProcess:
             logger.debug("No goodbye to Postgres", exc_info=True)
 
     def _leave_behind(self, run: Run) -> None:
-        """An actor still runs, and the process ends under it."""
+        """Report a job whose actor still runs while its process ends."""
         if run.interrupt is LeaseLostError:
             return
         if run.ended is not None:
-            self.reports.submit(Ending(run.held, Failed(_HOOKS_GO_ON)))
+            self.reports.submit(Ending(run.key, Failed(_HOOKS_GO_ON)))
             return
         if run.thread in self._lost_threads:
-            self.reports.submit(Ending(run.held, Failed(_NEVER_ENDS)))
+            self.reports.submit(Ending(run.key, Failed(_NEVER_ENDS)))
             return
         if run.duration > run.limit and run.interrupt is not JobCancelledError:
-            self.reports.submit(Ending(run.held, Failed(_UNREACHED)))
+            self.reports.submit(Ending(run.key, Failed(_UNREACHED)))
             return
         logger.warning("Job handed back while it still runs", extra=run.log_fields)
-        self.reports.submit(Ending(run.held, Released(timedelta(seconds=_GONE_SECONDS))))
+        self.reports.submit(Ending(run.key, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
-        """The actor is done: report it, or drop what is no longer ours."""
+        """The actor is done: report how, or drop the attempt when it is not ours any more (None)."""
         run.is_reported = True
         if ending is None:
-            self.runs.remove([run.held.exec])
+            self.runs.remove([run.key.exec])
         else:
             self.reports.submit(ending)

@@ -1,137 +1,199 @@
-"""A job whose worker was lost while it ran it runs alone in its process: it takes no other job along again."""
+"""A suspect, a job whose worker was lost while it ran it, runs alone in its process: nothing else can be lost with it.
+
+The states, and what leads from one to the next:
+
+    OPEN     no suspect is here: jobs start as they come
+             → WAITING when suspects come; those that came together are a batch
+    WAITING  a batch is here and nothing else is taken; it begins when nothing is in its way
+             → RUNNING when its first job was started
+             → ASIDE when what is in its way takes long
+             → OPEN when none of it is ours any more, or its consumer has given it back
+    RUNNING  the batch runs, one job after the other, each started when the report of the one before it is written
+             → OPEN when the last one has ended, or is acquitted; a batch that takes long is given back before that
+    ASIDE    the batch was given back, and another process shall get it
+             → OPEN after three seconds
+"""
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
 from uuid import UUID
 
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.transport.intake import JobMessage
-from bridge.transport.messages import is_alone, is_alone_throughout
+from bridge.transport.messages import is_isolated, is_isolated_until_end
 from bridge.worker.runs import Run, Runs
+from bridge.worker.waiting_times import WaitingTimes
 
-TRIAL_SECONDS = 30.0  # claim_suspects (suspects.sql) goes by the same
-_FORGOTTEN_SECONDS = 5.0
-_LINE_SECONDS = 5.0
-_PATIENCE_SECONDS = 5.0
-_ASIDE_SECONDS = 3.0  # more than a bridge needs to hand over again what it is given back
-_REMEMBERED = 1000
+TRIAL_SECONDS = 30.0  # as in claim_suspects (functions/suspects.sql): most of what kills a worker does so sooner
+_ASIDE_SECONDS = 3.0  # a bridge needs less to hand over again what it is given back
+_BATCH_SECONDS = 5.0  # a bridge makes batches of three seconds: one that takes longer keeps other suspects waiting
+_FORGOTTEN_SECONDS = 5.0  # a consumer asks again several times a second, so by then it has given the batch back
 
 
-class Solitude:
-    """Decides which of the messages that came may be started now.
+def is_acquitted(run: Run, *, is_until_end: bool) -> bool:
+    """The rule, for the whole worker: a run is acquitted when its actor has been at it for TRIAL_SECONDS.
 
-    The process takes nothing new from the moment that such jobs come. They wait, unstarted, until nothing else
-    runs here: were one started, it would share the blame for what the others do. Then they run one after the
-    other, each begun when the report of the one before it is written. Their hand-overs are prolonged meanwhile.
-    A line that takes long is given back, so that others get their turn.
+    But not where one more crash would be too many (`is_until_end`): the job crashed twice, or has its last attempt.
+    An acquitted run is like any other, so that jobs that take long do not wait for each other's end. So one bad job
+    can take others along twice: at its first crash and, acquitted, at its second.
+    """
+    return run.thread is not None and run.duration >= TRIAL_SECONDS and not is_until_end
 
-    So is a line that cannot begin, since something else runs here that takes long. This process then steps aside for
-    a moment, so that another one gets it. When it comes back all the same, nobody else can run it now, and it is
-    waited for twice as long, until it runs. One thread at a time.
 
-    A job that crashed once, has attempts left, and has run alone for TRIAL_SECONDS is acquitted: it goes on like any
-    other, and jobs that take long do not wait for each other to end. What runs for so long, and is not the last
-    attempt of its job, is not in the way of another such job either. Who crashed twice, or has its last attempt, begins
-    when nothing else runs and is alone to its end. So one bad job can take others along twice, at its first crash and,
-    acquitted, at its second.
+class State(Enum):
+    OPEN = "open"
+    WAITING = "waiting"
+    RUNNING = "running"
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A state with what belongs to it. It is replaced as a whole, so that other threads see the old one or the new."""
+
+    state: State
+    since: float = 0.0
+    batch: tuple[JobMessage, ...] = ()  # not started
+    run: Run | None = None
+    is_until_end: bool = False  # the run is never acquitted
+
+
+_OPEN = _Stage(State.OPEN)
+
+
+class Sorted(NamedTuple):
+    """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
+
+    start: list[JobMessage]
+    wait: list[JobMessage]
+    give_back: list[JobMessage]
+
+
+class Quarantine:
+    """Decides which of the messages that came may be started now. `sort` and `began` are for one thread at a time.
+
+    While suspects wait, `keep` prolongs their hand-overs every `keep_seconds`; it says which are still ours.
     """
 
-    def __init__(self, runs: Runs, keep: Callable[[Sequence[Held]], set[UUID]], *, keep_seconds: float) -> None:
+    def __init__(self, runs: Runs, keep: Callable[[Sequence[AttemptKey]], set[UUID]], *, keep_seconds: float) -> None:
         self._runs = runs
         self._keep = keep
         self._keep_seconds = keep_seconds
-        self._line: list[JobMessage] = []
-        self._seen_at = self._kept_at = self._came_at = 0.0
-        self._aside_until = float("-inf")
-        self._let_go: dict[UUID, int] = {}  # jobs that could not begin here, and how often
-        self._obstacle: Run | None = None  # what the last of them waited for in vain
-        self._line_began: float | None = None
-        self._run: Run | None = None
-        self._throughout = False  # whether that one is never acquitted
+        self._stage = _OPEN
+        self._seen_at = self._kept_at = float("-inf")  # the batch
+        self._waiting_times = WaitingTimes()
 
-    def is_on(self) -> bool:
-        """Whether the process belongs to such jobs, that wait for it or run in it. For any thread."""
-        # Their consumer asks again several times a second, or has given them back.
-        if self._line and time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS:
-            return True
-        if time.monotonic() < self._aside_until:
-            return True
-        run = self._run  # looked at last, and set first: between the two states there is no gap
-        return run is not None and run.ended is None and self._runs.has(run.held.exec) and not self._is_acquitted(run)
+    def state(self) -> State:
+        """For any thread."""
+        stage = self._stage
+        return stage.state if self._lasts(stage) else State.OPEN
 
-    def sort(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage], list[JobMessage]]:
-        """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
-        if not self.is_on():
-            self._run = self._line_began = None
-            self._line = [message for message in messages if is_alone(message.redis_id)]
-            if not self._line:
-                return list(messages), [], []
-            self._came_at = time.monotonic()
-            self._kept_at = float("-inf")  # to be asked about before anybody waits for them: they may be forged
-        line = set(map(id, self._line))
-        ours = [message for message in messages if id(message) in line]
-        back = [message for message in messages if id(message) not in line and is_alone(message.redis_id)]
-        others = [message for message in messages if not is_alone(message.redis_id)]
+    def is_isolating(self) -> bool:
+        """Whether this process belongs to suspects, and takes nothing else. For any thread."""
+        return self.state() is not State.OPEN
+
+    def _lasts(self, stage: _Stage) -> bool:
+        match stage.state:
+            case State.OPEN:
+                return True
+            case State.ASIDE:
+                return time.monotonic() - stage.since < _ASIDE_SECONDS
+            case State.WAITING | State.RUNNING:
+                is_asked_about = time.monotonic() - self._seen_at < _FORGOTTEN_SECONDS
+                return (bool(stage.batch) and is_asked_about) or self._is_isolated(stage)
+
+    def _is_isolated(self, stage: _Stage) -> bool:
+        run = stage.run
+        if run is None or run.ended is not None or not self._runs.has(run.key.exec):
+            return False
+        return not is_acquitted(run, is_until_end=stage.is_until_end)
+
+    def sort(self, messages: Sequence[JobMessage]) -> Sorted:
+        if not self.is_isolating():
+            suspects = [message for message in messages if is_isolated(message.redis_id)]
+            if not suspects:
+                self._stage = _OPEN
+                return Sorted(list(messages), [], [])
+            self._receive(suspects)
+        batch = set(map(id, self._stage.batch))
+        ours = [message for message in messages if id(message) in batch]
+        strangers = [message for message in messages if id(message) not in batch and is_isolated(message.redis_id)]
+        others = [message for message in messages if not is_isolated(message.redis_id)]
         if ours:
             self._seen_at = time.monotonic()
-        if self._line_began is None and others:  # they were taken before it came
-            return others, self._kept(ours), back
-        if self._line_began is not None and time.monotonic() - self._line_began > _LINE_SECONDS:
-            self._line = []
-            return [], [], [*ours, *back, *others]
-        if not ours or self._in_the_way(ours[0]):
-            waiting = self._kept(ours)
-            hopeless = self._hopeless(waiting)
-            return [], [] if hopeless else waiting, [*hopeless, *back, *others]
-        return ours[:1], ours[1:], [*back, *others]
+        match self._stage.state:
+            case State.WAITING:
+                return self._sort_while_waiting(ours, strangers, others)
+            case State.RUNNING:
+                return self._sort_while_running(ours, [*strangers, *others])
+            case _:
+                return Sorted(others, [], strangers)
+
+    def _sort_while_waiting(
+        self, ours: list[JobMessage], strangers: list[JobMessage], others: list[JobMessage]
+    ) -> Sorted:
+        if others:  # they were taken before the batch came
+            return Sorted(others, self._still_ours(ours), strangers)
+        if ours and not self._in_the_way_of(ours[0]):
+            return Sorted(ours[:1], ours[1:], strangers)
+        waiting = self._still_ours(ours)
+        if waiting and (blocking := self._in_the_way_of(waiting[0])) and self._has_waited_in_vain(waiting, blocking):
+            self._step_aside(waiting, blocking)
+            return Sorted([], [], [*waiting, *strangers])
+        return Sorted([], waiting, strangers)
+
+    def _sort_while_running(self, ours: list[JobMessage], others: list[JobMessage]) -> Sorted:
+        if time.monotonic() - self._stage.since > _BATCH_SECONDS:
+            self._stage = replace(self._stage, batch=())
+            return Sorted([], [], [*ours, *others])
+        if ours and not self._in_the_way_of(ours[0]):
+            return Sorted(ours[:1], ours[1:], others)
+        return Sorted([], self._still_ours(ours), others)
+
+    # Transitions.
+
+    def _receive(self, suspects: list[JobMessage]) -> None:
+        """OPEN → WAITING. Before anybody waits for them, it is asked whether they are ours: they may be forged."""
+        self._seen_at, self._kept_at = time.monotonic(), float("-inf")
+        self._stage = _Stage(State.WAITING, time.monotonic(), tuple(suspects))
 
     def began(self, message: JobMessage, run: Run | None) -> None:
-        """The start that `sort` allowed was made; None when the job is not ours any more."""
-        self._throughout = is_alone_throughout(message.redis_id)
-        self._run = run
-        self._let_go.pop(message.held.job_id, None)
-        self._line = [one for one in self._line if one is not message]
-        if self._line_began is None:
-            self._line_began = time.monotonic()
+        """WAITING or RUNNING → RUNNING: the start that `sort` allowed was made; None when the job was not ours."""
+        self._stage = _Stage(
+            State.RUNNING,
+            self._stage.since if self._stage.state is State.RUNNING else time.monotonic(),
+            tuple(one for one in self._stage.batch if one is not message),
+            run,
+            is_isolated_until_end(message.redis_id),
+        )
+        self._waiting_times.began(message.key.job_id)
 
-    def _is_acquitted(self, run: Run) -> bool:
-        return _is_long(run) and not self._throughout
+    def _step_aside(self, waiting: list[JobMessage], blocking: list[Run]) -> None:
+        """WAITING → ASIDE."""
+        self._waiting_times.given_back([message.key.job_id for message in waiting], blocking)
+        self._stage = _Stage(State.ASIDE, time.monotonic())
 
-    def _in_the_way(self, message: JobMessage) -> list[Run]:
+    # What the states depend on.
+
+    def _in_the_way_of(self, message: JobMessage) -> list[Run]:
         """What must have ended, or be acquitted, before this one can begin."""
-        if is_alone_throughout(message.redis_id):
+        if is_isolated_until_end(message.redis_id):
             return self._runs.all()
-        return [run for run in self._runs.all() if not _is_long(run) or run.attempt.is_last]
+        return [run for run in self._runs.all() if not is_acquitted(run, is_until_end=run.attempt.is_last)]
 
-    def _hopeless(self, waiting: list[JobMessage]) -> list[JobMessage]:
-        """Those that another process shall have, since they waited for long: all or none."""
-        if not waiting or self._line_began is not None or not (running := self._in_the_way(waiting[0])):
-            return []
-        times = max(self._let_go.get(message.held.job_id, 0) for message in waiting)
-        patience = _PATIENCE_SECONDS * 2**times
-        if not times and self._obstacle in running:
-            patience = 0.0
-        if time.monotonic() - self._came_at < patience:
-            return []
-        for message in waiting:
-            self._let_go[message.held.job_id] = self._let_go.pop(message.held.job_id, 0) + 1
-        for job_id in list(self._let_go)[:-_REMEMBERED]:
-            del self._let_go[job_id]
-        self._obstacle = min(running, key=lambda run: run.began)
-        self._line = []
-        self._aside_until = time.monotonic() + _ASIDE_SECONDS
-        return waiting
+    def _has_waited_in_vain(self, waiting: list[JobMessage], blocking: list[Run]) -> bool:
+        jobs = [message.key.job_id for message in waiting]
+        return time.monotonic() - self._stage.since >= self._waiting_times.seconds(jobs, blocking)
 
-    def _kept(self, messages: list[JobMessage]) -> list[JobMessage]:
-        """Those that are still ours to start."""
+    def _still_ours(self, messages: list[JobMessage]) -> list[JobMessage]:
+        """Asked of Postgres now and then, which prolongs their hand-overs; the others leave the batch."""
         if not messages or time.monotonic() - self._kept_at < self._keep_seconds:
             return messages
         self._kept_at = time.monotonic()
-        kept = self._keep([message.held for message in messages])
-        self._line = [message for message in messages if message.held.job_id in kept]
-        return self._line
-
-
-def _is_long(run: Run) -> bool:
-    """Its actor has run for a trial's time and goes on."""
-    return run.thread is not None and run.duration >= TRIAL_SECONDS
+        kept = self._keep([message.key for message in messages])
+        ours = [message for message in messages if message.key.job_id in kept]
+        self._stage = replace(self._stage, batch=tuple(ours))
+        return ours

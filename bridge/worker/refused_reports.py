@@ -1,7 +1,7 @@
-"""Reports that Postgres takes in no form, for now: a trigger or a constraint of the host refuses them.
+"""Reports that Postgres refuses in every form, for now: because of a trigger or a constraint of the host application.
 
-Their attempts are over, and only the report waits. Dropped, such an attempt would look as if it had never run, and
-run again and again with no retry spent.
+Their attempts are over, and only the report waits. If it were dropped, the attempt would look as if it had never run,
+and would run again and again with no retry spent.
 """
 
 import threading
@@ -13,6 +13,7 @@ from uuid import UUID
 from bridge.worker.ending import Ending
 from bridge.worker.runs import Runs
 
+# Short at first, for a trigger that somebody is just repairing; later one try a minute costs nothing.
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
 
 
@@ -26,8 +27,8 @@ class _Refused:
 class RefusedReports:
     """Keeps each until it is settled: due again after 2 s, 4 s, 8 s, … up to a minute.
 
-    Until then, or until this process ends, the heartbeat goes on to hold the attempt, so that nobody runs it again.
-    What is left at the end is taken back as crashed, which spends a retry.
+    Until then the heartbeat goes on to hold the attempt, so that nobody runs it again. What is left when this process
+    ends is taken back as crashed, which spends a retry.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -36,22 +37,22 @@ class RefusedReports:
         self._refused: dict[UUID | None, _Refused] = {}
 
     def has(self, ending: Ending) -> bool:
-        return ending.held.exec in self._refused
+        return ending.key.exec in self._refused
 
     def keep(self, ending: Ending) -> None:
-        self._runs.set_aside(ending.held)
+        self._runs.set_aside(ending.key)
         with self._lock:
-            before = self._refused.get(ending.held.exec)
+            before = self._refused.get(ending.key.exec)
             times = before.times + 1 if before else 1
             wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(times - 1, 10))
-            self._refused[ending.held.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
+            self._refused[ending.key.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
 
     def settled(self, endings: Iterable[Ending]) -> None:
         if not self._refused:
             return
         with self._lock:
             for ending in endings:
-                self._refused.pop(ending.held.exec, None)
+                self._refused.pop(ending.key.exec, None)
 
     def take_due(self, by: float) -> list[Ending]:
         """Those to be reported again by that moment; each is to be kept again, or settled."""
@@ -63,4 +64,4 @@ class RefusedReports:
 
     def job_ids(self) -> list[UUID]:
         with self._lock:
-            return [one.ending.held.job_id for one in self._refused.values()]
+            return [one.ending.key.job_id for one in self._refused.values()]

@@ -1,4 +1,4 @@
-"""What a worker process has to report, in order and many at a time: events first, then endings."""
+"""The reports of a worker process, written many at a time and in order: events first, then endings."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, Fail, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Status
 from bridge.logs import job_lines as log_lines
 from bridge.logs.fields import LogFields
-from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
@@ -24,21 +24,21 @@ from bridge.worker.runs import LeaseLostError, Runs
 logger = logging.getLogger(__name__)
 
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
-_SAYS_IT_ALL = (BridgeError, Fail, Retry, dramatiq.errors.Retry)
-_LEFT_ALONE = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
+_NO_STACK_FOR = (BridgeError, Fail, Retry, dramatiq.errors.Retry)  # their text says all there is to say
+_SUPPRESSED = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
 R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
 
 class Reports:
     """Writes reports as soon as the last write has ended; the actor's thread does not wait.
 
-    A crash before the write costs a second run, never a loss. Zero rows for a report means that the attempt
-    is no longer ours: that is said in the log and nowhere else, since nothing of it may count. A report that Postgres
+    A crash before the write costs a second run, never a loss. A report that changes no row is of an attempt that is
+    no longer ours: that is logged, and nothing else, since nothing of that attempt may count. A report that Postgres
     refuses in every form is kept, and written again later.
     """
 
-    def __init__(self, book: AttemptBook, runs: Runs, on_settled: OnSettled) -> None:
-        self._book = book
+    def __init__(self, attempts: Attempts, runs: Runs, on_settled: OnSettled) -> None:
+        self._attempts = attempts
         self._runs = runs
         self._on_settled = on_settled
         self._refused = RefusedReports(runs)
@@ -46,8 +46,8 @@ class Reports:
             "reports",
             self._write,
             on_refused=self._on_refused,
-            in_haste=book.in_haste,
-            key=lambda item: item.held,  # the events of an attempt come before its ending
+            in_haste=attempts.in_haste,
+            key=lambda item: item.key,  # the events of an attempt come before its ending
         )
 
     def open(self) -> None:
@@ -56,12 +56,12 @@ class Reports:
     def submit(self, item: Event | Ending) -> None:
         self._writer.submit(item)
 
-    def give_back(self, held: Held) -> None:
+    def give_back(self, key: AttemptKey) -> None:
         """Hand back an attempt that was started and will not be run."""
-        self.submit(Ending(held, Released()))
+        self.submit(Ending(key, Released()))
 
     def retry_refused(self) -> None:
-        """Write again what was refused and is due. To be called now and then, while Postgres answers."""
+        """Write again the refused reports that are due. To be called from time to time, while Postgres answers."""
         for ending in self._refused.take_due(time.monotonic()):
             self.submit(ending)
 
@@ -70,7 +70,7 @@ class Reports:
         for ending in self._refused.take_due(math.inf):
             self.submit(ending)
         left = self._writer.close(timeout_seconds)
-        self._book.close()
+        self._attempts.close()
         for job_id in self._refused.job_ids():
             logger.error(
                 "Report given up: Postgres refused it until the end; the attempt will count as crashed",
@@ -79,7 +79,7 @@ class Reports:
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
-        """A report is said in a plainer form, and kept where there is none; an event is let go of."""
+        """The plainer form to write instead. None: the report is kept, or it was an event, which is dropped."""
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=_fields(item, error))
             return None
@@ -91,8 +91,8 @@ class Reports:
         return plainer
 
     def _keep(self, ending: Ending, reason: str) -> None:
-        if ending.held.exec is None or (ending.run is None and self._runs.has(ending.held.exec)):
-            # A hand-over has a lease of its own; and a run that goes on here will say itself how it ended.
+        if ending.key.exec is None or (ending.run is None and self._runs.has(ending.key.exec)):
+            # A hand-over has a lease of its own, and a run that goes on here will be reported when it ends.
             logger.error("One of the reports was refused", extra=_fields(ending, reason))
             return
         if not self._refused.has(ending):
@@ -104,47 +104,47 @@ class Reports:
 
     def _write(self, items: Sequence[Event | Ending]) -> None:
         if events := [item for item in items if isinstance(item, Event)]:
-            self._book.add_events(events)
+            self._attempts.add_events(events)
         endings = [item for item in items if isinstance(item, Ending)]
         if not endings:
             return
         settled = self._settle(endings)
         kill_point("complete.committed")
-        if missing := [ending.held for ending in endings if ending.held.job_id not in settled]:
-            settled |= self._book.recorded(missing)  # said before, and only the answer was lost
-        if missing := [held for held in missing if held.job_id not in settled]:
-            endings = self._keep_ours(endings, self._book.still_held(missing))
+        if missing := [ending.key for ending in endings if ending.key.job_id not in settled]:
+            settled |= self._attempts.recorded(missing)  # written before, and only the answer was lost
+        if missing := [key for key in missing if key.job_id not in settled]:
+            endings = self._keep_ours(endings, self._attempts.still_held(missing))
         for ending in endings:
-            if ending.run is None and ending.held.job_id in settled:  # handed back, and perhaps begun meanwhile
-                self._runs.interrupt(ending.held.exec, LeaseLostError)
+            if ending.run is None and ending.key.job_id in settled:  # handed back, and perhaps begun here meanwhile
+                self._runs.interrupt(ending.key.exec, LeaseLostError)
         self._refused.settled(endings)
-        self._runs.remove([ending.held.exec for ending in endings])
+        self._runs.remove([ending.key.exec for ending in endings])
         self._on_settled(_by_queue(endings))
         for ending in endings:
-            status = settled.get(ending.held.job_id)
+            status = settled.get(ending.key.job_id)
             if ending.context is None:
                 _log(ending, status)
             else:
                 ending.context.run(_log, ending, status)
 
     def _keep_ours(self, endings: Sequence[Ending], ours: Collection[UUID]) -> list[Ending]:
-        """Nothing was refused, and nothing written: a trigger returned NULL. Returns the others."""
+        """Keep those whose row did not change although they are ours: a trigger returned NULL. Returns the others."""
         for ending in endings:
-            if ending.held.exec in ours:
-                self._keep(ending, _LEFT_ALONE)
-        return [ending for ending in endings if ending.held.exec not in ours]
+            if ending.key.exec in ours:
+                self._keep(ending, _SUPPRESSED)
+        return [ending for ending in endings if ending.key.exec not in ours]
 
     def _settle(self, endings: Sequence[Ending]) -> dict[UUID, Status]:
-        """By job id, where those stand whose report was accepted."""
+        """By job id, the new status of the jobs whose report was accepted."""
         settled: dict[UUID, Status] = {}
         if completed := _only(Completed, endings):
-            settled |= self._book.complete(completed)
+            settled |= self._attempts.complete(completed)
         if failed := _only(Failed, endings):
-            settled |= self._book.fail(failed)
+            settled |= self._attempts.fail(failed)
         if cancelled := _only(Cancelled, endings):
-            settled |= self._book.cancel(cancelled)
+            settled |= self._attempts.cancel(cancelled)
         if released := _only(Released, endings):
-            settled |= self._book.release(released)
+            settled |= self._attempts.release(released)
         return settled
 
 
@@ -158,21 +158,21 @@ def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:
     return queues
 
 
-def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[Held, R]]:
-    return [(ending.held, ending.report) for ending in endings if isinstance(ending.report, kind)]
+def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[AttemptKey, R]]:
+    return [(ending.key, ending.report) for ending in endings if isinstance(ending.report, kind)]
 
 
 def _fields(item: Event | Ending, reason: BridgeError | str) -> dict[str, Any]:
     run = item.run if isinstance(item, Ending) else None
-    fields = run.log_fields if run else LogFields(jobId=str(item.held.job_id))
+    fields = run.log_fields if run else LogFields(jobId=str(item.key.job_id))
     return {**fields, "reason": str(reason)}
 
 
 def _log(ending: Ending, status: Status | None) -> None:
     run = ending.run
-    fields = run.log_fields if run else LogFields(jobId=str(ending.held.job_id))
+    fields = run.log_fields if run else LogFields(jobId=str(ending.key.job_id))
     more = {"duration": int(run.duration * 1000)} if run else {}
-    if status is None and ending.held.exec is None:
+    if status is None and ending.key.exec is None:
         logger.debug("A hand-over was over already", extra=fields)
         return
     if status is None:
@@ -199,10 +199,10 @@ def _log(ending: Ending, status: Status | None) -> None:
 
 
 def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """What to show of an actor's exception: no stack of one that says it in a line, and no frame around it."""
+    """An actor's exception as the log shows it: without the frames around the actor, and some without a stack."""
     if error is None:
         return None
-    if isinstance(error, _SAYS_IT_ALL):
+    if isinstance(error, _NO_STACK_FOR):
         return type(error), error, None
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):

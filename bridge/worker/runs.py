@@ -17,14 +17,16 @@ from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.job import Attempt
 from bridge.logs.fields import LogFields
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
 
-_AGAIN_SECONDS = 5.0  # what an interrupted actor gets to clean up before it is told again
+# What an interrupted actor gets to clean up before it is interrupted again. Several tries fit into the time after
+# which its process ends (UNRESPONSIVE_SECONDS).
+_AGAIN_SECONDS = 5.0
 
 
 class LeaseLostError(Interrupt):
-    """This attempt belongs to somebody else now, or to nobody: nothing it does counts any more."""
+    """This attempt is another worker's now, or is over: nothing it does counts any more."""
 
 
 class LeaseOverError(Interrupt):
@@ -41,14 +43,14 @@ class WorkerStoppingError(Interrupt):
 
 @dataclass(eq=False)
 class Run:
-    held: Held
+    key: AttemptKey
     attempt: Attempt
     began: float = field(default_factory=time.monotonic)
     limit: float = math.inf  # seconds; Dramatiq interrupts an actor that takes longer, once
     thread: int | None = None  # the thread to interrupt, while inside the actor
     interrupt: type[Interrupt] | None = None
     interrupted_at: float = math.inf  # the first time
-    told_at: float = math.inf  # the last time
+    last_interrupted_at: float = math.inf  # the last time
 
     ended: float | None = None
     skipped: tuple[str, BaseException] | None = None  # by the actor itself, with which SkipMessage
@@ -86,18 +88,18 @@ class Run:
 
 
 class Runs:
-    """The runs of one worker process, by exec, and until when it may begin them."""
+    """The runs of one worker process by exec, and until when it may begin them. For any thread."""
 
     def __init__(self) -> None:
         self._runs: dict[UUID | None, Run] = {}
-        self._set_aside: dict[UUID | None, Held] = {}
+        self._set_aside: dict[UUID | None, AttemptKey] = {}
         self._lock = threading.Lock()
         self.lease_ends = math.inf  # by `clock.now()`; nobody declares this process lost before
 
     def add(self, runs: Iterable[Run]) -> None:
         with self._lock:
             for run in runs:
-                self._runs[run.held.exec] = run
+                self._runs[run.key.exec] = run
 
     def remove(self, execs: Sequence[UUID | None]) -> None:
         with self._lock:
@@ -105,14 +107,14 @@ class Runs:
                 self._runs.pop(exec_, None)
                 self._set_aside.pop(exec_, None)
 
-    def set_aside(self, held: Held) -> None:
+    def set_aside(self, key: AttemptKey) -> None:
         """The attempt is over, and Postgres refuses its report: it is held, until `remove`, and takes no slot."""
         with self._lock:
-            self._runs.pop(held.exec, None)
-            self._set_aside[held.exec] = held
+            self._runs.pop(key.exec, None)
+            self._set_aside[key.exec] = key
 
     def forget_set_aside(self, execs: Iterable[UUID | None]) -> None:
-        """These attempts are somebody else's by now, whatever becomes of their reports."""
+        """These attempts are not ours any more, whatever becomes of their reports."""
         with self._lock:
             for exec_ in execs:
                 self._set_aside.pop(exec_, None)
@@ -132,14 +134,15 @@ class Runs:
         with self._lock:
             return list(self._runs.values())
 
-    def held(self) -> list[Held]:
+    def held_keys(self) -> list[AttemptKey]:
         with self._lock:
-            return [*(run.held for run in self._runs.values()), *self._set_aside.values()]
+            return [*(run.key for run in self._runs.values()), *self._set_aside.values()]
 
     def enter(self, run: Run) -> None:
-        """From here on the actor runs in this thread. Raises at once what came before it could.
+        """From here on the actor runs in this thread. An interrupt that came before is raised at once.
 
-        A process that was frozen learns of its end by its next heartbeat. The actor's thread may wake first.
+        A process that was frozen learns from its next heartbeat that it was declared lost. Until then the end of its
+        lease keeps actors from beginning.
         """
         with self._lock:
             run.thread = threading.get_ident()
@@ -151,7 +154,7 @@ class Runs:
             raise interrupt
 
     def leave(self, run: Run) -> None:
-        """The actor is done. An interrupt that comes with its end has come too late: it is taken back."""
+        """The actor is done. An interrupt that is on its way to this thread is too late, and is cleared."""
         while True:
             try:
                 with self._lock:
@@ -163,9 +166,9 @@ class Runs:
             return
 
     def interrupt(self, exec_: UUID | None, reason: type[Interrupt]) -> bool:
-        """Interrupt one run; False when this process does not have it, the actor is done, or was told before.
+        """Interrupt one run; True when its actor runs, and this is its first interrupt.
 
-        The first reason stays. An actor that swallowed it, and goes on, is told it again.
+        The first reason stays. An actor that swallowed the exception, and goes on, gets it again.
         """
         moment = time.monotonic()
         with self._lock:
@@ -175,15 +178,15 @@ class Runs:
             is_first = run.interrupt is None
             if is_first:
                 run.interrupt, run.interrupted_at = reason, moment
-            elif moment - run.told_at < _AGAIN_SECONDS:
+            elif moment - run.last_interrupted_at < _AGAIN_SECONDS:
                 return False
-            run.told_at = moment
+            run.last_interrupted_at = moment
             if run.thread is not None and run.interrupt is not None:
                 raise_thread_exception(run.thread, run.interrupt)
             return is_first and run.thread is not None
 
-    def deaf(self, patience_seconds: float) -> list[Run]:
-        """Runs that go on for so long after they were interrupted, or after their time limit."""
+    def unresponsive(self, patience_seconds: float) -> list[Run]:
+        """Runs that go on for that many seconds after they were interrupted, or after their time limit."""
         moment = time.monotonic() - patience_seconds
         return [
             run
@@ -193,4 +196,4 @@ class Runs:
 
     def interrupt_all(self, reason: type[Interrupt]) -> int:
         """Interrupt everything; how many actors were running."""
-        return sum(self.interrupt(run.held.exec, reason) for run in self.all())
+        return sum(self.interrupt(run.key.exec, reason) for run in self.all())

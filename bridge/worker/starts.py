@@ -8,70 +8,70 @@ from uuid import UUID
 
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.job import Attempt, Failed
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 
-_LINE_SECONDS = 600.0
+_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, each for a Postgres that does not answer
 
 
 class Starts:
-    """Takes up attempts. What is not in the answer is not ours to run: a no unless it is a clear yes."""
+    """Starts attempts. One that is missing in the answer is not ours to run: only a clear yes counts."""
 
-    def __init__(self, book: AttemptBook, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
-        self._book = book
+    def __init__(self, attempts: Attempts, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
+        self._attempts = attempts
         self._worker = worker
         self._submit = submit
         self._lock = threading.Lock()  # the consumers of several queues share the link
 
     def close(self) -> None:
-        self._book.close()
+        self._attempts.close()
 
-    def _line(self) -> threading.Lock:
-        """The link's lock. A Postgres that does not answer lets each of those before us wait."""
-        WATCHDOG.turn(_LINE_SECONDS)
+    def _link_lock(self) -> threading.Lock:
+        """While we wait for it, the watchdog must not take this thread for stuck."""
+        WATCHDOG.turn(_QUEUED_SECONDS)
         return self._lock
 
-    def keep(self, held: Sequence[Held], lease: timedelta) -> set[UUID]:
-        """Prolong hand-overs that cannot be started yet; the ids of those that are still ours to start."""
-        with self._line():
-            return self._book.keep(held, lease)
+    def keep(self, keys: Sequence[AttemptKey], lease: timedelta) -> set[UUID]:
+        """Prolong hand-overs that cannot be started yet; returns the ids of those that are still ours to start."""
+        with self._link_lock():
+            return self._attempts.keep(keys, lease)
 
     def created_at(self, job_id: UUID) -> datetime | None:
-        """Since when the job is there. Raises StoreUnavailableError."""
-        with self._line():
-            return self._book.created_at(job_id)
+        """When the job was inserted; None when it is deleted. Raises StoreUnavailableError."""
+        with self._link_lock():
+            return self._attempts.created_at(job_id)
 
-    def start(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
-        """By exec, the attempts that are ours now; and those that met a lock, to be asked for again.
+    def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+        """By exec, the attempts that are ours now; and those whose row is locked, to be asked for again.
 
         Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
-        SchemaError when nothing can be said now.
+        SchemaError when Postgres cannot answer now.
         """
         try:
-            with self._line():
-                return self._book.start(self._worker(), held), []
+            with self._link_lock():
+                return self._attempts.start(self._worker(), keys), []
         except PostgresBusyError:
-            if len(held) == 1:
-                return {}, list(held)
+            if len(keys) == 1:
+                return {}, list(keys)
         except (StoreUnavailableError, RightsError, SchemaError):
             raise
         except Exception as error:  # noqa: BLE001 -- what Postgres holds and Python cannot read fails in many ways
-            if len(held) == 1:
-                self._give_up(held[0], error)
+            if len(keys) == 1:
+                self._give_up(keys[0], error)
                 return {}, []
-        return self._start_one_by_one(held)
+        return self._start_one_by_one(keys)
 
-    def _start_one_by_one(self, held: Sequence[Held]) -> tuple[dict[UUID, Attempt], list[Held]]:
-        """One that does not get through must not hold up the others."""
+    def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+        """One that cannot be started must not hold up the others."""
         started: dict[UUID, Attempt] = {}
-        later: list[Held] = []
-        for one in held:
+        later: list[AttemptKey] = []
+        for one in keys:
             try:
-                with self._line(), self._book.in_haste():
-                    started |= self._book.start(self._worker(), [one])
+                with self._link_lock(), self._attempts.in_haste():
+                    started |= self._attempts.start(self._worker(), [one])
             except PostgresBusyError:
                 later.append(one)
             except (StoreUnavailableError, RightsError, SchemaError):
@@ -80,10 +80,10 @@ class Starts:
                 self._give_up(one, error)
         return started, later
 
-    def _give_up(self, held: Held, error: Exception) -> None:
-        logger.error("A job cannot be started", extra={"jobId": str(held.job_id), "reason": str(error)})
+    def _give_up(self, key: AttemptKey, error: Exception) -> None:
+        logger.error("A job cannot be started", extra={"jobId": str(key.job_id), "reason": str(error)})
         if isinstance(error, BridgeError):
-            unstarted = Held(held.job_id, held.fence, None)
+            unstarted = AttemptKey(key.job_id, key.fence, None)
             self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
         else:  # the start is committed, its answer is what cannot be read
-            self._submit(Ending(held, Failed(f"the payload cannot be read: {error}", final=True)))
+            self._submit(Ending(key, Failed(f"the payload cannot be read: {error}", final=True)))

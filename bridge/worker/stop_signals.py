@@ -19,13 +19,13 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class StopSignals:
-    """One stop signal is one stop signal, and ends the process whatever its actors package made of signals.
+    """Each stop signal counts once, and ends the process whatever its actors package does with signals.
 
     Dramatiq takes a second SIGTERM for "at once". But a signal to the whole process group, as honcho, systemd
-    and `timeout` send it, reaches a worker twice: by itself, and passed on by the parent. What comes within a
+    and `timeout` send it, reaches a worker twice: directly, and passed on by the parent. One that comes within a
     second of the first is the same signal.
 
-    Made by `connect_broker()`, when Dramatiq's handlers stand and those of the package do not yet.
+    Made by `connect_broker()`: by then Dramatiq's handlers are set, and those of the package are not.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class StopSignals:
         self._may_end_at_once = False
 
     def take(self) -> None:
-        """Handle them from now on; a handler of the package's is called after Dramatiq's. May be called again."""
+        """Handle them from now on. A handler of the package's is called after Dramatiq's. May be called again."""
         if self._dramatiqs is None:
             return
         for signum in _SIGNALS:
@@ -62,9 +62,9 @@ class StopSignals:
 
     @contextmanager
     def ending_at_once(self) -> Iterator[None]:
-        """Around what comes before a worker's work: in here, a stop signal ends the process, whatever is waited for.
+        """In here a stop signal ends the process at once, whatever it waits for. For what comes before the work.
 
-        Dramatiq only notes the signal, and looks when the worker has begun.
+        Dramatiq only notes the signal, and acts on it when the worker has started.
         """
         self._may_end_at_once = True
         try:
@@ -78,8 +78,8 @@ class StopSignals:
 def rest_at_boot(seconds: float) -> None:
     """Rest before another try, and let signals through meanwhile.
 
-    Dramatiq's parent process blocks them, and so keeps them from us, until each worker has begun or
-    `--worker-fork-timeout` is over. We tell it that this one has.
+    Dramatiq's parent process blocks signals until each worker has booted or `--worker-fork-timeout` is over, so none
+    is passed on to us. We tell it that this one has booted.
     """
     *_, booted = getattr(multiprocessing.current_process(), "_args", ()) or (None,)
     if isinstance(booted, multiprocessing.synchronize.Event):

@@ -19,12 +19,14 @@ from bridge.worker.frozen import FrozenProcesses
 
 logger = logging.getLogger(__name__)
 
-# Exit codes of a worker process, and no proof: a job may end its process with any of them.
+# Exit codes of a worker process. They prove nothing, as a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
-_ASK_SECONDS = 60.0  # both stores, a few statements
-_LOOK_SECONDS = 0.2
-_MARGIN_SECONDS = 8.0  # what a worker process takes to stop, beyond the grace time of its jobs
+_STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not take us for stuck meanwhile
+_POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
+# What a worker process takes to stop, beyond the grace time of its jobs: 1.5 s for interrupted actors, 5 s for the last
+# reports (process.py), and the rest for its threads.
+_MARGIN_SECONDS = 8.0
 
 
 class WorkersFailedError(BridgeError):
@@ -43,7 +45,7 @@ def command(settings: Settings, threads: int) -> list[str]:
 
 
 def shares(slots: int, processes: int) -> list[int]:
-    """The threads of each process: all slots, spread evenly, and no process without one."""
+    """The threads of each process: all slots, spread evenly; at least one each, so perhaps fewer processes."""
     processes = min(slots, processes)
     return [slots // processes + (n < slots % processes) for n in range(processes)]
 
@@ -73,7 +75,7 @@ class Supervisor:
             self._liveness.close()
 
     def _run(self) -> None:
-        if trouble := self._import_trouble():  # before Dramatiq meets it, which would tell it by a traceback
+        if trouble := self._import_trouble():  # before Dramatiq imports it, which would print a traceback
             raise trouble
         logger.info(
             "Starting workers",
@@ -85,14 +87,14 @@ class Supervisor:
                 frozen = self._frozen.groups()
                 for child in self._children:
                     child.kill_if_in(frozen)
-                    if (code := child.look()) is not None:
+                    if (code := child.poll()) is not None:
                         self._give_up_if_hopeless(child, code)
-                self._stop.wait(_LOOK_SECONDS)
+                self._stop.wait(_POLL_SECONDS)
         finally:
             self._end()
 
     def _give_up_if_hopeless(self, child: Child, code: int) -> None:
-        """End the others too, but only for what would end each of them when it starts."""
+        """End the other children too, but only for a reason that would end each of them when it starts."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
         if (code == _IMPORT_FAILED or child.died_young) and (trouble := self._import_trouble()):
@@ -115,9 +117,9 @@ class Supervisor:
         return None if trouble is None else _failed(trouble, _IMPORT_FAILED)
 
     def _refusal(self) -> "WorkersFailedError | None":
-        """Why no worker process will be served, now or later; None where the next one may be."""
+        """Why no worker process will ever be able to start; None where the next one may be."""
         settings = self._settings
-        self._liveness.say(_ASK_SECONDS)
+        self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
             check_database(settings.postgres_dsn(), tries=1)

@@ -11,9 +11,7 @@ from bridge.settings import Settings
 
 
 class Watched(Middleware):
-    """No job passes here: threads that take jobs are watched, and threads that work them are not, since a job may take
-    as long as it likes.
-    """
+    """Watches the threads that take jobs. Those that work them are not watched: a job may take as long as it likes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -21,7 +19,7 @@ class Watched(Middleware):
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 -- Dramatiq's name
         liveness = Liveness("worker", self._settings)
         liveness.start()
-        # A child of multiprocessing ends without Python's usual farewell.
+        # A child of multiprocessing does not run what was registered with atexit.
         multiprocessing.util.Finalize(None, liveness.close, exitpriority=0)
 
     def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002

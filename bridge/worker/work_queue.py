@@ -9,21 +9,20 @@ from typing import Any
 
 from dramatiq import Broker
 
-_LOOK = None  # stands in the line for an urgent item: whoever takes it looks there first
+_URGENT = None  # stands in the queue for one urgent item: whoever takes it looks there first
 
 
 class WorkQueue:
-    """First in, first out, of the kind that C gives: the other kind costs more than a short job.
+    """First in, first out, by a SimpleQueue, which is written in C: a PriorityQueue costs more than a short job takes.
 
-    What is more urgent than the jobs that stand in line passes them. Has what Dramatiq asks of a
-    queue.PriorityQueue.
+    A job that is more urgent than those that wait passes them. Has all that Dramatiq asks of a queue.PriorityQueue.
     """
 
     def __init__(self) -> None:
         self._items: SimpleQueue[Any] = SimpleQueue()
         self._urgent: PriorityQueue[tuple[int, int, Any]] = PriorityQueue()
         self._numbers = count()
-        self._usual = -(2**31)  # priority of what stands at the end of the line
+        self._usual = -(2**31)  # priority of the last job in the queue
         self._changed = threading.Condition()
         self.unfinished_tasks = 0
         self.qsize = self._items.qsize
@@ -35,7 +34,7 @@ class WorkQueue:
         priority = item.message.urgency
         if priority > self._usual and not self._items.empty():
             self._urgent.put((-priority, next(self._numbers), item))
-            self._items.put(_LOOK)
+            self._items.put(_URGENT)
         else:
             self._usual = priority
             self._items.put(item)
@@ -44,10 +43,10 @@ class WorkQueue:
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             if self._urgent.queue:
-                with suppress(Empty):  # somebody else was quicker
+                with suppress(Empty):  # another thread was quicker
                     return self._urgent.get_nowait()[2]
             item = self._items.get(timeout=timeout)
-            if item is not _LOOK:
+            if item is not _URGENT:
                 return item
             if deadline is not None:
                 timeout = max(0.0, deadline - monotonic())
@@ -67,5 +66,5 @@ class WorkQueue:
 
 
 def work_queue(broker: Broker) -> "WorkQueue | PriorityQueue[Any]":
-    """For actors that are all of one priority ours, else Dramatiq's, which puts the more urgent ones first."""
+    """Ours, if all actors have one priority; else Dramatiq's, which puts actors of a higher priority first."""
     return WorkQueue() if len({actor.priority for actor in broker.actors.values()}) <= 1 else PriorityQueue()

@@ -12,9 +12,9 @@ import dramatiq
 from bridge import Job, actor
 from bridge.runtime import watchdog
 from bridge.worker import process
-from bridge.worker.middleware import Reporter
+from bridge.worker.middleware import JobMiddleware
 
-process.DEAF_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.DEAF_SECONDS))
+process.UNRESPONSIVE_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.UNRESPONSIVE_SECONDS))
 watchdog.STANDS_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.STANDS_SECONDS))
 
 
@@ -94,8 +94,8 @@ def compute(job: Job) -> None:
 @actor(queue_name="topic")
 def hold_the_reports(job: Job) -> None:
     """What a deadlock looks like: the loop that writes reports waits, and nobody knows for how long."""
-    (reporter,) = (one for one in dramatiq.get_broker().middleware if isinstance(one, Reporter))
-    writer = reporter.process.reports._writer
+    (job_middleware,) = (one for one in dramatiq.get_broker().middleware if isinstance(one, JobMiddleware))
+    writer = job_middleware.process.reports._writer
     write, gate = writer._write, Path(job.payload["gate"])
 
     def wait(items: Sequence[Any]) -> None:

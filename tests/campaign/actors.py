@@ -23,7 +23,7 @@ class _Effect:
     def __init__(self, job: Job) -> None:
         message: Any = CurrentMessage.get_current_message()
         self._job = job
-        self._exec = message.run.held.exec
+        self._exec = message.run.key.exec
         write_effect("start", job.id, job.fence, self._exec)
 
     def done(self) -> dict[str, object]:

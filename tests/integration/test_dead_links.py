@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.errors import PostgresUnavailableError
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.connection import found_dead
 from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
@@ -125,13 +125,13 @@ class Unlucky(Runs):
         super().__init__()
         self._in_the_midst = in_the_midst
 
-    def held(self) -> list[Held]:
+    def held_keys(self) -> list[AttemptKey]:
         self._in_the_midst()
-        return super().held()
+        return super().held_keys()
 
 
 def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
-    book, abilities = AttemptBook(Link(dsn, "heartbeat")), WorkerAbilities(1, ["tests"], {})
+    book, abilities = Attempts(Link(dsn, "heartbeat")), WorkerAbilities(1, ["tests"], {})
     return Heartbeat(book, runs or Runs(), abilities, lambda _: None, lease_seconds=30)
 
 

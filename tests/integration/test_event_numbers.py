@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bridge.job import Completed
-from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
@@ -57,7 +57,7 @@ def numbers(rows: Rows, session_id: UUID) -> list[int]:
     return [seq for seq, _ in read_on(rows, session_id)]
 
 
-def events(held: Held, *types: str) -> list[Event]:
+def events(held: AttemptKey, *types: str) -> list[Event]:
     return [Event(held, type_, "{}") for type_ in types]
 
 
@@ -136,7 +136,7 @@ def test_a_stream_that_somebody_holds_keeps_only_its_own_job_waiting(
     hands.book.add_events(events(held, "one"))
     somebody = open_transaction()
     somebody.execute("SELECT FROM session_streams WHERE session_id = %s FOR UPDATE", [session_id])
-    reports = Reports(AttemptBook(Link(dsn, "reports")), Runs(), lambda _: None)
+    reports = Reports(Attempts(Link(dsn, "reports")), Runs(), lambda _: None)
     for event in (*events(held, "two"), *events(free, "first")):
         reports.submit(event)
     reports.submit(Ending(held, Completed(None)))

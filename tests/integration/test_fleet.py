@@ -16,7 +16,7 @@ from dramatiq.middleware import TimeLimitExceeded
 from bridge import Job, actor, enqueue
 from bridge.job import Claim
 from bridge.transport.messages import seal
-from bridge.worker.middleware import Reporter
+from bridge.worker.middleware import JobMiddleware
 from bridge.worker.process import WorkerProcess
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants
@@ -46,8 +46,8 @@ def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
 
 
 def process_of(fleet: Fleet) -> WorkerProcess:
-    (reporter,) = [one for one in fleet.broker.middleware if isinstance(one, Reporter)]
-    return reporter.process
+    (job_middleware,) = [one for one in fleet.broker.middleware if isinstance(one, JobMiddleware)]
+    return job_middleware.process
 
 
 def test_a_committed_job_runs_and_its_result_is_stored(fleet: Fleet, rows: Rows, dsn: str) -> None:
@@ -349,7 +349,7 @@ def test_a_run_whose_attempt_was_handed_back_stops(quick_fleet: Fleet, rows: Row
     process = process_of(quick_fleet)
     (run,) = process.runs.all()
 
-    process.reports.give_back(run.held)
+    process.reports.give_back(run.key)
 
     eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
     quick_fleet.doings.gates["gate"].set()

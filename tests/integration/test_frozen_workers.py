@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from bridge.job import Attempt
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.link import Link
 from bridge.runtime.clock import now
 from bridge.settings import Settings
 from bridge.worker import runs as runs_module
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
-from bridge.worker.middleware import Reporter
+from bridge.worker.middleware import JobMiddleware
 from bridge.worker.process import WorkerProcess
 from bridge.worker.runs import LeaseOverError, Runs
 from tests.support.fleet import Fleet
@@ -30,8 +30,8 @@ def test_an_actor_does_not_begin_when_the_lease_may_be_over(
     fleet: Fleet, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eventually(lambda: rows.value("SELECT count(*) FROM workers") == 1)
-    (reporter,) = [one for one in fleet.broker.middleware if isinstance(one, Reporter)]
-    eventually(lambda: reporter.process.runs.lease_ends < math.inf)
+    (job_middleware,) = [one for one in fleet.broker.middleware if isinstance(one, JobMiddleware)]
+    eventually(lambda: job_middleware.process.runs.lease_ends < math.inf)
     with monkeypatch.context() as clock:
         clock.setattr(runs_module, "now", lambda: now() + 1e9)
         job_id = rows.add_job(actor="double", queue="tests", payload={"n": 4})
@@ -51,7 +51,7 @@ def test_the_lease_goes_on_with_each_heartbeat_that_is_answered_and_begins_anew_
 ) -> None:
     runs = Runs()
     heartbeat = Heartbeat(
-        AttemptBook(Link(dsn, "heartbeat")), runs, WorkerAbilities(1, ["tests"], {}), print, lease_seconds=LEASE
+        Attempts(Link(dsn, "heartbeat")), runs, WorkerAbilities(1, ["tests"], {}), print, lease_seconds=LEASE
     )
     began = now()
     heartbeat.open()
@@ -70,12 +70,12 @@ def test_the_lease_goes_on_with_each_heartbeat_that_is_answered_and_begins_anew_
     heartbeat.close(5)
 
 
-class LostMeanwhile(AttemptBook):
+class LostMeanwhile(Attempts):
     """Its worker is declared lost, and has a new name, before the answer to its start call arrives."""
 
     process: WorkerProcess
 
-    def start(self, worker: UUID, held: Sequence[Held]) -> dict[UUID, Attempt]:
+    def start(self, worker: UUID, held: Sequence[AttemptKey]) -> dict[UUID, Attempt]:
         started = super().start(worker, held)
         self.process._heartbeat._start_over()
         return started
@@ -88,9 +88,9 @@ def test_a_start_whose_worker_was_declared_lost_meanwhile_is_not_run(
     process = WorkerProcess(settings, WorkerAbilities(1, ["coding"], CODING), lambda _: None)
     book = LostMeanwhile(Link(dsn, "starts"))
     book.process = process
-    process._starts._book = book
+    process._starts._attempts = book
     process.open()
-    held = Held(job_id, hands.claim_one().fence, uuid4())
+    held = AttemptKey(job_id, hands.claim_one().fence, uuid4())
 
     (run,) = process.start([held])[0].values()
 

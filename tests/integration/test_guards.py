@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bridge.job import Claim, Failed, Status
-from bridge.postgres.attempts import Event, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Event, Verdict
 from bridge.postgres.queue_rows import Span
 from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
@@ -28,7 +28,7 @@ def claim(hands: Hands, limit: int = 10, **room: int) -> list[Claim]:
     return hands.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 
 
-def pair(hands: Hands, rows: Rows, worker: UUID | None = None) -> tuple[Held, Held]:
+def pair(hands: Hands, rows: Rows, worker: UUID | None = None) -> tuple[AttemptKey, AttemptKey]:
     """Two running jobs with the same fence, each in a session of its own."""
     for _ in range(2):
         rows.add_job(session_id=rows.add_session(), max_retries=1)
@@ -38,7 +38,7 @@ def pair(hands: Hands, rows: Rows, worker: UUID | None = None) -> tuple[Held, He
     return first, second
 
 
-def untouched(rows: Rows, held: Held) -> bool:
+def untouched(rows: Rows, held: AttemptKey) -> bool:
     job = rows.job(held.job_id)
     session = rows.session(job["session_id"])
     return (job["status"], job["exec"], session["status"]) == ("processing", held.exec, "active")

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from bridge.job import Status
-from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.postgres.link import Link
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
@@ -63,23 +63,23 @@ def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows
 class LookedBefore(Runs):
     """A heartbeat looks just before a start's answer brings the run."""
 
-    def held(self) -> list[Held]:
+    def held_keys(self) -> list[AttemptKey]:
         return []
 
 
 def test_a_run_that_began_just_now_is_no_stray(hands: Hands, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
     runs = LookedBefore()
-    handed_back: list[Held] = []
+    handed_back: list[AttemptKey] = []
     heartbeat = Heartbeat(
-        AttemptBook(Link(dsn, "heartbeat")),
+        Attempts(Link(dsn, "heartbeat")),
         runs,
         WorkerAbilities(1, ["coding"], CODING),
         handed_back.append,
         lease_seconds=0.6,
     )
     heartbeat.open()
-    held = Held(job_id, hands.claim_one().fence, uuid4())
+    held = AttemptKey(job_id, hands.claim_one().fence, uuid4())
     (attempt,) = hands.book.start(heartbeat.worker, [held]).values()
     runs.add([Run(held, attempt)])
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])

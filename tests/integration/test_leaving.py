@@ -12,7 +12,7 @@ import pytest
 from dramatiq.middleware import Interrupt
 
 from bridge.job import Completed
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
@@ -40,7 +40,7 @@ def new_process(settings: Settings) -> Iterator[Callable[[int], WorkerProcess]]:
 
 def started(process: WorkerProcess, hands: Hands) -> Run:
     claim = hands.claim_one()
-    (run,) = process.start([Held(claim.job_id, claim.fence, uuid4())])[0].values()
+    (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
     return run
 
 
@@ -55,7 +55,7 @@ def test_reports_get_what_jobs_left_of_the_grace_time(
 
     with psycopg.connect(dsn) as somebody, ThreadPoolExecutor() as pool:
         somebody.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [job_id])
-        process.end(run, Ending(run.held, Completed(None), run))
+        process.end(run, Ending(run.key, Completed(None), run))
         closed = pool.submit(process.close)
         with pytest.raises(NotYetError):
             closed.result(1.5)
@@ -88,3 +88,27 @@ def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
 
     assert rows.outcomes(job_id) == ["released"]
     assert rows.value("SELECT run_at - updated_at >= '1.9 s' AND retry_count = 0 FROM coding_jobs")
+
+
+def test_a_process_ends_when_one_of_its_threads_has_ended_and_not_before_it_has_begun(settings: Settings) -> None:
+    thread, is_ending, looks = threading.Thread(target=lambda: None), threading.Event(), []
+
+    def threads() -> list[threading.Thread]:
+        looks.append(thread.is_alive())
+        return [thread]
+
+    process = WorkerProcess(
+        settings.model_copy(update={"lease_ms": 1000}),
+        WorkerAbilities(1, ["coding"], CODING),
+        lambda _: None,
+        threads=threads,
+        end=is_ending.set,
+    )
+    process.open()
+    try:
+        eventually(lambda: len(looks) > 2, what="some heartbeats")
+        assert not is_ending.is_set()
+        thread.start()
+        assert is_ending.wait(10)
+    finally:
+        process.close()

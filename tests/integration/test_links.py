@@ -11,7 +11,7 @@ import pytest
 
 from bridge.cli import doctor
 from bridge.job import Status
-from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.postgres.link import Link, connect
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
@@ -24,9 +24,9 @@ AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
-def book(dsn: str) -> Iterator[AttemptBook]:
+def book(dsn: str) -> Iterator[Attempts]:
     """The link of a worker process."""
-    book = AttemptBook(Link(dsn, "heartbeat"))
+    book = Attempts(Link(dsn, "heartbeat"))
     yield book
     book.close()
 
@@ -45,7 +45,7 @@ def end_session(rows: Rows) -> None:
 
 
 def test_a_worker_whose_link_is_gone_is_lost_before_its_lease_runs_out(
-    hands: Hands, rows: Rows, book: AttemptBook
+    hands: Hands, rows: Rows, book: Attempts
 ) -> None:
     job_id = rows.add_job()
     worker = hands.add_worker()
@@ -63,7 +63,7 @@ def test_a_worker_whose_link_is_gone_is_lost_before_its_lease_runs_out(
     assert hands.reclaim() == {job_id: ("crashed", "pending")}
 
 
-def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(hands: Hands, rows: Rows, book: Attempts) -> None:
     worker = hands.add_worker()
     book.hold_link(worker, timedelta(seconds=8))
     book.close()
@@ -78,7 +78,7 @@ def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(hands: Hands, ro
     assert stop_reason(rows, worker) == "lost"
 
 
-def test_a_worker_that_takes_its_lock_again_in_time_is_alive(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+def test_a_worker_that_takes_its_lock_again_in_time_is_alive(hands: Hands, rows: Rows, book: Attempts) -> None:
     worker = hands.add_worker()
     assert book.hold_link(worker)
     end_session(rows)
@@ -92,7 +92,7 @@ def test_a_worker_that_takes_its_lock_again_in_time_is_alive(hands: Hands, rows:
     assert rows.value("SELECT link_lost_at FROM workers WHERE id = %s", [worker]) is None
 
 
-def test_a_lock_that_is_back_takes_the_suspicion_away(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+def test_a_lock_that_is_back_takes_the_suspicion_away(hands: Hands, rows: Rows, book: Attempts) -> None:
     worker = hands.add_worker()
     book.hold_link(worker)
     rows.all("UPDATE workers SET link_lost_at = now() - interval '1 day' WHERE id = %s", [worker])
@@ -123,11 +123,11 @@ def test_a_link_that_is_not_the_workers_own_shows_nothing(hands: Hands, rows: Ro
 
 
 def test_a_lock_that_an_earlier_link_still_holds_is_not_watched(
-    hands: Hands, rows: Rows, book: AttemptBook, dsn: str
+    hands: Hands, rows: Rows, book: Attempts, dsn: str
 ) -> None:
     worker = hands.add_worker()
     assert book.hold_link(worker)
-    second = AttemptBook(Link(dsn, "second"))
+    second = Attempts(Link(dsn, "second"))
 
     assert not second.hold_link(worker)
     book.close()  # the first one ends at last; the worker lives on its second link
@@ -138,7 +138,7 @@ def test_a_lock_that_an_earlier_link_still_holds_is_not_watched(
     second.close()
 
 
-def test_a_stopped_worker_does_not_come_back_by_its_lock(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+def test_a_stopped_worker_does_not_come_back_by_its_lock(hands: Hands, rows: Rows, book: Attempts) -> None:
     worker = hands.add_worker()
     hands.book.stop(worker)
 
@@ -147,7 +147,7 @@ def test_a_stopped_worker_does_not_come_back_by_its_lock(hands: Hands, rows: Row
     assert not rows.value("SELECT linked FROM workers WHERE id = %s", [worker])
 
 
-def test_a_cancel_is_heard_on_the_workers_link(hands: Hands, rows: Rows, book: AttemptBook) -> None:
+def test_a_cancel_is_heard_on_the_workers_link(hands: Hands, rows: Rows, book: Attempts) -> None:
     job_id = rows.add_job()
     worker = hands.add_worker()
     hands.started(worker)
@@ -160,12 +160,12 @@ def test_a_cancel_is_heard_on_the_workers_link(hands: Hands, rows: Rows, book: A
     assert not book.has_news(), "once"
 
 
-class HastyBook(AttemptBook):
+class HastyBook(Attempts):
     """Its worker begins to drain while the answer to a heartbeat is on its way."""
 
     on_answer: Callable[[], None] | None = None
 
-    def heartbeat(self, *args: Any, **options: Any) -> list[tuple[Verdict, Held]] | None:
+    def heartbeat(self, *args: Any, **options: Any) -> list[tuple[Verdict, AttemptKey]] | None:
         verdicts = super().heartbeat(*args, **options)
         on_answer, self.on_answer = self.on_answer, None
         if on_answer is not None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from bridge.job import Claim, Completed, Failed, Released
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
 
@@ -58,10 +58,10 @@ def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[]
     """Each hot statement at work on some jobs, with the indexes that it may read."""
     worker = hands.add_worker(slots=LIVE)
     rows.all("INSERT INTO coding_jobs (max_retries, priority) SELECT 1, 1 FROM generate_series(1, %s)", [LIVE])
-    held: list[Held] = []
+    held: list[AttemptKey] = []
 
     def start() -> None:
-        held[:] = [Held(claim.job_id, claim.fence, uuid4()) for claim in claims]
+        held[:] = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in claims]
         assert len(hands.book.start(worker, held)) == LIVE
 
     def claim() -> None:

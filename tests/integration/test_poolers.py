@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.postgres import listener
-from bridge.postgres.attempts import AttemptBook
+from bridge.postgres.attempts import Attempts
 from bridge.postgres.connection_budget import find_room
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
@@ -147,7 +147,7 @@ def test_a_session_of_our_own_has_our_limits(link: Link) -> None:
 
 def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
     link = Link(pooled_dsn, "test")
-    with AttemptBook(link).in_haste():
+    with Attempts(link).in_haste():
         assert link.connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}
     assert link.connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}
     assert link.connection.is_pooled

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bridge.job import Failed, Released
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
@@ -107,8 +107,8 @@ def test_a_worker_ends_in_time_and_what_it_kept_has_crashed(
     process.open()
     try:
         claim = hands.claim_one()
-        (run,) = process.start([Held(claim.job_id, claim.fence, uuid4())])[0].values()
-        process.end(run, Ending(run.held, report, run))
+        (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
+        process.end(run, Ending(run.key, report, run))
         eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
         began = time.monotonic()
     finally:

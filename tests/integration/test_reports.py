@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from bridge.job import Completed, Status
-from bridge.postgres.attempts import AttemptBook, Event, Held
+from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
@@ -133,11 +133,11 @@ def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: 
     first, second, third = hands.claim()
     assert hands.start(worker, first)
 
-    assert hands.fail(Held(node_took, 1, None)) is None
-    assert hands.fail(Held(started, first.fence, None)) is None
-    assert hands.fail(Held(unstarted, second.fence + 1, None)) is None
-    assert hands.fail(Held(unstarted, second.fence, None), "the start was refused") is Status.PENDING
-    assert hands.fail(Held(unstarted, second.fence, None)) is None, "it is over"
+    assert hands.fail(AttemptKey(node_took, 1, None)) is None
+    assert hands.fail(AttemptKey(started, first.fence, None)) is None
+    assert hands.fail(AttemptKey(unstarted, second.fence + 1, None)) is None
+    assert hands.fail(AttemptKey(unstarted, second.fence, None), "the start was refused") is Status.PENDING
+    assert hands.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is over"
 
     job = rows.job(unstarted)
     assert (job["retry_count"], job["error_message"], job["due"]) == (1, "the start was refused", False)
@@ -147,7 +147,7 @@ def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: 
     assert hands.start(worker, third)
     hands.make_due(unstarted)
     assert hands.claim_one().fence == second.fence + 1
-    assert hands.fail(Held(unstarted, second.fence, None)) is None, "it is another attempt now"
+    assert hands.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is another attempt now"
 
 
 def test_an_attempt_ends_once(hands: Hands, rows: Rows) -> None:
@@ -188,7 +188,7 @@ def test_reports_of_many_jobs_are_settled_one_by_one(hands: Hands, rows: Rows) -
 
 @pytest.fixture
 def reports(dsn: str) -> Reports:
-    return Reports(AttemptBook(Link(dsn, "reports")), Runs(), lambda _: None)
+    return Reports(Attempts(Link(dsn, "reports")), Runs(), lambda _: None)
 
 
 def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(

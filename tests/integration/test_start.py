@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from bridge.job import Status
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.starts import Starts
@@ -20,7 +20,7 @@ def test_a_start_says_what_the_job_is(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job(session_id=session_id, prompt="build it", payload={"n": 1}, priority=7)
     worker = hands.add_worker()
     claim = hands.claim_one()
-    held = Held(claim.job_id, claim.fence, uuid4())
+    held = AttemptKey(claim.job_id, claim.fence, uuid4())
 
     (attempt,) = hands.book.start(worker, [held]).values()
 
@@ -42,7 +42,7 @@ def test_a_start_says_whether_the_job_has_another_attempt_left(
     rows.add_job(retry_count=retry_count, max_retries=max_retries)
     worker = hands.add_worker()
     claim = hands.claim_one()
-    held = Held(claim.job_id, claim.fence, uuid4())
+    held = AttemptKey(claim.job_id, claim.fence, uuid4())
 
     (attempt,) = hands.book.start(worker, [held]).values()
 
@@ -65,7 +65,7 @@ def test_two_deliveries_in_one_call_start_once(hands: Hands, rows: Rows) -> None
     rows.add_job()
     worker = hands.add_worker()
     claim = hands.claim_one()
-    both = [Held(claim.job_id, claim.fence, uuid4()) for _ in range(2)]
+    both = [AttemptKey(claim.job_id, claim.fence, uuid4()) for _ in range(2)]
 
     assert len(hands.book.start(worker, both)) == 1
 
@@ -74,7 +74,7 @@ def test_the_same_start_said_twice_has_the_same_answer(hands: Hands, rows: Rows)
     rows.add_job()
     worker = hands.add_worker()
     claim = hands.claim_one()
-    held = Held(claim.job_id, claim.fence, uuid4())
+    held = AttemptKey(claim.job_id, claim.fence, uuid4())
 
     first, second = (hands.book.start(worker, [held]) for _ in range(2))
 
@@ -96,9 +96,9 @@ def test_a_message_of_an_earlier_claim_is_refused(hands: Hands, rows: Rows) -> N
 def test_a_message_for_a_job_that_is_not_claimed_is_refused(hands: Hands, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = hands.add_worker()
-    forged = Held(job_id, 1, uuid4())
+    forged = AttemptKey(job_id, 1, uuid4())
 
-    assert hands.book.start(worker, [forged, Held(uuid4(), 1, uuid4())]) == {}
+    assert hands.book.start(worker, [forged, AttemptKey(uuid4(), 1, uuid4())]) == {}
 
 
 def test_a_worker_declared_lost_cannot_start_anything(hands: Hands, rows: Rows) -> None:
@@ -125,10 +125,10 @@ def test_jobs_that_meet_a_lock_hold_up_the_others_for_a_moment_only(hands: Hands
     locked = {rows.add_job(session_id=session_id) for _ in range(5)}
     free = rows.add_job()
     worker = hands.add_worker()
-    held = [Held(claim.job_id, claim.fence, uuid4()) for claim in hands.claim()]
+    held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in hands.claim()]
     link, endings = Link(dsn, "starts"), list[Ending]()
     patience = link.connection.execute("SHOW lock_timeout").fetchone()
-    starts = Starts(AttemptBook(link), lambda: worker, endings.append)
+    starts = Starts(Attempts(link), lambda: worker, endings.append)
 
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])

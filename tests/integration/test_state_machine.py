@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from bridge.job import Claim
-from bridge.postgres.attempts import Event, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Event, Verdict
 from bridge.postgres.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
@@ -51,7 +51,7 @@ class Road(RuleBasedStateMachine):
         self.rows, self.hands = rows, hands
         self.jobs: dict[UUID, JobTwin] = {}
         self.claims: list[Claim] = []  # messages: nothing takes one away, so each may be delivered again
-        self.held: list[tuple[Held, UUID]] = []  # attempts as some worker believes to have them, or had
+        self.held: list[tuple[AttemptKey, UUID]] = []  # attempts as some worker believes to have them, or had
         self.workers: dict[UUID, str] = {}  # live, expired, stopped
         self.inserted = 0
         self.calls = 0
@@ -80,7 +80,7 @@ class Road(RuleBasedStateMachine):
     def worker(self, pick: int) -> UUID:
         return list(self.workers)[pick % len(self.workers)]
 
-    def attempt(self, pick: int) -> tuple[Held, UUID]:
+    def attempt(self, pick: int) -> tuple[AttemptKey, UUID]:
         """Mostly one that is still somebody's."""
         current = [one for one in self.held if (job := self.jobs.get(one[0].job_id)) and job.is_held_by(one[0])]
         among = current if current and pick % 3 else self.held
@@ -117,7 +117,7 @@ class Road(RuleBasedStateMachine):
 
     @a_job
     @rule(pick=pick)
-    def take_by_hand(self, pick: int) -> None:
+    def begin_manual_attempt(self, pick: int) -> None:
         job = self.job(pick)
         if job.status == "pending":
             self.rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", [job.id])
@@ -182,7 +182,7 @@ class Road(RuleBasedStateMachine):
     def keep(self, picks: list[int], hand: int) -> None:
         """A worker prolongs what it cannot start yet."""
         waiting = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
-        kept = self.hands[hand].book.keep([Held(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
+        kept = self.hands[hand].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
         jobs = [(self.jobs.get(claim.job_id), claim.fence) for claim in waiting]
         ours = [job for job, fence in jobs if job is not None and job.was_handed_over(fence)]
         assert kept == {job.id for job in ours}
@@ -194,14 +194,14 @@ class Road(RuleBasedStateMachine):
     def release_claim(self, pick: int, hand: int) -> None:
         claim = self.claims[-1 - pick % len(self.claims)]
         accepted = self.hands[hand].queue.release_claims([claim], "test") == [claim.job_id]
-        self._expect(Held(claim.job_id, claim.fence, None), accepted, JobTwin.release)
+        self._expect(AttemptKey(claim.job_id, claim.fence, None), accepted, JobTwin.release)
 
     @a_claim
     @rule(pick=pick, hand=hand)
     def fail_claim(self, pick: int, hand: int) -> None:
         """A worker says that the database refuses the start."""
         claim = self.claims[-1 - pick % len(self.claims)]
-        held = Held(claim.job_id, claim.fence, None)
+        held = AttemptKey(claim.job_id, claim.fence, None)
         self._expect(held, self.hands[hand].fail(held) is not None, lambda job: job.fail("failed"))
 
     @rule(hand=hand)
@@ -219,14 +219,14 @@ class Road(RuleBasedStateMachine):
         """One message delivered, or several together, or the same one twice."""
         who = self.worker(worker)
         delivered = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
-        held = [Held(claim.job_id, claim.fence, uuid4()) for claim in delivered]
+        held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in delivered]
         started = self.hands[hand].book.start(who, held)
         for attempt in held:
             job = self.jobs.get(attempt.job_id)
             same = [one.exec for one in held if (one.job_id, one.fence) == (attempt.job_id, attempt.fence)]
             if job is not None and job.was_handed_over(attempt.fence) and self.workers[who] == "live":
                 (won,) = [exec_ for exec_ in same if exec_ in started]
-                job.start(Held(job.id, attempt.fence, won), who)
+                job.start(AttemptKey(job.id, attempt.fence, won), who)
             assert (attempt.exec in started) == (job is not None and job.is_held_by(attempt))
         self.held += [(attempt, who) for attempt in held]
 
@@ -353,7 +353,7 @@ class Road(RuleBasedStateMachine):
 
     # What must hold.
 
-    def _expect(self, held: Held, accepted: bool, change: Callable[[JobTwin], None]) -> None:
+    def _expect(self, held: AttemptKey, accepted: bool, change: Callable[[JobTwin], None]) -> None:
         """A report is accepted from the holder of the attempt, and from nobody else."""
         job = self.jobs.get(held.job_id)
         assert accepted == (job is not None and job.is_held_by(held))

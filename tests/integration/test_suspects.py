@@ -13,12 +13,12 @@ from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.suspects import Suspects
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
-from bridge.postgres.attempts import AttemptBook, Held
+from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
 from bridge.transport.epoch import RoadMark
-from bridge.transport.messages import is_alone, is_alone_throughout, seal, unseal
+from bridge.transport.messages import is_isolated, is_isolated_until_end, seal, unseal
 from bridge.transport.publisher import Publisher
 from bridge.worker.quarantine import TRIAL_SECONDS
 from tests.support.fleet import Fleet
@@ -50,7 +50,7 @@ def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(hands: Hands, row
     assert hands.claim() == [], "not together with others"
     (claim,) = suspects(hands)
 
-    assert (claim.job_id, claim.fence, claim.alone) == (job_id, 2, True)
+    assert (claim.job_id, claim.fence, claim.isolated) == (job_id, 2, True)
     assert suspects(hands) == []
 
 
@@ -198,9 +198,9 @@ def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
     rows.all(f"UPDATE coding_jobs SET {columns} WHERE id = %s", [first])
     worker = hands.add_worker()
     (claim,) = suspects(hands)
-    assert (claim.job_id, claim.alone, claim.throughout) == (first, True, not is_acquitted)
+    assert (claim.job_id, claim.isolated, claim.isolated_until_end) == (first, True, not is_acquitted)
     assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == [claim]
-    assert is_alone_throughout(seal([claim])[0]) is not is_acquitted
+    assert is_isolated_until_end(seal([claim])[0]) is not is_acquitted
     assert hands.start(worker, claim)
 
     began(rows, first, TRIAL_SECONDS * 10)
@@ -278,8 +278,8 @@ def test_only_the_hand_over_that_is_named_is_prolonged(hands: Hands, rows: Rows)
     rows.all("UPDATE coding_jobs SET lease_expires_at = clock_timestamp() + interval '1 s'")
     hands.queue.release_claims(claims[2:], "nobody has it")
 
-    others = [Held(node_took, 1, None), Held(jobs[0], claims[0].fence + 1, None)]
-    named = [Held(claim.job_id, claim.fence, None) for claim in claims[1:]]
+    others = [AttemptKey(node_took, 1, None), AttemptKey(jobs[0], claims[0].fence + 1, None)]
+    named = [AttemptKey(claim.job_id, claim.fence, None) for claim in claims[1:]]
     assert hands.book.keep([*others, *named], LEASE) == {jobs[1]}
 
     prolonged = "SELECT id FROM coding_jobs WHERE lease_expires_at > now() + interval '20 s'"
@@ -294,7 +294,7 @@ def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> Non
 
     name, text = seal([claim])
 
-    assert is_alone(name)
+    assert is_isolated(name)
     assert unseal(text.encode(), "coding", name) == ("run_coding_session", [(job_id, 2)])
 
 
@@ -347,7 +347,7 @@ def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
     new_fleet().start()
 
     def lose_a_worker(seconds: float) -> None:
-        worker, book = hands.add_worker(), AttemptBook(Link(dsn, "heartbeat"))
+        worker, book = hands.add_worker(), Attempts(Link(dsn, "heartbeat"))
         assert book.hold_link(worker)
         book.close()
         lost = "SELECT stop_reason = 'lost' FROM workers WHERE id = %s"

@@ -18,7 +18,7 @@ from bridge.errors import (
     UnfitSessionError,
 )
 from bridge.job import Completed
-from bridge.postgres.attempts import AttemptBook
+from bridge.postgres.attempts import Attempts
 from bridge.postgres.errors import in_our_words
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
@@ -83,7 +83,7 @@ def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
     hands: Hands, rows: Rows, link: Link
 ) -> None:
     worker = hands.add_worker()
-    reports = Reports(AttemptBook(link), Runs(), lambda _: None)
+    reports = Reports(Attempts(link), Runs(), lambda _: None)
     prepare_at_once(link)
     reports.open()
     for _ in range(2):

@@ -43,7 +43,7 @@ class World:
             "SHUTDOWN_TIMEOUT_MS": "500",
             "LOG_FORMAT": "json",
             "MOBVIBE_DIR": str(folder / "mobvibe"),
-        } | ({} if deaf_seconds is None else {"DEAF_SECONDS": str(deaf_seconds)})
+        } | ({} if deaf_seconds is None else {"UNRESPONSIVE_SECONDS": str(deaf_seconds)})
         self.bridge = Service("bridge", [sys.executable, "-m", "bridge", "run"], environment, folder)
         dramatiq = [str(BIN / "dramatiq"), "tests.outcomes.actors", "-p", "1", "-t", str(SLOTS), "--skip-logging"]
         self.worker = Service("worker", dramatiq, environment, folder)

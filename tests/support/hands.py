@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.job import Cancelled, Claim, Completed, Failed, Released, Status
-from bridge.postgres.attempts import AttemptBook, Held, Verdict
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.queue_rows import Span
@@ -20,7 +20,7 @@ class Hands:
     def __init__(self, dsn: str, rows: Rows) -> None:
         self.link = Link(dsn, "hands")
         self.queue = JobQueue(self.link)
-        self.book = AttemptBook(self.link)
+        self.book = Attempts(self.link)
         self.rows = rows
 
     def close(self) -> None:
@@ -45,32 +45,32 @@ class Hands:
         (claim,) = self.claim()
         return claim
 
-    def start(self, worker: UUID, claim: Claim) -> Held | None:
-        held = Held(claim.job_id, claim.fence, uuid4())
+    def start(self, worker: UUID, claim: Claim) -> AttemptKey | None:
+        held = AttemptKey(claim.job_id, claim.fence, uuid4())
         assert held.exec is not None
         return held if held.exec in self.book.start(worker, [held]) else None
 
-    def started(self, worker: UUID | None = None) -> Held:
+    def started(self, worker: UUID | None = None) -> AttemptKey:
         """Claim and start the next job."""
         held = self.start(worker or self.add_worker(), self.claim_one())
         assert held is not None
         return held
 
-    def complete(self, held: Held, result: str | None = None) -> bool:
+    def complete(self, held: AttemptKey, result: str | None = None) -> bool:
         return held.job_id in self.book.complete([(held, Completed(result))])
 
     def fail(
-        self, held: Held, error: str = "boom", *, final: bool = False, delay: timedelta | None = None
+        self, held: AttemptKey, error: str = "boom", *, final: bool = False, delay: timedelta | None = None
     ) -> Status | None:
         return self.book.fail([(held, Failed(error, final, delay))]).get(held.job_id)
 
-    def call_off(self, held: Held, error: str = "skipped") -> bool:
+    def call_off(self, held: AttemptKey, error: str = "skipped") -> bool:
         return held.job_id in self.book.cancel([(held, Cancelled(error))])
 
-    def release(self, held: Held, delay: timedelta | None = None) -> bool:
+    def release(self, held: AttemptKey, delay: timedelta | None = None) -> bool:
         return held.job_id in self.book.release([(held, Released(delay))])
 
-    def heartbeat(self, worker: UUID, *held: Held) -> dict[UUID | None, Verdict] | None:
+    def heartbeat(self, worker: UUID, *held: AttemptKey) -> dict[UUID | None, Verdict] | None:
         verdicts = self.book.heartbeat(worker, LEASE, held)
         return None if verdicts is None else {attempt.exec: verdict for verdict, attempt in verdicts}
 

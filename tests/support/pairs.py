@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from bridge.errors import PostgresBusyError
 from bridge.job import Claim
-from bridge.postgres.attempts import Event, Held
+from bridge.postgres.attempts import AttemptKey, Event
 from bridge.postgres.queue_rows import Span
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
@@ -23,16 +23,16 @@ class Scene:
 
     job_id: UUID
     workers: tuple[UUID, UUID]
-    held: Held  # the latest attempt; exec is None while nobody has started it
+    held: AttemptKey  # the latest attempt; exec is None while nobody has started it
     execs: tuple[UUID, UUID]  # for starts to come
 
     @property
-    def hand_over(self) -> Held:
+    def hand_over(self) -> AttemptKey:
         """The latest attempt as somebody knows it who has not started it."""
-        return Held(self.job_id, self.held.fence, None)
+        return AttemptKey(self.job_id, self.held.fence, None)
 
     def start(self, hands: Hands, which: int) -> bool:
-        held = Held(self.job_id, max(self.held.fence, 1), self.execs[which])
+        held = AttemptKey(self.job_id, max(self.held.fence, 1), self.execs[which])
         return held.exec in hands.book.start(self.workers[which], [held])
 
     def release(self, hands: Hands, _: int) -> bool:
@@ -92,13 +92,13 @@ def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
     job_id = rows.add_job(session_id=rows.add_session(), max_retries=2)
     workers = (hands.add_worker(), hands.add_worker())
     claim = hands.claim_one()
-    held = Held(job_id, claim.fence, None)
+    held = AttemptKey(job_id, claim.fence, None)
     if state == "pending":
         hands.queue.release_claims([claim], "test")  # a stale message is about
     elif state == "by the Node worker":
         hands.queue.release_claims([claim], "test")
         assert hands.queue.claim_next_job()
-        held = Held(job_id, claim.fence + 1, None)
+        held = AttemptKey(job_id, claim.fence + 1, None)
     elif state == "hand-over expired":
         hands.expire(job_id)
     elif state != "handed over":

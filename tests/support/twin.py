@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 
 TERMINAL = ("completed", "failed", "cancelled")
 NODE = "claim_next_job"
@@ -44,7 +44,7 @@ class JobTwin:
         """Taken by the Node worker, or by hand: there is no fence that anybody could name."""
         return self.status == "processing" and self.exec is None and self.taken_by in (None, NODE)
 
-    def is_held_by(self, held: Held) -> bool:
+    def is_held_by(self, held: AttemptKey) -> bool:
         return self.status == "processing" and self.fence == held.fence and self.exec == held.exec
 
     def was_handed_over(self, fence: int) -> bool:
@@ -72,7 +72,7 @@ class JobTwin:
         if by is not None:  # a hand leaves the mark of an earlier cancel, if any
             self.marked = False
 
-    def start(self, held: Held, worker: UUID) -> None:
+    def start(self, held: AttemptKey, worker: UUID) -> None:
         self.exec, self.worker = held.exec, worker
         self._settle("active")
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from bridge.broker import connect_broker
 from bridge.settings import Settings
-from bridge.worker.middleware import Reporter
+from bridge.worker.middleware import JobMiddleware
 from bridge.worker.watched import Watched
 
 
@@ -20,11 +20,11 @@ def broker_before() -> Iterator[None]:
     dramatiq.broker.global_broker = before
 
 
-def test_ours_stand_first_whoever_comes_later() -> None:
+def test_our_middleware_stays_first_when_others_are_added() -> None:
     broker = connect_broker(
         Settings(database_url=SecretStr("postgresql://127.0.0.1:9/d"), redis_url=SecretStr("redis://127.0.0.1:9/0"))
     )
-    first = [Watched, Reporter]
+    first = [Watched, JobMiddleware]
     assert [type(one) for one in broker.middleware[:2]] == first
 
     class Tracer(Middleware):

@@ -35,7 +35,7 @@ CIRCLE.append(CIRCLE)
 
 
 @pytest.mark.parametrize("result", [object(), float("nan"), {1, 2}, b"x", CIRCLE, {(1, 2): 3}, Falling(x=1)])
-def test_a_result_that_is_no_json_is_no_reason_to_do_the_work_again(result: Any) -> None:
+def test_a_result_that_is_not_json_is_not_a_reason_to_run_the_job_again(result: Any) -> None:
     report = report_of(result, None)
 
     assert isinstance(report, Failed)
@@ -89,7 +89,7 @@ def test_a_skipped_job_is_called_off_with_the_name_of_who_skipped_it() -> None:
     assert skipped("skipped by Throttle", SkipMessage()) == Cancelled("skipped by Throttle")
 
 
-def test_expected_errors_are_final() -> None:
+def test_an_error_in_throws_is_final() -> None:
     assert report_of(None, KeyError("x"), throws=(KeyError, ValueError)) == Failed("KeyError: 'x'", final=True)
     assert report_of(None, TypeError("x"), throws=KeyError) == Failed("TypeError: x", final=False)
     grouped = ExceptionGroup("g", [ValueError("a"), KeyError("x")])

@@ -9,7 +9,7 @@ import pytest
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from bridge.job import Attempt, Job
-from bridge.postgres.attempts import Held
+from bridge.postgres.attempts import AttemptKey
 from bridge.worker import runs as runs_module
 from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
 from tests.support.waiting import eventually
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 def new_run() -> Run:
     job = Job(id=uuid4())
-    held = Held(job.id, 1, uuid4())
+    held = AttemptKey(job.id, 1, uuid4())
     assert held.exec is not None
     return Run(held, Attempt(job, held.exec, "coding", "x"))
 
@@ -67,8 +67,8 @@ def test_a_running_actor_is_interrupted_in_its_thread() -> None:
     thread = ActorThread(runs, run, busy)
     assert thread.inside.wait(5)
 
-    assert runs.interrupt(run.held.exec, LeaseLostError)
-    assert not runs.interrupt(run.held.exec, WorkerStoppingError)  # the first reason stays
+    assert runs.interrupt(run.key.exec, LeaseLostError)
+    assert not runs.interrupt(run.key.exec, WorkerStoppingError)  # the first reason stays
 
     thread.join()
     assert isinstance(thread.raised, LeaseLostError)
@@ -78,7 +78,7 @@ def test_an_interrupt_before_the_actor_begins_keeps_it_from_beginning() -> None:
     runs, run = Runs(), new_run()
     runs.add([run])
 
-    assert not runs.interrupt(run.held.exec, LeaseLostError)
+    assert not runs.interrupt(run.key.exec, LeaseLostError)
 
     with pytest.raises(LeaseLostError):
         runs.enter(run)
@@ -90,7 +90,7 @@ def test_an_interrupt_after_the_actor_has_ended_changes_nothing() -> None:
     thread = ActorThread(runs, run, lambda: None)
     thread.join()
 
-    assert not runs.interrupt(run.held.exec, LeaseLostError)
+    assert not runs.interrupt(run.key.exec, LeaseLostError)
     assert thread.raised is None
     assert run.ended is not None
 
@@ -112,20 +112,20 @@ def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
     assert thread.came_out
 
 
-def test_what_is_held_is_known_until_it_is_removed() -> None:
+def test_runs_are_held_until_they_are_removed() -> None:
     runs, first, second = Runs(), new_run(), new_run()
     runs.add([first])
     runs.add([second])
-    assert runs.held() == [first.held, second.held]
+    assert runs.held_keys() == [first.key, second.key]
 
-    runs.remove([first.held.exec, uuid4()])
+    runs.remove([first.key.exec, uuid4()])
 
-    assert runs.held() == [second.held]
+    assert runs.held_keys() == [second.key]
     assert runs.interrupt_all(LeaseLostError) == 0
     assert second.interrupt is LeaseLostError
 
 
-def test_an_actor_that_swallows_its_interrupt_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actor_that_swallows_its_interrupt_is_interrupted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, run = Runs(), new_run()
     runs.add([run])
     heard: list[BaseException] = []
@@ -139,21 +139,21 @@ def test_an_actor_that_swallows_its_interrupt_is_told_again(monkeypatch: pytest.
 
     thread = ActorThread(runs, run, swallow)
     assert thread.inside.wait(5)
-    assert runs.interrupt(run.held.exec, LeaseLostError)
+    assert runs.interrupt(run.key.exec, LeaseLostError)
     eventually(lambda: len(heard) == 1)
-    runs.interrupt(run.held.exec, LeaseLostError)
-    assert run.told_at == run.interrupted_at, "it is left in peace while it cleans up"
+    runs.interrupt(run.key.exec, LeaseLostError)
+    assert run.last_interrupted_at == run.interrupted_at, "it is left in peace while it cleans up"
     monkeypatch.setattr(runs_module, "_AGAIN_SECONDS", 0.0)
 
     for count in (2, 3):
-        assert not runs.interrupt(run.held.exec, WorkerStoppingError)
+        assert not runs.interrupt(run.key.exec, WorkerStoppingError)
         eventually(lambda: len(heard) == count)  # noqa: B023
 
     thread.join()
     assert {type(error) for error in heard} == {LeaseLostError}
 
 
-def test_an_actor_is_deaf_when_it_goes_on_after_its_interrupt_or_its_time_limit() -> None:
+def test_an_actor_is_unresponsive_when_it_goes_on_after_its_interrupt_or_its_time_limit() -> None:
     runs, told, late, fine = Runs(), new_run(), new_run(), new_run()
     runs.add([told, late, fine])
     for run in (told, late, fine):
@@ -161,10 +161,10 @@ def test_an_actor_is_deaf_when_it_goes_on_after_its_interrupt_or_its_time_limit(
     late.limit = 0.0
     told.interrupted_at = time.monotonic()
 
-    assert runs.deaf(60) == []
-    eventually(lambda: runs.deaf(0.01) == [told, late])
+    assert runs.unresponsive(60) == []
+    eventually(lambda: runs.unresponsive(0.01) == [told, late])
 
     told.ended = time.monotonic()
-    assert runs.deaf(0.01) == [told, late], "a hook after the actor may hang as well"
+    assert runs.unresponsive(0.01) == [told, late], "a hook after the actor may hang as well"
     told.is_reported = late.is_reported = True
-    assert runs.deaf(0.01) == []
+    assert runs.unresponsive(0.01) == []

@@ -104,7 +104,7 @@ def test_events_are_kept_in_order(broker: TestingBroker) -> None:
     assert list(run_job(narrate).events) == [("thinking", {"n": n}) for n in range(3)]
 
 
-def test_what_no_row_could_hold_is_refused_as_there(broker: TestingBroker) -> None:
+def test_a_payload_that_no_row_could_hold_is_refused(broker: TestingBroker) -> None:
     @actor
     def no_json(job: Job) -> Any:
         return {"x": object()}
@@ -121,7 +121,7 @@ def test_what_no_row_could_hold_is_refused_as_there(broker: TestingBroker) -> No
         run_job(no_json, [1])  # type: ignore[arg-type]
 
 
-def test_a_skip_cancels(broker: TestingBroker) -> None:
+def test_a_job_that_a_middleware_skips_is_cancelled(broker: TestingBroker) -> None:
     class Closed(Middleware):
         def before_process_message(self, broker: Any, message: Any) -> None:
             raise SkipMessage("closed on Sundays")
@@ -136,7 +136,7 @@ def test_a_skip_cancels(broker: TestingBroker) -> None:
     assert (ended.status, ended.error) == (Status.CANCELLED, "skipped by Closed: closed on Sundays")
 
 
-def test_what_a_middleware_marks_as_failed_is_final(broker: TestingBroker) -> None:
+def test_a_job_that_a_middleware_marks_as_failed_is_not_run_again(broker: TestingBroker) -> None:
     class Strict(Middleware):
         def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
             message.fail()
@@ -194,7 +194,7 @@ def test_send_is_kept_and_runs_when_asked(broker: TestingBroker) -> None:
     assert broker.sent == []
 
 
-def test_send_refuses_what_could_be_no_job(broker: TestingBroker) -> None:
+def test_send_refuses_a_message_that_cannot_be_a_job(broker: TestingBroker) -> None:
     @dramatiq.actor
     def plain(x: Any) -> None: ...
 
@@ -204,7 +204,9 @@ def test_send_refuses_what_could_be_no_job(broker: TestingBroker) -> None:
         broker.enqueue(Message(queue_name="default", actor_name="nobody", args=(), kwargs={}, options={}))
 
 
-def test_an_actors_package_gets_this_broker(broker: TestingBroker, settings_elsewhere: Callable[[], Settings]) -> None:
+def test_connect_broker_gives_the_testing_broker(
+    broker: TestingBroker, settings_elsewhere: Callable[[], Settings]
+) -> None:
     assert connect_broker() is broker
     assert connected_settings() is broker.settings
     assert connect_broker(settings_elsewhere()) is not broker, "who names stores gets them"

@@ -141,7 +141,7 @@ def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     first, *line, last = claims(5)
-    line = [replace(claim, alone=True) for claim in line]
+    line = [replace(claim, isolated=True) for claim in line]
     publisher.publish([first, *line, last])
     consumer = consume(broker, prefetch=2)
 

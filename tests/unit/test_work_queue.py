@@ -34,21 +34,21 @@ def drain(queue: WorkQueue) -> list[str]:
             return taken
 
 
-def test_equals_keep_their_order() -> None:
+def test_jobs_of_equal_priority_keep_their_order() -> None:
     queue = WorkQueue()
     put(queue, ("a", 3), ("b", 3), ("c", 3))
 
     assert drain(queue) == ["a", "b", "c"]
 
 
-def test_the_more_urgent_pass_the_most_urgent_first() -> None:
+def test_more_urgent_jobs_pass_the_others_and_the_most_urgent_is_first() -> None:
     queue = WorkQueue()
     put(queue, ("a", 0), ("b", 0), ("x", 5), ("y", 9), ("z", 5), ("c", 0))
 
     assert drain(queue) == ["y", "x", "z", "a", "b", "c"]
 
 
-def test_a_line_that_emptied_has_no_measure() -> None:
+def test_a_job_put_on_an_empty_queue_sets_the_usual_priority() -> None:
     queue = WorkQueue()
     put(queue, ("a", 0))
     drain(queue)
@@ -57,7 +57,7 @@ def test_a_line_that_emptied_has_no_measure() -> None:
     assert drain(queue) == ["d", "b", "c"]
 
 
-def test_a_thread_that_waits_gets_what_comes_and_gives_up_in_time() -> None:
+def test_a_waiting_thread_gets_the_next_job_or_times_out() -> None:
     queue = WorkQueue()
     with pytest.raises(Empty):
         queue.get(timeout=0.01)

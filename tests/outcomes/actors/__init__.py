@@ -8,7 +8,7 @@ from bridge.broker import connect_broker
 from bridge.worker import process as worker_process
 
 # An actor that does not listen is waited for in each of its attempts: tests have less patience than a deployment.
-worker_process.DEAF_SECONDS = float(os.environ.get("DEAF_SECONDS", worker_process.DEAF_SECONDS))
+worker_process.UNRESPONSIVE_SECONDS = float(os.environ.get("UNRESPONSIVE_SECONDS", worker_process.UNRESPONSIVE_SECONDS))
 connect_broker()
 
 from tests.outcomes.actors.middleware import Unruly  # noqa: E402 -- as the actors, it needs the broker

@@ -1,0 +1,62 @@
+"""What a worker process does before its first job, and how it ends while jobs still run. JobMiddleware says when."""
+
+import os
+from collections.abc import Mapping
+
+from dramatiq import Worker
+from dramatiq.common import iter_queue
+
+from bridge.addresses import host_and_port
+from bridge.logs.formats import write_last_lines
+from bridge.postgres import connection_budget
+from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
+from bridge.settings import Settings
+from bridge.transport.job_broker import JobBroker
+from bridge.transport.server_check import check_road
+from bridge.transport.slots import Slots
+from bridge.worker.abilities import abilities_of
+from bridge.worker.intake import WorkerIntake
+from bridge.worker.process import WorkerProcess
+from bridge.worker.stop_signals import rest_at_boot
+
+
+def check_stores(settings: Settings, broker: JobBroker) -> None:
+    """Wait for both stores. Raises BridgeError for one that cannot serve this worker."""
+    check_database(settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS, rest=rest_at_boot)
+    text = mark_of_database(settings.postgres_dsn())
+    where = host_and_port(settings.redis_address(), 6379)
+    patiently(lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where, rest=rest_at_boot)
+
+
+def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:
+    """The process, not open yet, and the broker's intake and slots, which lead to it."""
+
+    def on_settled(settled: Mapping[str, tuple[int, float]]) -> None:
+        if process.quarantine.is_isolating():
+            broker.start_again()  # an isolated job is over: the next one may begin
+        broker.announce_freed(settled)
+
+    process = WorkerProcess(
+        settings,
+        abilities_of(broker, worker),
+        on_settled,
+        on_announced=lambda: broker.announce_freed({}),
+        threads=lambda: [*worker.workers, *worker.consumers.values()],
+        end=lambda: leave_now(process, broker, worker, exit_code=1),
+    )
+    slots = Slots(worker.worker_threads, is_isolating=process.quarantine.is_isolating)
+    broker.take_jobs(WorkerIntake(broker, process), slots)
+    return process
+
+
+def leave_now(process: WorkerProcess, broker: JobBroker, worker: Worker, *, exit_code: int = 0) -> None:
+    """Hand everything back and end the process, while a thread is in code that no exception reaches."""
+    try:
+        for consumer in worker.consumers.values():
+            if consumer.consumer is not None:
+                consumer.consumer.close()
+        broker.intake.returned([item.message for item in iter_queue(worker.work_queue)])
+        process.close()
+    finally:
+        write_last_lines()
+        os._exit(exit_code)

@@ -1,0 +1,106 @@
+"""Everything of Dramatiq that this package replaces, or uses although Dramatiq does not document it, with the reason.
+
+Written for Dramatiq 2.2. tests/unit/test_dramatiq_patches.py fails when the installed Dramatiq has other code at one
+of these places, and then this list says which code of ours to read again.
+
+Replaced in a running worker process, by the functions below, which `JobMiddleware` calls:
+
+- `dramatiq.worker.Worker.__init__`: it makes a PriorityQueue, a prefetch of twice the threads and a timeout of one
+  second, and gives all three to the threads it starts later. See `prepare_worker`.
+- `dramatiq.worker.ConsumerThread.handle_delayed_messages`: does nothing here. See `patch_threads`.
+- `dramatiq.worker.WorkerThread.process_message`: what it raises does not end its thread, see `patch_threads`; its log
+  lines about outcomes are dropped, see `drop_outcome_lines`.
+
+Replaced by subclasses:
+
+- `dramatiq.broker.Broker.emit_before`, `dramatiq.broker.Broker.emit_after`: JobBroker calls only the hooks that a
+  middleware has, and keeps what a hook raises away from the thread that works the jobs.
+- `dramatiq.broker.Broker.add_middleware`: FleetBroker keeps our middleware first, and forgets the list of hooks.
+- `dramatiq.brokers.redis.RedisBroker.declare_queue`, `dramatiq.brokers.redis.RedisBroker.enqueue`,
+  `dramatiq.brokers.redis.RedisBroker.__getattr__`: no delay queues, and scripts of our own for what Dramatiq asks of
+  Redis (`do_enqueue`, `do_requeue`, `do_nack`, `do_qsize`).
+- `dramatiq.brokers.redis._RedisConsumer`: JobConsumer takes its place. It is woken, and acknowledges in groups.
+- `dramatiq.broker.MessageProxy`: JobMessage has its fields itself, for the way through the proxy is long.
+- `dramatiq.asyncio.EventLoopThread`, `dramatiq.middleware.asyncio.AsyncIO`: JobLoop and JobAsyncIO outlive what runs
+  in them, and wait for the end of a coroutine that was cancelled.
+- `dramatiq.actor.Actor.__call__`: it calls `fn`, around which InterruptGuard puts itself.
+
+Used, though not documented:
+
+- `dramatiq.worker.ConsumerThread.run`, `dramatiq.worker.ConsumerThread.handle_message`: JobConsumer yields None where
+  there is nothing, and watches that it is asked again.
+- `dramatiq.worker.ConsumerThread.post_process_message`, `dramatiq.worker.ConsumerThread.close`: what is acknowledged,
+  and what is closed when the process leaves.
+- `dramatiq.worker.WorkerThread.run`, `dramatiq.worker.Worker.join`, `dramatiq.common.iter_queue`: what they ask of the
+  queue between the threads, WorkQueue has.
+- `dramatiq.worker.Worker.stop`: JobMiddleware winds the process down meanwhile, and ends it if this takes too long.
+- `dramatiq.cli.worker_process`: the order of the boot; its signal handlers, which StopSignals wraps; its last
+  argument, the event by which the parent process knows that this one has booted (`rest_at_boot`).
+- `dramatiq.middleware.time_limit.TimeLimit`: its `time_limit`, in milliseconds, is that of actors that do not say.
+- `dramatiq.threading.raise_thread_exception`: how a run is interrupted.
+- `dramatiq.common.compute_backoff`: the wait that `min_backoff` and `max_backoff` ask for.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from dramatiq import Broker, Worker
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Interrupt
+
+from bridge.worker.work_queue import work_queue
+
+logger = logging.getLogger(__name__)
+
+# Dramatiq's threads look that often whether they shall stop or pause; a second, as Dramatiq has it, delays each stop.
+_THREAD_TIMEOUT_MS = 200
+
+
+def prepare_worker(broker: Broker, worker: Worker) -> None:
+    """Before its threads are made: what they get from it. To be called by `before_worker_boot`."""
+    worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
+    worker.worker_timeout = _THREAD_TIMEOUT_MS
+    _replace(worker, "work_queue", work_queue(broker))  # has all that Dramatiq asks of its own
+
+
+def patch_threads(broker: Broker, worker: Worker) -> None:
+    """After its threads have begun. To be called by `after_worker_boot`.
+
+    A consumer of a queue that is declared later, and its delay queue, stay as Dramatiq made them: they only cost more.
+    """
+    for consumer in worker.consumers.values():
+        # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
+        _replace(consumer, "handle_delayed_messages", lambda: None)
+    for thread in worker.workers:
+        _replace(thread, "process_message", partial(_process_message, broker, thread.process_message))
+
+
+def drop_outcome_lines() -> None:
+    """Dramatiq's own lines about how a message ended print its arguments, and ours say the same."""
+    logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_is_not_about_an_outcome)
+
+
+def _is_not_about_an_outcome(record: logging.LogRecord) -> bool:
+    text = str(record.msg)
+    is_ending = text.startswith(("Failed to process message", "Message %s was skipped"))
+    return not is_ending and "returned a value that is" not in text
+
+
+def _replace(owner: object, name: str, ours: object) -> None:
+    """Of this one object only: Dramatiq's class stays as it is."""
+    vars(owner)[name] = ours
+
+
+def _process_message(broker: Broker, dramatiqs: Callable[[MessageProxy], None], message: MessageProxy) -> None:
+    """Whatever comes out of Dramatiq's own code around an actor would end the thread, and its slot with it.
+
+    A time limit may fall due there, and an option that is not what Dramatiq takes it for is met there.
+    """
+    try:
+        dramatiqs(message)
+    except Interrupt as late:
+        broker.emit_after("process_message", message, exception=late.__context__ or late)
+    except BaseException as error:
+        logger.critical("Unexpected failure around an actor", exc_info=True)
+        broker.emit_after("process_message", message, exception=error)

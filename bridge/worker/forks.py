@@ -1,0 +1,40 @@
+"""What keeps a copy of a worker process, made by an actor's fork, from going on as a worker."""
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+
+_generation = 0  # how many forks made this process
+
+
+def _count_fork() -> None:
+    global _generation  # noqa: PLW0603 -- a process's own
+    _generation += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def generation() -> int:
+    """A number that no copy of this process shares with it. Each job asks twice, so it costs no system call."""
+    return _generation
+
+
+def end_in_copy_of(process: int) -> None:
+    """End here if this is not the process of that generation, but a copy that an actor's fork made.
+
+    Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
+    connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback. That is
+    written without the streams of Python: a thread that is not in this copy may have held their locks.
+    """
+    if _generation == process:
+        return
+    error = sys.exception()
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        code = error.code or 0
+    elif error is not None:
+        with suppress(OSError):
+            os.write(2, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
+    os._exit(code & 0xFF)
