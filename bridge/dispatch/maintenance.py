@@ -18,7 +18,7 @@ from bridge.errors import (
 )
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.queue_rows import HELD_SECONDS
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Upkeep:
         self._look_at = 0.0
         self._held_by: str | None = None
         self._prune_workers_at = 0.0
-        self._troubles = {
-            what: Trouble("upkeep", partial(_told, what), f"Upkeep goes on: {what}")
+        self._errors = {
+            what: ErrorReporter("upkeep", partial(_message, what), f"Upkeep goes on: {what}")
             for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS)
         }
 
@@ -69,9 +69,9 @@ class Upkeep:
         try:
             result = step()
         except (PostgresBusyError, PostgresRefusedError, SchemaError, RightsError) as error:
-            self._troubles[what].met(error)
+            self._errors[what].failed(error)
             return None
-        self._troubles[what].over()
+        self._errors[what].succeeded()
         return result
 
     def _look_for_holders(self) -> None:
@@ -87,6 +87,6 @@ class Upkeep:
         self._held_by = holder.name if holder else None
 
 
-def _told(what: str, error: BridgeError) -> str:
+def _message(what: str, error: BridgeError) -> str:
     condition = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "refused"
     return f"Upkeep cannot do this now ({condition}): {what}"

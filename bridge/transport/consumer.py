@@ -12,7 +12,7 @@ from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError, WrongKeyError
 from bridge.runtime.backoff import full_jitter
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.housekeeping import Housekeeping
@@ -50,11 +50,11 @@ class JobConsumer(Consumer):
         self._next_poll = 0.0
         self._next_start = 0.0
         self._failed_starts = 0
-        self._start_trouble = Trouble(
+        self._start_errors = ErrorReporter(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
         )
         self._wrong_keys = 0
-        self._key_trouble = Trouble(
+        self._key_errors = ErrorReporter(
             f"messages of {queue_name}", lambda _: "A queue cannot be read, its jobs wait", "A queue is read again"
         )
         self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
@@ -141,12 +141,12 @@ class JobConsumer(Consumer):
         finally:
             self._slots.settle(before, before - room)
         self._wrong_keys = 0
-        self._key_trouble.over()
+        self._key_errors.succeeded()
         self._broker.redis_works()
 
     def _meet_wrong_key(self, error: WrongKeyError) -> None:
         """It stops this queue alone."""
-        self._key_trouble.met(self._broker.named(error, self._queue))
+        self._key_errors.failed(self._broker.named(error, self._queue))
         self._in_doubt = True  # wake-ups do not cut the rest short
         self._wrong_keys += 1
         rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
@@ -194,12 +194,12 @@ class JobConsumer(Consumer):
         try:
             ready, self._opened = self._broker.intake.start(opened)
         except BridgeError as error:
-            self._start_trouble.met(error)
+            self._start_errors.failed(error)
             self._failed_starts += 1
             rest = full_jitter(self._failed_starts, cap_seconds=error.rest_most_seconds)
             self._next_start = time.monotonic() + 0.1 + rest
             return
-        self._start_trouble.over()
+        self._start_errors.succeeded()
         self._failed_starts = 0
         if self._opened:
             self._next_start = time.monotonic() + _START_AGAIN_SECONDS
