@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.dispatch.throughput import SETTLED_MOST
 from bridge.job import Claim
-from bridge.postgres.queue_rows import QueueRoom
+from bridge.postgres.queue_rows import QueueCapacity
 
 _COUNT_SECONDS = 1.0
 _COUNT_MOST_SECONDS = 5.0
@@ -24,17 +24,17 @@ def _number(jobs: Any) -> int:
     return number
 
 
-class Room:
+class Capacity:
     """One thread claims, another one hears. What is heard are hints: a count sets them right within a second.
 
     A slot serves any queue of its worker, so a claim takes from all of them and an ended job gives to all.
     """
 
-    def __init__(self, name: str, on_worker: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, on_worker_started: Callable[[], None] = lambda: None) -> None:
         self._name = name
-        self._on_worker = on_worker  # one began, or can do more by now
+        self._on_worker_started = on_worker_started  # one began, or can do more by now
         self._lock = threading.Lock()
-        self._room: dict[str, int] = {}
+        self._free: dict[str, int] = {}
         self._slots: dict[str, int] = {}
         self._shared: dict[str, Sequence[str]] = {}
         self._changes: defaultdict[str, int] = defaultdict(int)  # since the count under way began
@@ -47,19 +47,19 @@ class Room:
             self._changes.clear()
             return True
 
-    def counted(self, queues: Iterable[QueueRoom], *, now: float, took: float) -> None:
+    def counted(self, queues: Iterable[QueueCapacity], *, now: float, took: float) -> None:
         """A count and how long it took; the longer, the rarer. While nobody is there it costs nothing."""
         queues = list(queues)
         with self._lock:
             # What was heard meanwhile is in the count, or is not. Room that is there twice would be handed
             # out twice, so only what was taken counts.
-            self._room = {one.queue: one.room + min(0, self._changes[one.queue]) for one in queues}
+            self._free = {one.queue: one.free + min(0, self._changes[one.queue]) for one in queues}
             self._slots = {one.queue: one.slots for one in queues}
             self._shared = {one.queue: one.shared_with for one in queues}
             rest = min(_COUNT_MOST_SECONDS, 50 * took) if queues else 0.0
             self._count_at = now + max(_COUNT_SECONDS, rest)
 
-    def count_anew(self) -> None:
+    def request_count(self) -> None:
         with self._lock:
             self._count_at = 0.0
 
@@ -68,11 +68,11 @@ class Room:
         with self._lock:
             return self._slots
 
-    def room(self, ahead: Mapping[str, int]) -> dict[str, int]:
+    def available(self, ahead: Mapping[str, int]) -> dict[str, int]:
         """Queue → jobs to hand over, `ahead` of the free slots by so many."""
         with self._lock:
-            room = {queue: free + ahead.get(queue, 0) for queue, free in self._room.items()}
-        return {queue: jobs for queue, jobs in room.items() if jobs > 0}
+            available = {queue: free + ahead.get(queue, 0) for queue, free in self._free.items()}
+        return {queue: jobs for queue, jobs in available.items() if jobs > 0}
 
     def claimed(self, claims: Iterable[Claim]) -> dict[str, int]:
         """We took these; by queue, how many."""
@@ -82,23 +82,23 @@ class Room:
         self._take(taken)
         return dict(taken)
 
-    def heard(self, text: str | None) -> bool:
+    def on_message(self, text: str | None) -> bool:
         """A bridge's word that it handed over, or a worker's that it has room: True for the latter.
 
         Nonsense is left alone.
         """
         try:
-            said: dict[str, Any] = json.loads(text or "{}")
-            if handed := said.get("handed"):
-                if said.get("by") != self._name:
+            message: dict[str, Any] = json.loads(text or "{}")
+            if handed := message.get("handed"):
+                if message.get("by") != self._name:
                     self._take({str(queue): _number(jobs) for queue, jobs in handed.items()})
                 return False
-            jobs = sum(_number(jobs) for jobs, _ in said["settled"].values())
+            jobs = sum(_number(jobs) for jobs, _ in message["settled"].values())
             if jobs == 0:
-                self.count_anew()
-                self._on_worker()
+                self.request_count()
+                self._on_worker_started()
             with self._lock:
-                for queue in said["queues"]:
+                for queue in message["queues"]:
                     self._change(str(queue), jobs)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return False
@@ -111,6 +111,6 @@ class Room:
                     self._change(shared, -jobs)
 
     def _change(self, queue: str, jobs: int) -> None:
-        if queue in self._room:
-            self._room[queue] += jobs
+        if queue in self._free:
+            self._free[queue] += jobs
         self._changes[queue] += jobs

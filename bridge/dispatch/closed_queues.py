@@ -40,9 +40,9 @@ class ClosedQueues:
                 )
             self._closed.setdefault(queue, _Closed()).rest()
 
-    def open_among(self, room: Mapping[str, int]) -> dict[str, int]:
-        """`room` without queues that are closed; looks at those whose time has come. Raises RedisUnavailableError."""
-        return {queue: jobs for queue, jobs in room.items() if queue not in self._closed or self._opens(queue)}
+    def open_among(self, available: Mapping[str, int]) -> dict[str, int]:
+        """`available` without closed queues; checks again those that are due. Raises RedisUnavailableError."""
+        return {queue: jobs for queue, jobs in available.items() if queue not in self._closed or self._opens(queue)}
 
     def seconds_to_next_look(self) -> float:
         """Infinite when none is closed."""

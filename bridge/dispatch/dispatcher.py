@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bridge.dispatch.capacity import Room
+from bridge.dispatch.capacity import Capacity
 from bridge.dispatch.claim_window import Frontier
 from bridge.dispatch.closed_queues import ClosedQueues
 from bridge.dispatch.refusals import Claims
@@ -22,7 +22,7 @@ BATCH = 500
 _DEEP = 100
 _PAUSE_SECONDS = 0.02
 _DUE_LOOK_SECONDS = 0.25
-_COUNT_LOOK_SECONDS = 1.0
+_RECOUNT_POLL_SECONDS = 1.0
 _BUSY_REST_SECONDS = 1.0
 
 
@@ -35,7 +35,7 @@ class Dispatcher:
         publisher: Publisher,
         on_doubt: Callable[[], None] = lambda: None,
         pace: Pace | None = None,
-        on_worker: Callable[[], None] = lambda: None,
+        on_worker_started: Callable[[], None] = lambda: None,
         *,
         name: str,
         lease_seconds: float,
@@ -48,21 +48,21 @@ class Dispatcher:
         self._claims = Claims(queue, name=name, lease=timedelta(seconds=lease_seconds), limit=BATCH)
         self._poll_seconds = poll_seconds
         self._pace = pace or Pace()
-        self._room = Room(name, on_worker)
+        self._capacity = Capacity(name, on_worker_started)
         self._frontier = Frontier()
         self._closed = ClosedQueues(publisher.check_queue)
         self._due_looked_at = 0.0
         self._next_claim = 0.0
         self._road_is_open = True
 
-    def heard(self, message: str | None) -> bool:
+    def on_message(self, message: str | None) -> bool:
         """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
         self._pace.heard(message, time.monotonic())
-        return self._room.heard(message)
+        return self._capacity.on_message(message)
 
-    def count_anew(self) -> None:
+    def request_count(self) -> None:
         """Something changed that nobody could hear."""
-        self._room.count_anew()
+        self._capacity.request_count()
 
     def step(self) -> float:
         """Hand over one batch; the seconds to rest."""
@@ -70,31 +70,31 @@ class Dispatcher:
             self._publisher.check()  # before claiming: what cannot be handed over stays where it is
             self._road_is_open = True
         now = time.monotonic()
-        ahead = self._pace.ahead(now, self._room.slots())
+        ahead = self._pace.ahead(now, self._capacity.slots())
         if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
             return pause
-        if self._room.count_is_due(now):
+        if self._capacity.count_is_due(now):
             self._count()
-        room = self._closed.open_among(self._room.room(ahead))
-        claims = self._claim(room) if room else []
+        available = self._closed.open_among(self._capacity.available(ahead))
+        claims = self._claim(available) if available else []
         if claims:
             kill_point("claim.committed")
             self._hand_over(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
-        if room and self._claims.found_refused:
+        if available and self._claims.found_refused:
             return 0.0  # others may lie behind them
-        if not room:
-            return min(self._rest(busy=True), _COUNT_LOOK_SECONDS)  # what is free may have gone unheard
+        if not available:
+            return min(self._rest(busy=True), _RECOUNT_POLL_SECONDS)  # what is free may have gone unheard
         # While much is handed over ahead, workers do not wait for us: fewer and larger claims cost less.
         self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
 
-    def _claim(self, room: Mapping[str, int]) -> list[Claim]:
+    def _claim(self, available: Mapping[str, int]) -> list[Claim]:
         began = time.monotonic()
         full = self._frontier.full_look_is_due(began)
         latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
-        spans = self._frontier.spans(room, full=full)
+        spans = self._frontier.spans(available, full=full)
         try:
             claims = self._claims.take(spans)
         except PostgresUnavailableError:
@@ -103,7 +103,7 @@ class Dispatcher:
         if full:
             now = time.monotonic()
             emptied = latest if len(claims) < BATCH else None
-            self._frontier.looked_everywhere(claims, room, took=now - began, latest=emptied, now=now)
+            self._frontier.looked_everywhere(claims, available, took=now - began, latest=emptied, now=now)
         else:
             self._frontier.looked(claims)
         return claims
@@ -112,23 +112,23 @@ class Dispatcher:
         began = time.monotonic()
         queues = self._queue.queue_room()
         now = time.monotonic()
-        self._room.counted(queues, now=now, took=now - began)
+        self._capacity.counted(queues, now=now, took=now - began)
 
     def _hand_over(self, claims: list[Claim]) -> None:
-        handed, slots = self._room.claimed(claims), self._room.slots()
+        handed, slots = self._capacity.claimed(claims), self._capacity.slots()
         together = {queue: self._pace.together(queue, slots.get(queue, 0)) for queue in handed}
         try:
             published = self._publisher.publish(claims, together, handed=handed, by=self._name)
         except WrongKeyError as error:
             self._closed.close(error)
-            self._room.count_anew()
+            self._capacity.request_count()
             self._put_back(
                 [claim for claim in claims if error.concerns(claim.queue)], f"could not be handed over: {error}"
             )
             return
         except RedisUnavailableError as error:
             self._road_is_open = False
-            self._room.count_anew()
+            self._capacity.request_count()
             self._put_back(claims, f"could not be handed over: {error}")
             raise
         kill_point("publish.sent")

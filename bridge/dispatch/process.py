@@ -134,7 +134,7 @@ class BridgeProcess:
         self._dispatch.wake()
 
     def _freed(self) -> None:
-        self._dispatcher.count_anew()
+        self._dispatcher.request_count()
         self._dispatch.wake()
         self._reconciler.freed()
         self._reconcile.wake()
@@ -149,7 +149,7 @@ class BridgeProcess:
 
     def _room_again(self, message: str | None) -> None:
         self._take_back.active()
-        if self._dispatcher.heard(message):
+        if self._dispatcher.on_message(message):
             self._dispatch.wake()
 
 
