@@ -16,13 +16,13 @@ _REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
 
 @dataclass(slots=True)
 class _Closed:
-    looks: int = 0
-    next_look: float = 0.0
+    checks: int = 0
+    next_check: float = 0.0
 
     def rest(self) -> None:
-        self.looks += 1
-        rest = full_jitter(self.looks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
-        self.next_look = time.monotonic() + _REST_SECONDS + rest
+        self.checks += 1
+        rest = full_jitter(self.checks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
+        self.next_check = time.monotonic() + _REST_SECONDS + rest
 
 
 class ClosedQueues:
@@ -44,14 +44,14 @@ class ClosedQueues:
         """`available` without closed queues; checks again those that are due. Raises RedisUnavailableError."""
         return {queue: jobs for queue, jobs in available.items() if queue not in self._closed or self._opens(queue)}
 
-    def seconds_to_next_look(self) -> float:
+    def seconds_to_next_check(self) -> float:
         """Infinite when none is closed."""
-        next_look = min((closed.next_look for closed in self._closed.values()), default=math.inf)
-        return max(0.0, next_look - time.monotonic())
+        next_check = min((closed.next_check for closed in self._closed.values()), default=math.inf)
+        return max(0.0, next_check - time.monotonic())
 
     def _opens(self, queue: str) -> bool:
         closed = self._closed[queue]
-        if time.monotonic() < closed.next_look:
+        if time.monotonic() < closed.next_check:
             return False
         try:
             self._check(queue)

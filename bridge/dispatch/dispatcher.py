@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from bridge.dispatch.capacity import Capacity
-from bridge.dispatch.claim_window import Frontier
+from bridge.dispatch.claim_window import ClaimWindow
 from bridge.dispatch.closed_queues import ClosedQueues
 from bridge.dispatch.refusals import Claims
 from bridge.dispatch.throughput import Pace
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 _DEEP = 100
 _PAUSE_SECONDS = 0.02
-_DUE_LOOK_SECONDS = 0.25
+_DUE_CHECK_SECONDS = 0.25
 _RECOUNT_POLL_SECONDS = 1.0
 _BUSY_REST_SECONDS = 1.0
 
@@ -49,11 +49,11 @@ class Dispatcher:
         self._poll_seconds = poll_seconds
         self._pace = pace or Pace()
         self._capacity = Capacity(name, on_worker_started)
-        self._frontier = Frontier()
+        self._window = ClaimWindow()
         self._closed = ClosedQueues(publisher.check_queue)
-        self._due_looked_at = 0.0
+        self._due_checked_at = 0.0
         self._next_claim = 0.0
-        self._road_is_open = True
+        self._redis_is_ready = True
 
     def on_message(self, message: str | None) -> bool:
         """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
@@ -66,9 +66,9 @@ class Dispatcher:
 
     def step(self) -> float:
         """Hand over one batch; the seconds to rest."""
-        if not self._road_is_open:
+        if not self._redis_is_ready:
             self._publisher.check()  # before claiming: what cannot be handed over stays where it is
-            self._road_is_open = True
+            self._redis_is_ready = True
         now = time.monotonic()
         ahead = self._pace.ahead(now, self._capacity.slots())
         if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
@@ -92,9 +92,9 @@ class Dispatcher:
 
     def _claim(self, available: Mapping[str, int]) -> list[Claim]:
         began = time.monotonic()
-        full = self._frontier.full_look_is_due(began)
-        latest = self._queue.latest_seq() if full and self._frontier.is_slow else None
-        spans = self._frontier.spans(available, full=full)
+        full = self._window.full_scan_is_due(began)
+        latest = self._queue.latest_seq() if full and self._window.is_slow else None
+        spans = self._window.spans(available, full=full)
         try:
             claims = self._claims.take(spans)
         except PostgresUnavailableError:
@@ -103,9 +103,9 @@ class Dispatcher:
         if full:
             now = time.monotonic()
             emptied = latest if len(claims) < BATCH else None
-            self._frontier.looked_everywhere(claims, available, took=now - began, latest=emptied, now=now)
+            self._window.scanned_all(claims, available, took=now - began, latest=emptied, now=now)
         else:
-            self._frontier.looked(claims)
+            self._window.scanned(claims)
         return claims
 
     def _count(self) -> None:
@@ -127,7 +127,7 @@ class Dispatcher:
             )
             return
         except RedisUnavailableError as error:
-            self._road_is_open = False
+            self._redis_is_ready = False
             self._capacity.request_count()
             self._put_back(claims, f"could not be handed over: {error}")
             raise
@@ -145,14 +145,14 @@ class Dispatcher:
             )
 
     def _rest(self, *, busy: bool) -> float:
-        # A look that was not a full one may have missed something.
-        busy = busy or self._frontier.is_slow
+        # A scan that was not a full one may have missed something.
+        busy = busy or self._window.is_slow
         rest = min(self._poll_seconds, _BUSY_REST_SECONDS) if busy else self._poll_seconds
-        rest = min(rest, self._closed.seconds_to_next_look())
+        rest = min(rest, self._closed.seconds_to_next_check())
         now = time.monotonic()
-        if now - self._due_looked_at < _DUE_LOOK_SECONDS:
-            return min(rest, _DUE_LOOK_SECONDS)
-        self._due_looked_at = now
+        if now - self._due_checked_at < _DUE_CHECK_SECONDS:
+            return min(rest, _DUE_CHECK_SECONDS)
+        self._due_checked_at = now
         next_due = self._queue.seconds_to_next_due()
-        least = _DUE_LOOK_SECONDS if self._claims.some_refused else 0.01  # what is refused stays due
+        least = _DUE_CHECK_SECONDS if self._claims.some_refused else 0.01  # what is refused stays due
         return rest if next_due is None else min(rest, max(next_due, least))

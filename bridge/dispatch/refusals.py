@@ -43,7 +43,7 @@ class Refusals:
             del self._aside[job_id]
         return [job_id for job_id, aside in self._aside.items() if aside.due_at > now]
 
-    def looked(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
+    def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
         """What a claim gave. A job that is no longer refused is a reason to try the others again at once."""
         through = [claim.job_id for claim in claims if self._aside.pop(claim.job_id, None)]
         if through:
@@ -74,7 +74,7 @@ class Claims:
         self._lease = lease
         self._limit = limit
         self._refusals = Refusals()
-        self.found_refused = False  # the last look did, and perhaps nothing else: more may lie behind
+        self.found_refused = False  # the last claim did, and perhaps nothing else: more may lie behind
 
     @property
     def some_refused(self) -> bool:
@@ -96,7 +96,7 @@ class Claims:
             spans=spans,
             skip=self._refusals.skip(time.monotonic()),
         )
-        self._refusals.looked(claims, refused, time.monotonic())
+        self._refusals.claimed(claims, refused, time.monotonic())
         self.found_refused = bool(refused)
         return claims
 
