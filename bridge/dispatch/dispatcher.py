@@ -9,7 +9,7 @@ from bridge.dispatch.capacity import Capacity
 from bridge.dispatch.claim_window import ClaimWindow
 from bridge.dispatch.closed_queues import ClosedQueues
 from bridge.dispatch.refusals import Claims
-from bridge.dispatch.throughput import Pace
+from bridge.dispatch.throughput import Throughput
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
@@ -34,7 +34,7 @@ class Dispatcher:
         queue: JobQueue,
         publisher: Publisher,
         on_doubt: Callable[[], None] = lambda: None,
-        pace: Pace | None = None,
+        throughput: Throughput | None = None,
         on_worker_started: Callable[[], None] = lambda: None,
         *,
         name: str,
@@ -47,7 +47,7 @@ class Dispatcher:
         self._name = name
         self._claims = Claims(queue, name=name, lease=timedelta(seconds=lease_seconds), limit=BATCH)
         self._poll_seconds = poll_seconds
-        self._pace = pace or Pace()
+        self._throughput = throughput or Throughput()
         self._capacity = Capacity(name, on_worker_started)
         self._window = ClaimWindow()
         self._closed = ClosedQueues(publisher.check_queue)
@@ -57,7 +57,7 @@ class Dispatcher:
 
     def on_message(self, message: str | None) -> bool:
         """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
-        self._pace.heard(message, time.monotonic())
+        self._throughput.on_message(message, time.monotonic())
         return self._capacity.on_message(message)
 
     def request_count(self) -> None:
@@ -70,7 +70,7 @@ class Dispatcher:
             self._publisher.check()  # before claiming: what cannot be handed over stays where it is
             self._redis_is_ready = True
         now = time.monotonic()
-        ahead = self._pace.ahead(now, self._capacity.slots())
+        ahead = self._throughput.ahead(now, self._capacity.slots())
         if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
             return pause
         if self._capacity.count_is_due(now):
@@ -116,9 +116,9 @@ class Dispatcher:
 
     def _hand_over(self, claims: list[Claim]) -> None:
         handed, slots = self._capacity.claimed(claims), self._capacity.slots()
-        together = {queue: self._pace.together(queue, slots.get(queue, 0)) for queue in handed}
+        jobs_per_message = {queue: self._throughput.jobs_per_message(queue, slots.get(queue, 0)) for queue in handed}
         try:
-            published = self._publisher.publish(claims, together, handed=handed, by=self._name)
+            published = self._publisher.publish(claims, jobs_per_message, handed=handed, by=self._name)
         except WrongKeyError as error:
             self._closed.close(error)
             self._capacity.request_count()

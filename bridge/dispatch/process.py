@@ -14,7 +14,7 @@ from bridge.dispatch.monitor import Monitor
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.recovery import Recovery
 from bridge.dispatch.suspects import Suspects
-from bridge.dispatch.throughput import Pace
+from bridge.dispatch.throughput import Throughput
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
@@ -49,16 +49,18 @@ class BridgeProcess:
         publisher = Publisher(self._redis, namespace, self._mark)
 
         name = f"{socket.gethostname()}:{os.getpid()}"
-        pace = Pace()
+        throughput = Throughput()
         again = JobQueue(reconciler_link)
-        suspects = Suspects(again, publisher, pace.in_line, name=name, lease_seconds=settings.lease_seconds)
+        suspects = Suspects(
+            again, publisher, throughput.suspects_per_batch, name=name, lease_seconds=settings.lease_seconds
+        )
         self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
         self._reconcile = Loop("reconciler", self._reconciler.step)
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
             publisher,
             self._reconciler.doubt,
-            pace,
+            throughput,
             self._worker_began,
             name=name,
             lease_seconds=settings.lease_seconds,

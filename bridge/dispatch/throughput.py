@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.transport.messages import JOBS_MOST, LINE_MOST
+from bridge.transport.messages import JOBS_MOST, SUSPECTS_MOST
 
 SETTLED_MOST = 1_000_000  # jobs, in one word of a worker or a bridge
 _MS_MOST = 1e13  # of all of them together
@@ -15,12 +15,12 @@ _AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
 _AVERAGE_SECONDS = 0.25
-_LINE_SECONDS = 3.0
+_SUSPECTS_SECONDS = 3.0
 _FIRST_SECONDS = 0.01  # what the first word of a queue is taken to have taken
 
 
 @dataclass(slots=True)
-class _Flow:
+class _QueueRate:
     """Averages over the last quarter second or so, in which each report counts for as long as it took.
 
     `covered` is how much of that span was seen: the first moments must not be watered down by it.
@@ -47,7 +47,7 @@ class _Flow:
         return min(_AHEAD_MOST, int(min(self.rate / max(self.covered, 1e-6), can) * _AHEAD_SECONDS))
 
 
-class Pace:
+class Throughput:
     """Measured, from what workers say they have settled. One thread tells, another one asks.
 
     Short jobs get a stock in Redis that hides the way through it, and travel together. Long ones get
@@ -55,44 +55,44 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._flows: dict[str, _Flow] = {}
+        self._rates: dict[str, _QueueRate] = {}
         self._lock = threading.Lock()
 
-    def heard(self, text: str | None, now: float) -> None:
+    def on_message(self, text: str | None, now: float) -> None:
         """A worker's word: by queue, the jobs it settled and the milliseconds they took. Nonsense is left alone."""
         try:
-            said: dict[str, Any] = json.loads(text or "{}")
-            settled = {str(queue): (int(jobs), float(ms)) for queue, (jobs, ms) in said.get("settled", {}).items()}
+            message: dict[str, Any] = json.loads(text or "{}")
+            settled = {str(queue): (int(jobs), float(ms)) for queue, (jobs, ms) in message.get("settled", {}).items()}
             if not all(0 <= jobs <= SETTLED_MOST and 0 <= ms <= _MS_MOST for jobs, ms in settled.values()):
-                return  # nobody can have said that, and an average would not get over it
+                return  # impossible figures: an average would not recover from them
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return
         with self._lock:
             for queue, (jobs, ms) in settled.items():
-                self._flows.setdefault(queue, _Flow(now - _FIRST_SECONDS)).settled(jobs, ms / 1000, now)
+                self._rates.setdefault(queue, _QueueRate(now - _FIRST_SECONDS)).settled(jobs, ms / 1000, now)
 
     def ahead(self, now: float, slots: Mapping[str, int]) -> dict[str, int]:
         """Queue → jobs to hand over beyond its free `slots`; queues that went quiet are forgotten."""
         with self._lock:
-            self._flows = {queue: flow for queue, flow in self._flows.items() if now - flow.since <= _QUIET_SECONDS}
-            ahead = {queue: flow.ahead(slots.get(queue, 0)) for queue, flow in self._flows.items()}
+            self._rates = {queue: rate for queue, rate in self._rates.items() if now - rate.since <= _QUIET_SECONDS}
+            ahead = {queue: rate.ahead(slots.get(queue, 0)) for queue, rate in self._rates.items()}
         return {queue: jobs for queue, jobs in ahead.items() if jobs > 0}
 
-    def together(self, queue: str, slots: int) -> int:
+    def jobs_per_message(self, queue: str, slots: int) -> int:
         """How many jobs of this queue travel in one message: what one thread does in 20 ms, and never so many
         that a few messages hold all that is handed over.
         """
         with self._lock:
-            flow = self._flows.get(queue)
-            if flow is None:
+            rate = self._rates.get(queue)
+            if rate is None:
                 return 1
-            share = flow.ahead(slots) // 16
-            return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(flow.seconds or 1.0, 1e-6))))
+            share = rate.ahead(slots) // 16
+            return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(rate.seconds or 1.0, 1e-6))))
 
-    def in_line(self) -> int:
+    def suspects_per_batch(self) -> int:
         """How many jobs that must run alone go to one process together: what one thread does in 3 s, of the
         queue with the longest jobs; 1 where nothing was settled lately.
         """
         with self._lock:
-            longest = max((flow.seconds or 0.0 for flow in self._flows.values()), default=_LINE_SECONDS)
-        return max(1, min(LINE_MOST, int(_LINE_SECONDS / max(longest, 1e-6))))
+            longest = max((rate.seconds or 0.0 for rate in self._rates.values()), default=_SUSPECTS_SECONDS)
+        return max(1, min(SUSPECTS_MOST, int(_SUSPECTS_SECONDS / max(longest, 1e-6))))

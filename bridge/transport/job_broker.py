@@ -19,7 +19,7 @@ from bridge.transport.consumer import JobConsumer
 from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
-from bridge.transport.messages import LINE_MOST
+from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
@@ -184,7 +184,7 @@ class JobBroker(RedisBroker):
             names.heartbeats, names.owner,
         ]  # fmt: skip
         takes_any = int(self.intake.takes_any)
-        args = [self.broker_id, int(time.time() * 1000), room, LINE_MOST, self.mark.text, takes_any, *done]
+        args = [self.broker_id, int(time.time() * 1000), room, SUSPECTS_MOST, self.mark.text, takes_any, *done]
         with self.mark.in_our_words():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer

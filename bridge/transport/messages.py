@@ -19,7 +19,7 @@ from bridge.errors import BadMessageError
 from bridge.job import Claim
 
 JOBS_MOST = 100  # in one message
-LINE_MOST = 64  # messages of jobs that run alone, for one process
+SUSPECTS_MOST = 64  # messages of jobs that run alone, for one process
 _FENCE_MOST = 2**63 - 1  # what Postgres has room for
 # Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})

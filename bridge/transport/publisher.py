@@ -42,12 +42,12 @@ class Publisher:
     def publish(
         self,
         claims: Sequence[Claim],
-        together: Mapping[str, int] | None = None,
+        jobs_per_message: Mapping[str, int] | None = None,
         *,
         handed: Mapping[str, int] | None = None,
         by: str = "",
     ) -> int:
-        """Put claims on their queues in the order given, up to `together[queue]` (1 unless it says) in one message.
+        """Put claims on their queues in the order given, up to `jobs_per_message[queue]` (else 1) in one message.
 
         Those that are more urgent than what was put there last pass all that waits.
         Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
@@ -64,7 +64,7 @@ class Publisher:
         for queue, waiting in queues.items():
             with self._queue(queue, closed):
                 urgent = self._urgent(queue, waiting)
-                many = (together or {}).get(queue, 1)
+                many = (jobs_per_message or {}).get(queue, 1)
                 first = [part for some in in_parts(waiting[:urgent], many) for part in seal(some)]
                 messages = first + [part for some in in_parts(waiting[urgent:], many) for part in seal(some)]
                 passing = len(first) // 2
@@ -130,9 +130,9 @@ def _tell(closed: Mapping[str, WrongKeyError]) -> None:
         raise WrongKeyError(str(error), closed)
 
 
-def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:
-    """Neighbours of one actor, up to `together` of them each: the order stays as it is."""
+def in_parts(claims: Sequence[Claim], size: int) -> Iterator[Sequence[Claim]]:
+    """Neighbours of one actor, up to `size` at a time: the order stays as it is."""
     for _, same in groupby(claims, key=attrgetter("actor")):
         neighbours = list(same)
-        for start in range(0, len(neighbours), together):
-            yield neighbours[start : start + together]
+        for start in range(0, len(neighbours), size):
+            yield neighbours[start : start + size]

@@ -6,89 +6,91 @@ from datetime import timedelta
 import pytest
 
 from bridge.dispatch.monitor import log_fields
-from bridge.dispatch.throughput import Pace
+from bridge.dispatch.throughput import Throughput
 from bridge.postgres.queue_rows import QueueStats, hours_minutes_seconds
 
 SLOTS = {"coding": 16}
 
 
-def settle(pace: Pace, *, per_second: float, seconds: float, every: float = 0.05, job_ms: float = 1.0) -> float:
+def settle(
+    throughput: Throughput, *, per_second: float, seconds: float, every: float = 0.05, job_ms: float = 1.0
+) -> float:
     now = 0.0
     while now < seconds:
         now += every
         jobs = max(1, int(per_second * every))
-        pace.heard(json.dumps({"settled": {"coding": [jobs, jobs * job_ms]}}), now)
+        throughput.on_message(json.dumps({"settled": {"coding": [jobs, jobs * job_ms]}}), now)
     return now
 
 
 def test_nothing_goes_ahead_before_anything_was_settled() -> None:
-    assert Pace().ahead(0.0, SLOTS) == {}
+    assert Throughput().ahead(0.0, SLOTS) == {}
 
 
-def test_short_jobs_get_a_fifth_of_a_second_of_stock() -> None:
-    pace = Pace()
-    now = settle(pace, per_second=2000, seconds=2)
+def test_short_jobs_are_handed_over_a_fifth_of_a_second_ahead() -> None:
+    throughput = Throughput()
+    now = settle(throughput, per_second=2000, seconds=2)
 
-    assert 380 <= pace.ahead(now, SLOTS)["coding"] <= 420
-
-
-def test_the_first_words_count_in_full() -> None:
-    pace = Pace()
-    pace.heard(json.dumps({"settled": {"coding": [8, 0.4]}}), 10.0)
-    pace.heard(json.dumps({"settled": {"coding": [80, 4]}}), 10.02)
-
-    assert 500 <= pace.ahead(10.02, SLOTS)["coding"] <= 800
-    assert pace.together("coding", 16) > 10
+    assert 380 <= throughput.ahead(now, SLOTS)["coding"] <= 420
 
 
-def test_long_jobs_that_end_together_are_not_taken_for_short_ones() -> None:
-    pace = Pace()
+def test_the_first_messages_count_in_full() -> None:
+    throughput = Throughput()
+    throughput.on_message(json.dumps({"settled": {"coding": [8, 0.4]}}), 10.0)
+    throughput.on_message(json.dumps({"settled": {"coding": [80, 4]}}), 10.02)
+
+    assert 500 <= throughput.ahead(10.02, SLOTS)["coding"] <= 800
+    assert throughput.jobs_per_message("coding", 16) > 10
+
+
+def test_long_jobs_that_end_at_once_are_not_mistaken_for_short_ones() -> None:
+    throughput = Throughput()
     for _ in range(2):
-        pace.heard(json.dumps({"settled": {"coding": [8, 8 * 500]}}), 10.0)
+        throughput.on_message(json.dumps({"settled": {"coding": [8, 8 * 500]}}), 10.0)
 
-    assert pace.ahead(10.0, SLOTS) == {"coding": 6}  # what 16 threads do in a fifth of a second
-    assert pace.together("coding", 16) == 1
+    assert throughput.ahead(10.0, SLOTS) == {"coding": 6}  # what 16 threads do in a fifth of a second
+    assert throughput.jobs_per_message("coding", 16) == 1
 
 
-def test_long_jobs_get_none() -> None:
-    pace = Pace()
-    now = settle(pace, per_second=2, seconds=10, every=0.5, job_ms=8000)
+def test_long_jobs_are_not_handed_over_ahead() -> None:
+    throughput = Throughput()
+    now = settle(throughput, per_second=2, seconds=10, every=0.5, job_ms=8000)
 
-    assert pace.ahead(now, SLOTS) == {}
+    assert throughput.ahead(now, SLOTS) == {}
 
 
 def test_a_queue_that_went_quiet_is_forgotten() -> None:
-    pace = Pace()
-    now = settle(pace, per_second=2000, seconds=1)
+    throughput = Throughput()
+    now = settle(throughput, per_second=2000, seconds=1)
 
-    assert pace.ahead(now + 1.1, SLOTS) == {}
-    assert pace.ahead(now, SLOTS) == {}
-
-
-def test_the_stock_is_bounded() -> None:
-    pace = Pace()
-    now = settle(pace, per_second=1_000_000, seconds=1, job_ms=0)
-
-    assert pace.ahead(now, SLOTS)["coding"] == 2000
+    assert throughput.ahead(now + 1.1, SLOTS) == {}
+    assert throughput.ahead(now, SLOTS) == {}
 
 
-def test_short_jobs_travel_together() -> None:
-    pace = Pace()
-    settle(pace, per_second=5000, seconds=2, job_ms=0.5)
+def test_the_jobs_ahead_are_bounded() -> None:
+    throughput = Throughput()
+    now = settle(throughput, per_second=1_000_000, seconds=1, job_ms=0)
 
-    assert 30 <= pace.together("coding", 16) <= 40
-    assert pace.together("another", 16) == 1
+    assert throughput.ahead(now, SLOTS)["coding"] == 2000
 
 
-def test_long_jobs_travel_alone_however_many_there_are() -> None:
-    pace = Pace()
-    settle(pace, per_second=8000, seconds=2, job_ms=1000)
+def test_short_jobs_share_messages() -> None:
+    throughput = Throughput()
+    settle(throughput, per_second=5000, seconds=2, job_ms=0.5)
 
-    assert pace.together("coding", 10_000) == 1
+    assert 30 <= throughput.jobs_per_message("coding", 16) <= 40
+    assert throughput.jobs_per_message("another", 16) == 1
+
+
+def test_long_jobs_go_one_to_a_message_however_many_there_are() -> None:
+    throughput = Throughput()
+    settle(throughput, per_second=8000, seconds=2, job_ms=1000)
+
+    assert throughput.jobs_per_message("coding", 10_000) == 1
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         None, "", "[1]", "{", '{"settled": 7}', '{"settled": {"coding": ["x", 1]}}', "[" * 9999,
         '{"settled": {"coding": [1, NaN]}}', '{"settled": {"coding": [1, Infinity]}}',
@@ -97,12 +99,12 @@ def test_long_jobs_travel_alone_however_many_there_are() -> None:
         f'{{"settled": {{"coding": [1{"0" * 400}, 1]}}}}',
     ],
 )  # fmt: skip
-def test_nonsense_is_left_alone(said: str | None) -> None:
-    pace = Pace()
+def test_an_unreadable_message_changes_nothing(text: str | None) -> None:
+    throughput = Throughput()
 
-    pace.heard(said, 1.0)
+    throughput.on_message(text, 1.0)
 
-    assert pace.ahead(1.0, SLOTS) == {}
+    assert throughput.ahead(1.0, SLOTS) == {}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_nonsense_is_left_alone(said: str | None) -> None:
         (timedelta(seconds=-3), "00:00:00"),
     ],
 )
-def test_ages_are_told_in_hours_minutes_seconds(age: timedelta | None, text: str | None) -> None:
+def test_ages_are_written_in_hours_minutes_seconds(age: timedelta | None, text: str | None) -> None:
     assert hours_minutes_seconds(age) == text
 
 
@@ -129,18 +131,18 @@ def test_statistics_have_the_node_workers_names() -> None:
     assert log_fields(QueueStats(0, 0, 0, 0, None))["successRate"] == "0.0"
 
 
-@pytest.mark.parametrize(("job_ms", "line"), [(0.5, 64), (100, 30), (4000, 1)])
-def test_a_line_is_what_one_thread_does_in_three_seconds(job_ms: float, line: int) -> None:
-    pace = Pace()
-    assert pace.in_line() == 1, "nothing was seen"
+@pytest.mark.parametrize(("job_ms", "jobs"), [(0.5, 64), (100, 30), (4000, 1)])
+def test_a_batch_of_suspects_is_what_one_thread_does_in_three_seconds(job_ms: float, jobs: int) -> None:
+    throughput = Throughput()
+    assert throughput.suspects_per_batch() == 1, "nothing was seen"
 
-    settle(pace, per_second=20, seconds=1, job_ms=job_ms)
+    settle(throughput, per_second=20, seconds=1, job_ms=job_ms)
 
-    assert pace.in_line() == line
+    assert throughput.suspects_per_batch() == jobs
 
 
-def test_the_longest_jobs_decide_the_length_of_a_line() -> None:
-    pace = Pace()
-    pace.heard(json.dumps({"settled": {"coding": [1, 500.0], "reports": [10, 10.0]}}), 1.0)
+def test_the_longest_jobs_decide_the_size_of_a_batch_of_suspects() -> None:
+    throughput = Throughput()
+    throughput.on_message(json.dumps({"settled": {"coding": [1, 500.0], "reports": [10, 10.0]}}), 1.0)
 
-    assert pace.in_line() == 6
+    assert throughput.suspects_per_batch() == 6
