@@ -33,7 +33,7 @@ class Dispatcher:
         self,
         queue: JobQueue,
         publisher: Publisher,
-        on_doubt: Callable[[], None] = lambda: None,
+        on_unanswered: Callable[[], None] = lambda: None,
         throughput: Throughput | None = None,
         on_worker_started: Callable[[], None] = lambda: None,
         *,
@@ -43,7 +43,7 @@ class Dispatcher:
     ) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._on_doubt = on_doubt  # a claim got no answer
+        self._on_unanswered = on_unanswered  # a claim got no answer
         self._name = name
         self._claims = Claims(queue, name=name, lease=timedelta(seconds=lease_seconds), limit=BATCH)
         self._poll_seconds = poll_seconds
@@ -98,7 +98,7 @@ class Dispatcher:
         try:
             claims = self._claims.take(spans)
         except PostgresUnavailableError:
-            self._on_doubt()
+            self._on_unanswered()
             raise
         if full:
             now = time.monotonic()

@@ -26,7 +26,7 @@ _FOLD_MOST = 10_000
 _MANY = 100
 _REST_SECONDS = 10.0
 _BUSY_REST_SECONDS = 1.0
-_LOOK_SECONDS = 60.0
+_HOLDER_CHECK_SECONDS = 60.0
 _PRUNE_WORKERS_SECONDS = 3600.0
 _WORKERS_KEPT = timedelta(days=7)
 _FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
@@ -43,7 +43,7 @@ class Upkeep:
     def __init__(self, queue: JobQueue, *, retention: timedelta | None) -> None:
         self._queue = queue
         self._retention = None if retention is None else Retention(queue, retention)
-        self._look_at = 0.0
+        self._check_holders_at = 0.0
         self._held_by: str | None = None
         self._prune_workers_at = 0.0
         self._errors = {
@@ -55,9 +55,9 @@ class Upkeep:
         """One round; the seconds to rest. Raises BridgeError where no step would get through."""
         folded = self._try(_FOLD, lambda: self._queue.fold_job_counts(limit=_FOLD_MOST)) or 0
         more = self._retention is not None and self._try(_PRUNE, self._retention.step)
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
-            self._try(_HOLDERS, self._look_for_holders)
+        if time.monotonic() >= self._check_holders_at:
+            self._check_holders_at = time.monotonic() + _HOLDER_CHECK_SECONDS
+            self._try(_HOLDERS, self._check_holders)
         if time.monotonic() >= self._prune_workers_at:
             self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # whether it gets through or not
             self._try(_WORKERS, lambda: self._queue.prune_workers(_WORKERS_KEPT))
@@ -74,7 +74,7 @@ class Upkeep:
         self._errors[what].succeeded()
         return result
 
-    def _look_for_holders(self) -> None:
+    def _check_holders(self) -> None:
         """Say once who keeps dead rows from being removed, and once that it is over."""
         holder = self._queue.vacuum_holder(HELD_SECONDS)
         if holder is not None and holder.name != self._held_by:

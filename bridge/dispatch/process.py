@@ -24,7 +24,7 @@ from bridge.runtime.loop import Loop
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.names import names_of
 from bridge.transport.publisher import Publisher
 from bridge.transport.server_check import check_road
@@ -54,14 +54,14 @@ class BridgeProcess:
         suspects = Suspects(
             again, publisher, throughput.suspects_per_batch, name=name, lease_seconds=settings.lease_seconds
         )
-        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
+        self._reconciler = Reconciler(again, publisher, RedisEpoch(self._redis, namespace), suspects.hand_over)
         self._reconcile = Loop("reconciler", self._reconciler.step)
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
             publisher,
-            self._reconciler.doubt,
+            self._reconciler.claim_unanswered,
             throughput,
-            self._worker_began,
+            self._worker_started,
             name=name,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_interval_ms / 1000,
@@ -145,8 +145,8 @@ class BridgeProcess:
         self._reconciler.search()
         self._reconcile.wake()
 
-    def _worker_began(self) -> None:
-        self._take_back.routing.worker_began()
+    def _worker_started(self) -> None:
+        self._take_back.routing.worker_started()
         self._recovery.wake()
 
     def _room_again(self, message: str | None) -> None:

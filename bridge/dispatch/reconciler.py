@@ -10,13 +10,13 @@ from datetime import timedelta
 from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
-_MARK_SECONDS = 0.5
-_LOOK_SECONDS = 5.0
+_EPOCH_SECONDS = 0.5
+_CHECK_SECONDS = 5.0
 _SELDOM_SECONDS = 5.0  # later yet when nothing calls for a look: another bridge may have died before it published
 _SEARCH_SECONDS = 2.5
 _SUSPECTS_SECONDS = 1.0
@@ -40,29 +40,29 @@ class Reconciler:
         self,
         queue: JobQueue,
         publisher: Publisher,
-        mark: RoadMark,
+        epoch: RedisEpoch,
         hand_over_suspects: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._mark = mark
+        self._epoch = epoch
         self._hand_over_suspects = hand_over_suspects
         self._freed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
         self._search_until = float("-inf")
         self._pushed: set[Claim] = set()
-        self._looked_at = self._doubted_at = float("-inf")
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._checked_at = self._unanswered_at = float("-inf")
+        self._next_check = time.monotonic() + _CHECK_SECONDS
         self._some_wait = False
 
     def search(self) -> None:
         """Messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
 
-    def doubt(self) -> None:
+    def claim_unanswered(self) -> None:
         """A claim got no answer: it may have been made, and nobody published it. For any thread."""
-        self._doubted_at = time.monotonic()
+        self._unanswered_at = time.monotonic()
 
     def freed(self) -> None:
         """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
@@ -71,7 +71,7 @@ class Reconciler:
     def step(self) -> float:
         """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
         try:
-            if self._mark.has_changed():
+            if self._epoch.has_changed():
                 logger.warning("Redis lost what it held, handing over again")
                 self._searching.set()
             self._reconcile()
@@ -85,7 +85,7 @@ class Reconciler:
         except RedisUnavailableError as error:
             # Who hands over says so. The mark tells afterwards whether anything was lost.
             logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
-        return _MARK_SECONDS
+        return _EPOCH_SECONDS
 
     def _reconcile(self) -> None:
         now = time.monotonic()
@@ -96,9 +96,9 @@ class Reconciler:
         if now < self._search_until:
             self._push_again()
             return
-        some_may_wait = self._some_wait or max(self._publisher.published_at, self._doubted_at) > self._looked_at
-        if now >= self._next_look + (0.0 if some_may_wait else _SELDOM_SECONDS):
-            self._look()
+        some_may_wait = self._some_wait or max(self._publisher.published_at, self._unanswered_at) > self._checked_at
+        if now >= self._next_check + (0.0 if some_may_wait else _SELDOM_SECONDS):
+            self._check()
 
     def _push_again(self) -> None:
         while True:
@@ -113,13 +113,13 @@ class Reconciler:
             if len(lost) < _BATCH:
                 return
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         began = time.monotonic()
         waiting = self._queue.waiting_claims(age=_OVERDUE, limit=_BATCH)
         now = time.monotonic()
         self._some_wait = bool(waiting)
-        self._looked_at = began - _OVERDUE.total_seconds()
-        self._next_look = now + max(_LOOK_SECONDS, 100 * (now - began))
+        self._checked_at = began - _OVERDUE.total_seconds()
+        self._next_check = now + max(_CHECK_SECONDS, 100 * (now - began))
         if waiting and self._publisher.publish(waiting):
             _log(waiting)
 

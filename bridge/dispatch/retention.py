@@ -25,7 +25,7 @@ class Retention:
         self._begin_at = 0.0
         self._kept = 0
         self._why: str | None = None
-        self._told = False
+        self._is_logged = False
 
     def step(self) -> bool:
         """Delete the next ones; whether more may follow at once."""
@@ -42,13 +42,13 @@ class Retention:
             self._behind, self._begin_at = _BEFORE_ALL, time.monotonic() + _KEPT_SECONDS
             return True
         if not found.more:
-            self._tell()
+            self._log()
         return found.more
 
-    def _tell(self) -> None:
-        if self._why and not self._told:
+    def _log(self) -> None:
+        if self._why and not self._is_logged:
             extra = {"jobs": self._kept, "reason": self._why}
             logger.warning("Finished jobs stay: the database refuses to delete them", extra=extra)
-        elif self._told and not self._why:
+        elif self._is_logged and not self._why:
             logger.info("All finished jobs can be deleted again")
-        self._told = self._why is not None
+        self._is_logged = self._why is not None

@@ -8,7 +8,7 @@ from bridge.postgres.job_queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 _BATCH = 5000
 
 
@@ -17,28 +17,28 @@ class Routing:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._began = threading.Event()
-        self._next_look = 0.0
+        self._worker_started = threading.Event()
+        self._next_poll = 0.0
         self._stuck: set[tuple[str, str]] = set()
 
-    def worker_began(self) -> None:
+    def worker_started(self) -> None:
         """Somebody may run what waits in vain. For any thread; wake the loop after it."""
-        self._began.set()
+        self._worker_started.set()
 
     @property
     def has_more(self) -> bool:
         """The last look moved as many jobs as it may."""
-        return self._next_look == 0.0
+        return self._next_poll == 0.0
 
     def step(self) -> bool:
         """One look, when it is due; True when jobs were moved."""
-        if time.monotonic() < self._next_look and not self._began.is_set():
+        if time.monotonic() < self._next_poll and not self._worker_started.is_set():
             return False
-        self._began.clear()  # first: who begins during this look may have been missed by it
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._worker_started.clear()  # first: who begins during this look may have been missed by it
+        self._next_poll = time.monotonic() + _POLL_SECONDS
         moved = self._route()
         if moved >= _BATCH:
-            self._next_look = 0.0
+            self._next_poll = 0.0
         return moved > 0
 
     def _route(self) -> int:

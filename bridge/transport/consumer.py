@@ -109,7 +109,7 @@ class JobConsumer(Consumer):
     def _fetch(self) -> bool:
         """Tell Redis what is done, take what there is room for, and start it; True when there is a job to yield."""
         if not self._opened or self._broker.draining:
-            self._look()
+            self._poll()
         elif self._wake.is_set():
             self._wake.clear()  # or there would be no rest until they are started
             self._next_poll = 0.0
@@ -117,9 +117,9 @@ class JobConsumer(Consumer):
             self._start()
         return bool(self._ready)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         woken = self._wake.is_set()
-        self._wake.clear()  # before looking: a wake-up during the call must survive
+        self._wake.clear()  # before polling: a wake-up during the call must survive
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return

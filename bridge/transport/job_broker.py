@@ -144,10 +144,10 @@ class JobBroker(RedisBroker):
         """
         if self._down:
             return
-        word = {"settled": dict(settled), "queues": sorted(self._consumers)}
+        message = {"settled": dict(settled), "queues": sorted(self._consumers)}
         try:
             with in_our_words():
-                self.client.publish(self.names.freed, json.dumps(word))
+                self.client.publish(self.names.freed, json.dumps(message))
         except RedisUnavailableError as error:
             self.redis_failed(error)
 

@@ -9,7 +9,7 @@ import redis
 
 from bridge.transport.client import Client
 
-_LOOK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 _PING = b"PING\r\n"
 _MAY_WE_ENCRYPT = struct.pack("!ii", 8, 80877103)  # Postgres answers with a single S or N
 
@@ -36,16 +36,16 @@ def other_language(client: Client) -> str | None:
     return None
 
 
-def _answer(address: tuple[str, int], word: bytes, *, tls: bool = False) -> bytes:
+def _answer(address: tuple[str, int], request: bytes, *, tls: bool = False) -> bytes:
     """The beginning of it, nothing where there is none. Raises ConnectionError when nobody listens."""
-    link = socket.create_connection(address, _LOOK_SECONDS)
+    link = socket.create_connection(address, _TIMEOUT_SECONDS)
     try:
         if tls:
             context = ssl.create_default_context()
             # It is asked for its language alone, and told nothing.
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             link = context.wrap_socket(link)
-        link.sendall(word)
+        link.sendall(request)
         return link.recv(16)
     except ssl.SSLError as error:
         return b"+" if "CERTIFICATE_REQUIRED" in str(error) else b""

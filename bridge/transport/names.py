@@ -44,7 +44,7 @@ class Names:
         return f"{self.namespace}:__heartbeats__"
 
     @property
-    def road(self) -> str:
+    def epoch(self) -> str:
         return f"{self.namespace}:__road__"
 
     @property

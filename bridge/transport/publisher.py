@@ -17,7 +17,7 @@ from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
 from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys
 
-_LINE_SECONDS = 1.0  # a line is never longer
+_BACKLOG_SECONDS = 1.0  # a line is never longer
 _BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
 
 
@@ -59,7 +59,7 @@ class Publisher:
             queues[claim.queue].append(claim)
         published = 0
         self.published_at = time.monotonic()
-        word = json.dumps({"handed": handed, "by": by}) if handed else ""
+        announcement = json.dumps({"handed": handed, "by": by}) if handed else ""
         closed: dict[str, WrongKeyError] = {}
         for queue, waiting in queues.items():
             with self._queue(queue, closed):
@@ -72,10 +72,18 @@ class Publisher:
                     batch = messages[start : start + 2 * _BATCH]
                     published += self._publish(
                         keys=self._keys(queue),
-                        args=[queue, word, passing, self.mark.text, self._names.wake, self._names.freed, *batch],
+                        args=[
+                            queue,
+                            announcement,
+                            passing,
+                            self.mark.text,
+                            self._names.wake,
+                            self._names.freed,
+                            *batch,
+                        ],
                     )
-                    word, passing = "", 0  # once is enough
-        _tell(closed)
+                    announcement, passing = "", 0  # once is enough
+        _raise(closed)
         return published
 
     def _urgent(self, queue: str, claims: Sequence[Claim]) -> int:
@@ -83,7 +91,7 @@ class Publisher:
         now = time.monotonic()
         priority, at = self._ends.get(queue, (0, float("-inf")))
         urgent = 0
-        if now - at < _LINE_SECONDS:
+        if now - at < _BACKLOG_SECONDS:
             urgent = sum(1 for _ in takewhile(lambda claim: claim.priority > priority, claims[:_BATCH]))
         if urgent < len(claims):
             self._ends[queue] = claims[-1].priority, now
@@ -104,7 +112,7 @@ class Publisher:
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
                     self._push(keys=self._keys(queue), args=[queue, self.mark.text, self._names.wake, *batch])
-        _tell(closed)
+        _raise(closed)
 
     def check_queue(self, queue: str) -> None:
         """Raise WrongKeyError while a message for it could not be put into Redis or taken from there."""
@@ -125,7 +133,7 @@ class Publisher:
         return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]
 
 
-def _tell(closed: Mapping[str, WrongKeyError]) -> None:
+def _raise(closed: Mapping[str, WrongKeyError]) -> None:
     for error in closed.values():
         raise WrongKeyError(str(error), closed)
 

@@ -43,7 +43,7 @@ class Lacking:
     commands: set[str] = field(default_factory=set)
 
     @property
-    def is_deaf(self) -> bool:
+    def cannot_subscribe(self) -> bool:
         """Wake-ups cannot be heard by anybody: queues are polled instead."""
         return "subscribe" in self.commands
 

@@ -28,7 +28,7 @@ class Strangers:
         self._sift = sift
         self._start = 0
         self._moved = self._walks = 0
-        self._is_told = False
+        self._is_logged = False
         self.next_at = 0.0
 
     def met(self) -> bool:
@@ -36,7 +36,7 @@ class Strangers:
         if time.monotonic() < self.next_at:
             return False
         waiting, seen, moved, example = self._sift(self._queue, self._start, STRETCH)
-        self._tell(waiting - moved, example)
+        self._log(waiting - moved, example)
         self._moved += moved
         self._start += seen - moved  # what was moved to the front is taken soon
         rest = _NEXT_STRETCH_SECONDS
@@ -47,10 +47,10 @@ class Strangers:
         self.next_at = time.monotonic() + rest
         return moved > 0
 
-    def _tell(self, messages: int, example: str) -> None:
-        if self._is_told or not example:
+    def _log(self, messages: int, example: str) -> None:
+        if self._is_logged or not example:
             return
-        self._is_told = True
+        self._is_logged = True
         logger.warning(
             "Another application's messages wait in our queue and are left alone: "
             "give the bridge a namespace of its own, REDIS_NAMESPACE=…",

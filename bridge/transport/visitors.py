@@ -8,7 +8,7 @@ from typing import Any
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import WORKER_PREFIX, names_of
 
-_LOOK_MOST = 10_000
+_SCAN_MOST = 10_000
 _ALIVE_MS = 300_000
 # As lua/_ours.lua has it.
 _OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!][0-9!]*)?")
@@ -25,10 +25,10 @@ class Waiting:
 def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
     key = names_of(client, namespace).waiting(queue)
     with in_our_words():
-        ids: Any = client.lrange(key, 0, _LOOK_MOST - 1)
+        ids: Any = client.lrange(key, 0, _SCAN_MOST - 1)
         length: Any = client.llen(key)
     messages = sum(1 for name in ids if not _OURS.fullmatch(name))
-    return Waiting(messages, length <= _LOOK_MOST) if messages else None
+    return Waiting(messages, length <= _SCAN_MOST) if messages else None
 
 
 def other_processes(client: Client, namespace: str) -> int:

@@ -15,7 +15,7 @@ _READS = {"list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stri
 
 def marks_of(names: Names) -> dict[str, str]:
     """Key → the type it has to have; of what a namespace has once."""
-    return {names.owner: "string", names.road: "string", names.heartbeats: "zset"}
+    return {names.owner: "string", names.epoch: "string", names.heartbeats: "zset"}
 
 
 def keys_of(names: Names, queue: str) -> dict[str, str]:

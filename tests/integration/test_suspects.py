@@ -17,7 +17,7 @@ from bridge.postgres.attempts import AttemptBook, Held
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.messages import is_alone, is_alone_throughout, seal, unseal
 from bridge.transport.publisher import Publisher
 from bridge.worker.quarantine import TRIAL_SECONDS
@@ -315,7 +315,7 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
     nowhere = connect_redis("redis://127.0.0.1:9/0")
     publisher = Publisher(nowhere, "mobvibe")
     suspects = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(nowhere, "mobvibe"), suspects.hand_over)
+    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(nowhere, "mobvibe"), suspects.hand_over)
 
     for _ in range(3):
         reconciler.freed()
@@ -333,7 +333,7 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hand
         if is_down:
             raise PostgresUnavailableError("gone")
 
-    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RoadMark(client, "mobvibe"), hand_over)
+    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RedisEpoch(client, "mobvibe"), hand_over)
     for _ in range(3):
         with pytest.raises(PostgresUnavailableError):
             reconciler.step()
