@@ -47,7 +47,7 @@ class Reconciler:
         self._publisher = publisher
         self._epoch = epoch
         self._hand_over_suspects = hand_over_suspects
-        self._freed = threading.Event()
+        self._reclaimed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
         self._search_until = float("-inf")
@@ -64,9 +64,9 @@ class Reconciler:
         """A claim got no answer: it may have been made, and nobody published it. For any thread."""
         self._unanswered_at = time.monotonic()
 
-    def freed(self) -> None:
+    def reclaimed(self) -> None:
         """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
-        self._freed.set()
+        self._reclaimed.set()
 
     def step(self) -> float:
         """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
@@ -75,8 +75,8 @@ class Reconciler:
                 logger.warning("Redis lost what it held, handing over again")
                 self._searching.set()
             self._reconcile()
-            if self._freed.is_set() or time.monotonic() >= self._next_suspects:
-                self._freed.clear()
+            if self._reclaimed.is_set() or time.monotonic() >= self._next_suspects:
+                self._reclaimed.clear()
                 self._next_suspects = (
                     0.0  # due until it gets through: a step without it would look like an end of trouble
                 )

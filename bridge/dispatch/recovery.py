@@ -35,7 +35,7 @@ class Recovery:
     def __init__(
         self,
         link: Link,
-        on_freed: Callable[[], None],
+        on_claimable: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
         *,
         lease_seconds: float,
@@ -43,7 +43,7 @@ class Recovery:
         self._link = link
         self._queue = JobQueue(link)
         self.routing = Routing(self._queue)
-        self._on_freed = on_freed
+        self._on_claimable = on_claimable  # jobs were taken back, or moved to another queue
         self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
@@ -64,13 +64,13 @@ class Recovery:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
             if reclaimed:
-                self._on_freed()
+                self._on_claimable()
             if reclaimed == _BATCH:
                 self._swept_at = float("-inf")
                 return 0.0
         # Behind all that takes back: it may meet locks.
         if self.routing.step():
-            self._on_freed()
+            self._on_claimable()
         if self.routing.has_more:
             return 0.0
         return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS

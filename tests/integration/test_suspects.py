@@ -318,7 +318,7 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
     reconciler = Reconciler(hands.queue, publisher, RedisEpoch(nowhere, "mobvibe"), suspects.hand_over)
 
     for _ in range(3):
-        reconciler.freed()
+        reconciler.reclaimed()
         reconciler.step()
 
     assert rows.job(job_id)["fence"] == 1
