@@ -3,25 +3,16 @@
 Counting for each claim would read every job in somebody's hands, and with them all that were so lately.
 """
 
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
-from bridge.dispatch.throughput import SETTLED_MOST
 from bridge.job import Claim
 from bridge.postgres.queue_rows import QueueCapacity
+from bridge.transport.freed import FreedSlots, HandedOver
 
 _COUNT_SECONDS = 1.0
 _COUNT_MOST_SECONDS = 5.0
-
-
-def _number(jobs: Any) -> int:
-    """A number of jobs that somebody can have meant. Raises ValueError."""
-    if not 0 <= (number := int(jobs)) <= SETTLED_MOST:
-        raise ValueError
-    return number
 
 
 class Capacity:
@@ -82,27 +73,20 @@ class Capacity:
         self._take(taken)
         return dict(taken)
 
-    def on_message(self, text: str | None) -> bool:
-        """A bridge's word that it handed over, or a worker's that it has room: True for the latter.
+    def on_freed(self, message: FreedSlots) -> None:
+        """A worker settled jobs; or, without any, has slots that no count knows yet."""
+        jobs = message.jobs
+        if jobs == 0:
+            self.request_count()
+            self._on_worker_started()
+        with self._lock:
+            for queue in message.queues:
+                self._change(queue, jobs)
 
-        Nonsense is left alone.
-        """
-        try:
-            message: dict[str, Any] = json.loads(text or "{}")
-            if handed := message.get("handed"):
-                if message.get("by") != self._name:
-                    self._take({str(queue): _number(jobs) for queue, jobs in handed.items()})
-                return False
-            jobs = sum(_number(jobs) for jobs, _ in message["settled"].values())
-            if jobs == 0:
-                self.request_count()
-                self._on_worker_started()
-            with self._lock:
-                for queue in message["queues"]:
-                    self._change(str(queue), jobs)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-            return False
-        return True
+    def on_handed_over(self, message: HandedOver) -> None:
+        """A bridge claimed jobs. Our own are known from `claimed`."""
+        if message.by != self._name:
+            self._take(message.handed)
 
     def _take(self, taken: Mapping[str, int]) -> None:
         with self._lock:

@@ -14,6 +14,8 @@ from bridge.errors import PostgresUnavailableError, RedisUnavailableError, Wrong
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
 from bridge.runtime.kill_points import kill_point
+from bridge.transport import freed
+from bridge.transport.freed import FreedSlots, HandedOver
 from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
@@ -55,10 +57,16 @@ class Dispatcher:
         self._next_claim = 0.0
         self._redis_is_ready = True
 
-    def on_message(self, message: str | None) -> bool:
-        """A worker's word that it has room again, or a bridge's that it took some; True when there is more room."""
-        self._throughput.on_message(message, time.monotonic())
-        return self._capacity.on_message(message)
+    def on_message(self, text: str | None) -> bool:
+        """A message of the channel of freed slots; True when it frees some. Called from a thread of its own."""
+        message = freed.parse(text)
+        if isinstance(message, FreedSlots):
+            self._throughput.on_freed(message, time.monotonic())
+            self._capacity.on_freed(message)
+            return True
+        if message is not None:
+            self._capacity.on_handed_over(message)
+        return False
 
     def request_count(self) -> None:
         """Something changed that nobody could hear."""
@@ -118,7 +126,7 @@ class Dispatcher:
         handed, slots = self._capacity.claimed(claims), self._capacity.slots()
         jobs_per_message = {queue: self._throughput.jobs_per_message(queue, slots.get(queue, 0)) for queue in handed}
         try:
-            published = self._publisher.publish(claims, jobs_per_message, handed=handed, by=self._name)
+            published = self._publisher.publish(claims, jobs_per_message, HandedOver(handed, self._name))
         except WrongKeyError as error:
             self._closed.close(error)
             self._capacity.request_count()

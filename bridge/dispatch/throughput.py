@@ -1,15 +1,12 @@
 """How fast each queue moves, and what that allows: how far to hand over ahead, how many jobs to a message."""
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from bridge.transport.freed import FreedSlots
 from bridge.transport.messages import JOBS_MOST, SUSPECTS_MOST
 
-SETTLED_MOST = 1_000_000  # jobs, in one word of a worker or a bridge
-_MS_MOST = 1e13  # of all of them together
 _AHEAD_SECONDS = 0.2
 _AHEAD_MOST = 2000
 _MESSAGE_SECONDS = 0.02
@@ -58,17 +55,9 @@ class Throughput:
         self._rates: dict[str, _QueueRate] = {}
         self._lock = threading.Lock()
 
-    def on_message(self, text: str | None, now: float) -> None:
-        """A worker's word: by queue, the jobs it settled and the milliseconds they took. Nonsense is left alone."""
-        try:
-            message: dict[str, Any] = json.loads(text or "{}")
-            settled = {str(queue): (int(jobs), float(ms)) for queue, (jobs, ms) in message.get("settled", {}).items()}
-            if not all(0 <= jobs <= SETTLED_MOST and 0 <= ms <= _MS_MOST for jobs, ms in settled.values()):
-                return  # impossible figures: an average would not recover from them
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            return
+    def on_freed(self, message: FreedSlots, now: float) -> None:
         with self._lock:
-            for queue, (jobs, ms) in settled.items():
+            for queue, (jobs, ms) in message.settled.items():
                 self._rates.setdefault(queue, _QueueRate(now - _FIRST_SECONDS)).settled(jobs, ms / 1000, now)
 
     def ahead(self, now: float, slots: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Dramatiq's RedisBroker, made to carry jobs: woken consumers, acknowledgements in groups, no delays."""
 
-import json
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.freed import FreedSlots
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
 from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
@@ -144,10 +144,10 @@ class JobBroker(RedisBroker):
         """
         if self._down:
             return
-        message = {"settled": dict(settled), "queues": sorted(self._consumers)}
+        message = FreedSlots(settled, sorted(self._consumers))
         try:
             with in_our_words():
-                self.client.publish(self.names.freed, json.dumps(message))
+                self.client.publish(self.names.freed, message.to_json())
         except RedisUnavailableError as error:
             self.redis_failed(error)
 

@@ -1,6 +1,5 @@
 """The bridge's end of the road: messages in bulk, one call a queue."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from bridge.errors import WrongKeyError
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, load_script
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.freed import HandedOver
 from bridge.transport.messages import seal
 from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
@@ -43,23 +43,21 @@ class Publisher:
         self,
         claims: Sequence[Claim],
         jobs_per_message: Mapping[str, int] | None = None,
-        *,
-        handed: Mapping[str, int] | None = None,
-        by: str = "",
+        handed_over: HandedOver | None = None,
     ) -> int:
         """Put claims on their queues in the order given, up to `jobs_per_message[queue]` (else 1) in one message.
 
         Those that are more urgent than what was put there last pass all that waits.
-        Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
+        Other bridges are sent `handed_over`. Returns how many messages were new.
         Raises RedisUnavailableError; what was published until then is unknown. Raises WrongKeyError when all but its
         queues were served.
         """
         queues: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
             queues[claim.queue].append(claim)
-        published = 0
+        published, names = 0, self._names
         self.published_at = time.monotonic()
-        announcement = json.dumps({"handed": handed, "by": by}) if handed else ""
+        announcement = handed_over.to_json() if handed_over else ""
         closed: dict[str, WrongKeyError] = {}
         for queue, waiting in queues.items():
             with self._queue(queue, closed):
@@ -72,15 +70,7 @@ class Publisher:
                     batch = messages[start : start + 2 * _BATCH]
                     published += self._publish(
                         keys=self._keys(queue),
-                        args=[
-                            queue,
-                            announcement,
-                            passing,
-                            self.mark.text,
-                            self._names.wake,
-                            self._names.freed,
-                            *batch,
-                        ],
+                        args=[queue, announcement, passing, self.mark.text, names.wake, names.freed, *batch],
                     )
                     announcement, passing = "", 0  # once is enough
         _raise(closed)

@@ -1,17 +1,15 @@
 """Who else is in our namespace: a bounded look at our own queues, never a walk through all keys."""
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.transport.client import Client, in_our_words
+from bridge.transport.messages import mark_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
 _SCAN_MOST = 10_000
 _ALIVE_MS = 300_000
-# As lua/_ours.lua has it.
-_OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!][0-9!]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None
     with in_our_words():
         ids: Any = client.lrange(key, 0, _SCAN_MOST - 1)
         length: Any = client.llen(key)
-    messages = sum(1 for name in ids if not _OURS.fullmatch(name))
+    messages = sum(1 for name in ids if mark_of(name) is None)
     return Waiting(messages, length <= _SCAN_MOST) if messages else None
 
 

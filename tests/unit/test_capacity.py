@@ -1,13 +1,11 @@
 """How many more jobs may be handed over between two counts in Postgres."""
 
-import json
 from uuid import uuid4
-
-import pytest
 
 from bridge.dispatch.capacity import Capacity
 from bridge.job import Claim
 from bridge.postgres.queue_rows import QueueCapacity
+from bridge.transport.freed import FreedSlots, HandedOver
 
 
 def counted(*queues: QueueCapacity) -> Capacity:
@@ -40,7 +38,7 @@ def test_claims_take_slots_and_settled_jobs_give_them_back() -> None:
     assert capacity.claimed(claims("coding", 8)) == {"coding": 8}
     assert capacity.available({}) == {}
 
-    assert capacity.on_message(json.dumps({"settled": {"coding": [3, 12]}, "queues": ["coding"]}))
+    capacity.on_freed(FreedSlots({"coding": (3, 12)}, ["coding"]))
     assert capacity.available({}) == {"coding": 3}
 
 
@@ -50,15 +48,15 @@ def test_a_slot_serves_every_queue_of_its_worker() -> None:
     capacity.claimed(claims("a", 3))
     assert capacity.available({}) == {"a": 1, "b": 1}
 
-    capacity.on_message(json.dumps({"settled": {"a": [2, 0]}, "queues": ["a", "b"]}))
+    capacity.on_freed(FreedSlots({"a": (2, 0)}, ["a", "b"]))
     assert capacity.available({}) == {"a": 3, "b": 3}
 
 
 def test_what_another_bridge_hands_over_takes_slots_and_our_own_message_is_ignored() -> None:
     capacity = counted(ALONE)
 
-    assert not capacity.on_message(json.dumps({"handed": {"coding": 2}, "by": "another"}))
-    assert not capacity.on_message(json.dumps({"handed": {"coding": 5}, "by": "us"}))
+    capacity.on_handed_over(HandedOver({"coding": 2}, by="another"))
+    capacity.on_handed_over(HandedOver({"coding": 5}, by="us"))
 
     assert capacity.available({}) == {"coding": 6}
 
@@ -69,7 +67,7 @@ def test_a_count_is_due_after_a_second_or_when_a_worker_starts() -> None:
     assert capacity.count_is_due(1.0)
 
     capacity.counted([ALONE], now=1.0, took=0.001)
-    capacity.on_message(json.dumps({"settled": {}, "queues": []}))
+    capacity.on_freed(FreedSlots({}, []))
     assert capacity.count_is_due(1.1)
 
 
@@ -86,20 +84,3 @@ def test_a_count_that_found_no_worker_is_repeated_soon() -> None:
     capacity.counted([], now=0.0, took=0.1)
 
     assert capacity.count_is_due(1.0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None, "", "{", "[]", '{"settled": 1}', '{"handed": 7}', '{"queues": ["coding"]}',
-        '{"settled": {"coding": [1e300, 1]}, "queues": ["coding"]}',
-        '{"settled": {"coding": [-9, 1]}, "queues": ["coding"]}',
-        '{"handed": {"coding": 3000000000}, "by": "x"}', '{"handed": {"coding": -3000000000}, "by": "x"}',
-    ],
-)  # fmt: skip
-def test_an_unreadable_message_changes_nothing(text: str | None) -> None:
-    capacity = counted(ALONE)
-
-    capacity.on_message(text)
-
-    assert capacity.available({}) == {"coding": 8}

@@ -1,6 +1,5 @@
 """How far ahead of the free slots jobs are handed over, and how many in one message."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from bridge.dispatch.monitor import log_fields
 from bridge.dispatch.throughput import Throughput
 from bridge.postgres.queue_rows import QueueStats, hours_minutes_seconds
+from bridge.transport.freed import FreedSlots
 
 SLOTS = {"coding": 16}
 
@@ -19,7 +19,7 @@ def settle(
     while now < seconds:
         now += every
         jobs = max(1, int(per_second * every))
-        throughput.on_message(json.dumps({"settled": {"coding": [jobs, jobs * job_ms]}}), now)
+        throughput.on_freed(FreedSlots({"coding": (jobs, jobs * job_ms)}, ["coding"]), now)
     return now
 
 
@@ -36,8 +36,8 @@ def test_short_jobs_are_handed_over_a_fifth_of_a_second_ahead() -> None:
 
 def test_the_first_messages_count_in_full() -> None:
     throughput = Throughput()
-    throughput.on_message(json.dumps({"settled": {"coding": [8, 0.4]}}), 10.0)
-    throughput.on_message(json.dumps({"settled": {"coding": [80, 4]}}), 10.02)
+    throughput.on_freed(FreedSlots({"coding": (8, 0.4)}, ["coding"]), 10.0)
+    throughput.on_freed(FreedSlots({"coding": (80, 4)}, ["coding"]), 10.02)
 
     assert 500 <= throughput.ahead(10.02, SLOTS)["coding"] <= 800
     assert throughput.jobs_per_message("coding", 16) > 10
@@ -46,7 +46,7 @@ def test_the_first_messages_count_in_full() -> None:
 def test_long_jobs_that_end_at_once_are_not_mistaken_for_short_ones() -> None:
     throughput = Throughput()
     for _ in range(2):
-        throughput.on_message(json.dumps({"settled": {"coding": [8, 8 * 500]}}), 10.0)
+        throughput.on_freed(FreedSlots({"coding": (8, 8 * 500)}, ["coding"]), 10.0)
 
     assert throughput.ahead(10.0, SLOTS) == {"coding": 6}  # what 16 threads do in a fifth of a second
     assert throughput.jobs_per_message("coding", 16) == 1
@@ -90,24 +90,6 @@ def test_long_jobs_go_one_to_a_message_however_many_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        None, "", "[1]", "{", '{"settled": 7}', '{"settled": {"coding": ["x", 1]}}', "[" * 9999,
-        '{"settled": {"coding": [1, NaN]}}', '{"settled": {"coding": [1, Infinity]}}',
-        '{"settled": {"coding": [1, -1]}}',
-        '{"settled": {"coding": [-1, 1]}}', '{"settled": {"coding": [1e308, 1]}}',
-        f'{{"settled": {{"coding": [1{"0" * 400}, 1]}}}}',
-    ],
-)  # fmt: skip
-def test_an_unreadable_message_changes_nothing(text: str | None) -> None:
-    throughput = Throughput()
-
-    throughput.on_message(text, 1.0)
-
-    assert throughput.ahead(1.0, SLOTS) == {}
-
-
-@pytest.mark.parametrize(
     ("age", "text"),
     [
         (None, None),
@@ -143,6 +125,6 @@ def test_a_batch_of_suspects_is_what_one_thread_does_in_three_seconds(job_ms: fl
 
 def test_the_longest_jobs_decide_the_size_of_a_batch_of_suspects() -> None:
     throughput = Throughput()
-    throughput.on_message(json.dumps({"settled": {"coding": [1, 500.0], "reports": [10, 10.0]}}), 1.0)
+    throughput.on_freed(FreedSlots({"coding": (1, 500.0), "reports": (10, 10.0)}, ["coding"]), 1.0)
 
     assert throughput.suspects_per_batch() == 6

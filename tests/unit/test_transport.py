@@ -137,6 +137,14 @@ def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBro
     assert client.llen("mobvibe:coding") == 2
 
 
+def test_a_message_of_several_jobs_counts_for_all_of_them(publisher: Publisher, broker: JobBroker) -> None:
+    publisher.publish(claims(9), {"coding": 3})
+
+    taken = [broker.exchange("coding", limit, [])[1::2] for limit in (3, 4)]
+
+    assert [len(one) for one in taken] == [1, 2], "the last one taken may bring more than was asked for"
+
+
 def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
@@ -441,7 +449,7 @@ def test_freed_slots_are_sent_once_to_a_redis_that_does_not_answer(
 ) -> None:
     asked: list[str] = []
 
-    def no_answer(channel: str, _word: str) -> None:
+    def no_answer(channel: str, _message: str) -> None:
         asked.append(channel)
         raise redis.TimeoutError("no answer")
 

@@ -1,12 +1,17 @@
 -- What every script here begins with.
 --
--- An id of ours is "<job>:<fence>", and then what messages.py may add: "+n" for n jobs more, "!" or "!!" for one that
--- runs alone. Whatever else stands on a queue belongs to somebody else, a plain Dramatiq app that shares the
--- namespace: it is neither taken nor passed on, and its place is left to it.
+-- The form of an id of ours, as bridge/transport/messages.py makes it: "<job>:<fence>" of the first job in the message,
+-- and then a mark:
+--     nothing   one job
+--     +n        n more jobs than the first
+--     !  or !!  one job that runs alone; !! to its end
+-- Whatever else is on a queue belongs to somebody else, a plain Dramatiq app that shares the namespace: it is neither
+-- taken nor passed on, and its place is left to it.
+local ALONE = string.byte("!")
 local X4 = "%x%x%x%x"
 local OURS = "^" .. X4 .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. X4 .. X4 .. ":%d+([+!]?[%d!]*)$"
 
--- The end of an id of ours, often empty; nil for anybody else's.
+-- The mark of an id of ours, often empty; nil for anybody else's.
 local function mark_of(id)
     return string.match(id, OURS)
 end
