@@ -1,4 +1,4 @@
-"""Queues that nothing can be put on, one by one, while Redis serves the others: a key of theirs is somebody else's."""
+"""Queues that cannot be published to because another application wrote one of their keys, while the others can."""
 
 import logging
 import math
@@ -11,6 +11,7 @@ from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 
+# Between two checks of a closed queue: it opens soon after somebody mended the key, and costs little until then.
 _REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
 
 
@@ -26,7 +27,7 @@ class _Closed:
 
 
 class ClosedQueues:
-    """For one thread. `check` raises WrongKeyError as long as a queue's keys are not as they should be."""
+    """For one thread. `check` raises WrongKeyError while a key of the queue has the wrong type."""
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self._check = check
@@ -45,7 +46,7 @@ class ClosedQueues:
         return {queue: jobs for queue, jobs in available.items() if queue not in self._closed or self._opens(queue)}
 
     def seconds_to_next_check(self) -> float:
-        """Infinite when none is closed."""
+        """Infinite when no queue is closed."""
         next_check = min((closed.next_check for closed in self._closed.values()), default=math.inf)
         return max(0.0, next_check - time.monotonic())
 

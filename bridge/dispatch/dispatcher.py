@@ -1,4 +1,4 @@
-"""Pending rows → messages: claims what workers can start soon, and hands it over."""
+"""Pending rows → messages: claims what workers can start soon, and publishes it to them."""
 
 import logging
 import time
@@ -20,16 +20,18 @@ from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
-_DEEP = 100
-_PAUSE_SECONDS = 0.02
-_DUE_CHECK_SECONDS = 0.25
-_RECOUNT_POLL_SECONDS = 1.0
-_BUSY_REST_SECONDS = 1.0
+BATCH = 500  # jobs in one claim: many enough for few round trips, few enough for short locks
+# With _DEEP jobs ahead (see throughput.py: a fifth of a second's work) workers do not run dry during a pause of a tenth
+# of that time, and the claim after it is larger: fewer claims cost less.
+_DEEP, _PAUSE_SECONDS = 100, 0.02
+_DUE_CHECK_SECONDS = 0.25  # between queries for the next due job: bounds their cost, and how late a new one is noticed
+_DUE_REST_SECONDS = 0.01  # at least: a job that is due but cannot be claimed must not make the loop spin
+_RECOUNT_POLL_SECONDS = 1.0  # as often as a count is due: a message about a freed slot may have been lost
+_BUSY_REST_SECONDS = 1.0  # while jobs move, a lost notification costs no more, however long POLL_INTERVAL_MS is
 
 
 class Dispatcher:
-    """One step claims a batch and publishes it. Woken by new jobs and by workers with room; polls besides."""
+    """One step claims a batch and publishes it. New jobs and freed slots wake its loop; it also polls."""
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class Dispatcher:
     ) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._on_unanswered = on_unanswered  # a claim got no answer
+        self._on_unanswered = on_unanswered  # the connection broke before a claim answered: it may have been made
         self._name = name
         self._claims = Claims(queue, name=name, lease=timedelta(seconds=lease_seconds), limit=BATCH)
         self._poll_seconds = poll_seconds
@@ -69,13 +71,13 @@ class Dispatcher:
         return False
 
     def request_count(self) -> None:
-        """Something changed that nobody could hear."""
+        """Slots or jobs changed in a way that no message tells."""
         self._capacity.request_count()
 
     def step(self) -> float:
-        """Hand over one batch; the seconds to rest."""
+        """Hand over one batch; the seconds to rest until the next step."""
         if not self._redis_is_ready:
-            self._publisher.check()  # before claiming: what cannot be handed over stays where it is
+            self._publisher.check()  # before claiming: what cannot be handed over stays pending
             self._redis_is_ready = True
         now = time.monotonic()
         ahead = self._throughput.ahead(now, self._capacity.slots())
@@ -91,10 +93,9 @@ class Dispatcher:
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
         if available and self._claims.found_refused:
-            return 0.0  # others may lie behind them
+            return 0.0  # claimable jobs may come after them
         if not available:
-            return min(self._rest(busy=True), _RECOUNT_POLL_SECONDS)  # what is free may have gone unheard
-        # While much is handed over ahead, workers do not wait for us: fewer and larger claims cost less.
+            return min(self._rest(busy=True), _RECOUNT_POLL_SECONDS)
         self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
 
@@ -143,8 +144,8 @@ class Dispatcher:
         logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})
 
     def _put_back(self, claims: list[Claim], reason: str) -> None:
-        # Some may have been published before the error. Their attempts end here all the same, and the
-        # fence turns those messages away.
+        # Some may have been published before the error. Their attempts end here all the same: the start call
+        # refuses the fence of those messages.
         try:
             self._queue.release_claims(claims, reason)
         except PostgresUnavailableError as error:
@@ -153,7 +154,7 @@ class Dispatcher:
             )
 
     def _rest(self, *, busy: bool) -> float:
-        # A scan that was not a full one may have missed something.
+        # A short scan may have missed jobs.
         busy = busy or self._window.is_slow
         rest = min(self._poll_seconds, _BUSY_REST_SECONDS) if busy else self._poll_seconds
         rest = min(rest, self._closed.seconds_to_next_check())
@@ -162,5 +163,5 @@ class Dispatcher:
             return min(rest, _DUE_CHECK_SECONDS)
         self._due_checked_at = now
         next_due = self._queue.seconds_to_next_due()
-        least = _DUE_CHECK_SECONDS if self._claims.some_refused else 0.01  # what is refused stays due
+        least = _DUE_CHECK_SECONDS if self._claims.some_refused else _DUE_REST_SECONDS  # what is refused stays due
         return rest if next_due is None else min(rest, max(next_due, least))
