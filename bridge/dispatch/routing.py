@@ -8,9 +8,7 @@ from bridge.postgres.job_queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = (
-    5.0  # how late a job is noticed that was inserted into the wrong queue; workers that start are not waited for
-)
+_POLL_SECONDS = 5.0  # how late a job in the wrong queue is noticed, when no worker starts before
 _BATCH = 5000  # jobs in one statement: more follow at once
 
 

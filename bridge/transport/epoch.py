@@ -1,4 +1,4 @@
-"""A mark in Redis by which we see that it is still the Redis that we put messages into."""
+"""A key in Redis that tells whether Redis still has the messages that were published to it."""
 
 import logging
 from uuid import uuid4
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class RedisEpoch:
-    """`<namespace>:__road__`: gone when Redis was emptied or came back without its data, another one elsewhere."""
+    """`<namespace>:__road__`: a random text. It is gone after Redis lost its data, and another one in another Redis."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client

@@ -27,7 +27,7 @@ from bridge.transport.wrong_keys import keys_of, marks_of, named
 
 logger = logging.getLogger(__name__)
 
-# Signals whose hooks have nothing to decide: they run in a thread that others need.
+# Signals whose hooks decide nothing: what they raise must not end the thread, which serves others.
 _SETTLED = frozenset(
     {
         *("ack", "nack", "skip_message"),
@@ -37,9 +37,9 @@ _SETTLED = frozenset(
 
 
 class JobBroker(RedisBroker):
-    """What Dramatiq promises of a RedisBroker holds, but for delays: those belong to Postgres.
+    """Keeps what Dramatiq promises of a RedisBroker, except delays: those belong to Postgres.
 
-    `intake` and `slots` are where a worker process plugs in.
+    `intake` and `slots` are set by a worker process.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class JobBroker(RedisBroker):
             namespace=namespace,
             middleware=middleware,
         )
-        self.broker_id = WORKER_PREFIX + self.broker_id  # Dramatiq's own clean up what they take for one of theirs
+        self.broker_id = WORKER_PREFIX + self.broker_id  # otherwise Dramatiq's own brokers would clean up after it
         self.names = names_of(client, namespace)
         self.mark = DatabaseMark(client, namespace)
         self.intake: Intake = PlainIntake()
@@ -70,8 +70,8 @@ class JobBroker(RedisBroker):
     def consumer_class(self) -> type[JobConsumer]:
         return JobConsumer
 
-    # Dramatiq asks every middleware at every step. Here only those are called that have something to say. What a
-    # hook raises that has nothing to decide is logged, SystemExit too: it would end the thread, and its slot with it.
+    # Dramatiq calls every middleware at every signal. Here only those are called that define the hook. What a hook of
+    # _SETTLED raises is logged, SystemExit too: it would end the thread, and its slot with it.
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         for hook in self._hooks_of(f"before_{signal}"):
@@ -110,7 +110,7 @@ class JobBroker(RedisBroker):
         return hooks
 
     def declare_queue(self, queue_name: str) -> None:
-        """Declare a queue, without the delay queue beside it that nothing here would ever use."""
+        """Declare a queue, without the delay queue that Dramatiq adds: nothing here would use it."""
         if not may_be_queue(queue_name):
             raise SettingsError(
                 f"The queue name {queue_name!r} would collide with keys of another one: it may not begin with __ "
@@ -127,7 +127,7 @@ class JobBroker(RedisBroker):
         return super().enqueue(message)
 
     def drain(self) -> None:
-        """Take no more messages; what is out may finish."""
+        """Take no more messages; jobs that were taken may finish."""
         self.draining = True
         self.wake_all()
 
@@ -137,10 +137,10 @@ class JobBroker(RedisBroker):
             self._wakeups = None
 
     def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
-        """Tell bridges that this worker has room again: by queue, how many jobs it settled and their milliseconds.
+        """Send bridges what this worker settled, which frees slots: queue → jobs, and their milliseconds in total.
 
-        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report, so
-        after the first such wait this is left out until a consumer gets an answer.
+        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report. So after
+        the first error nothing is sent until a consumer gets an answer from Redis.
         """
         if self._down:
             return
@@ -152,11 +152,11 @@ class JobBroker(RedisBroker):
             self.redis_failed(error)
 
     def start_again(self) -> None:
-        """Something ended that others may have waited for, unstarted."""
+        """A job ended that others, not started yet, may have waited for."""
         for consumer in self._consumers_of(None):
             consumer.start_again()
 
-    # What consumers need of their broker.
+    # What consumers call: see ConsumerBroker.
 
     def add_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
         with self._lock:
@@ -170,13 +170,13 @@ class JobBroker(RedisBroker):
             self._consumers[queue_name].discard(consumer)
 
     def wake_all(self) -> None:
-        """There are slots again, whichever queue fills them."""
+        """There are free slots, for any queue."""
         self._wake(None)
 
     def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
-        """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …
+        """Acknowledge `done` and take messages with up to `room` jobs: see lua/exchange.lua.
 
-        Before them stands 1 when a message of somebody else is the first of those that wait, or else 0.
+        Returns 1 when the first message that waits is somebody else's or else 0, then id, payload, id, payload, …
         """
         names = self.names
         keys = [
@@ -196,15 +196,15 @@ class JobBroker(RedisBroker):
         return waiting, seen, moved, other.decode("utf-8", "replace")
 
     def requeue_unknown(self, queue_name: str, known: set[str]) -> None:
-        """Put back messages that Redis thinks we hold and we do not: their answer was lost on the way."""
+        """Put back messages that Redis counts as ours and that we do not know: the answer with them was lost."""
         with in_our_words():
             held: Any = self.client.smembers(self.names.held(self.broker_id, queue_name))
         unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
         if unknown:
             self.do_requeue(queue_name, *unknown)
 
-    # Dramatiq's own commands, as far as anything here uses them. Its script would take the bare namespace for its
-    # key, which no rule of an ACL for `namespace:*` covers, and would clean up after other applications' workers.
+    # Dramatiq's own commands, those that are used here. Its script uses the bare namespace as a key, which an ACL rule
+    # for `namespace:*` does not cover, and cleans up after other applications' workers.
 
     def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
         with in_our_words():
@@ -234,7 +234,7 @@ class JobBroker(RedisBroker):
         return int(held) + int(waiting)
 
     def flush(self, queue_name: str) -> None:
-        """Drop all the messages of a queue, whoever put them there."""
+        """Drop all messages of a queue, other applications' too."""
         names = self.names
         with in_our_words():
             self.client.delete(
@@ -243,7 +243,7 @@ class JobBroker(RedisBroker):
             )  # fmt: skip
 
     def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
-        """With the key it is about."""
+        """The same error with the name of the key that has the wrong type."""
         held = {self.names.held(self.broker_id, queue_name): "set"}
         return named(error, self.client, keys_of(self.names, queue_name) | marks_of(self.names) | held)
 
@@ -262,7 +262,7 @@ class JobBroker(RedisBroker):
             consumer.wake()
 
     def _consumers_of(self, queue_name: str | None) -> list[WokenConsumer]:
-        """Of one queue, or of all."""
+        """Of one queue; of all with None."""
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
             return [consumer for consumers in queues for consumer in consumers]

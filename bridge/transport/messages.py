@@ -23,9 +23,9 @@ from dramatiq.errors import DecodeError
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 
-# In one message: a worker takes and gives back messages whole, so one must not hold the work of many threads.
+# In one message. A bridge puts in half as many at most (throughput.py); what holds more was not made by us.
 JOBS_MOST = 100
-# Jobs that run alone, for one process: they run one after the other there, and wait while others could start them.
+# Jobs that run alone, in one batch for one process: they are short when a batch is that large (throughput.py).
 SUSPECTS_MOST = 64
 _FENCE_MOST = 2**63 - 1  # Postgres' bigint
 # Dramatiq acts on options (delays, pipes, callbacks, limits). A message must not decide any of them here.

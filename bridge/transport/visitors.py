@@ -1,4 +1,4 @@
-"""Who else is in our namespace: a bounded look at our own queues, never a walk through all keys."""
+"""Who else uses our namespace: read from our own keys, a limited number of entries, and never by a scan of all keys."""
 
 import time
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from bridge.transport.client import Client, in_our_words
 from bridge.transport.messages import mark_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
-_SCAN_MOST = 10_000
-_ALIVE_MS = 300_000
+_SCAN_MOST = 10_000  # ids, in one answer of less than a megabyte
+_ALIVE_MS = 300_000  # the same as DEAD_MS in housekeeping.py
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Of somebody else on a queue of ours; `is_all` when the whole queue was looked at."""
+    """Another application's messages on a queue of ours; `is_all` when the whole queue was read."""
 
     messages: int
     is_all: bool
@@ -30,7 +30,7 @@ def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None
 
 
 def other_processes(client: Client, namespace: str) -> int:
-    """Dramatiq's brokers that gave a sign of life lately and are none of ours."""
+    """Dramatiq's own brokers with a recent heartbeat."""
     return sum(1 for name in _alive(client, namespace) if not name.startswith(WORKER_PREFIX))
 
 

@@ -13,15 +13,15 @@ from bridge.transport.client import Client, in_our_words
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 5.0
-_ECHO_SECONDS = 4.0
+PROBE_SECONDS = 5.0  # a dead link costs slower wake-ups only: it may go unnoticed for some seconds
+_ECHO_SECONDS = 4.0  # less than PROBE_SECONDS, so that one probe is settled before the next; as slow as Redis may be
 
 
 class WakeUps:
     """Calls back with each message on a channel, and with None whenever some may have been missed.
 
-    Every PROBE_SECONDS it publishes a word to itself, on a channel of its own, and must hear it: a link that died
-    without a word looks like silence, and silence is no proof.
+    Every PROBE_SECONDS it publishes a message to itself, on a channel of its own, and must receive it: a link that
+    broke without an error looks just like a channel without messages.
     """
 
     def __init__(self, client: Client, channel: str, callback: Callable[[str | None], None]) -> None:
@@ -48,7 +48,7 @@ class WakeUps:
                 self._subscribe()
                 failures = 0
             except RedisUnavailableError as error:
-                # Who publishes and fetches reports Redis down; here it only means slower wake-ups.
+                # The outage is reported where Redis is needed; here it only means slower wake-ups.
                 self._log(error)
                 self.subscribed.clear()
                 failures += 1
@@ -58,7 +58,7 @@ class WakeUps:
                 self._stopping.wait(1.0)
 
     def _log(self, error: RedisUnavailableError) -> None:
-        """Once, where all else may go on without a word: SUBSCRIBE is renamed, or not allowed."""
+        """Once, and only what no other call would report: SUBSCRIBE is renamed, or not allowed."""
         if not error.waiting_helps and not self._is_logged:
             self._is_logged = True
             logger.warning("Wake-ups cannot be heard, polling instead", extra={"reason": str(error)})
@@ -79,7 +79,7 @@ class WakeUps:
                     is_echoed = True
                 elif message["type"] == "subscribe":
                     self.subscribed.set()
-                    self._callback(None)  # subscribed first, then one look: nothing falls between the two
+                    self._callback(None)  # after subscribing: the callback then polls, so nothing is missed in between
                 elif message["type"] == "message":
                     self._callback(message["data"].decode("utf-8", "replace"))
                 if is_echoed and now - probed_at >= PROBE_SECONDS:

@@ -1,4 +1,4 @@
--- What every script here begins with.
+-- Stands before every script in this folder.
 --
 -- The form of an id of ours, as bridge/transport/messages.py makes it: "<job>:<fence>" of the first job in the message,
 -- and then a mark:
@@ -16,8 +16,8 @@ local function mark_of(id)
     return string.match(id, OURS)
 end
 
--- Puts ids at the end of a list, but before all that belongs to others: behind a hundred thousand of them ours would
--- never be found.
+-- Puts ids at the end of a list; at its front when the last id there is somebody else's: behind a hundred thousand of
+-- theirs ours would never be found.
 local function put(list, ids)
     local last = redis.call("lindex", list, -1)
     if last and not mark_of(last) then
@@ -26,12 +26,13 @@ local function put(list, ids)
         end
         return
     end
-    for i = 1, #ids, 1000 do -- as many as Lua's stack takes with ease
+    for i = 1, #ids, 1000 do -- Lua's stack holds some thousands
         redis.call("rpush", list, unpack(ids, i, math.min(i + 999, #ids)))
     end
 end
 
--- Whether the namespace is our database's. One without a mark becomes so. An empty mark asks nothing.
+-- An error when the namespace belongs to another database, else nil. A namespace without a mark becomes ours. With an
+-- empty mark nothing is checked.
 local function owner_if_other(key, mark)
     if mark == "" then
         return nil
