@@ -19,7 +19,7 @@ import redis
 from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up
-from bridge.runtime.outages import OUTAGES
+from bridge.runtime.outages import OPEN_OUTAGES
 from bridge.settings import Settings
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands
@@ -82,7 +82,7 @@ def new_database(servers: Servers, template: str) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _no_outage_of_an_earlier_test() -> None:
-    OUTAGES.forget()
+    OPEN_OUTAGES.clear()
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Findin
     if missing.rights:
         found = f"its user lacks {' '.join(sorted(missing.rights))}"
         yield Finding("redis rights", "fail", found, rule_for(client, namespace))
-    if missing.is_deaf:
+    if missing.cannot_subscribe:
         found = "the server does not know SUBSCRIBE (wake-ups): queues are polled, jobs start up to a second later"
         yield Finding("redis rights", "warn", found, RENAMED)
     if not (missing.rights or missing.commands):

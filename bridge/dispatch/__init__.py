@@ -1,1 +1,1 @@
-"""The bridge process, `mobvibe run`: claims jobs, hands them over, and takes back those of lost workers."""
+"""The bridge process, `mobvibe run`: claims jobs, hands them to workers, and takes back the jobs of lost workers."""

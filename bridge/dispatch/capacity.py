@@ -1,43 +1,38 @@
-"""How many more jobs may be handed over: counted in Postgres now and then, kept up by ear in between.
+"""How many more jobs may be handed over: counted in Postgres about once a second, and adjusted by messages in between.
 
-Counting for each claim would read every job in somebody's hands, and with them all that were so lately.
+A count for each claim would read every job that is handed over or running, and the dead index entries of those that
+were so until now: that was two thirds of the cost of a claim.
 """
 
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
-from bridge.dispatch.throughput import SETTLED_MOST
 from bridge.job import Claim
-from bridge.postgres.queue_rows import QueueRoom
+from bridge.postgres.queue_rows import QueueCapacity
+from bridge.transport.freed import FreedSlots, HandedOver
 
-_COUNT_SECONDS = 1.0
-_COUNT_MOST_SECONDS = 5.0
-
-
-def _number(jobs: Any) -> int:
-    """A number of jobs that somebody can have meant. Raises ValueError."""
-    if not 0 <= (number := int(jobs)) <= SETTLED_MOST:
-        raise ValueError
-    return number
+# A lost message leaves the numbers wrong until the next count, so counts are frequent. Slow counts are rarer, to take
+# one part in _COUNT_SHARE of the time; but never so rare that a lost message matters for long.
+_COUNT_SECONDS, _COUNT_MOST_SECONDS = 1.0, 5.0
+_COUNT_SHARE = 50
 
 
-class Room:
-    """One thread claims, another one hears. What is heard are hints: a count sets them right within a second.
+class Capacity:
+    """For two threads: one claims, the other receives messages. Messages are hints, which the next count corrects.
 
-    A slot serves any queue of its worker, so a claim takes from all of them and an ended job gives to all.
+    A slot serves every queue of its worker. So a claim takes a slot from all of these queues, and a settled job gives
+    it back to all.
     """
 
-    def __init__(self, name: str, on_worker: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, on_worker_started: Callable[[], None] = lambda: None) -> None:
         self._name = name
-        self._on_worker = on_worker  # one began, or can do more by now
+        self._on_worker_started = on_worker_started  # or declared more actors
         self._lock = threading.Lock()
-        self._room: dict[str, int] = {}
+        self._free: dict[str, int] = {}
         self._slots: dict[str, int] = {}
         self._shared: dict[str, Sequence[str]] = {}
-        self._changes: defaultdict[str, int] = defaultdict(int)  # since the count under way began
+        self._changes: defaultdict[str, int] = defaultdict(int)  # since the count in progress began
         self._count_at = 0.0
 
     def count_is_due(self, now: float) -> bool:
@@ -47,19 +42,19 @@ class Room:
             self._changes.clear()
             return True
 
-    def counted(self, queues: Iterable[QueueRoom], *, now: float, took: float) -> None:
-        """A count and how long it took; the longer, the rarer. While nobody is there it costs nothing."""
+    def counted(self, queues: Iterable[QueueCapacity], *, now: float, took: float) -> None:
+        """Take over a count that took `took` seconds. Without workers it is cheap, and repeated after a second."""
         queues = list(queues)
         with self._lock:
-            # What was heard meanwhile is in the count, or is not. Room that is there twice would be handed
-            # out twice, so only what was taken counts.
-            self._room = {one.queue: one.room + min(0, self._changes[one.queue]) for one in queues}
+            # The count may or may not include what happened while it was made. A slot that is counted twice would
+            # get two jobs, so only claims are subtracted and freed slots are not added.
+            self._free = {one.queue: one.free + min(0, self._changes[one.queue]) for one in queues}
             self._slots = {one.queue: one.slots for one in queues}
             self._shared = {one.queue: one.shared_with for one in queues}
-            rest = min(_COUNT_MOST_SECONDS, 50 * took) if queues else 0.0
+            rest = min(_COUNT_MOST_SECONDS, _COUNT_SHARE * took) if queues else 0.0
             self._count_at = now + max(_COUNT_SECONDS, rest)
 
-    def count_anew(self) -> None:
+    def request_count(self) -> None:
         with self._lock:
             self._count_at = 0.0
 
@@ -68,41 +63,34 @@ class Room:
         with self._lock:
             return self._slots
 
-    def room(self, ahead: Mapping[str, int]) -> dict[str, int]:
-        """Queue → jobs to hand over, `ahead` of the free slots by so many."""
+    def available(self, ahead: Mapping[str, int]) -> dict[str, int]:
+        """Queue → how many jobs to hand over: its free slots and its `ahead`. Queues with none are left out."""
         with self._lock:
-            room = {queue: free + ahead.get(queue, 0) for queue, free in self._room.items()}
-        return {queue: jobs for queue, jobs in room.items() if jobs > 0}
+            available = {queue: free + ahead.get(queue, 0) for queue, free in self._free.items()}
+        return {queue: jobs for queue, jobs in available.items() if jobs > 0}
 
     def claimed(self, claims: Iterable[Claim]) -> dict[str, int]:
-        """We took these; by queue, how many."""
+        """Subtract what this bridge has claimed; queue → how many."""
         taken: defaultdict[str, int] = defaultdict(int)
         for claim in claims:
             taken[claim.queue] += 1
         self._take(taken)
         return dict(taken)
 
-    def heard(self, text: str | None) -> bool:
-        """A bridge's word that it handed over, or a worker's that it has room: True for the latter.
+    def on_freed(self, message: FreedSlots) -> None:
+        """A worker settled jobs; or, without any, has slots that no count knows yet."""
+        jobs = message.jobs
+        if jobs == 0:
+            self.request_count()
+            self._on_worker_started()
+        with self._lock:
+            for queue in message.queues:
+                self._change(queue, jobs)
 
-        Nonsense is left alone.
-        """
-        try:
-            said: dict[str, Any] = json.loads(text or "{}")
-            if handed := said.get("handed"):
-                if said.get("by") != self._name:
-                    self._take({str(queue): _number(jobs) for queue, jobs in handed.items()})
-                return False
-            jobs = sum(_number(jobs) for jobs, _ in said["settled"].values())
-            if jobs == 0:
-                self.count_anew()
-                self._on_worker()
-            with self._lock:
-                for queue in said["queues"]:
-                    self._change(str(queue), jobs)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-            return False
-        return True
+    def on_handed_over(self, message: HandedOver) -> None:
+        """A bridge claimed jobs. Our own are known from `claimed`."""
+        if message.by != self._name:
+            self._take(message.handed)
 
     def _take(self, taken: Mapping[str, int]) -> None:
         with self._lock:
@@ -111,6 +99,6 @@ class Room:
                     self._change(shared, -jobs)
 
     def _change(self, queue: str, jobs: int) -> None:
-        if queue in self._room:
-            self._room[queue] += jobs
+        if queue in self._free:
+            self._free[queue] += jobs
         self._changes[queue] += jobs

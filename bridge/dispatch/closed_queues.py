@@ -1,4 +1,4 @@
-"""Queues that nothing can be put on, one by one, while Redis serves the others: a key of theirs is somebody else's."""
+"""Queues that cannot be published to because another application wrote one of their keys, while the others can."""
 
 import logging
 import math
@@ -11,22 +11,23 @@ from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 
+# Between two checks of a closed queue: it opens soon after somebody mended the key, and costs little until then.
 _REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
 
 
 @dataclass(slots=True)
 class _Closed:
-    looks: int = 0
-    next_look: float = 0.0
+    checks: int = 0
+    next_check: float = 0.0
 
     def rest(self) -> None:
-        self.looks += 1
-        rest = full_jitter(self.looks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
-        self.next_look = time.monotonic() + _REST_SECONDS + rest
+        self.checks += 1
+        rest = full_jitter(self.checks, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
+        self.next_check = time.monotonic() + _REST_SECONDS + rest
 
 
 class ClosedQueues:
-    """For one thread. `check` raises WrongKeyError as long as a queue's keys are not as they should be."""
+    """For one thread. `check` raises WrongKeyError while a key of the queue has the wrong type."""
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self._check = check
@@ -40,18 +41,18 @@ class ClosedQueues:
                 )
             self._closed.setdefault(queue, _Closed()).rest()
 
-    def open_among(self, room: Mapping[str, int]) -> dict[str, int]:
-        """`room` without queues that are closed; looks at those whose time has come. Raises RedisUnavailableError."""
-        return {queue: jobs for queue, jobs in room.items() if queue not in self._closed or self._opens(queue)}
+    def open_among(self, available: Mapping[str, int]) -> dict[str, int]:
+        """`available` without closed queues; checks again those that are due. Raises RedisUnavailableError."""
+        return {queue: jobs for queue, jobs in available.items() if queue not in self._closed or self._opens(queue)}
 
-    def seconds_to_next_look(self) -> float:
-        """Infinite when none is closed."""
-        next_look = min((closed.next_look for closed in self._closed.values()), default=math.inf)
-        return max(0.0, next_look - time.monotonic())
+    def seconds_to_next_check(self) -> float:
+        """Infinite when no queue is closed."""
+        next_check = min((closed.next_check for closed in self._closed.values()), default=math.inf)
+        return max(0.0, next_check - time.monotonic())
 
     def _opens(self, queue: str) -> bool:
         closed = self._closed[queue]
-        if time.monotonic() < closed.next_look:
+        if time.monotonic() < closed.next_check:
             return False
         try:
             self._check(queue)

@@ -1,4 +1,4 @@
-"""What keeps the tables small: counts folded, finished jobs and workers pruned, whoever holds back vacuum named."""
+"""Keeps the tables small: folds counts, prunes finished jobs and workers, and names what holds back vacuum."""
 
 import logging
 import time
@@ -18,48 +18,48 @@ from bridge.errors import (
 )
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.queue_rows import HELD_SECONDS
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 
 logger = logging.getLogger(__name__)
 
-_FOLD_MOST = 10_000
+_FOLD_MOST = 10_000  # rows in one statement, so that it stays short
+# Statistics add up all rows that are not folded yet. _MANY of them in one round mean traffic, and a shorter rest.
 _MANY = 100
-_REST_SECONDS = 10.0
-_BUSY_REST_SECONDS = 1.0
-_LOOK_SECONDS = 60.0
-_PRUNE_WORKERS_SECONDS = 3600.0
-_WORKERS_KEPT = timedelta(days=7)
+_REST_SECONDS, _BUSY_REST_SECONDS = 10.0, 1.0
+_HOLDER_CHECK_SECONDS = 60.0  # often enough for transactions that are reported after HELD_SECONDS (five minutes)
+_PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days
+_WORKERS_KEPT = timedelta(days=7)  # so that a failure of last week can still be traced to its worker process
 _FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
 _HOLDERS, _WORKERS = "look who holds back vacuum", "forget workers that ended"
 T = TypeVar("T")
 
 
 class Upkeep:
-    """Every bridge may: each step is a short statement of its own, and harmless when doubled.
+    """Every bridge does this: each part is a short statement, and harmless when two bridges run it at once.
 
-    A step that is refused stops none of the others. `retention` None keeps finished jobs for ever.
+    A part that Postgres refuses does not stop the others. `retention` None keeps finished jobs for ever.
     """
 
     def __init__(self, queue: JobQueue, *, retention: timedelta | None) -> None:
         self._queue = queue
         self._retention = None if retention is None else Retention(queue, retention)
-        self._look_at = 0.0
+        self._check_holders_at = 0.0
         self._held_by: str | None = None
         self._prune_workers_at = 0.0
-        self._troubles = {
-            what: Trouble("upkeep", partial(_told, what), f"Upkeep goes on: {what}")
+        self._errors = {
+            what: ErrorReporter("upkeep", partial(_message, what), f"Upkeep goes on: {what}")
             for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS)
         }
 
     def step(self) -> float:
-        """One round; the seconds to rest. Raises BridgeError where no step would get through."""
+        """One round; the seconds to rest until the next. Raises BridgeError when no part could succeed."""
         folded = self._try(_FOLD, lambda: self._queue.fold_job_counts(limit=_FOLD_MOST)) or 0
         more = self._retention is not None and self._try(_PRUNE, self._retention.step)
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
-            self._try(_HOLDERS, self._look_for_holders)
+        if time.monotonic() >= self._check_holders_at:
+            self._check_holders_at = time.monotonic() + _HOLDER_CHECK_SECONDS
+            self._try(_HOLDERS, self._check_holders)
         if time.monotonic() >= self._prune_workers_at:
-            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # whether it gets through or not
+            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # first: a refusal must wait, too
             self._try(_WORKERS, lambda: self._queue.prune_workers(_WORKERS_KEPT))
         if more or folded >= _FOLD_MOST // 2:
             return 0.0
@@ -69,13 +69,13 @@ class Upkeep:
         try:
             result = step()
         except (PostgresBusyError, PostgresRefusedError, SchemaError, RightsError) as error:
-            self._troubles[what].met(error)
+            self._errors[what].failed(error)
             return None
-        self._troubles[what].over()
+        self._errors[what].succeeded()
         return result
 
-    def _look_for_holders(self) -> None:
-        """Say once who keeps dead rows from being removed, and once that it is over."""
+    def _check_holders(self) -> None:
+        """Log once what keeps dead rows from being removed, and once that this is over."""
         holder = self._queue.vacuum_holder(HELD_SECONDS)
         if holder is not None and holder.name != self._held_by:
             logger.warning(
@@ -87,6 +87,6 @@ class Upkeep:
         self._held_by = holder.name if holder else None
 
 
-def _told(what: str, error: BridgeError) -> str:
+def _message(what: str, error: BridgeError) -> str:
     condition = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "refused"
     return f"Upkeep cannot do this now ({condition}): {what}"

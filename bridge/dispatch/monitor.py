@@ -1,4 +1,4 @@
-"""Queue statistics, every MONITOR_INTERVAL_MS: one log line, and two Redis keys for dashboards without Postgres."""
+"""Queue statistics every MONITOR_INTERVAL_MS: one log line, and two Redis keys for dashboards without Postgres."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ class Monitor:
     """Logs the statistics and publishes them in Redis.
 
     `<namespace>:__stats__` is a hash of plain values, `<namespace>:__stats__.json` the same as one JSON
-    object. Both go away by themselves when no bridge renews them.
+    object. Both expire when no bridge renews them.
     """
 
     def __init__(self, queue: JobQueue, client: Client, *, namespace: str, interval_seconds: float) -> None:
@@ -40,7 +40,7 @@ class Monitor:
         self._interval_seconds = interval_seconds
 
     def step(self) -> float:
-        """Take and tell the statistics once; the seconds to rest."""
+        """Log and publish the statistics once; the seconds to rest until the next time."""
         stats = self._queue.get_queue_stats()
         fields = log_fields(stats)
         logger.info("Queue statistics", extra=fields)
@@ -56,6 +56,7 @@ class Monitor:
             "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
             "updatedAt": datetime.now(UTC).isoformat(),
         }
+        # Three intervals: one update may fail and another be late before dashboards see nothing.
         ttl_ms = int(self._interval_seconds * 3000) + 1000
         with in_our_words():
             pipeline = self._client.pipeline(transaction=True)

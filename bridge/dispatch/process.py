@@ -1,30 +1,31 @@
-"""The bridge put together: each of its loops on a link of its own."""
+"""The bridge process put together: its hops, what wakes them, and its start and stop."""
 
-import json
 import logging
 import os
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from bridge.addresses import host_and_port
+from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.monitor import Monitor
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.recovery import Recovery
+from bridge.dispatch.running import Running, running
 from bridge.dispatch.suspects import Suspects
-from bridge.dispatch.throughput import Pace
+from bridge.dispatch.throughput import Throughput
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
-from bridge.runtime.loop import Loop
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.names import names_of
 from bridge.transport.publisher import Publisher
 from bridge.transport.server_check import check_road
@@ -32,61 +33,71 @@ from bridge.transport.wakeups import WakeUps
 
 logger = logging.getLogger(__name__)
 
-_LOOPS = ("dispatcher", "recovery", "reconciler", "monitor", "upkeep")
-
 
 class BridgeProcess:
-    """`bridge run`: from start to stop, in the order of the methods."""
+    """`mobvibe run`: five hops, each with a loop and a link of its own, and two channels that wake them."""
 
     def __init__(self, settings: Settings) -> None:
         dsn = settings.postgres_dsn()
         self._settings = settings
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._redis = connect_redis(settings.redis_address())
-        namespace = settings.redis_namespace
-        self._links = [Link(dsn, name) for name in _LOOPS]
-        dispatch_link, recovery_link, reconciler_link, monitor_link, upkeep_link = self._links
-        self._mark = DatabaseMark(self._redis, namespace)
-        publisher = Publisher(self._redis, namespace, self._mark)
+        self._mark = DatabaseMark(self._redis, settings.redis_namespace)
+        self._publisher = Publisher(self._redis, settings.redis_namespace, self._mark)
+        self._throughput = Throughput()
 
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        pace = Pace()
-        again = JobQueue(reconciler_link)
-        suspects = Suspects(again, publisher, pace.in_line, name=name, lease_seconds=settings.lease_seconds)
-        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
-        self._reconcile = Loop("reconciler", self._reconciler.step)
-        dispatcher = Dispatcher(
-            JobQueue(dispatch_link),
-            publisher,
-            self._reconciler.doubt,
-            pace,
-            self._worker_began,
-            name=name,
-            lease_seconds=settings.lease_seconds,
-            poll_seconds=settings.poll_interval_ms / 1000,
+        self._dispatcher = running("dispatcher", dsn, self._new_dispatcher)
+        self._recovery = running("recovery", dsn, self._new_recovery)
+        self._reconciler = running("reconciler", dsn, self._new_reconciler)
+        monitor = running("monitor", dsn, self._new_monitor, keeps_link=False)
+        upkeep = running("upkeep", dsn, self._new_upkeep)
+        self._hops: list[Running[Any]] = [self._dispatcher, self._recovery, self._reconciler, monitor, upkeep]
+
+        self._job_notifications = Listener(dsn, CHANNEL, self._on_new_job)
+        freed = names_of(self._redis, settings.redis_namespace).freed
+        self._slot_messages = WakeUps(self._redis, freed, self._on_slot_message)
+
+    # The hops: pending → handed over → (started and settled by a worker) → or taken back.
+
+    def _new_dispatcher(self, link: Link) -> Dispatcher:
+        return Dispatcher(
+            JobQueue(link),
+            self._publisher,
+            self._on_unanswered_claim,
+            self._throughput,
+            self._on_worker_started,
+            name=self._name,
+            lease_seconds=self._settings.lease_seconds,
+            poll_seconds=self._settings.poll_interval_ms / 1000,
         )
-        self._dispatcher = dispatcher
-        self._dispatch = Loop("dispatcher", dispatcher.step)
-        recovery = self._take_back = Recovery(
-            recovery_link, self._freed, self._worker_lost, lease_seconds=settings.lease_seconds
+
+    def _new_recovery(self, link: Link) -> Recovery:
+        return Recovery(link, self._on_claimable, self._on_worker_lost, lease_seconds=self._settings.lease_seconds)
+
+    def _new_reconciler(self, link: Link) -> Reconciler:
+        queue = JobQueue(link)
+        suspects = Suspects(
+            queue,
+            self._publisher,
+            self._throughput.suspects_per_batch,
+            name=self._name,
+            lease_seconds=self._settings.lease_seconds,
         )
-        self._recovery = Loop("recovery", recovery.step)
-        monitor = Monitor(
-            JobQueue(monitor_link),
+        epoch = RedisEpoch(self._redis, self._settings.redis_namespace)
+        return Reconciler(queue, self._publisher, epoch, suspects.hand_over)
+
+    def _new_monitor(self, link: Link) -> Monitor:
+        return Monitor(
+            JobQueue(link),
             self._redis,
-            namespace=namespace,
-            interval_seconds=settings.monitor_interval_ms / 1000,
+            namespace=self._settings.redis_namespace,
+            interval_seconds=self._settings.monitor_interval_ms / 1000,
         )
 
-        def monitor_once() -> float:
-            try:
-                return monitor.step()
-            finally:
-                monitor_link.close()  # it would rest for long, and its end would be noticed late
+    def _new_upkeep(self, link: Link) -> Upkeep:
+        return Upkeep(JobQueue(link), retention=self._settings.retention)
 
-        self._monitor = Loop("monitor", monitor_once)
-        self._upkeep = Loop("upkeep", Upkeep(JobQueue(upkeep_link), retention=settings.retention).step)
-        self._listener = Listener(dsn, CHANNEL, self._new_job)
-        self._room = WakeUps(self._redis, names_of(self._redis, namespace).freed, self._room_again)
+    # From start to stop.
 
     def check(self, rest: Callable[[float], object] = time.sleep) -> None:
         """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights, another database's.
@@ -104,62 +115,56 @@ class BridgeProcess:
             )
 
     def start(self) -> None:
-        self._listener.start()
-        self._room.start()
-        for loop in (self._dispatch, self._recovery, self._reconcile, self._monitor, self._upkeep):
-            loop.start()
+        self._job_notifications.start()
+        self._slot_messages.start()
+        for one in self._hops:
+            one.loop.start()
         logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Stop claiming and leave; False when a loop was still at work after the time given.
+        """Stop claiming and end; False when a loop was still at work `timeout_seconds` after it was asked to end.
 
         A batch that was claimed is handed over or put back before its loop ends, so nothing is left behind.
         """
-        loops = (self._dispatch, self._monitor, self._upkeep, self._reconcile, self._recovery)
-        for loop in loops:
-            loop.stop()
-        ended = [loop.join(timeout_seconds) for loop in loops]
-        self._listener.close()
-        self._room.close()
+        for one in self._hops:
+            one.loop.stop()
+        ended = [one.loop.join(timeout_seconds) for one in self._hops]
+        self._job_notifications.close()
+        self._slot_messages.close()
         clean = all(ended)
         if clean:
-            for link in self._links:
-                link.close()
+            for one in self._hops:
+                one.link.close()
             self._redis.close()
         return clean
 
-    def _new_job(self, payload: str) -> None:
+    # What wakes a hop before its rest is over. Each is called from the thread that noticed.
+
+    def _on_new_job(self, payload: str) -> None:
+        """Postgres notified us, or may have meanwhile: then `payload` is empty."""
         if payload:
-            logger.info("New job notification received", extra=notified(payload))
-        self._dispatch.wake()
+            logger.info("New job notification received", extra=notifications.log_fields(payload))
+        self._dispatcher.loop.wake()
 
-    def _freed(self) -> None:
-        self._dispatcher.count_anew()
-        self._dispatch.wake()
-        self._reconciler.freed()
-        self._reconcile.wake()
+    def _on_slot_message(self, text: str | None) -> None:
+        self._recovery.hop.active()
+        if self._dispatcher.hop.on_message(text):
+            self._dispatcher.loop.wake()
 
-    def _worker_lost(self) -> None:
-        self._reconciler.search()
-        self._reconcile.wake()
+    def _on_unanswered_claim(self) -> None:
+        self._reconciler.hop.claim_unanswered()
 
-    def _worker_began(self) -> None:
-        self._take_back.routing.worker_began()
-        self._recovery.wake()
+    def _on_worker_started(self) -> None:
+        self._recovery.hop.routing.worker_started()
+        self._recovery.loop.wake()
 
-    def _room_again(self, message: str | None) -> None:
-        self._take_back.active()
-        if self._dispatcher.heard(message):
-            self._dispatch.wake()
+    def _on_worker_lost(self) -> None:
+        self._reconciler.hop.search()
+        self._reconciler.loop.wake()
 
-
-def notified(payload: str) -> dict[str, object]:
-    """What a notification says, for the log. It may be anybody's: nothing else is done with it."""
-    try:
-        note = json.loads(payload)
-        if "count" in note:
-            return {"jobs": int(note["count"])}
-        session = note["session_id"]
-        return {"jobId": str(note["job_id"])[:36], "sessionId": None if session is None else str(session)[:36]}
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return {}
+    def _on_claimable(self) -> None:
+        """Jobs can be claimed that could not before: they were taken back, or moved to another queue."""
+        self._dispatcher.hop.request_count()
+        self._dispatcher.loop.wake()
+        self._reconciler.hop.reclaimed()
+        self._reconciler.loop.wake()

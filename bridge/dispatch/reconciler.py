@@ -1,4 +1,4 @@
-"""What Redis lost is handed over again, by the same fence, without waiting for leases to run out."""
+"""Hands over again what Redis lost, with the same fence and without waiting for leases to expire."""
 
 import logging
 import threading
@@ -10,82 +10,84 @@ from datetime import timedelta
 from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
-_MARK_SECONDS = 0.5
-_LOOK_SECONDS = 5.0
-_SELDOM_SECONDS = 5.0  # later yet when nothing calls for a look: another bridge may have died before it published
-_SEARCH_SECONDS = 2.5
-_SUSPECTS_SECONDS = 1.0
-_ON_ITS_WAY = timedelta(seconds=0.3)
-_OVERDUE = timedelta(seconds=2)
-_BATCH = 2000
+_EPOCH_SECONDS = 0.5  # one round trip to Redis each, and how late a loss of its data is noticed
+_CHECK_SECONDS = 5.0  # between searches for single lost messages: these are rare, and each search reads all that waits
+_CHECK_SHARE = 100  # a slow search is made less often, so that it takes one part in so many of the time
+# Extra delay when nothing was published since the last search. It is still made: another bridge may have died between
+# its claim and its publish.
+_IDLE_SECONDS = 5.0
+_SEARCH_SECONDS = 2.5  # after a loss: until claims that were being published meanwhile are older than _ON_ITS_WAY too
+_SUSPECTS_SECONDS = 1.0  # how late a suspect is noticed that becomes due
+_ON_ITS_WAY = timedelta(seconds=0.3)  # younger hand-overs are probably just being taken by their worker
+_OVERDUE = timedelta(seconds=2)  # many times what a message waits for its worker: at most a fifth of a second's work
+_BATCH = 2000  # claims in one query; those left come with the next
 
 
 class Reconciler:
-    """Asks Redis for its mark, twice a second, and Postgres when there is a reason to, and else seldom.
+    """Reads the epoch in Redis twice a second, and asks Postgres for waiting hand-overs when there is a reason to.
 
-    A mark that changed means that everything in Redis may be gone, a lost worker that what it had taken and not
-    started is: for a moment all hand-overs that wait are published again, once each. Apart from that, while jobs
-    are handed over, those that wait for seconds are published again where Redis has no message by their name.
+    A changed epoch means that everything in Redis may be gone; a lost worker, that the messages it had taken and not
+    started are gone. After either, all waiting hand-overs are published again for some seconds, once each. Otherwise,
+    while jobs are handed over, those that wait for seconds are published again unless Redis still has their message.
 
-    Where Redis has just answered, suspects are handed over as well: nothing is claimed for a Redis that is away,
-    and nothing but this waits for one that is frozen.
+    It also hands over suspects, after Redis has answered: so nothing is claimed for a Redis that is away, and of the
+    bridge's loops only this one waits for a Redis that is frozen.
     """
 
     def __init__(
         self,
         queue: JobQueue,
         publisher: Publisher,
-        mark: RoadMark,
+        epoch: RedisEpoch,
         hand_over_suspects: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._mark = mark
+        self._epoch = epoch
         self._hand_over_suspects = hand_over_suspects
-        self._freed = threading.Event()
+        self._reclaimed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
         self._search_until = float("-inf")
         self._pushed: set[Claim] = set()
-        self._looked_at = self._doubted_at = float("-inf")
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._checked_at = self._unanswered_at = float("-inf")
+        self._next_check = time.monotonic() + _CHECK_SECONDS
         self._some_wait = False
 
     def search(self) -> None:
         """Messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
 
-    def doubt(self) -> None:
-        """A claim got no answer: it may have been made, and nobody published it. For any thread."""
-        self._doubted_at = time.monotonic()
+    def claim_unanswered(self) -> None:
+        """A claim got no answer: it may have been made without being published. For any thread."""
+        self._unanswered_at = time.monotonic()
 
-    def freed(self) -> None:
+    def reclaimed(self) -> None:
         """Jobs were taken back, and may be suspects. For any thread; wake the loop after it."""
-        self._freed.set()
+        self._reclaimed.set()
 
     def step(self) -> float:
-        """One look at the mark, and at what waits when there is a reason; the seconds to rest."""
+        """Read the epoch, and search for lost hand-overs when it is time to; the seconds to rest."""
         try:
-            if self._mark.has_changed():
+            if self._epoch.has_changed():
                 logger.warning("Redis lost what it held, handing over again")
                 self._searching.set()
             self._reconcile()
-            if self._freed.is_set() or time.monotonic() >= self._next_suspects:
-                self._freed.clear()
-                self._next_suspects = (
-                    0.0  # due until it gets through: a step without it would look like an end of trouble
-                )
+            if self._reclaimed.is_set() or time.monotonic() >= self._next_suspects:
+                self._reclaimed.clear()
+                # Due until it succeeds: a step that left it out would count as a success, and end an error.
+                self._next_suspects = 0.0
                 self._hand_over_suspects()
                 self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
         except RedisUnavailableError as error:
-            # Who hands over says so. The mark tells afterwards whether anything was lost.
+            # The dispatcher reports it. The epoch tells afterwards whether anything was lost.
             logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
-        return _MARK_SECONDS
+        return _EPOCH_SECONDS
 
     def _reconcile(self) -> None:
         now = time.monotonic()
@@ -96,30 +98,30 @@ class Reconciler:
         if now < self._search_until:
             self._push_again()
             return
-        some_may_wait = self._some_wait or max(self._publisher.published_at, self._doubted_at) > self._looked_at
-        if now >= self._next_look + (0.0 if some_may_wait else _SELDOM_SECONDS):
-            self._look()
+        some_may_wait = self._some_wait or max(self._publisher.published_at, self._unanswered_at) > self._checked_at
+        if now >= self._next_check + (0.0 if some_may_wait else _IDLE_SECONDS):
+            self._check()
 
     def _push_again(self) -> None:
         while True:
-            # The oldest come first, and what was pushed goes on waiting: look behind it.
+            # The oldest come first, and those published again still wait: read that many more.
             waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed))
             lost = [claim for claim in waiting if claim not in self._pushed]
             if lost:
-                with suppress(WrongKeyError):  # who hands over says so; the others were pushed
+                with suppress(WrongKeyError):  # the dispatcher reports it; other queues were served
                     self._publisher.push_again(lost)
                 self._pushed.update(lost)
                 _log(lost)
             if len(lost) < _BATCH:
                 return
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         began = time.monotonic()
         waiting = self._queue.waiting_claims(age=_OVERDUE, limit=_BATCH)
         now = time.monotonic()
         self._some_wait = bool(waiting)
-        self._looked_at = began - _OVERDUE.total_seconds()
-        self._next_look = now + max(_LOOK_SECONDS, 100 * (now - began))
+        self._checked_at = began - _OVERDUE.total_seconds()
+        self._next_check = now + max(_CHECK_SECONDS, _CHECK_SHARE * (now - began))
         if waiting and self._publisher.publish(waiting):
             _log(waiting)
 

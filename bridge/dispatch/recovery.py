@@ -1,4 +1,4 @@
-"""The one arrow back: what went silent is taken back."""
+"""Takes back the jobs of workers that went silent, and hand-overs that no worker started."""
 
 import logging
 import time
@@ -13,29 +13,29 @@ from bridge.runtime.clock import seconds_asleep
 
 logger = logging.getLogger(__name__)
 
-_SWEEP_SECONDS = 1.0
-_WATCH_SECONDS = 0.5
-_WATCH_CLOSELY_SECONDS = 0.2
-_QUIET_SECONDS = 10.0
-# How long a worker may be without its lock. One whose link broke has taken it again long before; one that needs
-# longer, because its link is slow, has said so.
+_SWEEP_SECONDS = 1.0  # how late an expired lease is noticed
+# Between checks of the workers' links; more often while one is missing, so that little is added to _CONFIRM.
+_WATCH_SECONDS, _WATCH_CLOSELY_SECONDS = 0.5, 0.2
+_QUIET_SECONDS = 10.0  # without a message of workers for so long, probably nothing runs: sweeps and checks are halved
+# How long a worker may be without its lock. A worker whose link broke takes it again long before that; one that needs
+# longer, because its link is slow, has declared so.
 _CONFIRM = timedelta(seconds=1)
-_YOUNG_SECONDS = 3.0
-_FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away needs up to a rest and a new link to be heard again
-_GRACES = 3  # in leases
-_BATCH = 500
+_YOUNG_SECONDS = 3.0  # what broke our link may have broken the workers' links: the time they get to open new ones
+_FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away rests before it retries, and then needs a new link
+_GRACES = 3  # leases: how long a link that keeps breaking may hold up recovery
+_BATCH = 500  # jobs in one sweep, which locks their rows
 
 
 class Recovery:
-    """Sweeps once a second, and looks twice as often for workers whose link is gone: those died.
+    """Sweeps once a second, and checks twice as often for workers whose link is gone: those died.
 
-    Every bridge may: in Postgres one of them at a time sweeps, and doubling is harmless.
+    Every bridge does this: in Postgres one at a time sweeps, and doing it twice is harmless.
     """
 
     def __init__(
         self,
         link: Link,
-        on_freed: Callable[[], None],
+        on_claimable: Callable[[], None],
         on_lost: Callable[[], None] = lambda: None,
         *,
         lease_seconds: float,
@@ -43,8 +43,8 @@ class Recovery:
         self._link = link
         self._queue = JobQueue(link)
         self.routing = Routing(self._queue)
-        self._on_freed = on_freed
-        self._on_lost = on_lost  # a worker died, perhaps with messages that it had not started
+        self._on_claimable = on_claimable  # jobs were taken back, or moved to another queue
+        self._on_lost = on_lost  # a worker died, perhaps with messages it had not started
         self._lease_seconds = lease_seconds
         self._first_link: float | None = None
         self._asleep = seconds_asleep()
@@ -54,29 +54,29 @@ class Recovery:
         self._without = 0
 
     def active(self) -> None:
-        """Jobs are on their way. For any thread: while none are, looks are half as frequent."""
+        """Jobs are moving. For any thread: while none are, sweeps and checks are half as frequent."""
         self._active_at = time.monotonic()
 
     def step(self) -> float:
-        """One look at the links, and a sweep when it is due; the seconds to rest."""
+        """Check the links, and sweep when it is due; the seconds to rest."""
         pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
         if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
             if reclaimed:
-                self._on_freed()
+                self._on_claimable()
             if reclaimed == _BATCH:
                 self._swept_at = float("-inf")
                 return 0.0
-        # Behind all that takes back: it may meet locks.
+        # Last: it may wait for row locks.
         if self.routing.step():
-            self._on_freed()
+            self._on_claimable()
         if self.routing.has_more:
             return 0.0
         return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
-        """Look at the workers' links. Not when ours is young: what broke it may have broken theirs as well."""
+        """Check the workers' links; not while ours is young, see _YOUNG_SECONDS."""
         _ = self._link.connection
         if self._first_link is None:
             self._first_link = self._link.opened_at
@@ -89,17 +89,18 @@ class Recovery:
         return True
 
     def _good_since(self) -> float:
-        """Since when our link stood and this machine was awake: leases go on while it sleeps, heartbeats do not."""
+        """Since when our link is open and this machine awake: while it sleeps leases go on, and heartbeats do not."""
         before, self._asleep = self._asleep, seconds_asleep()
         if self._asleep - before > self._lease_seconds / 2:
             self._woke_at = time.monotonic()
         return max(self._link.opened_at, self._woke_at)
 
     def _grace(self) -> timedelta:
-        """For a lease after our own link came back no lease runs out: heartbeats need that long.
+        """For how long after a start of Postgres no worker is declared lost; `timedelta.max` forbids it altogether.
 
-        But a link that breaks again and again, and never stands for a lease, must not keep the dead alive. And a bridge
-        that has just started need not have been away: it waits for those that were away as it was, and no longer.
+        It is forbidden for a lease after our own link came back: heartbeats may have failed as we did, and need that
+        long. But a link that keeps breaking must not keep dead workers alive: after _GRACES leases it is allowed again.
+        A bridge that has just started was perhaps never away, and waits for _FIRST_GRACE_SECONDS.
         """
         lease, since = self._lease_seconds, self._good_since()
         is_first = since == self._first_link

@@ -1,4 +1,4 @@
-"""Jobs whose rows Postgres will not change: said once, and tried again ever more seldom while all others run."""
+"""Jobs whose rows Postgres refuses to change: logged once and retried less and less often, while all others run."""
 
 import logging
 import time
@@ -16,10 +16,11 @@ from bridge.postgres.queue_rows import Span
 
 logger = logging.getLogger(__name__)
 
-_FIRST_SECONDS = 1.0
-_MOST_SECONDS = 300.0
-_FORGOTTEN_SECONDS = 600.0  # after its time came: it ended another way, or nobody is there to run it
-_NAMED_MOST = 10
+# Until a refused job is tried again: soon at first, then twice as long each time. Every five minutes costs next to
+# nothing, and is soon enough after somebody mended the constraint or trigger that refuses it.
+_FIRST_SECONDS, _MOST_SECONDS = 1.0, 300.0
+_FORGOTTEN_SECONDS = 600.0  # not seen for so long after it was due: it ended another way, or nobody can run it
+_NAMED_MOST = 10  # ids in one log line
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class _Aside:
 
 
 class Refusals:
-    """What is set aside, in the memory of one bridge. For one thread."""
+    """Jobs that one bridge has set aside, in memory. For one thread."""
 
     def __init__(self) -> None:
         self._aside: dict[UUID, _Aside] = {}
@@ -38,13 +39,13 @@ class Refusals:
         return bool(self._aside)
 
     def skip(self, now: float) -> list[UUID]:
-        """Those whose time has not come again."""
+        """Jobs that are not due yet, which a claim must pass over."""
         for job_id in [one for one, aside in self._aside.items() if now > aside.due_at + _FORGOTTEN_SECONDS]:
             del self._aside[job_id]
         return [job_id for job_id, aside in self._aside.items() if aside.due_at > now]
 
-    def looked(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
-        """What a claim gave. A job that is no longer refused is a reason to try the others again at once."""
+    def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
+        """Note what a claim returned. Once a job is no longer refused, the others are tried again at once."""
         through = [claim.job_id for claim in claims if self._aside.pop(claim.job_id, None)]
         if through:
             logger.info("Job runs that Postgres had refused to change", extra=_named(through))
@@ -66,7 +67,7 @@ class Refusals:
 
 
 class Claims:
-    """Claims jobs: all in one statement, and apart from those that are refused as long as some are."""
+    """Claims jobs: all in one statement, or each by itself while some are refused."""
 
     def __init__(self, queue: JobQueue, *, name: str, lease: timedelta, limit: int) -> None:
         self._queue = queue
@@ -74,14 +75,14 @@ class Claims:
         self._lease = lease
         self._limit = limit
         self._refusals = Refusals()
-        self.found_refused = False  # the last look did, and perhaps nothing else: more may lie behind
+        self.found_refused = False  # by the last claim, and perhaps nothing else: others may come after them
 
     @property
     def some_refused(self) -> bool:
         return bool(self._refusals)
 
     def take(self, spans: Sequence[Span]) -> list[Claim]:
-        """The most urgent jobs that lie where `spans` say."""
+        """The most urgent jobs within `spans`."""
         self.found_refused = False
         if not self._refusals:
             try:
@@ -96,7 +97,7 @@ class Claims:
             spans=spans,
             skip=self._refusals.skip(time.monotonic()),
         )
-        self._refusals.looked(claims, refused, time.monotonic())
+        self._refusals.claimed(claims, refused, time.monotonic())
         self.found_refused = bool(refused)
         return claims
 

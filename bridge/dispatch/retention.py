@@ -1,4 +1,4 @@
-"""Finished jobs are deleted after a time, except those that the host's database does not let go."""
+"""Deletes finished jobs after a time, except those whose deletion the database refuses."""
 
 import logging
 import time
@@ -10,25 +10,25 @@ from bridge.postgres.job_queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
-_MOST = 1000
-_KEPT_SECONDS = 3600.0  # until those that were refused are tried again: each of them costs a statement
+_MOST = 1000  # jobs in one statement, so that it stays short
+_KEPT_SECONDS = 3600.0  # until those that were refused are tried again: each costs a statement of its own
 _BEFORE_ALL = Pruned(last_at="-infinity", last_id=UUID(int=0))
 
 
 class Retention:
-    """The oldest first. Once some are refused it goes on behind them, and begins again after an hour."""
+    """Deletes the oldest first. When some are refused it goes on after them, and starts over an hour later."""
 
     def __init__(self, queue: JobQueue, age: timedelta) -> None:
         self._queue = queue
         self._age = age
-        self._behind: Pruned | None = None  # where it goes on, while some are refused
+        self._behind: Pruned | None = None  # continue after this one, while some are refused
         self._begin_at = 0.0
         self._kept = 0
         self._why: str | None = None
-        self._told = False
+        self._is_logged = False
 
     def step(self) -> bool:
-        """Delete the next ones; whether more may follow at once."""
+        """Delete the next batch; True when another one should follow at once."""
         if self._behind and time.monotonic() >= self._begin_at:
             self._behind, self._kept, self._why = None, 0, None
         found = self._queue.prune_jobs(self._age, limit=_MOST, behind=self._behind)
@@ -42,13 +42,13 @@ class Retention:
             self._behind, self._begin_at = _BEFORE_ALL, time.monotonic() + _KEPT_SECONDS
             return True
         if not found.more:
-            self._tell()
+            self._log()
         return found.more
 
-    def _tell(self) -> None:
-        if self._why and not self._told:
+    def _log(self) -> None:
+        if self._why and not self._is_logged:
             extra = {"jobs": self._kept, "reason": self._why}
             logger.warning("Finished jobs stay: the database refuses to delete them", extra=extra)
-        elif self._told and not self._why:
+        elif self._is_logged and not self._why:
             logger.info("All finished jobs can be deleted again")
-        self._told = self._why is not None
+        self._is_logged = self._why is not None

@@ -1,4 +1,4 @@
-"""Jobs that wait where nobody can run them: moved to where somebody can, or named once."""
+"""Jobs in a queue where no live worker can run them: moved to one where somebody can, or logged once."""
 
 import logging
 import threading
@@ -8,41 +8,41 @@ from bridge.postgres.job_queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0
-_BATCH = 5000
+_POLL_SECONDS = 5.0  # how late a job in the wrong queue is noticed, when no worker starts before
+_BATCH = 5000  # jobs in one statement: more follow at once
 
 
 class Routing:
-    """A look when a worker began, every five seconds besides, and again at once while there is more to move."""
+    """Polls every few seconds, when a worker has started, and again at once while there is more to move."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._began = threading.Event()
-        self._next_look = 0.0
+        self._worker_started = threading.Event()
+        self._next_poll = 0.0
         self._stuck: set[tuple[str, str]] = set()
 
-    def worker_began(self) -> None:
-        """Somebody may run what waits in vain. For any thread; wake the loop after it."""
-        self._began.set()
+    def worker_started(self) -> None:
+        """It may run jobs that nobody else can. For any thread; wake the loop after it."""
+        self._worker_started.set()
 
     @property
     def has_more(self) -> bool:
-        """The last look moved as many jobs as it may."""
-        return self._next_look == 0.0
+        """The last step moved as many jobs as one may."""
+        return self._next_poll == 0.0
 
     def step(self) -> bool:
-        """One look, when it is due; True when jobs were moved."""
-        if time.monotonic() < self._next_look and not self._began.is_set():
+        """Poll when it is due; True when jobs were moved."""
+        if time.monotonic() < self._next_poll and not self._worker_started.is_set():
             return False
-        self._began.clear()  # first: who begins during this look may have been missed by it
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._worker_started.clear()  # before the query: a worker that starts during it may be missed
+        self._next_poll = time.monotonic() + _POLL_SECONDS
         moved = self._route()
         if moved >= _BATCH:
-            self._next_look = 0.0
+            self._next_poll = 0.0
         return moved > 0
 
     def _route(self) -> int:
-        """Move jobs to a queue where somebody can run them; say once who waits in vain."""
+        """Move jobs to a queue where a worker can run them; log once which jobs have none."""
         stuck = self._queue.route_jobs(limit=_BATCH)
         waiting = {(group.actor, group.queue) for group in stuck if group.routed_to is None}
         for group in stuck:

@@ -1,4 +1,4 @@
-"""Jobs whose worker was lost while it ran them: handed over in lines, to run alone one after the other."""
+"""Jobs whose worker was lost while it ran them: handed over in batches, to run alone, one after the other."""
 
 import logging
 from collections.abc import Callable
@@ -12,34 +12,34 @@ logger = logging.getLogger(__name__)
 
 
 class Suspects:
-    """Called again and again, hands over a line whenever there may be another one. `line` says how long it may be."""
+    """Claims and publishes a batch when Postgres allows one. `batch_size` gives the most jobs in it."""
 
     def __init__(
         self,
         queue: JobQueue,
         publisher: Publisher,
-        line: Callable[[], int] = lambda: 1,
+        batch_size: Callable[[], int] = lambda: 1,
         *,
         name: str,
         lease_seconds: float,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._line = line
+        self._batch_size = batch_size
         self._name = name
         self._lease = timedelta(seconds=lease_seconds)
 
     def hand_over(self) -> None:
-        """Claim and publish those that may run now. Where Redis is away they go back, with their fences spent."""
-        claims = self._queue.claim_suspects(self._name, lease=self._lease, line=self._line())
+        """Claim and publish suspects that may run now. Without Redis they are released, with their fences spent."""
+        claims = self._queue.claim_suspects(self._name, lease=self._lease, line=self._batch_size())
         if not claims:
             return
         try:
             self._publisher.publish(claims)
         except RedisUnavailableError as error:
             logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
-            lost = [claim for claim in claims if error.concerns(claim.queue)]
-            self._queue.release_claims(lost, f"could not be handed over: {error}", delay=timedelta(seconds=1))
+            unpublished = [claim for claim in claims if error.concerns(claim.queue)]
+            self._queue.release_claims(unpublished, f"could not be handed over: {error}", delay=timedelta(seconds=1))
             return
         for claim in claims:
             logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

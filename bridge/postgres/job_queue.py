@@ -17,7 +17,7 @@ from bridge.postgres.actor_options import attempts_of
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
-from bridge.postgres.queue_rows import ClaimedJob, QueueRoom, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
+from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
@@ -66,9 +66,12 @@ class JobQueue:
 
     # The bridge's side of the road.
 
-    def queue_room(self) -> list[QueueRoom]:
+    def queue_room(self) -> list[QueueCapacity]:
         """For each queue that live workers serve, how many more jobs they could start at once."""
-        return [QueueRoom(**row) for row in self._link.call("queue_room")]
+        return [
+            QueueCapacity(row["queue"], free=row["room"], slots=row["slots"], shared_with=row["shared_with"])
+            for row in self._link.call("queue_room")
+        ]
 
     def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span]) -> list[Claim]:
         """Take the most urgent due jobs that live workers know, most urgent first, where `spans` say to look."""

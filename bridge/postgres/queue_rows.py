@@ -69,15 +69,15 @@ class VacuumHolder:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueRoom:
-    """A queue as counted: `room` is the slots that are free for it, less the jobs on the way to them. May be negative.
+class QueueCapacity:
+    """A queue as counted: `free` slots are those without a job, less the jobs on their way to them: may be negative.
 
     `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
     serve, itself included.
     """
 
     queue: str
-    room: int
+    free: int
     slots: int
     shared_with: Sequence[str]
 

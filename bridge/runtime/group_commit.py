@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.runtime.backoff import full_jitter
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class GroupCommit(Generic[Item]):
 
     def _run(self) -> None:
         name = self._name
-        trouble = Trouble(
+        errors = ErrorReporter(
             name, lambda _: f"Postgres does not take the {name}, they wait", f"{name.capitalize()} are written again"
         )
         failures = 0
@@ -94,17 +94,17 @@ class GroupCommit(Generic[Item]):
             try:
                 behind = self._write_in_turn(group)
             except _MAY_PASS as error:
-                trouble.met(error)
+                errors.failed(error)
                 failures += 1
                 self._rest(full_jitter(failures, cap_seconds=2.0))
                 continue
-            trouble.over()
+            errors.succeeded()
             failures = 0
             self._waiting = behind
             self._note_locked(len(behind))
             if behind:
                 self._rest(0.2)
-        trouble.forget()
+        errors.close()
 
     def _note_locked(self, behind: int) -> None:
         if not self._behind:

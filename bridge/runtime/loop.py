@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bridge.errors import BridgeError, StoreUnavailableError
 from bridge.runtime.backoff import full_jitter
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
-        self._trouble = Trouble(name, _told, f"{name} works again")
+        self._errors = ErrorReporter(name, _message, f"{name} works again")
         self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
 
     def start(self) -> None:
@@ -52,12 +52,12 @@ class Loop:
         try:
             rest = self._step()
         except BridgeError as error:
-            self._trouble.met(error)
+            self._errors.failed(error)
             return self._rest_after_failure(error.rest_most_seconds)
         except Exception:
             logger.exception("%s failed and goes on", self.name)
             return self._rest_after_failure(BridgeError.rest_most_seconds)
-        self._trouble.over()
+        self._errors.succeeded()
         self._failures = 0
         return rest
 
@@ -69,7 +69,7 @@ class Loop:
         while True:
             self._wake.clear()  # before the check and the step: a wake during either must survive
             if self._stopping.is_set():
-                self._trouble.forget()
+                self._errors.close()
                 return
             WATCHDOG.turn()
             rest = self.run_once()
@@ -78,6 +78,6 @@ class Loop:
             (self._stopping if self._failures else self._wake).wait(rest)
 
 
-def _told(error: BridgeError) -> str:
+def _message(error: BridgeError) -> str:
     what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
     return f"{what}, trying again until it is over"

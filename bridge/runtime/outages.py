@@ -1,7 +1,7 @@
-"""Trouble with a store, told once when it begins and once when it is over, however often it is met in between.
+"""An outage of a store is logged once when it begins and once when it ends, however often it is met in between.
 
-An outage is one trouble for the whole process: whoever meets it first tells it, and whoever is the last to find
-that the store answers again.
+An outage belongs to the whole process: the first reporter that meets it logs its beginning, and the last one that
+finds the store answering again logs its end.
 """
 
 import logging
@@ -13,9 +13,9 @@ from bridge.errors import BridgeError, NoConnectionFreeError, ReadOnlyError, Sto
 
 logger = logging.getLogger(__name__)
 
-# What a whole process meets: failures in a row until it is told, and the words for its end. An old link that broke,
-# perhaps long ago, is made anew without a word.
-_OUTAGES = {
+# Condition → failures in a row before it is logged, and the words that log its end. Two, because one failure may be
+# an old connection that broke long ago and is simply reopened.
+_CONDITIONS = {
     StoreUnavailableError.condition: (2, "is back"),
     NoConnectionFreeError.condition: (1, "has a connection free again"),
     ReadOnlyError.condition: (2, "takes writes again"),
@@ -25,71 +25,73 @@ _OUTAGES = {
 Outage = tuple[str, str]  # a store and its condition
 
 
-class _Outages:
-    """By store and condition, those that meet the outage. Of one process."""
+class _OpenOutages:
+    """Outage → the reporters that have met it and not yet seen it end. One for the process, shared by its threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._met_by: defaultdict[Outage, set[Trouble]] = defaultdict(set)
+        self._met_by: defaultdict[Outage, set[ErrorReporter]] = defaultdict(set)
 
-    def begin(self, outage: Outage, trouble: "Trouble") -> bool:
-        """Whether it is the first."""
+    def begin(self, outage: Outage, reporter: "ErrorReporter") -> bool:
+        """Whether this reporter is the first to meet it."""
         with self._lock:
             is_first = not self._met_by[outage]
-            self._met_by[outage].add(trouble)
+            self._met_by[outage].add(reporter)
             return is_first
 
-    def end(self, outage: Outage, trouble: "Trouble") -> bool:
-        """Whether it was the last."""
+    def end(self, outage: Outage, reporter: "ErrorReporter") -> bool:
+        """Whether this reporter was the last one still in it."""
         with self._lock:
-            self._met_by[outage].discard(trouble)
+            self._met_by[outage].discard(reporter)
             return not self._met_by[outage]
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         with self._lock:
             self._met_by.clear()
 
 
-OUTAGES = _Outages()
+OPEN_OUTAGES = _OpenOutages()
 
 
-class Trouble:
-    """What one thread meets. `text` and `over` are for trouble that others need not have."""
+class ErrorReporter:
+    """Logs the errors of one thread. An outage of a store is logged once per process; any other error once here,
+    with `text`, until a success logs `over`.
+    """
 
     def __init__(self, name: str, text: Callable[[BridgeError], str], over: str) -> None:
         self._name = name
         self._text = text
         self._over = over
         self._failures: Counter[Outage] = Counter()
-        self._is_told = False  # of its own
+        self._is_logged = False  # an error that is no outage
 
-    def met(self, error: BridgeError) -> None:
+    def failed(self, error: BridgeError) -> None:
         extra = {"met_by": self._name, "reason": str(error)}
-        if isinstance(error, StoreUnavailableError) and error.condition in _OUTAGES:
+        if isinstance(error, StoreUnavailableError) and error.condition in _CONDITIONS:
             outage = error.store, error.condition
             self._failures[outage] += 1
-            if self._failures[outage] == _OUTAGES[error.condition][0]:
-                level = logging.ERROR if OUTAGES.begin(outage, self) else logging.DEBUG
+            if self._failures[outage] == _CONDITIONS[error.condition][0]:
+                level = logging.ERROR if OPEN_OUTAGES.begin(outage, self) else logging.DEBUG
                 logger.log(level, "%s %s, trying again until it is over", *outage, extra=extra)
-        elif not self._is_told:
-            self._is_told = True
+        elif not self._is_logged:
+            self._is_logged = True
             logger.error(self._text(error), extra=extra)
 
-    def over(self) -> None:
-        """For every success: it costs nothing where there was no trouble."""
+    def succeeded(self) -> None:
+        """To be called on every success: without an error before, it costs two checks."""
         while self._failures:
             outage, failures = self._failures.popitem()
             store, condition = outage
-            most, end = _OUTAGES[condition]
-            if failures >= most:
-                level = logging.INFO if OUTAGES.end(outage, self) else logging.DEBUG
+            threshold, end = _CONDITIONS[condition]
+            if failures >= threshold:
+                level = logging.INFO if OPEN_OUTAGES.end(outage, self) else logging.DEBUG
                 logger.log(level, "%s %s", store, end, extra={"met_by": self._name})
-        if self._is_told:
-            self._is_told = False
+        if self._is_logged:
+            self._is_logged = False
             logger.info(self._over)
 
-    def forget(self) -> None:
-        """Its thread ends, whatever it met last."""
+    def close(self) -> None:
+        """The thread ends: it no longer keeps an outage open."""
         for outage in self._failures:
-            OUTAGES.end(outage, self)
+            OPEN_OUTAGES.end(outage, self)
         self._failures.clear()

@@ -1,1 +1,1 @@
-"""Messages over Redis, which may lose, double, delay or reorder any of them. redis is imported only here."""
+"""Messages over Redis, which may lose, double, delay or reorder any of them. Only this folder imports redis."""

@@ -1,4 +1,4 @@
-"""The Redis client as we want it."""
+"""The Redis client, with our timeouts, our errors and our scripts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,20 +19,26 @@ Script = Callable[..., Any]
 _OTHER_DATABASE = "OTHERDB "
 
 
-def connect_redis(url: str, *, timeout_seconds: float = 5.0) -> Client:
-    """A client that opens nothing yet and never repeats a command by itself.
+# A Redis that forks, or runs a slow command of somebody else, answers late: only after five seconds it counts as away.
+# A connection that was idle for half a minute is tried with a PING first: firewalls and proxies drop those silently.
+_TIMEOUT_SECONDS = 5.0
+_IDLE_SECONDS = 30
 
-    The driver's own retries would replay a command whose outcome is unknown. Whether that is safe is
-    known where the command is sent, so it is decided there.
+
+def connect_redis(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Client:
+    """A client that does not connect yet, and never repeats a command by itself.
+
+    The driver's own retries would repeat a command whose outcome is unknown. Only the caller knows whether that is
+    safe, so the caller decides. Raises SettingsError for a URL that cannot be read.
     """
-    # A socket of this machine has neither.
+    # A Unix socket has neither option.
     network = {} if url.startswith("unix:") else {"socket_connect_timeout": timeout_seconds, "socket_keepalive": True}
     try:
         return redis.Redis.from_url(
             url,
             socket_timeout=timeout_seconds,
             **network,
-            health_check_interval=30,
+            health_check_interval=_IDLE_SECONDS,
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=_begin,
         )
@@ -41,7 +47,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 5.0) -> Client:
 
 
 def _begin(connection: Any) -> None:
-    """What the driver does, and a name for those who list clients; where that is forbidden, none."""
+    """What the driver does on connect, and a name in CLIENT LIST where our user may set one."""
     connection.on_connect()
     with suppress(redis.ResponseError):
         connection.send_command("CLIENT", "SETNAME", "mobvibe", check_health=False)
@@ -50,7 +56,7 @@ def _begin(connection: Any) -> None:
 
 @contextmanager
 def in_our_words() -> Iterator[None]:
-    """Any trouble with Redis is RedisUnavailableError: full memory and a read-only replica pass, too."""
+    """Turn each error of the driver into a RedisUnavailableError or a subclass of it, see refusals.py."""
     WATCHDOG.turn()
     try:
         yield
@@ -67,13 +73,13 @@ def check_redis(client: Client) -> None:
         with in_our_words():
             client.ping()
     except RedisUnavailableError as error:
-        if "closed by server" in str(error):  # what Postgres does, and a Redis that expects TLS
+        if "closed by server" in str(error):  # by Postgres, or by a Redis that expects TLS
             raise RedisUnavailableError(f"{error} Is it Redis, and does it want TLS (rediss://)?") from error
         raise
 
 
 def memory_policy(client: Client) -> str | None:
-    """What Redis does when its memory is full; None where it may not be asked."""
+    """What Redis does when its memory is full; None when our user may not ask."""
     try:
         with in_our_words():
             answer: Any = client.config_get("maxmemory-policy")
@@ -83,7 +89,7 @@ def memory_policy(client: Client) -> str | None:
 
 
 def load_script(client: Client, name: str) -> Script:
-    """The script `lua/<name>.lua`, ready to call with keys and args; `_ours.lua` stands before each."""
+    """The script `lua/<name>.lua`, preceded by `_ours.lua`, ready to call with keys and args."""
     folder = resources.files("bridge.transport").joinpath("lua")
     parts = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_ours", name)]
     script: Script = client.register_script("\n".join(parts))

@@ -1,4 +1,4 @@
-"""A worker process's end of the road: takes messages of one queue and tells when they are done with."""
+"""The consumer of one queue in a worker process: takes messages, starts their jobs, and acknowledges them."""
 
 import logging
 import random
@@ -12,7 +12,7 @@ from dramatiq.broker import Consumer, MessageProxy
 
 from bridge.errors import BadMessageError, BridgeError, RedisUnavailableError, WrongKeyError
 from bridge.runtime.backoff import full_jitter
-from bridge.runtime.outages import Trouble
+from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.housekeeping import Housekeeping
@@ -22,18 +22,19 @@ from bridge.transport.strangers import Strangers
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
-_START_AGAIN_SECONDS = 0.2
-_WRONG_KEY_REST_SECONDS = 2.0
+POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
+_START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
+# After an error at least _RETRY_SECONDS pass, so that a store whose errors come at once is not flooded. A key of the
+# wrong type has to be mended by hand: two seconds later is soon enough.
+_RETRY_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 2.0
 
 
 class JobConsumer(Consumer):
-    """Yields jobs as long as there are slots for them, and None when there is nothing to do.
+    """Yields jobs while there are slots for them, and None when there is nothing to do.
 
-    A whole fetch is opened and started in one go. Between fetches it sleeps on an event that three things set:
-    a publish (through a wake-up), a job that is done, the end. A poll a second covers a lost wake-up. Trouble
-    with a store never leaves this class: Dramatiq would log it, throw the consumer away and sleep three
-    seconds, each time.
+    All jobs of a fetch are started with one call. Between fetches it sleeps on an event that is set by a publish
+    (through a wake-up), by a job that is done, and by the end of the process. A poll covers a lost wake-up. No error of
+    a store leaves this class: Dramatiq would log it, drop the consumer and sleep for three seconds, each time.
     """
 
     def __init__(self, broker: ConsumerBroker, queue_name: str, prefetch: int, timeout: int) -> None:
@@ -43,30 +44,30 @@ class JobConsumer(Consumer):
         self._rest_seconds = timeout / 1000
         self._wake = threading.Event()
         self._lock = threading.Lock()
-        self._out: dict[str, int] = {}  # id of a message → its jobs that are not done with
-        self._done: list[str] = []  # ids to tell Redis about
+        self._out: dict[str, int] = {}  # id of a message → how many of its jobs are not done
+        self._done: list[str] = []  # ids to acknowledge
         self._opened: list[JobMessage] = []  # to be started
         self._ready: deque[JobMessage] = deque()  # started, to be yielded
         self._next_poll = 0.0
         self._next_start = 0.0
         self._failed_starts = 0
-        self._start_trouble = Trouble(
+        self._start_errors = ErrorReporter(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
         )
         self._wrong_keys = 0
-        self._key_trouble = Trouble(
+        self._key_errors = ErrorReporter(
             f"messages of {queue_name}", lambda _: "A queue cannot be read, its jobs wait", "A queue is read again"
         )
         self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
         self._strangers = Strangers(queue_name, broker.sift)
-        self._in_doubt = False  # a call failed: Redis may have given us messages we never saw
+        self._in_doubt = False  # a call failed: Redis may have given us messages in an answer that was lost
         broker.add_consumer(queue_name, self)
 
     def wake(self) -> None:
         self._wake.set()
 
     def start_again(self) -> None:
-        """What could not be started until now perhaps can be. For any thread."""
+        """Jobs that could not be started until now perhaps can be. For any thread."""
         if self._opened:
             self._next_start = 0.0
             self._wake.set()
@@ -84,17 +85,17 @@ class JobConsumer(Consumer):
             self._broker.wake_all()
 
     def nack(self, message: MessageProxy) -> None:
-        """Dramatiq's word for what failed for good. A job's row says so: no dead letter of it is put into Redis."""
+        """Called by Dramatiq for a message that failed for good. A job needs no dead letter: its row says so."""
         if cast("JobMessage", message).key is None:
             self._put_aside(cast("JobMessage", message).redis_id)
         self.ack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Give back jobs that will not run here, at the end of this worker process."""
+        """Give back jobs that will not run here, at the end of the worker process."""
         self._give_back([cast("JobMessage", message) for message in messages])
 
     def close(self) -> None:
-        """Give back what was taken and not handed on, and tell Redis what is done."""
+        """Give back what was taken and not yielded, and acknowledge what is done."""
         self._broker.remove_consumer(self._queue, self)
         left = [*self._ready, *self._opened]
         self._ready.clear()
@@ -103,23 +104,23 @@ class JobConsumer(Consumer):
         try:
             self._exchange(0)
         except RedisUnavailableError as error:
-            # The messages stay behind; whoever gets them finds their attempts over.
+            # The messages stay in Redis; whoever takes them finds their attempts over.
             logger.debug("Acknowledgements were lost", extra={"queue": self._queue, "reason": str(error)})
 
     def _fetch(self) -> bool:
-        """Tell Redis what is done, take what there is room for, and start it; True when there is a job to yield."""
+        """Acknowledge what is done, take what there are slots for, and start it; True when there is a job to yield."""
         if not self._opened or self._broker.draining:
-            self._look()
+            self._poll()
         elif self._wake.is_set():
-            self._wake.clear()  # or there would be no rest until they are started
+            self._wake.clear()  # otherwise `__next__` would spin until they are started
             self._next_poll = 0.0
         if self._opened and not self._broker.draining and time.monotonic() >= self._next_start:
             self._start()
         return bool(self._ready)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         woken = self._wake.is_set()
-        self._wake.clear()  # before looking: a wake-up during the call must survive
+        self._wake.clear()  # before polling: a wake-up during the call must survive
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return
@@ -136,24 +137,24 @@ class JobConsumer(Consumer):
         except RedisUnavailableError as error:
             self._in_doubt = True
             self._broker.redis_failed(error)
-            self._next_poll = time.monotonic() + random.uniform(0.1, POLL_SECONDS)  # noqa: S311
+            self._next_poll = time.monotonic() + random.uniform(_RETRY_SECONDS, POLL_SECONDS)  # noqa: S311
             return
         finally:
-            self._slots.settle(before, before - room)
+            self._slots.confirm(before, before - room)
         self._wrong_keys = 0
-        self._key_trouble.over()
+        self._key_errors.succeeded()
         self._broker.redis_works()
 
     def _meet_wrong_key(self, error: WrongKeyError) -> None:
-        """It stops this queue alone."""
-        self._key_trouble.met(self._broker.named(error, self._queue))
-        self._in_doubt = True  # wake-ups do not cut the rest short
+        """A key of the wrong type stops this queue only."""
+        self._key_errors.failed(self._broker.named(error, self._queue))
+        self._in_doubt = True  # so that wake-ups do not cut the rest short
         self._wrong_keys += 1
         rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
-        self._next_poll = time.monotonic() + 0.1 + rest
+        self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
 
     def _exchange(self, room: int) -> int:
-        """One call to Redis; how many jobs it brought."""
+        """One call to Redis; how many jobs wait to be started after it."""
         with self._lock:
             done, self._done = self._done, []
         try:
@@ -164,9 +165,9 @@ class JobConsumer(Consumer):
             raise
         for i in range(0, len(taken), 2):
             self._opened += self._open(taken[i], taken[i + 1])
-        # A full answer hints at more; an empty one waits for a wake-up or the poll.
+        # A full answer hints at more messages; after an empty one a wake-up or the poll is awaited.
         more = 0 < room <= len(self._opened)
-        self._next_poll = 0.0 if more and self._slots.has_room() else time.monotonic() + POLL_SECONDS
+        self._next_poll = 0.0 if more and self._slots.has_free() else time.monotonic() + POLL_SECONDS
         if others_first and self._strangers.met():
             self._next_poll = 0.0
         elif others_first:
@@ -182,8 +183,8 @@ class JobConsumer(Consumer):
                 "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": redis_id[:80]}
             )
             self._broker.intake.refused(error, data)
-            self._put_aside(name)  # as it came: no text may stand for it
-            self.wake()  # what is good may stand behind it
+            self._put_aside(name)  # the id as it came: it may not be text
+            self.wake()  # good messages may follow it
             return []
         with self._lock:
             self._out[redis_id] = len(messages)
@@ -194,12 +195,12 @@ class JobConsumer(Consumer):
         try:
             ready, self._opened = self._broker.intake.start(opened)
         except BridgeError as error:
-            self._start_trouble.met(error)
+            self._start_errors.failed(error)
             self._failed_starts += 1
             rest = full_jitter(self._failed_starts, cap_seconds=error.rest_most_seconds)
-            self._next_start = time.monotonic() + 0.1 + rest
+            self._next_start = time.monotonic() + _RETRY_SECONDS + rest
             return
-        self._start_trouble.over()
+        self._start_errors.succeeded()
         self._failed_starts = 0
         if self._opened:
             self._next_start = time.monotonic() + _START_AGAIN_SECONDS
@@ -212,7 +213,7 @@ class JobConsumer(Consumer):
             self.wake()
 
     def _forget(self, message: JobMessage) -> bool:
-        """One job is done with; True when it is worth looking for more."""
+        """One job is done; True when it is worth asking Redis for more."""
         with self._lock:
             left = self._out.get(message.redis_id, 1) - 1
             if left > 0:
@@ -220,10 +221,10 @@ class JobConsumer(Consumer):
             else:
                 self._out.pop(message.redis_id, None)
                 self._done.append(message.redis_id)
-        return self._slots.free()
+        return self._slots.release()
 
     def _put_aside(self, redis_id: str | bytes) -> None:
-        """Move a message to the dead letters, once."""
+        """Move a message to the dead letters; not repeated when that fails."""
         try:
             self._broker.do_nack(self._queue, redis_id)
         except RedisUnavailableError as error:
@@ -243,7 +244,7 @@ class JobConsumer(Consumer):
                 logger.warning("Messages could not be given back", extra={"queue": self._queue, "reason": str(error)})
 
     def _housekeep(self) -> None:
-        """Put back on the queue what dead processes, or answers we never got, left behind."""
+        """Put back on the queue what dead processes hold, and what answers that were lost had given us."""
         if self._in_doubt:
             with self._lock:
                 known = set(self._out) | set(self._done)

@@ -12,10 +12,10 @@ from bridge.transport.slots import Slots
 
 class WokenConsumer(Protocol):
     def wake(self) -> None:
-        """There may be messages, or room for them."""
+        """There may be messages, or free slots for them."""
 
     def start_again(self) -> None:
-        """What could not be started until now perhaps can be."""
+        """Jobs that could not be started until now perhaps can be."""
 
 
 class ConsumerBroker(Protocol):

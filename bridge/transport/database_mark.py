@@ -1,4 +1,4 @@
-"""Whose a namespace is: the mark of one database, which every call that gives or takes messages looks at."""
+"""The database that a Redis namespace belongs to, checked by each script that publishes or takes messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from bridge.transport.wrong_keys import named
 
 
 class DatabaseMark:
-    """`<namespace>:__database__`: the id and the name of a database, set by whoever comes first and kept from then on.
+    """`<namespace>:__database__`: the id and the name of a database, set by the first process and kept from then on.
 
-    The scripts ask for it, and set it again where Redis was emptied. As long as `text` is empty, they do not.
+    The scripts compare it with `text`, and set it again when Redis was emptied. With an empty `text` they do neither.
     """
 
     def __init__(self, client: Client, namespace: str) -> None:
@@ -23,7 +23,7 @@ class DatabaseMark:
 
     @contextmanager
     def in_our_words(self) -> Iterator[None]:
-        """Around a script that asks for the mark."""
+        """Around a script that checks the mark."""
         try:
             with in_our_words():
                 yield
@@ -36,7 +36,7 @@ class DatabaseMark:
         self.check()
 
     def check(self) -> None:
-        """Raise NamespaceTakenError when the namespace is another database's by now."""
+        """Raise NamespaceTakenError when the namespace belongs to another database by now."""
         if not self.text:
             return
         with in_our_words():
@@ -44,7 +44,7 @@ class DatabaseMark:
         self.compare()
 
     def compare(self) -> str:
-        """The same without a change; the mark that is there, perhaps none."""
+        """The same without setting anything; returns the mark that is there, or an empty text."""
         try:
             with in_our_words():
                 found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
@@ -66,6 +66,6 @@ def taken(namespace: str, ours: str, owner: str) -> NamespaceTakenError:
 
 
 def _shown(mark: str) -> str:
-    """A mark is "<id> <name>"; anybody may have written it."""
+    """A mark is "<id> <name>", but anybody may have written it."""
     number, _, name = mark.partition(" ")
     return f"{name[:63]!r} (id {number[:8]})" if name else repr(mark[:80])

@@ -1,4 +1,4 @@
-"""A mark in Redis by which we see that it is still the Redis that we put messages into."""
+"""A key in Redis that tells whether Redis still has the messages that were published to it."""
 
 import logging
 from uuid import uuid4
@@ -11,26 +11,26 @@ from bridge.transport.wrong_keys import named
 logger = logging.getLogger(__name__)
 
 
-class RoadMark:
-    """`<namespace>:__road__`: gone when Redis was emptied or came back without its data, another one elsewhere."""
+class RedisEpoch:
+    """`<namespace>:__road__`: a random text. It is gone after Redis lost its data, and another one in another Redis."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
-        self._key = names_of(client, namespace).road
+        self._key = names_of(client, namespace).epoch
         self._seen: bytes | None = None
-        self._is_told = False
+        self._is_logged = False
 
     def has_changed(self) -> bool:
         """Whether Redis may have lost messages since the last time. One round trip; raises RedisUnavailableError."""
         try:
-            before, self._seen = self._seen, self._look()
+            before, self._seen = self._seen, self._read()
         except WrongKeyError as error:
-            self._tell(error)
+            self._log(error)
             return False
-        self._is_told = False
+        self._is_logged = False
         return before is not None and before != self._seen
 
-    def _look(self) -> bytes | None:
+    def _read(self) -> bytes | None:
         with in_our_words():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.set(self._key, uuid4().hex, nx=True)
@@ -38,8 +38,8 @@ class RoadMark:
             seen: bytes | None = pipeline.execute()[1]
         return seen
 
-    def _tell(self, error: WrongKeyError) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _log(self, error: WrongKeyError) -> None:
+        if not self._is_logged:
+            self._is_logged = True
             reason = str(named(error, self._client, {self._key: "string"}))
             logger.warning("It cannot be seen whether Redis lost messages", extra={"reason": reason})

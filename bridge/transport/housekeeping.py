@@ -1,4 +1,4 @@
-"""What worker processes that died left in Redis, and dead letters that nobody will look at any more. Only ours."""
+"""Removes from Redis what dead worker processes left there, and old dead letters; only our own."""
 
 import logging
 import random
@@ -10,18 +10,18 @@ from bridge.transport.names import WORKER_PREFIX, Names
 
 logger = logging.getLogger(__name__)
 
-# A process that was silent for so long by its own clock is called dead. That only cleans up: attempts are
-# fenced, and recovery comes from Postgres long before.
+# A process that was silent for five minutes counts as dead, even if the machines' clocks differ a little. This only
+# cleans up: attempts are fenced, and their jobs are taken back in Postgres long before.
 DEAD_MS = 300_000
-_FORGOTTEN_MS = 86_400_000  # by then, whoever serves its queues has taken back what it held
-DEAD_LETTER_MS = 86_400_000
-_MOST = 100
-_WORKERS_MOST = 1000
-_REST_SECONDS = 60.0
+_FORGOTTEN_MS = 86_400_000  # a day later each consumer of its queues has long put back what it held
+DEAD_LETTER_MS = 86_400_000  # a day: enough to look at why a message was refused
+_MOST = 100  # dead letters in one call: Redis does nothing else meanwhile
+_WORKERS_MOST = 1000  # dead workers in one call, each with a set of ids to read
+_REST_SECONDS = 60.0  # often enough for what is kept for minutes or a day
 
 
 class Housekeeping:
-    """Of one queue, by one consumer."""
+    """Of one queue, done by one consumer."""
 
     def __init__(self, client: Client, names: Names, queue: str) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class Housekeeping:
         self._next = time.monotonic() + random.uniform(1, _REST_SECONDS)  # noqa: S311
 
     def step(self) -> None:
-        """When it is time to."""
+        """Tidy when it is due, and return at once when it is not."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _REST_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
             self.tidy()

@@ -1,4 +1,4 @@
-"""Where a worker process plugs into the transport: how bytes become jobs, and which of them are to run."""
+"""What the transport asks of a worker process: how bytes become jobs, and which of the jobs run here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from bridge.job import Job
 
 
 class UnseenMessageError(SkipMessage):
-    """Raised by the first hook of all: no other has seen the message, and none is told that it was skipped."""
+    """Raised by the first hook of all: no other hook has seen the message, so none is called for the skip."""
 
 
 class JobMessage(MessageProxy):

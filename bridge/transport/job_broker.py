@@ -1,6 +1,5 @@
 """Dramatiq's RedisBroker, made to carry jobs: woken consumers, acknowledgements in groups, no delays."""
 
-import json
 import logging
 import threading
 import time
@@ -18,8 +17,9 @@ from bridge.transport.client import Client, in_our_words, load_script
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.freed import FreedSlots
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
-from bridge.transport.messages import LINE_MOST
+from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
@@ -27,7 +27,7 @@ from bridge.transport.wrong_keys import keys_of, marks_of, named
 
 logger = logging.getLogger(__name__)
 
-# Signals whose hooks have nothing to decide: they run in a thread that others need.
+# Signals whose hooks decide nothing: what they raise must not end the thread, which serves others.
 _SETTLED = frozenset(
     {
         *("ack", "nack", "skip_message"),
@@ -37,7 +37,7 @@ _SETTLED = frozenset(
 
 
 class JobBroker(RedisBroker):
-    """What Dramatiq promises of a RedisBroker holds, but for delays: those belong to Postgres.
+    """Keeps what Dramatiq promises of a RedisBroker, except delays: those belong to Postgres.
 
     `intake` and `slots` are where a worker process plugs in, by `take_jobs`; without one, messages are Dramatiq's own.
     """
@@ -51,7 +51,7 @@ class JobBroker(RedisBroker):
             namespace=namespace,
             middleware=middleware,
         )
-        self.broker_id = WORKER_PREFIX + self.broker_id  # Dramatiq's own clean up what they take for one of theirs
+        self.broker_id = WORKER_PREFIX + self.broker_id  # otherwise Dramatiq's own brokers would clean up after it
         self.names = names_of(client, namespace)
         self.mark = DatabaseMark(client, namespace)
         self.intake: Intake = PlainIntake()
@@ -70,8 +70,8 @@ class JobBroker(RedisBroker):
     def consumer_class(self) -> type[JobConsumer]:
         return JobConsumer
 
-    # Dramatiq asks every middleware at every step. Here only those are called that have something to say. What a
-    # hook raises that has nothing to decide is logged, SystemExit too: it would end the thread, and its slot with it.
+    # Dramatiq calls every middleware at every signal. Here only those are called that define the hook. What a hook of
+    # _SETTLED raises is logged, SystemExit too: it would end the thread, and its slot with it.
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         for hook in self._hooks_of(f"before_{signal}"):
@@ -110,7 +110,7 @@ class JobBroker(RedisBroker):
         return hooks
 
     def declare_queue(self, queue_name: str) -> None:
-        """Declare a queue, without the delay queue beside it that nothing here would ever use."""
+        """Declare a queue, without the delay queue that Dramatiq adds: nothing here would use it."""
         if not may_be_queue(queue_name):
             raise SettingsError(
                 f"The queue name {queue_name!r} would collide with keys of another one: it may not begin with __ "
@@ -131,7 +131,7 @@ class JobBroker(RedisBroker):
         self.intake, self.slots = intake, slots
 
     def drain(self) -> None:
-        """Take no more messages; what is out may finish."""
+        """Take no more messages; jobs that were taken may finish."""
         self.draining = True
         self.wake_all()
 
@@ -141,26 +141,26 @@ class JobBroker(RedisBroker):
             self._wakeups = None
 
     def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
-        """Tell bridges that this worker has room again: by queue, how many jobs it settled and their milliseconds.
+        """Send bridges what this worker settled, which frees slots: queue → jobs, and their milliseconds in total.
 
-        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report, so
-        after the first such wait this is left out until a consumer gets an answer.
+        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report. So after
+        the first error nothing is sent until a consumer gets an answer from Redis.
         """
         if self._down:
             return
-        word = {"settled": dict(settled), "queues": sorted(self._consumers)}
+        message = FreedSlots(settled, sorted(self._consumers))
         try:
             with in_our_words():
-                self.client.publish(self.names.freed, json.dumps(word))
+                self.client.publish(self.names.freed, message.to_json())
         except RedisUnavailableError as error:
             self.redis_failed(error)
 
     def start_again(self) -> None:
-        """Something ended that others may have waited for, unstarted."""
+        """A job ended that others, not started yet, may have waited for."""
         for consumer in self._consumers_of(None):
             consumer.start_again()
 
-    # What consumers need of their broker.
+    # What consumers call: see ConsumerBroker.
 
     def add_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
         with self._lock:
@@ -174,13 +174,13 @@ class JobBroker(RedisBroker):
             self._consumers[queue_name].discard(consumer)
 
     def wake_all(self) -> None:
-        """There are slots again, whichever queue fills them."""
+        """There are free slots, for any queue."""
         self._wake(None)
 
     def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
-        """Acknowledge `done` and take up to `room` messages: id, payload, id, payload, …
+        """Acknowledge `done` and take messages with up to `room` jobs: see lua/exchange.lua.
 
-        Before them stands 1 when a message of somebody else is the first of those that wait, or else 0.
+        Returns 1 when the first message that waits is somebody else's or else 0, then id, payload, id, payload, …
         """
         names = self.names
         keys = [
@@ -188,7 +188,7 @@ class JobBroker(RedisBroker):
             names.heartbeats, names.owner,
         ]  # fmt: skip
         takes_any = int(self.intake.takes_any)
-        args = [self.broker_id, int(time.time() * 1000), room, LINE_MOST, self.mark.text, takes_any, *done]
+        args = [self.broker_id, int(time.time() * 1000), room, SUSPECTS_MOST, self.mark.text, takes_any, *done]
         with self.mark.in_our_words():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
@@ -200,15 +200,15 @@ class JobBroker(RedisBroker):
         return waiting, seen, moved, other.decode("utf-8", "replace")
 
     def requeue_unknown(self, queue_name: str, known: set[str]) -> None:
-        """Put back messages that Redis thinks we hold and we do not: their answer was lost on the way."""
+        """Put back messages that Redis counts as ours and that we do not know: the answer with them was lost."""
         with in_our_words():
             held: Any = self.client.smembers(self.names.held(self.broker_id, queue_name))
         unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
         if unknown:
             self.do_requeue(queue_name, *unknown)
 
-    # Dramatiq's own commands, as far as anything here uses them. Its script would take the bare namespace for its
-    # key, which no rule of an ACL for `namespace:*` covers, and would clean up after other applications' workers.
+    # Dramatiq's own commands, those that are used here. Its script uses the bare namespace as a key, which an ACL rule
+    # for `namespace:*` does not cover, and cleans up after other applications' workers.
 
     def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
         with in_our_words():
@@ -238,7 +238,7 @@ class JobBroker(RedisBroker):
         return int(held) + int(waiting)
 
     def flush(self, queue_name: str) -> None:
-        """Drop all the messages of a queue, whoever put them there."""
+        """Drop all messages of a queue, other applications' too."""
         names = self.names
         with in_our_words():
             self.client.delete(
@@ -247,7 +247,7 @@ class JobBroker(RedisBroker):
             )  # fmt: skip
 
     def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
-        """With the key it is about."""
+        """The same error with the name of the key that has the wrong type."""
         held = {self.names.held(self.broker_id, queue_name): "set"}
         return named(error, self.client, keys_of(self.names, queue_name) | marks_of(self.names) | held)
 
@@ -266,7 +266,7 @@ class JobBroker(RedisBroker):
             consumer.wake()
 
     def _consumers_of(self, queue_name: str | None) -> list[WokenConsumer]:
-        """Of one queue, or of all."""
+        """Of one queue; of all with None."""
         with self._lock:
             queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
             return [consumer for consumers in queues for consumer in consumers]

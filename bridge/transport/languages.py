@@ -1,4 +1,4 @@
-"""What an address speaks that does not answer as Redis does: asked with one word of each language it may be."""
+"""What protocol an address speaks that does not answer like Redis: tried with one request of each likely one."""
 
 import socket
 import ssl
@@ -9,13 +9,13 @@ import redis
 
 from bridge.transport.client import Client
 
-_LOOK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0  # for each of up to four requests, while a person waits for the error
 _PING = b"PING\r\n"
 _MAY_WE_ENCRYPT = struct.pack("!ii", 8, 80877103)  # Postgres answers with a single S or N
 
 
 def other_language(client: Client) -> str | None:
-    """What is wrong with REDIS_URL, when what answers there can be known by its language; None when it cannot."""
+    """What is wrong with REDIS_URL, when the protocol of what answers there is known; None when it is not."""
     options: dict[str, Any] = client.connection_pool.connection_kwargs
     if "host" not in options:
         return None
@@ -36,16 +36,16 @@ def other_language(client: Client) -> str | None:
     return None
 
 
-def _answer(address: tuple[str, int], word: bytes, *, tls: bool = False) -> bytes:
-    """The beginning of it, nothing where there is none. Raises ConnectionError when nobody listens."""
-    link = socket.create_connection(address, _LOOK_SECONDS)
+def _answer(address: tuple[str, int], request: bytes, *, tls: bool = False) -> bytes:
+    """The first bytes of the answer, b"" for none. Raises ConnectionError when nobody listens."""
+    link = socket.create_connection(address, _TIMEOUT_SECONDS)
     try:
         if tls:
             context = ssl.create_default_context()
-            # It is asked for its language alone, and told nothing.
+            # Only its protocol is asked for; no secret is sent.
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             link = context.wrap_socket(link)
-        link.sendall(word)
+        link.sendall(request)
         return link.recv(16)
     except ssl.SSLError as error:
         return b"+" if "CERTIFICATE_REQUIRED" in str(error) else b""

@@ -1,11 +1,16 @@
-"""Claims → Redis message, and Redis message → (job id, fence) each. The two sides stand side by side.
+"""Claims → one Redis message, and a Redis message → the (job id, fence) of each. Both directions stand here.
 
-A message says which job and which attempt, and nothing else of the job: prompt and payload stay in Postgres
-and come back from the start call. So a forged or stale message has nothing to say. Short jobs of one actor
-travel together; each is started, fenced and settled by itself all the same.
+A message names jobs and attempts and nothing else of a job: prompt and payload stay in Postgres and come back from the
+start call. So a forged or stale message carries nothing that could be believed. Short jobs of one actor share a
+message; each is still started, fenced and settled by itself.
+
+The id of a message is "<job id>:<fence>" of its first job and a mark: nothing for one job, "+n" for n more jobs than
+the first, "!" for one job that runs alone, "!!" for one that runs alone to its end. The scripts in lua/ read these ids
+as well: what changes here changes in lua/_ours.lua.
 """
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,34 +23,49 @@ from dramatiq.errors import DecodeError
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 
-JOBS_MOST = 100  # in one message
-LINE_MOST = 64  # messages of jobs that run alone, for one process
-_FENCE_MOST = 2**63 - 1  # what Postgres has room for
-# Dramatiq acts on options (delays, pipes, callbacks, limits). None of them is a message's to decide here.
+# In one message. A bridge puts in half as many at most (throughput.py); what holds more was not made by us.
+JOBS_MOST = 100
+# Jobs that run alone, in one batch for one process: they are short when a batch is that large (throughput.py).
+SUSPECTS_MOST = 64
+_FENCE_MOST = 2**63 - 1  # Postgres' bigint
+# Dramatiq acts on options (delays, pipes, callbacks, limits). A message must not decide any of them here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
-_ALONE, _THROUGHOUT = "!", "!!"  # how the id ends of a job that runs alone; what reads ids asks for the last character
+_MORE, _ISOLATED, _ISOLATED_UNTIL_END = "+", "!", "!!"  # the marks
+_OUR_ID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!]?[0-9!]*)")
 
 
 def message_id(claim: Claim, more: int = 0) -> str:
-    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first;
-    one that is to run alone says so here.
-    """
-    mark = f"+{more}" if more else _THROUGHOUT if claim.isolated_until_end else _ALONE if claim.isolated else ""
+    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first."""
+    mark = (
+        f"{_MORE}{more}"
+        if more
+        else _ISOLATED_UNTIL_END
+        if claim.isolated_until_end
+        else _ISOLATED
+        if claim.isolated
+        else ""
+    )
     return f"{claim.job_id}:{claim.fence}{mark}"
 
 
 def is_isolated(redis_id: str) -> bool:
-    return redis_id.endswith(_ALONE)
+    return redis_id.endswith(_ISOLATED)
 
 
 def is_isolated_until_end(redis_id: str) -> bool:
-    return redis_id.endswith(_THROUGHOUT)
+    return redis_id.endswith(_ISOLATED_UNTIL_END)
+
+
+def mark_of(redis_id: bytes) -> bytes | None:
+    """The mark of an id of ours, often empty; None when the message is somebody else's."""
+    found = _OUR_ID.fullmatch(redis_id)
+    return found[1] if found else None
 
 
 def seal(claims: Sequence[Claim]) -> tuple[str, str]:
     """The message that hands `claims` over, which share queue and actor: its id and its JSON text.
 
-    Written out by hand: for a short job the encoder would be the dearest part of its way.
+    Written out by hand: for a short job the JSON encoder would dominate the cost.
     """
     first = claims[0]
     name = message_id(first, len(claims) - 1)
@@ -99,7 +119,7 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    more = (f"+{len(ids) - 1}",) if len(ids) > 1 else ("", _ALONE, _THROUGHOUT)
-    if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in more]:
+    marks = (f"{_MORE}{len(ids) - 1}",) if len(ids) > 1 else ("", _ISOLATED, _ISOLATED_UNTIL_END)
+    if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in marks]:
         raise BadMessageError("wrong_id")
     return message.actor_name, list(zip(jobs, fences, strict=True))

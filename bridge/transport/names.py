@@ -1,6 +1,6 @@
-"""The names of all keys and channels: each begins with the namespace and a colon, so that one rule covers them all.
+"""The names of all keys and channels. Each begins with the namespace and a colon, so that one ACL rule covers them all.
 
-Queues are laid out as Dramatiq's own broker does it, for its dashboards.
+Queues have the layout of Dramatiq's own broker, so that its dashboards work.
 """
 
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from typing import Any
 
 import redis
 
-# Worker processes of ours among Dramatiq's in `__heartbeats__` and `__acks__`.
+# Tells our worker processes from Dramatiq's in `__heartbeats__` and `__acks__`.
 WORKER_PREFIX = "mobvibe-"
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`database` is the number in REDIS_URL: keys belong to it, but channels are heard in all of them."""
+    """`database` is the number in REDIS_URL. All databases share the channels, so their names contain it."""
 
     namespace: str
     database: int = 0
 
     def waiting(self, queue: str) -> str:
-        """List of ids."""
+        """List: ids of messages that wait."""
         return f"{self.namespace}:{queue}"
 
     def payloads(self, queue: str) -> str:
-        """Hash: id → payload, until the message is done with."""
+        """Hash: id → payload, until the message is acknowledged."""
         return f"{self.namespace}:{queue}.msgs"
 
     def held(self, worker: str, queue: str) -> str:
-        """Set of ids that a worker took and is not done with."""
+        """Set: ids that a worker took and has not acknowledged."""
         return f"{self.namespace}:__acks__.{worker}.{queue}"
 
     def dead(self, queue: str) -> str:
@@ -44,25 +44,28 @@ class Names:
         return f"{self.namespace}:__heartbeats__"
 
     @property
-    def road(self) -> str:
+    def epoch(self) -> str:
+        """Text: see epoch.py."""
         return f"{self.namespace}:__road__"
 
     @property
     def owner(self) -> str:
+        """Text: the mark of a database, see database_mark.py."""
         return f"{self.namespace}:__database__"
 
     @property
     def stats(self) -> str:
+        """Hash, and with `.json` a text: see Monitor."""
         return f"{self.namespace}:__stats__"
 
     @property
     def wake(self) -> str:
-        """Channel that says a queue's name when messages were put on it."""
+        """Channel: the name of a queue that messages were put on."""
         return f"{self.namespace}:__wake__{self._of_database}"
 
     @property
     def freed(self) -> str:
-        """Channel that says that workers have room again."""
+        """Channel: what workers settled and bridges handed over, see freed.py."""
         return f"{self.namespace}:__freed__{self._of_database}"
 
     @property

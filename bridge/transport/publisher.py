@@ -1,6 +1,5 @@
-"""The bridge's end of the road: messages in bulk, one call a queue."""
+"""Puts messages into Redis for the bridge: many at a time, one call for each queue."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +11,18 @@ from bridge.errors import WrongKeyError
 from bridge.job import Claim
 from bridge.transport.client import Client, check_redis, load_script
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.freed import HandedOver
 from bridge.transport.messages import seal
 from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
 from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys
 
-_LINE_SECONDS = 1.0  # a line is never longer
-_BATCH = 1000  # ids and payloads are unpacked on Lua's stack, which is finite
+_BACKLOG_SECONDS = 1.0  # after this the messages that waited are gone: they are at most a fifth of a second's work
+_BATCH = 1000  # messages in one call: Redis does nothing else meanwhile, and Lua unpacks some thousands of values
 
 
 class Publisher:
-    """Hands claims over. Saying the same hand-over twice is harmless: its id is there already."""
+    """Hands claims over. Publishing the same hand-over twice is harmless: its id is there already."""
 
     def __init__(self, client: Client, namespace: str, mark: DatabaseMark | None = None) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Publisher:
         self.mark = mark or DatabaseMark(client, namespace)
         self._publish = load_script(client, "publish")
         self._push = load_script(client, "push_again")
-        self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of what was put at its end, and when
+        self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of its last message, and when that was put
         self.published_at = time.monotonic()
 
     def check(self) -> None:
@@ -42,29 +42,26 @@ class Publisher:
     def publish(
         self,
         claims: Sequence[Claim],
-        together: Mapping[str, int] | None = None,
-        *,
-        handed: Mapping[str, int] | None = None,
-        by: str = "",
+        jobs_per_message: Mapping[str, int] | None = None,
+        handed_over: HandedOver | None = None,
     ) -> int:
-        """Put claims on their queues in the order given, up to `together[queue]` (1 unless it says) in one message.
+        """Put claims on their queues in the order given, up to `jobs_per_message[queue]` (else 1) in one message.
 
-        Those that are more urgent than what was put there last pass all that waits.
-        Other bridges hear that the bridge `by` handed over so many, by queue. Returns how many messages were new.
-        Raises RedisUnavailableError; what was published until then is unknown. Raises WrongKeyError when all but its
-        queues were served.
+        Claims that are more urgent than the last message on their queue go before all that wait there. `handed_over` is
+        sent to the other bridges. Returns how many messages were new. Raises RedisUnavailableError; it is then unknown
+        what was published. Raises WrongKeyError when all queues were served but those it names.
         """
         queues: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
             queues[claim.queue].append(claim)
-        published = 0
+        published, names = 0, self._names
         self.published_at = time.monotonic()
-        word = json.dumps({"handed": handed, "by": by}) if handed else ""
+        announcement = handed_over.to_json() if handed_over else ""
         closed: dict[str, WrongKeyError] = {}
         for queue, waiting in queues.items():
             with self._queue(queue, closed):
                 urgent = self._urgent(queue, waiting)
-                many = (together or {}).get(queue, 1)
+                many = (jobs_per_message or {}).get(queue, 1)
                 first = [part for some in in_parts(waiting[:urgent], many) for part in seal(some)]
                 messages = first + [part for some in in_parts(waiting[urgent:], many) for part in seal(some)]
                 passing = len(first) // 2
@@ -72,28 +69,28 @@ class Publisher:
                     batch = messages[start : start + 2 * _BATCH]
                     published += self._publish(
                         keys=self._keys(queue),
-                        args=[queue, word, passing, self.mark.text, self._names.wake, self._names.freed, *batch],
+                        args=[queue, announcement, passing, self.mark.text, names.wake, names.freed, *batch],
                     )
-                    word, passing = "", 0  # once is enough
-        _tell(closed)
+                    announcement, passing = "", 0  # with the first call only
+        _raise(closed)
         return published
 
     def _urgent(self, queue: str, claims: Sequence[Claim]) -> int:
-        """How many of the claims, the most urgent first, pass what stands in line; no more than one call puts there."""
+        """How many claims are more urgent than what is already queued, of those that fit into one call."""
         now = time.monotonic()
         priority, at = self._ends.get(queue, (0, float("-inf")))
         urgent = 0
-        if now - at < _LINE_SECONDS:
+        if now - at < _BACKLOG_SECONDS:
             urgent = sum(1 for _ in takewhile(lambda claim: claim.priority > priority, claims[:_BATCH]))
         if urgent < len(claims):
             self._ends[queue] = claims[-1].priority, now
         return urgent
 
     def push_again(self, claims: Sequence[Claim]) -> None:
-        """Put each claim on its queue by itself, whatever Redis says of it already.
+        """Put a message for each claim on its queue, whether or not Redis already has one.
 
-        For messages that may be gone, or in the hands of a worker that is: a second one is turned away by its
-        fence. Raises RedisUnavailableError.
+        For messages that may be gone, or taken by a worker that is gone: if there are two, the fence lets one of them
+        start. Raises RedisUnavailableError.
         """
         queues: defaultdict[str, list[str]] = defaultdict(list)
         for claim in claims:
@@ -104,17 +101,17 @@ class Publisher:
                 for start in range(0, len(messages), 2 * _BATCH):
                     batch = messages[start : start + 2 * _BATCH]
                     self._push(keys=self._keys(queue), args=[queue, self.mark.text, self._names.wake, *batch])
-        _tell(closed)
+        _raise(closed)
 
     def check_queue(self, queue: str) -> None:
-        """Raise WrongKeyError while a message for it could not be put into Redis or taken from there."""
+        """Raise WrongKeyError while a key has the wrong type that publishing or taking messages needs."""
         keys = keys_of(self._names, queue) | marks_of(self._names)
         if wrong := wrong_keys(self._client, keys):
             raise WrongKeyError(f"{in_a_line(wrong)}; {way_out(wrong)}", [queue])
 
     @contextmanager
     def _queue(self, queue: str, closed: dict[str, WrongKeyError]) -> Iterator[None]:
-        """One queue's turn: a wrong key of it does not stop the others."""
+        """Around the calls for one queue: a wrong key of it does not stop the others."""
         try:
             with self.mark.in_our_words():
                 yield
@@ -125,14 +122,14 @@ class Publisher:
         return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]
 
 
-def _tell(closed: Mapping[str, WrongKeyError]) -> None:
+def _raise(closed: Mapping[str, WrongKeyError]) -> None:
     for error in closed.values():
         raise WrongKeyError(str(error), closed)
 
 
-def in_parts(claims: Sequence[Claim], together: int) -> Iterator[Sequence[Claim]]:
-    """Neighbours of one actor, up to `together` of them each: the order stays as it is."""
+def in_parts(claims: Sequence[Claim], size: int) -> Iterator[Sequence[Claim]]:
+    """The claims in their order, neighbours of one actor up to `size` at a time."""
     for _, same in groupby(claims, key=attrgetter("actor")):
         neighbours = list(same)
-        for start in range(0, len(neighbours), together):
-            yield neighbours[start : start + together]
+        for start in range(0, len(neighbours), size):
+            yield neighbours[start : start + size]

@@ -1,4 +1,4 @@
-"""Errors of the Redis driver in our own words: what it is, and what to do about it."""
+"""Errors of the Redis driver as ours: what is wrong, and what to do about it."""
 
 import re
 
@@ -6,7 +6,7 @@ from redis import exceptions as theirs
 
 from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError, WrongKeyError
 
-# By kind of error, then by what its text holds: the first that fits.
+# (part of the driver's text, our message): the first that matches is taken.
 _REFUSED = (
     ("NOPERM", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
     ("no permissions", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
@@ -69,7 +69,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.ClusterCrossSlotError, "CROSSSLOT"),
 )
 _MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]], ...] = (
-    (WrongKeyError, _WRONG_KEY),  # first: a command's own words may stand behind it
+    (WrongKeyError, _WRONG_KEY),  # first: its text may contain one of the others
     (RedisRefusedError, _REFUSED),
     (RedisUnfitError, _UNFIT),
     (RedisUnavailableError, _PASSING),
@@ -77,7 +77,7 @@ _MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]]
 
 
 def in_words(error: Exception) -> RedisUnavailableError:
-    """Our error for the driver's. What the driver says is kept where it tells more than we do."""
+    """Our error for one of the driver's; unknown ones keep the driver's text."""
     lines = str(error).strip().splitlines()
     text = lines[0][:300] if lines else type(error).__name__
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
@@ -92,8 +92,8 @@ def in_words(error: Exception) -> RedisUnavailableError:
 
 
 def _short(text: str) -> str:
-    """Without the driver's wrapping, and without what a script's name tells nobody."""
+    """The text without the driver's own words around it, without a script's hash and without its arguments."""
     text = re.sub(r"^Error \S+ connecting to \S+\. ", "", text)
     text = re.sub(r" script: [0-9a-f]{40}.*$", "", text)
-    text = re.sub(r", with args beginning with:.*$", "", text)  # whatever was to be stored
+    text = re.sub(r", with args beginning with:.*$", "", text)  # may hold data
     return text.rstrip(".")

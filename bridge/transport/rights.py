@@ -1,6 +1,6 @@
-"""What our user in Redis must be allowed: one list, from which the rule to paste is made and by which rights are tried.
+"""What our user in Redis must be allowed: one list, for the ACL rule to paste and for the check of a user's rights.
 
-Each command is tried on a key that is a plain string, where it does nothing: a wrong type, or an absent member.
+Each command is tried on a key that holds a plain string, where it changes nothing: a wrong type, or an absent member.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from bridge.transport.client import Client, in_our_words
 
 _PROBE = "return redis.call('get', KEYS[1])"
 
-# Command → arguments behind the key, or None for one that takes no key and is tried by itself.
+# Command → its arguments after the key; None for one without a key, which is tried by itself.
 COMMANDS: dict[str, tuple[str, ...] | None] = {
     "ping": None, "script|load": None, "evalsha": None, "multi": None, "exec": None, "publish": None, "subscribe": None,
     "get": (), "set": ("", "px", "10000"), "del": (), "pexpire": ("10000",),
@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "sadd": ("x",), "scard": (), "smembers": (), "srem": ("x",),
     "zadd": ("1", "x"), "zcard": (), "zrangebyscore": ("0", "0"), "zrem": ("x",),
 }  # fmt: skip
-# Done without where it is forbidden: a name in the list of clients, the memory policy, what kind of server it is.
+# Not needed: a name in the list of clients, a warning about the memory policy, the kind of server.
 OPTIONAL = ("client|setname", "client|setinfo", "config|get", "info")
 _USES = {
     "script|load": "every hand-over is a script", "evalsha": "every hand-over is a script",
@@ -37,19 +37,19 @@ _USES = {
 
 @dataclass(slots=True)
 class Lacking:
-    """`rights` our user has not, as a rule would say them: +zadd, ~mobvibe:*, &mobvibe:*. `commands` no user has."""
+    """`rights` that our user lacks, as in an ACL rule: +zadd, ~mobvibe:*, &mobvibe:*. `commands` that are absent."""
 
     rights: set[str] = field(default_factory=set)
     commands: set[str] = field(default_factory=set)
 
     @property
-    def is_deaf(self) -> bool:
-        """Wake-ups cannot be heard by anybody: queues are polled instead."""
+    def cannot_subscribe(self) -> bool:
+        """SUBSCRIBE is absent, so nobody gets wake-ups: queues are polled instead."""
         return "subscribe" in self.commands
 
     @property
     def needed(self) -> str:
-        """The commands that cannot be done without, and what for."""
+        """The absent commands that we need, and what for."""
         names = sorted(self.commands - {"subscribe"})
         return ", ".join(f"{name.upper().replace('|', ' ')} ({_USES.get(name, 'for queues')})" for name in names)
 
@@ -58,7 +58,7 @@ RENAMED = "take its rename-command out of the server's configuration, or use a s
 
 
 def rule(namespace: str, user: str = "mobvibe", *, selects: bool = False) -> str:
-    """The line for redis-cli that makes a user who may do what we do, and nothing else."""
+    """The line for redis-cli that makes a user with exactly the rights we need."""
     commands = " ".join(f"+{name}" for name in [*COMMANDS, *OPTIONAL, *(["select"] if selects else [])])
     return (
         f"ACL SETUSER {user} on >PASSWORD resetkeys ~{namespace}:* resetchannels &{namespace}:* nocommands {commands}"
@@ -71,19 +71,19 @@ def rule_for(client: Client, namespace: str) -> str:
 
 
 def lacking(client: Client, namespace: str) -> Lacking:
-    """What of it our user may not do, and what the server does not know: renamed or switched off."""
+    """What our user may not do, and which commands the server does not have: renamed or switched off."""
     with in_our_words():
         connection: Any = client.connection_pool.get_connection()
         try:
             return _try(connection, namespace)
         finally:
-            connection.disconnect()  # subscribed, perhaps in a transaction: of no more use
+            connection.disconnect()  # it is subscribed, perhaps in a transaction: nobody else can use it
             client.connection_pool.release(connection)
 
 
 def check_rights(client: Client, namespace: str) -> None:
-    """Raise RedisUnfitError where a command is missing that we need, RedisRefusedError, with the rule to paste, unless
-    our user may do all we do.
+    """Raise RedisUnfitError when a command that we need is absent, and RedisRefusedError with the ACL rule to paste
+    when our user lacks a right.
     """
     missing = lacking(client, namespace)
     if missing.needed:
@@ -100,7 +100,7 @@ def _try(connection: Any, namespace: str) -> Lacking:
     first = [("set", key, "", "px", "10000")]
     missing = _refused(connection, first, namespace)
     if missing.rights or missing.commands:
-        return missing  # without it the others would do something
+        return missing  # without that key the other commands would change something
     sha = hashlib.sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
     calls: list[tuple[str, ...]] = [
         ("ping",),
@@ -126,7 +126,7 @@ def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) 
             if "unknown command" in str(error):
                 missing.commands.add(command)
             if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):
-                raise  # tells nothing of rights
+                raise  # says nothing about rights
     return missing
 
 

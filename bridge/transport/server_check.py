@@ -1,4 +1,4 @@
-"""Whether what answers at REDIS_URL can serve us, asked when a process starts and by the doctor."""
+"""Whether the server at REDIS_URL can serve us: checked when a process starts, and by `mobvibe doctor`."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ _OLDEST = (6, 2)
 
 
 def check_road(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
-    """Refuse a Redis that cannot serve us, in one line: unreachable, no Redis, without rights, another database's."""
+    """Refuse a Redis that cannot serve us, in one line: unreachable, not Redis, rights missing, another database's."""
     check_server(client)
     try:
         check_rights(client, namespace)
@@ -25,7 +25,7 @@ def check_road(client: Client, namespace: str, mark: DatabaseMark, text: str) ->
 
 
 def check_server(client: Client) -> dict[str, Any]:
-    """What it says of itself, nothing where it may not be asked. Raises RedisUnavailableError when it is no use."""
+    """The server's INFO, empty when our user may not ask. Raises RedisUnavailableError when it cannot serve us."""
     try:
         check_redis(client)
     except RedisUnavailableError as error:
@@ -56,9 +56,9 @@ def _facts(client: Client) -> dict[str, Any]:
         with in_our_words():
             info: Any = client.info()
     except RedisRefusedError:
-        return {}  # a matter of rights, which are tried by themselves
+        return {}  # rights are checked by themselves
     except RedisUnfitError as error:
         if "lacks a command" in str(error):
-            return {}  # renamed: what we need of commands is tried by itself
+            return {}  # INFO is renamed; the commands we need are checked by themselves
         raise
     return dict(info)

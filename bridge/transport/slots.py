@@ -1,26 +1,24 @@
-"""How many jobs a worker process takes: one for each thread, and while jobs are short a stock besides."""
+"""How many jobs a worker process takes: one for each thread and, while jobs are short, some more in stock."""
 
 import threading
 import time
 from collections.abc import Callable
 
-_STOCK_SECONDS = 0.1
-_STOCK_MOST = 500
-_SHORT_SECONDS = 0.01
-_SLOW_STOCK_SECONDS = 0.02
-_SPAN_SECONDS = 0.1
-_MEASURED_SECONDS = 0.01
-_QUIET_SECONDS = 0.5
+# The stock hides the time to fetch and start jobs, which is about the same for many as for one. When the process dies,
+# each job in stock has spent a retry: so it is limited, and smaller while jobs take longer than _SHORT_SECONDS each.
+_STOCK_SECONDS, _STOCK_MOST = 0.1, 500
+_SHORT_SECONDS, _SLOW_STOCK_SECONDS = 0.01, 0.02
+_AVERAGE_SECONDS = 0.1  # as long as the stock: a change of load is followed before the stock is used up
+_MEASURED_SECONDS = 0.01  # shorter spans hold too few jobs to measure a rate
+_QUIET_SECONDS = 0.5  # after such a gap the old rate says nothing about the next jobs
 
 
 class Slots:
     """Shared by all consumers of a process, so that together they take no more than its threads can run.
 
-    The stock is what the process finishes in a tenth of a second, by what it has just finished: fetching and
-    starting jobs takes as long for many as for few, and goes on while the threads are at work. Jobs of more than
-    some milliseconds get a stock of 20 ms, which hides the way to the next one: for jobs of seconds that is none,
-    and each is taken when a thread is free. `stock=False` keeps to the threads. While `is_isolating` says so, there is
-    no room.
+    The stock is what the process finishes in _STOCK_SECONDS, measured by what it has just finished; with longer jobs,
+    in _SLOW_STOCK_SECONDS. For jobs of seconds that is nothing: each is taken when a thread is free. `stock=False`
+    takes one job for each thread only. While `is_isolating` says so, no slot is free.
     """
 
     def __init__(self, threads: int, *, stock: bool = True, is_isolating: Callable[[], bool] = lambda: False) -> None:
@@ -29,51 +27,52 @@ class Slots:
         self._is_isolating = is_isolating
         self._lock = threading.Lock()
         self._held = 0
-        self._reserved = 0  # of those, for a look that is under way
+        self._reserved = 0  # of those held, by a fetch in progress
         self._refused: list[Callable[[], None]] = []
         self._stock = 0
         self._done = 0
         self._rate = 0.0
-        self._covered = 0.0  # of the average's span; the first moments must not count for the whole of it
+        self._covered = 0.0  # the part of _AVERAGE_SECONDS that was seen: without it, the rate would start too low
         self._measured_at = time.monotonic()
 
     def reserve(self, wake: Callable[[], None]) -> int:
-        """Take all the room there is; 0 when there is none. To be followed by `settle`.
+        """Take all free slots and return how many; call `confirm` afterwards.
 
-        `wake` is called when room comes back that somebody else had reserved and did not use: who asked
-        meanwhile was told that there was none.
+        When there are none, `wake` is called as soon as another consumer gives back slots that it had reserved and did
+        not use.
         """
         with self._lock:
             self._measure()
-            room = 0 if self._is_isolating() else max(0, self._threads + self._stock - self._held)
-            if room == 0 and self._reserved > 0:
+            free = 0 if self._is_isolating() else max(0, self._threads + self._stock - self._held)
+            if free == 0 and self._reserved > 0:
                 self._refused.append(wake)
-            self._held += room
-            self._reserved += room
-            return room
+            self._held += free
+            self._reserved += free
+            return free
 
-    def settle(self, reserved: int, taken: int) -> None:
-        """So many jobs came for what was reserved; a message of several may bring more than that."""
+    def confirm(self, reserved: int, taken: int) -> None:
+        """Keep a slot for each of `taken` jobs and give back the others. A message may bring more jobs than slots."""
         with self._lock:
             self._held += taken - reserved
             self._reserved -= reserved
             if reserved == 0 or taken >= reserved:
                 return
             refused, self._refused = self._refused, []
-        for wake in refused:  # not the caller: it has looked, and would do so for ever
+        for wake in refused:  # not the caller's: it has just polled, and would spin
             wake()
 
-    def has_room(self) -> bool:
+    def has_free(self) -> bool:
         with self._lock:
             return self._held < self._threads + self._stock
 
-    def free(self) -> bool:
-        """One job is done with; True when it is worth looking for more."""
+    def release(self) -> bool:
+        """One job is done; True when enough slots are free to be worth a fetch."""
         with self._lock:
             self._held -= 1
             self._done += 1
-            room = self._threads + self._stock - self._held
-            return self._held <= 0 or room >= max(1, self._stock * 3 // 4)
+            free = self._threads + self._stock - self._held
+            # A fetch for a few slots costs as much as one for many.
+            return self._held <= 0 or free >= max(1, self._stock * 3 // 4)
 
     def _measure(self) -> None:
         now = time.monotonic()
@@ -83,7 +82,7 @@ class Slots:
         if elapsed > _QUIET_SECONDS:
             self._rate = self._covered = 0.0
         else:
-            weight = min(1.0, elapsed / _SPAN_SECONDS)
+            weight = min(1.0, elapsed / _AVERAGE_SECONDS)
             self._rate += weight * (self._done / elapsed - self._rate)
             self._covered += weight * (1 - self._covered)
         rate = self._rate / self._covered if self._covered else 0.0

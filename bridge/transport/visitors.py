@@ -1,22 +1,20 @@
-"""Who else is in our namespace: a bounded look at our own queues, never a walk through all keys."""
+"""Who else uses our namespace: read from our own keys, a limited number of entries, and never by a scan of all keys."""
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.transport.client import Client, in_our_words
+from bridge.transport.messages import mark_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
-_LOOK_MOST = 10_000
-_ALIVE_MS = 300_000
-# As lua/_ours.lua has it.
-_OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!][0-9!]*)?")
+_SCAN_MOST = 10_000  # ids, in one answer of less than a megabyte
+_ALIVE_MS = 300_000  # the same as DEAD_MS in housekeeping.py
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Of somebody else on a queue of ours; `is_all` when the whole queue was looked at."""
+    """Another application's messages on a queue of ours; `is_all` when the whole queue was read."""
 
     messages: int
     is_all: bool
@@ -25,14 +23,14 @@ class Waiting:
 def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
     key = names_of(client, namespace).waiting(queue)
     with in_our_words():
-        ids: Any = client.lrange(key, 0, _LOOK_MOST - 1)
+        ids: Any = client.lrange(key, 0, _SCAN_MOST - 1)
         length: Any = client.llen(key)
-    messages = sum(1 for name in ids if not _OURS.fullmatch(name))
-    return Waiting(messages, length <= _LOOK_MOST) if messages else None
+    messages = sum(1 for name in ids if mark_of(name) is None)
+    return Waiting(messages, length <= _SCAN_MOST) if messages else None
 
 
 def other_processes(client: Client, namespace: str) -> int:
-    """Dramatiq's brokers that gave a sign of life lately and are none of ours."""
+    """Dramatiq's own brokers with a recent heartbeat."""
     return sum(1 for name in _alive(client, namespace) if not name.startswith(WORKER_PREFIX))
 
 

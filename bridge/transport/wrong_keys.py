@@ -1,4 +1,4 @@
-"""Keys of ours that somebody else made something else of: which, and what to do. They are not ours to delete."""
+"""Keys of ours that have another type because another application wrote them. We name them and do not delete them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,17 +9,17 @@ from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.transport.client import Client, in_our_words
 from bridge.transport.names import Names
 
-# Reads that a rule of ours allows, and that fail on any other type.
+# Type → a read that our ACL rule allows, and that fails on any other type.
 _READS = {"list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "string": "GET"}
 
 
 def marks_of(names: Names) -> dict[str, str]:
-    """Key → the type it has to have; of what a namespace has once."""
-    return {names.owner: "string", names.road: "string", names.heartbeats: "zset"}
+    """Key → the type it must have: the keys that a namespace has once."""
+    return {names.owner: "string", names.epoch: "string", names.heartbeats: "zset"}
 
 
 def keys_of(names: Names, queue: str) -> dict[str, str]:
-    """The same of one queue."""
+    """Key → the type it must have: the keys of one queue."""
     return {
         names.waiting(queue): "list", names.payloads(queue): "hash",
         names.dead(queue): "zset", names.dead_payloads(queue): "hash",
@@ -27,7 +27,7 @@ def keys_of(names: Names, queue: str) -> dict[str, str]:
 
 
 def wrong_keys(client: Client, keys: Mapping[str, str]) -> dict[str, str]:
-    """Those that are there with another type. Raises RedisUnavailableError."""
+    """Those of `keys` that exist with another type. Raises RedisUnavailableError."""
     with in_our_words():
         pipeline: Any = client.pipeline(transaction=False)
         for key, kind in keys.items():
@@ -53,7 +53,7 @@ def way_out(wrong: Mapping[str, str]) -> str:
 
 
 def named(error: WrongKeyError, client: Client, keys: Mapping[str, str]) -> WrongKeyError:
-    """The same error, with the name of the key where it is one of these."""
+    """The same error, naming the key when it is one of `keys`."""
     try:
         wrong = wrong_keys(client, keys)
     except RedisUnavailableError:

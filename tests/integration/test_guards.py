@@ -109,9 +109,9 @@ def test_room_is_what_each_worker_has_left_for_each_queue(hands: Hands, rows: Ro
     first, _ = claim(hands, coding=2)
     assert hands.start(busy, first)
 
-    room = {one.queue: (one.room, sorted(one.shared_with)) for one in hands.queue.queue_room()}
+    capacity = {one.queue: (one.free, sorted(one.shared_with)) for one in hands.queue.queue_room()}
 
-    assert room == {  # one job runs, one is on its way
+    assert capacity == {  # one job runs, one is on its way
         "coding": (4 - 1 + 3 + 2 - 1, ["coding", "reports"]),
         "reports": (2, ["coding", "reports"]),
         "alone": (1, ["alone"]),

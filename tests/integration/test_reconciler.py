@@ -13,7 +13,7 @@ from bridge.dispatch.reconciler import Reconciler
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
 from bridge.transport.client import connect_redis
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.publisher import Publisher
 from tests.support.fleet import Fleet
 from tests.support.hands import Hands
@@ -36,7 +36,7 @@ def publisher(client: redis.Redis) -> Publisher:
 
 @pytest.fixture
 def reconciler(hands: Hands, client: redis.Redis, publisher: Publisher) -> Reconciler:
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "mobvibe"))
+    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(client, "mobvibe"))
     reconciler.step()  # sees the mark for the first time
     return reconciler
 
@@ -158,7 +158,7 @@ def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(hands: Hands, rows
 def test_an_idle_bridge_asks_postgres_seldom(
     hands: Hands, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(client, "mobvibe"))
+    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(client, "mobvibe"))
     looks: list[timedelta] = []
 
     def look(*, age: timedelta, limit: int) -> list[Claim]:
@@ -221,7 +221,9 @@ def test_a_claim_whose_answer_was_lost_is_missed_sooner(
         raise PostgresUnavailableError("no answer")
 
     monkeypatch.setattr(hands.queue, "claim_jobs", claim_in_vain)
-    dispatcher = Dispatcher(hands.queue, publisher, reconciler.doubt, name="bridge", lease_seconds=30, poll_seconds=1)
+    dispatcher = Dispatcher(
+        hands.queue, publisher, reconciler.claim_unanswered, name="bridge", lease_seconds=30, poll_seconds=1
+    )
     with pytest.raises(PostgresUnavailableError):
         dispatcher.step()
     rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s'")

@@ -368,7 +368,7 @@ def test_a_backlog_is_moved_look_after_look_without_a_rest(
     recovery = Recovery(link, lambda: freed.append(1), lease_seconds=30)
     assert recovery.step() > 0
     announce(hands)
-    recovery.routing.worker_began()
+    recovery.routing.worker_started()
 
     rests = [recovery.step() for _ in range(4)]
 
@@ -382,7 +382,7 @@ def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.dispatch.routing._LOOK_SECONDS", 600.0)
+    monkeypatch.setattr("bridge.dispatch.routing._POLL_SECONDS", 600.0)
     jobs = [rows.add_job(actor="double", payload={"n": n}) for n in range(20)]
     fleet = new_fleet()
     caplog.set_level(logging.INFO)

@@ -17,7 +17,7 @@ from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.transport.client import connect_redis
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from bridge.transport.messages import is_isolated, is_isolated_until_end, seal, unseal
 from bridge.transport.publisher import Publisher
 from bridge.worker.quarantine import TRIAL_SECONDS
@@ -315,10 +315,10 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
     nowhere = connect_redis("redis://127.0.0.1:9/0")
     publisher = Publisher(nowhere, "mobvibe")
     suspects = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
-    reconciler = Reconciler(hands.queue, publisher, RoadMark(nowhere, "mobvibe"), suspects.hand_over)
+    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(nowhere, "mobvibe"), suspects.hand_over)
 
     for _ in range(3):
-        reconciler.freed()
+        reconciler.reclaimed()
         reconciler.step()
 
     assert rows.job(job_id)["fence"] == 1
@@ -333,7 +333,7 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hand
         if is_down:
             raise PostgresUnavailableError("gone")
 
-    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RoadMark(client, "mobvibe"), hand_over)
+    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RedisEpoch(client, "mobvibe"), hand_over)
     for _ in range(3):
         with pytest.raises(PostgresUnavailableError):
             reconciler.step()

@@ -11,7 +11,7 @@ from bridge.errors import WrongKeyError
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.epoch import RoadMark
+from bridge.transport.epoch import RedisEpoch
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -93,13 +93,13 @@ def test_the_mark_of_a_database(client: redis.Redis) -> None:
         DatabaseMark(client, "mobvibe").take("id name")
 
 
-def test_without_its_mark_losses_cannot_be_seen_and_it_says_so_once(
+def test_without_its_epoch_key_losses_cannot_be_seen_which_is_logged_once(
     client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.rpush("mobvibe:__road__", "theirs")
-    mark = RoadMark(client, "mobvibe")
+    epoch = RedisEpoch(client, "mobvibe")
 
-    assert [mark.has_changed() for _ in range(3)] == [False] * 3
+    assert [epoch.has_changed() for _ in range(3)] == [False] * 3
 
     (reason,) = lines(caplog, "It cannot be seen whether Redis lost messages")
     assert "the key 'mobvibe:__road__' is no string" in reason

@@ -37,7 +37,7 @@ class Hands:
         return worker
 
     def claim(self, limit: int = 100, ahead: Mapping[str, int] | None = None) -> list[Claim]:
-        room = {one.queue: one.room + (ahead or {}).get(one.queue, 0) for one in self.queue.queue_room()}
+        room = {one.queue: one.free + (ahead or {}).get(one.queue, 0) for one in self.queue.queue_room()}
         spans = [Span(queue, jobs) for queue, jobs in room.items()]
         return self.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 

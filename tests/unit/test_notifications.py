@@ -1,17 +1,17 @@
-"""What a notification says is for the log alone, and may be anything."""
+"""A notification is used for the log alone, and may hold anything."""
 
 import json
 
 import pytest
 
-from bridge.dispatch.process import notified
+from bridge.dispatch.notifications import log_fields
 
 JOB = "01a20dac-fdfc-7b77-a519-7f8e45a4b6ec"
 
 
-def test_the_original_json_is_told() -> None:
-    assert notified(json.dumps({"job_id": JOB, "session_id": None})) == {"jobId": JOB, "sessionId": None}
-    assert notified('{"count": 7}') == {"jobs": 7}
+def test_job_and_session_or_the_number_of_jobs_are_logged() -> None:
+    assert log_fields(json.dumps({"job_id": JOB, "session_id": None})) == {"jobId": JOB, "sessionId": None}
+    assert log_fields('{"count": 7}') == {"jobs": 7}
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ def test_the_original_json_is_told() -> None:
         '{"count": "9"}}', '{"count": ' + "9" * 5000 + "}", '{"job_id": 7}', "\ufeff{}",
     ],
 )  # fmt: skip
-def test_nonsense_is_a_notification_that_says_nothing(payload: str) -> None:
-    assert notified(payload) == {}
+def test_an_unreadable_notification_is_logged_without_fields(payload: str) -> None:
+    assert log_fields(payload) == {}
 
 
-def test_nobody_writes_pages_into_the_log() -> None:
-    fields = notified(json.dumps({"job_id": "x" * 7000, "session_id": {"a": "y" * 500}}))
+def test_long_values_are_cut() -> None:
+    fields = log_fields(json.dumps({"job_id": "x" * 7000, "session_id": {"a": "y" * 500}}))
 
     assert len(str(fields)) < 200

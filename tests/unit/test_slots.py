@@ -1,4 +1,4 @@
-"""How many jobs a worker process takes, and that nobody waits for room that is there."""
+"""How many jobs a worker process takes, and that nobody waits while slots are free."""
 
 import pytest
 
@@ -17,15 +17,15 @@ def nobody() -> None:
 
 
 def work_off(slots: Slots, clock: list[float], jobs: int, seconds: float) -> int:
-    """So many jobs taken and done in this time; the room after it."""
+    """So many jobs taken and done in this time; the slots free after it."""
     reserved = slots.reserve(nobody)
-    slots.settle(reserved, jobs)
+    slots.confirm(reserved, jobs)
     clock[0] += seconds
     for _ in range(jobs):
-        slots.free()
-    room = slots.reserve(nobody)
-    slots.settle(room, 0)
-    return room
+        slots.release()
+    reserved = slots.reserve(nobody)
+    slots.confirm(reserved, 0)
+    return reserved
 
 
 def test_at_first_there_is_a_slot_for_each_thread(clock: list[float]) -> None:
@@ -54,19 +54,19 @@ def test_the_stock_is_forgotten_after_a_quiet_while(clock: list[float]) -> None:
 
 def test_a_job_that_ends_is_worth_a_look_when_slots_are_few(clock: list[float]) -> None:
     slots = Slots(2, stock=False)
-    slots.settle(slots.reserve(nobody), 2)
+    slots.confirm(slots.reserve(nobody), 2)
 
-    assert slots.free()
+    assert slots.release()
 
 
 def test_who_was_refused_for_a_look_that_found_nothing_is_woken(clock: list[float]) -> None:
     slots, woken = Slots(2, stock=False), []
     first = slots.reserve(nobody)
     assert slots.reserve(lambda: woken.append("second")) == 0
-    slots.settle(0, 0)
+    slots.confirm(0, 0)
     assert woken == []
 
-    slots.settle(first, 0)
+    slots.confirm(first, 0)
 
     assert woken == ["second"]
     assert slots.reserve(nobody) == 2
@@ -77,4 +77,4 @@ def test_who_was_refused_for_slots_that_filled_waits_for_them(clock: list[float]
     first = slots.reserve(nobody)
     assert slots.reserve(nobody) == 0
 
-    slots.settle(first, 2)
+    slots.confirm(first, 2)

@@ -137,6 +137,14 @@ def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBro
     assert client.llen("mobvibe:coding") == 2
 
 
+def test_a_message_of_several_jobs_counts_for_all_of_them(publisher: Publisher, broker: JobBroker) -> None:
+    publisher.publish(claims(9), {"coding": 3})
+
+    taken = [broker.exchange("coding", limit, [])[1::2] for limit in (3, 4)]
+
+    assert [len(one) for one in taken] == [1, 2], "the last one taken may bring more than was asked for"
+
+
 def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
@@ -161,7 +169,7 @@ def test_a_message_that_is_done_is_forgotten(publisher: Publisher, broker: JobBr
     assert client.keys("mobvibe:__acks__*") == []
 
 
-def test_a_late_word_about_a_message_given_to_another_changes_nothing(
+def test_a_late_acknowledgement_of_a_message_given_to_another_changes_nothing(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     publisher.publish(claims(1))
@@ -326,7 +334,7 @@ def test_a_draining_broker_takes_no_more_and_still_acknowledges(
     assert client.llen("mobvibe:coding") == 2
 
 
-def test_a_redis_outage_is_told_once_and_costs_nothing(
+def test_a_redis_outage_is_logged_once_and_costs_nothing(
     publisher: Publisher,
     broker: JobBroker,
     client: redis.Redis,
@@ -423,7 +431,7 @@ def test_an_unknown_actor_goes_to_the_dead_letters(broker: JobBroker, client: re
     worker.stop()
 
 
-def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.Redis) -> None:
+def test_bridges_receive_what_workers_free(broker: JobBroker, client: redis.Redis) -> None:
     heard: list[str | None] = []
     wakeups = WakeUps(client, "mobvibe:__freed__", heard.append)
     wakeups.start()
@@ -436,12 +444,12 @@ def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.R
     wakeups.close()
 
 
-def test_a_redis_that_does_not_answer_is_told_of_freed_slots_once(
+def test_freed_slots_are_sent_once_to_a_redis_that_does_not_answer(
     broker: JobBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
-    def no_answer(channel: str, _word: str) -> None:
+    def no_answer(channel: str, _message: str) -> None:
         asked.append(channel)
         raise redis.TimeoutError("no answer")
 

@@ -1,18 +1,23 @@
--- What every script here begins with.
+-- Stands before every script in this folder.
 --
--- An id of ours is "<job>:<fence>", and then what messages.py may add: "+n" for n jobs more, "!" or "!!" for one that
--- runs alone. Whatever else stands on a queue belongs to somebody else, a plain Dramatiq app that shares the
--- namespace: it is neither taken nor passed on, and its place is left to it.
+-- The form of an id of ours, as bridge/transport/messages.py makes it: "<job>:<fence>" of the first job in the message,
+-- and then a mark:
+--     nothing   one job
+--     +n        n more jobs than the first
+--     !  or !!  one job that runs alone; !! to its end
+-- Whatever else is on a queue belongs to somebody else, a plain Dramatiq app that shares the namespace: it is neither
+-- taken nor passed on, and its place is left to it.
+local ALONE = string.byte("!")
 local X4 = "%x%x%x%x"
 local OURS = "^" .. X4 .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. X4 .. X4 .. ":%d+([+!]?[%d!]*)$"
 
--- The end of an id of ours, often empty; nil for anybody else's.
+-- The mark of an id of ours, often empty; nil for anybody else's.
 local function mark_of(id)
     return string.match(id, OURS)
 end
 
--- Puts ids at the end of a list, but before all that belongs to others: behind a hundred thousand of them ours would
--- never be found.
+-- Puts ids at the end of a list; at its front when the last id there is somebody else's: behind a hundred thousand of
+-- theirs ours would never be found.
 local function put(list, ids)
     local last = redis.call("lindex", list, -1)
     if last and not mark_of(last) then
@@ -21,12 +26,13 @@ local function put(list, ids)
         end
         return
     end
-    for i = 1, #ids, 1000 do -- as many as Lua's stack takes with ease
+    for i = 1, #ids, 1000 do -- Lua's stack holds some thousands
         redis.call("rpush", list, unpack(ids, i, math.min(i + 999, #ids)))
     end
 end
 
--- Whether the namespace is our database's. One without a mark becomes so. An empty mark asks nothing.
+-- An error when the namespace belongs to another database, else nil. A namespace without a mark becomes ours. With an
+-- empty mark nothing is checked.
 local function owner_if_other(key, mark)
     if mark == "" then
         return nil

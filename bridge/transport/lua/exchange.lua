@@ -1,22 +1,21 @@
--- exchange: one worker process and one queue: forgets the messages the worker is done with, then takes new
+-- exchange: for one worker process and one queue: forgets the messages the worker has acknowledged, then takes new
 -- ones. One call for both, however many messages.
 --
--- A payload is forgotten only if this worker still held the message: a late word about a message that was
--- given to somebody else changes nothing. A taken id without payload is dropped here and now and takes nobody's
--- place; nothing could ever come of it. Each id comes with its payload, so that an unreadable one can be put aside
--- by its id.
+-- A payload is forgotten only if this worker still held the message: a late acknowledgement of a message that
+-- was given to somebody else changes nothing. A taken id without a payload is dropped and does not count: nothing could
+-- come of it. Each id is returned with its payload, so that an unreadable one can be put aside by its id.
 --
--- What is not ours is looked at and never popped: where it stands first, taking ends. `sift` finds ours behind it.
+-- An id that is not ours is read and never popped: taking ends there. `sift` finds ours behind it.
 --
--- KEYS     list of waiting ids; hash id -> payload, until done; set of ids this worker took and is not done with;
+-- KEYS     list of waiting ids; hash id -> payload, until done; set of ids this worker took and has not acknowledged;
 --          zset worker id -> last call in ms; the database's mark. The first four as Dramatiq's dashboards read them.
--- ARGV     worker id, now in ms, number to take, longest line, our database's mark or nothing, 1 to take any id,
---          then id done, id done, …
--- Returns 1 when somebody else's stands first or else 0, then id, payload, id, payload, …
+-- ARGV     worker id, now in ms, number of jobs to take, most suspects for one process, our database's mark or nothing,
+--          1 to take any id, then id done, id done, …
+-- Returns 1 when the first id left is somebody else's or else 0, then id, payload, id, payload, …
 --
--- The number to take is of jobs. A message of several ends in +n, n being the jobs beyond the first; the last
--- one taken may bring more than was asked for. One whose job runs alone ends in !, and those that stand behind it
--- and end so, too, come with it, as many as a line may be long: they are for one process.
+-- The number to take counts jobs, which the mark of an id tells (see _ours.lua). A message of several counts for all of
+-- them; the last one taken may bring more than was asked for. After a message whose job runs alone, those of that kind
+-- that follow it are taken too, up to the most suspects for one process.
 
 local list, payloads, held = KEYS[1], KEYS[2], KEYS[3]
 local other = owner_if_other(KEYS[5], ARGV[5])
@@ -24,7 +23,7 @@ if other then
     return other
 end
 
--- First, and for its own sake too: a Redis whose memory is full refuses it before anything was taken.
+-- First: a Redis whose memory is full refuses this before anything was taken.
 redis.call("zadd", KEYS[4], ARGV[2], ARGV[1])
 for i = 7, #ARGV do
     if redis.call("srem", held, ARGV[i]) == 1 then
@@ -32,13 +31,13 @@ for i = 7, #ARGV do
     end
 end
 
-local answer, room, longest, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
-local line, dropped, window_most = 0, 0, 1000 -- as many as Lua's stack takes with ease
+local answer, room, suspects_most, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
+local suspects, dropped, window_most = 0, 0, 1000 -- Lua's stack holds some thousands
 local function goes_on(mark)
-    return room > 0 or (line > 0 and line < longest and string.byte(mark) == 33)
+    return room > 0 or (suspects > 0 and suspects < suspects_most and string.byte(mark) == ALONE)
 end
-while dropped < 1000 and (room > 0 or (line > 0 and line < longest)) do
-    local window = math.min(window_most, room > 0 and room or longest - line)
+while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most)) do
+    local window = math.min(window_most, room > 0 and room or suspects_most - suspects)
     local ids = redis.call("lrange", list, 0, window - 1)
     local names, costs = {}, {}
     for i = 1, #ids do
@@ -52,7 +51,7 @@ while dropped < 1000 and (room > 0 or (line > 0 and line < longest)) do
         end
         names[i], costs[i] = ids[i], 1 + (tonumber(string.sub(mark, 2)) or 0)
         room = room - costs[i]
-        line = line + (string.byte(mark) == 33 and 1 or 0)
+        suspects = suspects + (string.byte(mark) == ALONE and 1 or 0)
     end
     if #names == 0 then
         break
@@ -66,13 +65,13 @@ while dropped < 1000 and (room > 0 or (line > 0 and line < longest)) do
         else
             dropped = dropped + 1
             room = room + costs[i]
-            line = line - (string.sub(names[i], -1) == "!" and 1 or 0)
+            suspects = suspects - (string.byte(names[i], -1) == ALONE and 1 or 0)
         end
     end
     if #taken > 0 then
         redis.call("sadd", held, unpack(taken))
     end
-    redis.call("ltrim", list, #names, -1) -- last: a call that is refused before it loses nothing
+    redis.call("ltrim", list, #names, -1) -- last: when a call before it is refused, nothing is lost
     if answer[1] == 1 or #ids < window then
         break
     end

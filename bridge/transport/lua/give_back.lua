@@ -1,8 +1,8 @@
--- give_back: puts messages back on their queue that workers took and will not run: at a worker's end, and for those
--- that died. Only what stands in a worker's set is put back, once, and only while it has a payload.
+-- give_back: puts messages back on their queue that a worker took and will not run, because it ends or has died. Only
+-- ids in a worker's set are put back, once, and only while they have a payload.
 --
 -- KEYS     list of waiting ids; hash id -> payload; then sets of ids that a worker took
--- ARGV     ids to put back; none for all of each set
+-- ARGV     ids to put back; none means all of each set
 
 local back = {}
 for n = 3, #KEYS do

@@ -1,11 +1,11 @@
 -- publish: puts messages on one queue and wakes its consumers. One call, however many messages.
--- A message id that is there already is left alone, so saying a publish twice is harmless.
+-- A message whose id is there already is left as it is, so publishing twice is harmless.
 --
 -- KEYS     list of ids, RPUSH in (LPUSH for urgent ones), LPOP out; hash id -> payload, until acknowledged;
 --          the database's mark
--- ARGV     queue name, word for other bridges or nothing, how many messages go before all that wait there,
---          our database's mark or nothing, channel of wake-ups, channel of what bridges tell each other,
---          then id, payload, id, payload, …, those first
+-- ARGV     queue name, message for other bridges or nothing, how many messages go before all that wait there,
+--          our database's mark or nothing, channel of wake-ups, channel of freed slots,
+--          then id, payload, id, payload, …, the former first
 -- Returns the number of messages that were new.
 
 local list, payloads = KEYS[1], KEYS[2]
@@ -13,7 +13,7 @@ local other = owner_if_other(KEYS[3], ARGV[4])
 if other then
     return other
 end
-redis.call("llen", list) -- one of another type is refused before anything was put
+redis.call("llen", list) -- a key of another type is refused before anything was put
 local first = 7
 local last_urgent = first - 2 + 2 * tonumber(ARGV[3])
 local published, new = 0, {}

@@ -1,5 +1,5 @@
--- push_again: puts messages on one queue although Redis may have them already, and wakes its consumers.
--- A payload that is there stays as it is; its id goes on the list once more.
+-- push_again: puts messages on one queue even if Redis has them already, and wakes its consumers.
+-- A payload that is there stays as it is; its id is put on the list once more.
 --
 -- KEYS     list of ids, RPUSH in, LPOP out; hash id -> payload, until acknowledged; the database's mark
 -- ARGV     queue name, our database's mark or nothing, channel of wake-ups, then id, payload, id, payload, …
@@ -8,7 +8,7 @@ local other = owner_if_other(KEYS[3], ARGV[2])
 if other then
     return other
 end
-redis.call("llen", KEYS[1]) -- one of another type is refused before anything was put
+redis.call("llen", KEYS[1]) -- a key of another type is refused before anything was put
 local ids = {}
 for i = 4, #ARGV, 2 do
     redis.call("hsetnx", KEYS[2], ARGV[i], ARGV[i + 1])

@@ -1,4 +1,4 @@
--- put_aside: moves a message that this worker took to the dead letters, as it is. Dramatiq calls it nack.
+-- put_aside: moves a message that this worker took to the dead letters, unchanged. Dramatiq calls this nack.
 --
 -- KEYS     set of ids this worker took; hash id -> payload; zset id -> when it was put aside, in ms; hash of those
 -- ARGV     now in ms, id

@@ -1,9 +1,9 @@
--- sift: looks at one stretch of a queue where messages of somebody else stand first, and moves ours that stand among
--- them to the front, in their order. The others stay, in theirs.
+-- sift: reads one stretch of a queue whose first messages are somebody else's, and moves ours among them to the front,
+-- in their order. The others stay, in theirs.
 --
 -- KEYS     list of waiting ids
 -- ARGV     where the stretch begins, how long it is
--- Returns how many ids wait, how many were looked at, how many were moved, and somebody else's id or nothing
+-- Returns how many ids wait, how many were read, how many were moved, and an id of somebody else's or nothing
 
 local list, start = KEYS[1], tonumber(ARGV[1])
 local ids = redis.call("lrange", list, start, start + tonumber(ARGV[2]) - 1)
@@ -19,7 +19,7 @@ if #found > 0 then
     for n = #found, 1, -1 do
         redis.call("lpush", list, ids[found[n]])
     end
-    -- Taken out by their places: by name, each would be a walk through the whole list.
+    -- Removed by position: a removal by value reads the whole list, so it is done once for all of them.
     local gone = KEYS[1] .. ":moved"
     for n = 1, #found do
         redis.call("lset", list, #found + start + found[n] - 1, gone)

@@ -1,9 +1,9 @@
--- trim: forgets old dead letters of ours. One that only looks like ours by its id says another one inside, and stays,
--- as everybody else's does.
+-- trim: forgets old dead letters of ours. One whose id only looks like ours names another id inside, and stays, like
+-- all of somebody else's.
 --
 -- KEYS     zset id -> when it was put aside, in ms; hash id -> payload
--- ARGV     how old in ms, how many to pass over, how many to look at
--- Returns how many were looked at, and how many forgotten
+-- ARGV     how old in ms, how many to pass over, how many to read
+-- Returns how many were read, and how many forgotten
 
 local ids = redis.call("zrangebyscore", KEYS[1], "-inf", ARGV[1], "limit", ARGV[2], ARGV[3])
 local forgotten = 0

@@ -1,14 +1,17 @@
 """Claims → message → (job, fence) each, and the refusal of everything else."""
 
 import json
+from dataclasses import replace
+from importlib import resources
 from typing import Any
 from uuid import UUID, uuid4
 
+import fakeredis
 import pytest
 
 from bridge.errors import BadMessageError
 from bridge.job import Claim
-from bridge.transport.messages import JOBS_MOST, seal, unseal
+from bridge.transport.messages import JOBS_MOST, mark_of, message_id, seal, unseal
 
 CLAIM = Claim(UUID("123e4567-e89b-12d3-a456-426614174000"), 3, "coding", "run_coding_session")
 
@@ -27,7 +30,7 @@ def claims(count: int) -> list[Claim]:
 
 
 @pytest.mark.parametrize("count", [1, 2, JOBS_MOST])
-def test_sealed_claims_come_back_out(count: int) -> None:
+def test_sealed_claims_are_read_back(count: int) -> None:
     travelling = claims(count)
     name, text = seal(travelling)
 
@@ -50,6 +53,28 @@ def test_the_id_of_a_message_tells_how_many_jobs_it_brings() -> None:
     travelling = claims(7)
 
     assert seal(travelling)[0] == f"{travelling[0].job_id}:1+6"
+
+
+IDS = [
+    (message_id(CLAIM), ""),
+    (message_id(CLAIM, 1), "+1"),
+    (message_id(CLAIM, JOBS_MOST - 1), f"+{JOBS_MOST - 1}"),
+    (message_id(replace(CLAIM, isolated=True)), "!"),
+    (message_id(replace(CLAIM, isolated=True, isolated_until_end=True)), "!!"),
+]
+NOT_OURS = ["", "x", str(CLAIM.job_id), f"{NAME}x", f"{NAME} ", f"x{NAME}", f"{NAME}:1", f"{NAME}+1+2", f"{NAME}\n"]
+
+
+@pytest.mark.parametrize(("redis_id", "mark"), [*IDS, *[(one, None) for one in NOT_OURS]])
+def test_the_redis_scripts_read_ids_as_they_are_made(redis_id: str, mark: str | None) -> None:
+    head = resources.files("bridge.transport").joinpath("lua/_ours.lua").read_text("utf-8")
+    expected = None if mark is None else mark.encode()
+    with fakeredis.FakeRedis() as client:
+        found = client.eval(f"{head} return mark_of(ARGV[1])", 0, redis_id)
+        alone = client.eval(f'{head} return string.byte(mark_of(ARGV[1]) or "") == ALONE', 0, redis_id)
+
+    assert found == mark_of(redis_id.encode()) == expected
+    assert bool(alone) is (mark is not None and mark.startswith("!"))
 
 
 def test_more_jobs_than_fit_are_refused() -> None:
