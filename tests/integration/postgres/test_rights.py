@@ -461,7 +461,7 @@ def test_an_address_the_driver_cannot_read_is_not_shown() -> None:
 
 
 def test_the_grants_in_the_docs_are_those_that_are_printed() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "database.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "database.md").read_text("utf-8")
 
     assert f"```sql\n{grants('bridge')}\n```" in page
 

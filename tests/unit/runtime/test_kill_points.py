@@ -11,7 +11,7 @@ import pytest
 
 from bridge.runtime.kill_points import KILL_POINTS, arm
 
-BRIDGE = Path(__file__).parents[2] / "bridge"
+BRIDGE = Path(__file__).parents[3] / "bridge"
 ARMED = {"MOBVIBE_TEST_BUILD": "1", "MOBVIBE_KILL_POINT": "publish.sent:3"}
 
 

@@ -1,4 +1,4 @@
-"""When a job that Postgres refuses is tried again. The rest is in tests/integration/test_refusals.py."""
+"""When a job that Postgres refuses is tried again. The rest is in tests/integration/dispatch/test_refusals.py."""
 
 from uuid import uuid4
 
