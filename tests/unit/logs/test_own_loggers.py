@@ -28,6 +28,8 @@ def own_root() -> Iterator[None]:
     give_up_our_own()
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in list(logging.root.manager.loggerDict):  # dictConfig() disables those that other tests made
+        logging.getLogger(name).disabled = False
 
 
 def silence_by_dict_config() -> None:
