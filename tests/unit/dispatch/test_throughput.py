@@ -1,13 +1,10 @@
 """How far ahead of the free slots jobs are handed over, and how many in one message."""
 
 import json
-from datetime import timedelta
 
 import pytest
 
-from bridge.dispatch.monitor import log_fields
 from bridge.dispatch.throughput import Pace
-from bridge.postgres.queue_rows import QueueStats, hours_minutes_seconds
 
 SLOTS = {"coding": 16}
 
@@ -103,30 +100,6 @@ def test_nonsense_is_left_alone(said: str | None) -> None:
     pace.heard(said, 1.0)
 
     assert pace.ahead(1.0, SLOTS) == {}
-
-
-@pytest.mark.parametrize(
-    ("age", "text"),
-    [
-        (None, None),
-        (timedelta(seconds=15.9), "00:00:15"),
-        (timedelta(hours=1, minutes=2, seconds=3), "01:02:03"),
-        (timedelta(days=5), "120:00:00"),
-        (timedelta(seconds=-3), "00:00:00"),
-    ],
-)
-def test_ages_are_told_in_hours_minutes_seconds(age: timedelta | None, text: str | None) -> None:
-    assert hours_minutes_seconds(age) == text
-
-
-def test_statistics_have_the_node_workers_names() -> None:
-    fields = log_fields(QueueStats(5, 2, 143, 1, timedelta(seconds=15)))
-
-    assert fields == {
-        "pending": 5, "processing": 2, "completed": 143, "failed": 1,
-        "oldestPending": "00:00:15", "successRate": "99.3",
-    }  # fmt: skip
-    assert log_fields(QueueStats(0, 0, 0, 0, None))["successRate"] == "0.0"
 
 
 @pytest.mark.parametrize(("job_ms", "line"), [(0.5, 64), (100, 30), (4000, 1)])

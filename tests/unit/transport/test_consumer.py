@@ -1,127 +1,31 @@
-"""Publisher, broker and consumer over fakeredis: what Dramatiq promises of a RedisBroker, and what we add."""
+"""The consumer over fakeredis: what it takes, puts aside, gives back and acknowledges."""
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-import dramatiq
 import fakeredis
 import pytest
 import redis
-from dramatiq import Message, Worker
 from dramatiq.broker import MessageProxy
 
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
-from bridge.transport.client import check_redis, connect_redis
 from bridge.transport.consumer import JobConsumer
-from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.publisher import Publisher
-from bridge.transport.wakeups import WakeUps
+from tests.support.consuming import claims, consume, ids, take
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def server() -> fakeredis.FakeServer:
-    return fakeredis.FakeServer()
-
-
-@pytest.fixture
-def client(server: fakeredis.FakeServer) -> Iterator[redis.Redis]:
-    client: redis.Redis = fakeredis.FakeRedis(server=server)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def broker(client: redis.Redis) -> Iterator[JobBroker]:
-    broker = JobBroker(client, middleware=[])
-    broker.declare_queue("coding")
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def publisher(client: redis.Redis) -> Publisher:
-    return Publisher(client, "mobvibe")
-
-
-def claims(count: int, queue: str = "coding") -> list[Claim]:
-    return [Claim(uuid4(), 1, queue, "run") for _ in range(count)]
-
-
-def consume(broker: JobBroker, prefetch: int = 10, timeout: int = 10) -> JobConsumer:
-    consumer = broker.consume("coding", prefetch=prefetch, timeout=timeout)
-    assert isinstance(consumer, JobConsumer)
-    return consumer
-
-
-def take(consumer: JobConsumer, count: int) -> list[MessageProxy]:
-    taken: list[MessageProxy] = []
-
-    def enough() -> bool:
-        message = next(consumer)
-        if message is not None:
-            taken.append(message)
-        return len(taken) == count
-
-    eventually(enough, what=f"{count} messages")
-    return taken
-
-
-def ids(messages: Sequence[MessageProxy]) -> list[str]:
-    return [message.args[0] for message in messages]
-
-
-def test_a_socket_of_this_machine_is_an_address_too() -> None:
-    with pytest.raises(RedisUnavailableError, match="No such file"):
-        check_redis(connect_redis("unix:///nowhere/redis.sock"))
 
 
 class Refusing(PlainIntake):
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         raise BadMessageError("undecodable")
-
-
-def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobBroker) -> None:
-    batch = claims(30)
-
-    assert publisher.publish(batch) == 30
-
-    assert ids(take(consume(broker, prefetch=100), 30)) == [str(claim.job_id) for claim in batch]
-
-
-def test_what_is_more_urgent_passes_what_waits_in_its_own_order(publisher: Publisher, broker: JobBroker) -> None:
-    low = claims(20)
-    urgent = [Claim(uuid4(), 1, "coding", "run", priority) for priority in (9, 5, 5)]
-    publisher.publish(low[:10])
-
-    publisher.publish([*urgent, *low[10:]])
-
-    expected = [str(claim.job_id) for claim in [*urgent, *low]]
-    assert ids(take(consume(broker, prefetch=100), 23)) == expected
-
-
-def test_publishing_twice_is_publishing_once(publisher: Publisher, client: redis.Redis) -> None:
-    batch = claims(3)
-    publisher.publish(batch)
-
-    assert publisher.publish(batch) == 0
-
-    assert client.llen("mobvibe:coding") == client.hlen("mobvibe:coding.msgs") == 3
-
-
-def test_a_large_batch_over_several_queues_is_published_whole(publisher: Publisher, client: redis.Redis) -> None:
-    assert publisher.publish([*claims(2500), *claims(10, "reports")]) == 2510
-
-    assert client.llen("mobvibe:coding") == 2500
-    assert client.llen("mobvibe:reports") == 10
 
 
 def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
@@ -372,84 +276,3 @@ def test_messages_whose_answer_was_lost_are_taken_again(
 
     assert len(take(consumer, 2)) == 2
     assert lost == [2]
-
-
-def test_messages_of_a_dead_process_come_back(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
-    publisher.publish(claims(2))
-    dead = JobBroker(client, middleware=[])
-    take(consume(dead), 2)
-    dead.close()
-    client.zadd("mobvibe:__heartbeats__", {dead.broker_id: 1})
-
-    Housekeeping(client, broker.names, "coding").tidy()
-
-    assert len(take(consume(broker), 2)) == 2
-
-
-def test_delays_are_refused_with_what_to_use_instead(broker: JobBroker) -> None:
-    message: Message[Any] = Message("coding", "run", (), {}, {})
-    with pytest.raises(ValueError, match="insert the job with run_at"):
-        broker.enqueue(message, delay=1000)
-
-
-def test_no_delay_queue_is_declared(broker: JobBroker) -> None:
-    assert broker.get_declared_queues() == {"coding"}
-    assert broker.get_declared_delay_queues() == set()
-
-
-def test_dramatiqs_own_worker_runs_on_it(broker: JobBroker) -> None:
-    done: list[int] = []
-
-    @dramatiq.actor(broker=broker, queue_name="coding")
-    def add(n: int) -> None:
-        done.append(n)
-
-    worker = Worker(broker, worker_threads=4, worker_timeout=50)
-    worker.start()
-    for n in range(100):
-        add.send(n)
-    broker.join("coding", timeout=10_000)
-    worker.stop()
-
-    assert sorted(done) == list(range(100))
-
-
-def test_an_unknown_actor_goes_to_the_dead_letters(broker: JobBroker, client: redis.Redis) -> None:
-    worker = Worker(broker, worker_threads=1, worker_timeout=50)
-    worker.start()
-    broker.enqueue(Message("coding", "nobody", (), {}, {}))
-
-    eventually(lambda: client.zcard("mobvibe:coding.XQ") == 1)
-    worker.stop()
-
-
-def test_what_workers_free_is_told_to_bridges(broker: JobBroker, client: redis.Redis) -> None:
-    heard: list[str | None] = []
-    wakeups = WakeUps(client, "mobvibe:__freed__", heard.append)
-    wakeups.start()
-    assert wakeups.subscribed.wait(5)
-
-    broker.announce_freed({"coding": (2, 7)})
-
-    eventually(lambda: heard[-1] == '{"settled": {"coding": [2, 7]}, "queues": []}')
-    assert heard[0] is None  # subscribed: something may have been missed before
-    wakeups.close()
-
-
-def test_a_redis_that_does_not_answer_is_told_of_freed_slots_once(
-    broker: JobBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def no_answer(channel: str, _word: str) -> None:
-        asked.append(channel)
-        raise redis.TimeoutError("no answer")
-
-    monkeypatch.setattr(client, "publish", no_answer)
-    for _ in range(3):
-        broker.announce_freed({"coding": (1, 5)})
-    assert len(asked) == 1
-
-    assert next(consume(broker)) is None  # it answers again
-    broker.announce_freed({"coding": (1, 5)})
-    assert len(asked) == 2

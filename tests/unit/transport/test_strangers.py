@@ -1,18 +1,15 @@
 """What is not ours in Redis: left where it is, as it is, however much of it there is."""
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import uuid4
 
-import fakeredis
 import pytest
 import redis
 
-from bridge.errors import BadMessageError, NamespaceTakenError, SettingsError
+from bridge.errors import BadMessageError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
-from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import JobMessage, PlainIntake
 from bridge.transport.job_broker import JobBroker
@@ -20,10 +17,10 @@ from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
 from bridge.transport.publisher import Publisher
 from bridge.transport.strangers import STRETCH, Strangers
+from tests.support.consuming import claims
 from tests.support.waiting import eventually
 
 LIST, PAYLOADS = "mobvibe:coding", "mobvibe:coding.msgs"
-ALPHA, BETA = "11111111-1111-4111-8111-111111111111 alpha", "22222222-2222-4222-8222-222222222222 beta"
 
 
 class OursOnly(PlainIntake):
@@ -31,29 +28,9 @@ class OursOnly(PlainIntake):
 
 
 @pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    client: redis.Redis = fakeredis.FakeRedis()
-    client.flushall()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def broker(client: redis.Redis) -> Iterator[JobBroker]:
-    broker = JobBroker(client, middleware=[])
-    broker.declare_queue("coding")
+def broker(broker: JobBroker) -> JobBroker:
     broker.intake = OursOnly()
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def publisher(client: redis.Redis) -> Publisher:
-    return Publisher(client, "mobvibe")
-
-
-def claims(count: int) -> list[Claim]:
-    return [Claim(uuid4(), 1, "coding", "run") for _ in range(count)]
+    return broker
 
 
 def put_theirs(client: redis.Redis, *names: str | bytes) -> None:
@@ -228,55 +205,3 @@ def test_another_applications_dead_worker_is_not_ours_to_clean_up(client: redis.
     assert client.smembers("mobvibe:__acks__.their-broker.coding") == {f"{UUID}:1".encode(), b"theirs"}
     assert not client.exists(f"mobvibe:__acks__.{WORKER_PREFIX}dead.coding")
     assert client.zrange("mobvibe:__heartbeats__", 0, -1) == [b"their-broker"]
-
-
-def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, broker: JobBroker) -> None:
-    mine, other = DatabaseMark(client, "mobvibe"), DatabaseMark(client, "mobvibe")
-    mine.take(ALPHA)
-    publisher = Publisher(client, "mobvibe", mine)
-    ours = claims(2)
-    publisher.publish(ours)
-    before = client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)
-
-    with pytest.raises(NamespaceTakenError, match=r"'mobvibe' belongs to the database 'alpha'.*'beta'.*DEL mobvibe:__"):
-        other.take(BETA)
-    for call in (Publisher(client, "mobvibe", other).publish, Publisher(client, "mobvibe", other).push_again):
-        with pytest.raises(NamespaceTakenError, match="alpha"):
-            call(claims(2))
-    broker.mark.text = BETA
-    with pytest.raises(NamespaceTakenError, match="alpha"):
-        broker.exchange("coding", 10, [])
-
-    assert (client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)) == before
-    assert not client.exists("mobvibe:__heartbeats__")
-
-
-@pytest.mark.parametrize("first", ["a bridge", "a worker"])
-def test_the_mark_is_set_again_by_whoever_speaks_first_when_redis_was_emptied(
-    client: redis.Redis, broker: JobBroker, publisher: Publisher, first: str
-) -> None:
-    publisher.mark.take(ALPHA)
-    broker.mark.take(ALPHA)
-    client.flushall()
-
-    if first == "a bridge":
-        publisher.publish(claims(1))
-    else:
-        broker.exchange("coding", 1, [])
-
-    with pytest.raises(NamespaceTakenError):
-        DatabaseMark(client, "mobvibe").take(BETA)
-
-
-@pytest.mark.parametrize("name", ["__road__", "coding.msgs", "coding.XQ", "coding.DQ"])
-def test_a_queue_that_would_collide_with_the_keys_of_another_is_refused(broker: JobBroker, name: str) -> None:
-    with pytest.raises(SettingsError, match="would collide"):
-        broker.declare_queue(name)
-
-
-def test_channels_of_two_numbers_of_one_redis_are_apart() -> None:
-    def names(number: int) -> Any:
-        return JobBroker(fakeredis.FakeRedis(db=number), middleware=[]).names
-
-    assert (names(0).wake, names(0).freed) == ("mobvibe:__wake__", "mobvibe:__freed__")
-    assert (names(3).wake, names(3).freed) == ("mobvibe:__wake__.3", "mobvibe:__freed__.3")
