@@ -1,26 +1,18 @@
 """`mobvibe jobs list` and `show` on rows of any kind: readable, within the terminal, exact as JSON."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from bridge.logs.terminal import display_width
-from bridge.postgres.link import Link
-from tests.support.commands import Said, mobvibe, mobvibe_on_a_terminal
+from tests.support.commands import Run, mobvibe_on_a_terminal
 from tests.support.rows import Rows
 
 HOSTILE = "\x1b[2J\x1b]0;t\x07\x9b1m\x7f\t\u202e\u2066\u200b\u0301 日本語 👍 \nstatus               forged"
 STEERS = {chr(code) for code in (*range(32), *range(0x7F, 0xA0))} - {"\n"} | set("\u202e\u2066\u200b")
 SHOWN = r"\x1b[2J\x1b]0;t\x07\x9b1m\x7f\t\u202e\u2066\u200b\u0301 日本語 👍 "
-
-
-@pytest.fixture
-def run(tmp_path: Path, dsn: str, redis_url: str) -> Callable[..., Said]:
-    return lambda *args: mobvibe(*args, cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=redis_url)
 
 
 @pytest.fixture
@@ -43,13 +35,6 @@ def hostile(rows: Rows) -> UUID:
     return job_id
 
 
-def listed(link: Link, **asked: Any) -> list[UUID]:
-    rows = link.call(
-        "list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 9} | asked
-    )
-    return [row["id"] for row in rows]
-
-
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_row_steers_no_terminal_and_keeps_its_width(
     dsn: str, redis_url: str, tmp_path: Path, hostile: UUID, columns: int
@@ -68,7 +53,7 @@ def test_a_row_steers_no_terminal_and_keeps_its_width(
         assert words != ["list"] or (len(lines) == 2 and str(hostile) in lines[1] and lines[1].endswith("…"))
 
 
-def test_into_a_pipe_everything_is_whole(run: Callable[..., Said], hostile: UUID) -> None:
+def test_into_a_pipe_everything_is_whole(run: Run, hostile: UUID) -> None:
     row = run("jobs", "list").out.splitlines()[1]
     assert row.count(rf"{SHOWN}\nstatus               forged") == 2
     assert "q" * 150 in row
@@ -78,7 +63,7 @@ def test_into_a_pipe_everything_is_whole(run: Callable[..., Said], hostile: UUID
     assert f"actor                {SHOWN}\n{'':20} status               forged\n" in shown
 
 
-def test_json_is_exact_and_steers_no_terminal(run: Callable[..., Said], rows: Rows, hostile: UUID) -> None:
+def test_json_is_exact_and_steers_no_terminal(run: Run, rows: Rows, hostile: UUID) -> None:
     rows.all("UPDATE coding_jobs SET error_message = error_message || repeat('x', 5000)")
     for said in (run("jobs", "list", "--json").out, run("jobs", "show", str(hostile), "--json").out):
         assert not STEERS & set(said)
@@ -88,50 +73,3 @@ def test_json_is_exact_and_steers_no_terminal(run: Callable[..., Said], rows: Ro
         assert (job["actor"], job["error_message"]) == (HOSTILE, HOSTILE + "x" * 5000)
     assert found["payload"] == {HOSTILE: HOSTILE}
     assert found["events"][0]["event_type"] == HOSTILE
-
-
-def test_of_an_endless_error_a_list_gets_the_beginning(link: Link, rows: Rows) -> None:
-    rows.all("INSERT INTO coding_jobs (status, error_message) VALUES ('failed', repeat('endless ', 1000000))")
-
-    (row,) = link.call("list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 1000})
-
-    assert len(row["error_message"]) == 1000
-
-
-def test_what_changed_last_comes_first(link: Link, rows: Rows) -> None:
-    def add(minutes: int, column: str, **columns: Any) -> UUID:
-        job_id = rows.add_job(**columns)
-        rows.all(f"UPDATE coding_jobs SET {column} = now() - %s * interval '1 minute' WHERE id = %s", [minutes, job_id])
-        return job_id
-
-    completed = add(6, "completed_at", status="completed", actor="x")
-    waiting = add(5, "created_at", queue="other")
-    failed = add(4, "completed_at", status="failed")
-    running = add(3, "claimed_at", status="processing", actor="x")
-    cancelled = add(2, "completed_at", status="cancelled")
-    soon = add(1, "created_at", actor="x")
-    by_hand = rows.add_job(status="failed")  # says nothing of its end
-
-    assert listed(link) == [by_hand, soon, cancelled, running, failed, waiting, completed]
-    assert listed(link, limit=3) == [by_hand, soon, cancelled]
-    assert listed(link, actor="x") == [soon, running, completed]
-    assert listed(link, status="pending") == [soon, waiting]
-    assert listed(link, status="processing") == [running]
-    assert listed(link, status="completed") == [completed]
-    assert listed(link, status="failed") == [by_hand, failed]
-    assert listed(link, status="cancelled") == [cancelled]
-    assert listed(link, status="failed", actor="x") == []
-
-
-def test_a_list_that_did_not_look_at_everything_says_so(run: Callable[..., Said], rows: Rows) -> None:
-    rows.add_job(actor="rare", status="completed")
-    assert run("jobs", "list", "--actor", "rare").err == ""
-    rows.all(
-        "INSERT INTO coding_jobs (status, completed_at, fence)"
-        " SELECT 'completed', now(), 1 FROM generate_series(1, 50001)"
-    )
-
-    said = run("jobs", "list", "--actor", "seldom")
-
-    assert said.err == "No such jobs.\nLooked at the latest 50000 of each kind. For older jobs use psql.\n"
-    assert run("jobs", "list").err == ""

@@ -11,23 +11,11 @@ from bridge.dispatch import retention
 from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.retention import Retention
 from tests.support.hands import Hands
-from tests.support.rows import Rows
+from tests.support.rows import Rows, old_jobs
 
 DAY = timedelta(days=1)
 REFERENCES = "CREATE TABLE invoices (job_id uuid REFERENCES coding_jobs (id)"
 KEPT = "Finished jobs stay: the database refuses to delete them"
-COUNTS = "Upkeep cannot do this now (Postgres does not allow this the way it is set up): add up the counts of jobs"
-
-
-def old_jobs(rows: Rows, count: int) -> list[UUID]:
-    return [
-        row["id"]
-        for row in rows.all(
-            "INSERT INTO coding_jobs (status, completed_at)"
-            " SELECT 'completed', now() - interval '5 days' FROM generate_series(1, %s) RETURNING id",
-            [count],
-        )
-    ]
 
 
 def by_reference(rows: Rows, ids: list[UUID]) -> None:
@@ -96,26 +84,3 @@ def test_a_batch_of_kept_ones_does_not_stand_before_the_others(
         pass
     assert rows.all("SELECT id FROM coding_jobs") == []
     assert caplog.messages == [KEPT, "All finished jobs can be deleted again"]
-
-
-def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
-) -> None:
-    old_jobs(rows, 3)
-    worker = hands.add_worker()
-    rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [worker])
-    rows.all("ALTER TABLE job_counts REPLICA IDENTITY NOTHING; CREATE PUBLICATION theirs FOR ALL TABLES")
-    upkeep = Upkeep(hands.queue, retention=DAY)
-
-    upkeep.step()
-    upkeep.step()
-
-    assert rows.all("SELECT id FROM coding_jobs") == rows.all("SELECT id FROM workers") == []
-    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told.getMessage() == COUNTS
-    assert "replica identity" in told.reason  # type: ignore[attr-defined]
-
-    rows.all("DROP PUBLICATION theirs")
-    caplog.set_level(logging.INFO)
-    upkeep.step()
-    assert caplog.messages[-1] == "Upkeep goes on: add up the counts of jobs"

@@ -1,51 +1,18 @@
 """Links that go dead without a word, or are slow: noticed by a bound on every answer, replaced, and nothing is lost."""
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
 
 from bridge.errors import PostgresUnavailableError
-from bridge.postgres.attempts import AttemptBook, Held
-from bridge.postgres.connection import found_dead
 from bridge.postgres.link import Link
-from bridge.transport.client import connect_redis
-from bridge.transport.wakeups import WakeUps
-from bridge.worker.abilities import WorkerAbilities
-from bridge.worker.heartbeat import Heartbeat
-from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
-from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
 from tests.support.proxy import Proxy
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
-
-
-def proxy_before(url: str) -> Proxy:
-    address = urlsplit(url)
-    assert address.hostname
-    assert address.port
-    return Proxy((address.hostname, address.port))
-
-
-def by_way_of(proxy: Proxy, url: str) -> str:
-    return url.replace(urlsplit(url).netloc.rpartition("@")[2], f"127.0.0.1:{proxy.port}")
-
-
-@pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    proxy = proxy_before(dsn)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def by_proxy(proxy: Proxy, dsn: str) -> str:
-    return by_way_of(proxy, dsn)
 
 
 def test_a_statement_on_a_dead_link_gives_up_and_the_next_one_works(proxy: Proxy, by_proxy: str) -> None:
@@ -116,92 +83,3 @@ def test_every_link_of_bridge_and_worker_is_replaced_when_it_goes_dead(
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 0
     assert fleet.doings.interrupted == []
     check_invariants(rows)
-
-
-class Unlucky(Runs):
-    """Another link of the process is found dead when a heartbeat is about to say what runs."""
-
-    def __init__(self, in_the_midst: Callable[[], None]) -> None:
-        super().__init__()
-        self._in_the_midst = in_the_midst
-
-    def held(self) -> list[Held]:
-        self._in_the_midst()
-        return super().held()
-
-
-def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
-    book, abilities = AttemptBook(Link(dsn, "heartbeat")), WorkerAbilities(1, ["tests"], {})
-    return Heartbeat(book, runs or Runs(), abilities, lambda _: None, lease_seconds=30)
-
-
-@pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
-def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
-    hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    server = hands.link.connection.info
-
-    def find_dead() -> None:
-        monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
-
-    runs = Runs() if when == "before a heartbeat" else Unlucky(find_dead)
-    heartbeat = new_heartbeat(dsn, runs)
-    heartbeat.open()
-    sessions = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
-    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
-    before = rows.value("SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'mobvibe heartbeat'")
-    find_dead()
-    heartbeat.drain()
-    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the next heartbeat")
-    eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
-
-    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
-    heartbeat.close(5)
-
-
-def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
-    hands: Hands, rows: Rows, proxy: Proxy, by_proxy: str
-) -> None:
-    heartbeat = new_heartbeat(by_proxy)
-    heartbeat.open()
-    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
-    proxy.delay_seconds = 0.2
-    heartbeat.drain()
-    eventually(lambda: rows.value("SELECT link_patience >= '4 s' FROM workers"), what="word that the link is slow")
-
-    rows.all(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'mobvibe heartbeat' AND datname = current_database()"
-    )
-
-    def without() -> int:
-        return hands.queue.watch_links(confirm=timedelta(seconds=1))
-
-    eventually(lambda: without() == 1, what="the end of the link to be seen")
-    eventually(lambda: without() == 0, what="its lock to be taken again")
-    assert rows.value("SELECT linked AND stopped_at IS NULL FROM workers")
-    heartbeat.close(5)
-
-
-def test_wake_ups_over_a_dead_link_are_heard_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.transport.wakeups.PROBE_SECONDS", 0.3)
-    monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 0.6)
-    proxy = proxy_before(redis_url)
-    heard: list[str | None] = []
-    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", heard.append)
-    wake_ups.start()
-    assert wake_ups.subscribed.wait(5)
-    with connect_redis(redis_url) as client, client.pubsub() as echoes:
-        client.publish("channel", "before")
-        eventually(lambda: heard == [None, "before"])
-        echoes.psubscribe("channel:*")
-        for _ in range(3):  # it says its third word only if it heard the ones before
-            eventually(lambda: (echoes.get_message(timeout=1) or {"type": ""})["type"] == "pmessage")
-        assert heard == [None, "before"], "nothing begins anew"
-        proxy.go_dead()
-
-        eventually(lambda: heard[2:] == [None], what="a new subscription, and one look for what was missed")
-        client.publish("channel", "after")
-        eventually(lambda: heard[3:] == ["after"])
-    wake_ups.close()
-    proxy.close()

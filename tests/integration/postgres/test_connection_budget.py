@@ -6,28 +6,23 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.cli.doctor import examine
 from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailableError
 from bridge.postgres import connection_budget
 from bridge.postgres.connection import found_dead
 from bridge.postgres.connection_budget import find_room
 from bridge.postgres.errors import in_our_words
 from bridge.postgres.link import Link
-from bridge.postgres.migrations.grants import grants
-from bridge.postgres.pool import Pool
 from bridge.postgres.startup_checks import check_database
 from bridge.runtime.loop import Loop
 from bridge.settings import Settings
-from bridge.web import create_app
-from tests.conftest import Servers
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
+from tests.support.small_role import SmallRole
 from tests.support.waiting import eventually
 from tests.support.web import WebProcess
 
@@ -71,36 +66,6 @@ def new_pooler() -> Iterator[Callable[..., FullPooler]]:
     yield new_pooler
     for pooler in poolers:
         pooler.close()
-
-
-class SmallRole:
-    """A role of its own with the rights of `mobvibe migrate grants`, and a limit on its connections."""
-
-    def __init__(self, servers: Servers, dsn: str, rows: Rows) -> None:
-        self.name = f"small_{uuid4().hex[:8]}"
-        self._rows = rows
-        rows.all(f"CREATE ROLE {self.name} LOGIN BYPASSRLS PASSWORD 'small'")
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(grants(self.name).encode())
-        head, _, tail = dsn.rpartition("@")
-        self.dsn = f"postgresql://{self.name}:small@{tail}" if head else dsn.replace("//", f"//{self.name}:small@")
-
-    def limit(self, connections: int) -> None:
-        self._rows.all(f"ALTER ROLE {self.name} CONNECTION LIMIT {connections}")
-
-    def drop(self) -> None:
-        self._rows.all(f"DROP OWNED BY {self.name}; DROP ROLE {self.name}")
-
-
-@pytest.fixture
-def role(servers: Servers, dsn: str, rows: Rows) -> Iterator[SmallRole]:
-    role = SmallRole(servers, dsn, rows)
-    yield role
-    role.drop()
-
-
-def small(settings: Settings, role: SmallRole) -> Settings:
-    return settings.model_copy(update={"database_url": SecretStr(role.dsn)})
 
 
 def ours(rows: Rows) -> set[str]:
@@ -166,24 +131,6 @@ def test_a_process_warns_in_one_line_when_fewer_are_free_than_it_opens(
         "This process opens up to 6 connections to Postgres, and 5 are free "
         f"(CONNECTION LIMIT of role {role.name}: 5, in use: 0): raise the limit"
     )
-
-
-def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings, role: SmallRole) -> None:
-    def found() -> tuple[str, str, str]:
-        finding = next(one for one in examine(small(settings, role)) if one.check == "connections")
-        return finding.state, finding.found, finding.fix
-
-    role.limit(19)
-    need = "a bridge, 1 worker process and a web process need up to 19"
-    free = f"0 are open, 19 free (CONNECTION LIMIT of role {role.name}: 19)"
-    assert found() == ("ok", f"{need}; {free}", "")
-    role.limit(18)
-    state, _, fix = found()
-    assert (state, fix) == ("warn", "raise the limit, or settle for fewer: docs/reference/connections.md")
-    role.limit(0)
-    state, text, fix = found()
-    assert (state, fix) == ("fail", "raise the limit, or settle for fewer: docs/reference/connections.md")
-    assert "too many connections for role" in text
 
 
 def test_a_bridge_and_a_worker_name_what_is_short_and_go_on_when_there_is_more(
@@ -258,13 +205,6 @@ def test_what_servers_and_poolers_say_is_understood(error: psycopg.Error, is_sho
     assert isinstance(met.value, NoConnectionFreeError) is is_short
 
 
-def test_the_web_process_says_which_it_is(settings: Settings, role: SmallRole) -> None:
-    role.limit(0)
-    client = create_app(small(settings, role)).test_client()
-
-    assert client.get("/readyz").json["checks"]["postgres"] == "Postgres has no connection free"  # type: ignore[index]
-
-
 def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, redis_url: str, tmp_path: Path) -> None:
     role.limit(8)
     web = WebProcess(role.dsn, redis_url, "a-secret-of-this-test-that-is-long-enough", tmp_path)
@@ -272,14 +212,6 @@ def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, red
         eventually(lambda: "This process opens up to 9 connections to Postgres, and 8 are free" in web.log)
     finally:
         web.end()
-
-
-def test_its_pool_keeps_to_its_setting(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"web_database_connections": 1}))
-    pool: Pool = app.extensions["mobvibe"].pool
-    with pool.connection(), pytest.raises(PostgresUnavailableError, match="no connection to Postgres in time"):
-        pool.call("ping")
-    pool.close()
 
 
 def test_a_process_that_cannot_begin_says_what_is_short(role: SmallRole, caplog: pytest.LogCaptureFixture) -> None:

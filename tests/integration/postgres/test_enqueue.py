@@ -12,12 +12,6 @@ from tests.support.hands import Hands
 from tests.support.rows import Rows
 
 
-@pytest.fixture
-def connection(dsn: str) -> Any:
-    with psycopg.connect(dsn) as connection:
-        yield connection
-
-
 def test_a_commit_makes_the_job(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
     session_id = rows.add_session()
     run_at = datetime.now(UTC) + timedelta(hours=1)
@@ -118,26 +112,6 @@ def test_neither_for_a_job_that_a_trigger_of_the_host_inserts_behind_it(
         "first": 3,
         None: 5,
     }
-
-
-@pytest.mark.parametrize(
-    ("options", "attempts"),
-    [({"max_retries": 2}, 3), ({}, 21), ({"max_retries": 0}, 1), ({"max_retries": None}, 1_000_000)],
-)
-def test_a_plain_actors_retries_are_counted_as_dramatiq_does(
-    connection: "psycopg.Connection[Any]", rows: Rows, options: dict[str, int | None], attempts: int
-) -> None:
-    class Plain:
-        actor_name = "plain"
-        queue_name = "default"
-
-        def __init__(self) -> None:
-            self.options = options
-
-    job_id = enqueue(connection, Plain())
-    connection.commit()
-
-    assert rows.job(job_id)["max_retries"] == attempts
 
 
 def test_an_actor_object_brings_its_queue_and_retries(connection: "psycopg.Connection[Any]", rows: Rows) -> None:

@@ -1,7 +1,5 @@
 """What Postgres answers is either the data's fault, and final, or the weather's, and passes."""
 
-from collections.abc import Iterator
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,22 +18,13 @@ from bridge.errors import (
 from bridge.job import Completed
 from bridge.postgres.attempts import AttemptBook
 from bridge.postgres.errors import in_our_words
-from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
-from bridge.postgres.pool import Pool
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def pool(dsn: str) -> Iterator[Pool]:
-    pool = Pool(dsn, "test", size=1)
-    yield pool
-    pool.close()
 
 
 def prepare_at_once(link: Link) -> None:
@@ -97,21 +86,3 @@ def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
     assert (job["status"], job["result"], job["retry_count"]) == ("completed", {"done": 1}, 0)
     assert link.connection.prepare_threshold is None, "it would happen again and again"
     reports.close(2)
-
-
-def test_a_link_that_opened_while_the_database_was_read_only_is_replaced(link: Link) -> None:
-    link.connection.execute("SET default_transaction_read_only = on")
-    queue = JobQueue(link)
-    with pytest.raises(PostgresUnavailableError, match="read-only"):
-        queue.prune_workers(timedelta(days=7))
-
-    queue.prune_workers(timedelta(days=7))
-
-
-def test_so_is_a_pooled_connection(pool: Pool) -> None:
-    with pool.connection() as connection:
-        connection.execute("SET default_transaction_read_only = on")
-    with pytest.raises(PostgresUnavailableError, match="read-only"):
-        pool.call("prune_workers", {"age": timedelta(days=7)})
-
-    pool.call("prune_workers", {"age": timedelta(days=7)})

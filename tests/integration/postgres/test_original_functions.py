@@ -135,22 +135,3 @@ def test_get_queue_stats_counts_by_status(rows: Rows) -> None:
     assert list(stats) == ["pending_count", "processing_count", "completed_count", "failed_count", "oldest_pending_age"]
     assert list(stats.values())[:4] == [2, 1, 2, 1]
     assert timedelta(seconds=90) <= stats["oldest_pending_age"] < timedelta(seconds=150)
-
-
-def test_the_same_methods_exist_in_python(hands: Hands, rows: Rows) -> None:
-    queue = hands.queue
-    job_id = rows.add_job(prompt="hello", max_retries=1)
-
-    claimed = queue.claim_next_job()
-    assert claimed is not None
-    assert (claimed.job_id, claimed.prompt, claimed.priority) == (job_id, "hello", 0)
-    assert queue.claim_next_job() is None
-    assert queue.fail_job(job_id, "no") is False
-    queue.complete_job(job_id)
-    stats = queue.get_queue_stats()
-    assert (stats.failed_count, stats.completed_count, stats.oldest_pending_age, stats.success_rate) == (
-        1,
-        0,
-        None,
-        0.0,
-    )

@@ -1,36 +1,27 @@
 """Who may do what: the web roles nothing, a role without rights one clear line."""
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
 from bridge import enqueue
 from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up, migration_files
-from bridge.postgres.migrations.grants import grants
 from bridge.postgres.startup_checks import check_database
-from bridge.web.services import Services
 from tests.conftest import Servers
 from tests.support import legacy
-from tests.support.commands import mobvibe
-from tests.support.fleet import Fleet
 from tests.support.hands import Hands
 from tests.support.rows import Rows
-from tests.support.waiting import eventually
 
 OUR_FUNCTIONS = """
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace AND p.proname NOT IN ('mobvibe_schema_version', 'mobvibe_database_id')
       AND p.proname NOT IN ('touch', 'note_usage')
 """
-
 ORIGINAL = {
     "touch",
     "note_usage",
@@ -399,18 +390,6 @@ def test_public_can_call_none_of_our_functions(rows: Rows) -> None:
         assert granted is False, row["name"]
 
 
-def as_role(dsn: str, role: str) -> str:
-    parts = urlsplit(dsn)
-    return f"postgresql://{role}:secret@{parts.hostname}:{parts.port}{parts.path}"
-
-
-@pytest.fixture
-def stranger(dsn: str, rows: Rows) -> Iterator[str]:
-    rows.all("CREATE ROLE stranger LOGIN PASSWORD 'secret'")
-    yield as_role(dsn, "stranger")
-    rows.all("DROP OWNED BY stranger; DROP ROLE stranger")
-
-
 def test_a_role_without_rights_is_refused_in_one_line(stranger: str, rows: Rows) -> None:
     with pytest.raises(RightsError, match=r"may not use table public.* and \d+ more\. Use the role that ran"):
         check_database(stranger)
@@ -458,39 +437,3 @@ def test_an_address_the_driver_cannot_read_is_not_shown() -> None:
         link.call("check_schema")
 
     assert "geheim" not in str(raised.value)
-
-
-def test_the_grants_in_the_docs_are_those_that_are_printed() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "reference" / "database.md").read_text("utf-8")
-
-    assert f"```sql\n{grants('bridge')}\n```" in page
-
-
-def test_a_role_with_the_printed_grants_can_do_everything(
-    stranger: str, rows: Rows, dsn: str, redis_url: str, new_fleet: Callable[..., Fleet], tmp_path: Path
-) -> None:
-    rows.all(grants("stranger"))
-    session = rows.add_session()
-    job = rows.add_job(actor="narrate", queue="tests", payload={"n": 3}, session_id=session)
-    failing = rows.add_job(actor="explode", queue="tests", max_retries=1)
-    fleet = new_fleet(database_url=SecretStr(stranger), retention_days=1).start()
-    try:
-        eventually(lambda: rows.status(job) == "completed" and rows.status(failing) == "failed")
-        environment = {"DATABASE_URL": stranger, "REDIS_URL": redis_url}
-        for command in (
-            ("status",), ("queues",), ("jobs", "list"), ("jobs", "show", str(job)), ("jobs", "retry", str(failing)),
-            ("jobs", "send", "--actor", "double", "--payload", '{"n": 1}'), ("migrate", "status"),
-        ):  # fmt: skip
-            said = mobvibe(*command, cwd=tmp_path, **environment)
-            assert said.code == 0, (command, said.err)
-        waiting = rows.add_job(actor="nobody")
-        assert mobvibe("jobs", "cancel", str(waiting), cwd=tmp_path, **environment).code == 0
-        told = json.loads(mobvibe("doctor", "--json", cwd=tmp_path, **environment).out)
-        assert [one for one in told if one["state"] == "fail"] == []
-        assert set(Services(fleet.settings).readiness.get().checks.values()) == {"ok"}
-    finally:
-        fleet.stop()
-    with psycopg.connect(stranger, autocommit=True) as connection:
-        link = Rows(connection)
-        link.all("SELECT recount_jobs()")
-        link.all("SELECT prune_jobs('1 day', 10), prune_workers('1 day'), fold_job_counts(10)")

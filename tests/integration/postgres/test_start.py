@@ -1,16 +1,11 @@
 """One start per attempt, by a live worker, of the attempt that is current."""
 
-import time
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from bridge.job import Status
-from bridge.postgres.attempts import AttemptBook, Held
-from bridge.postgres.link import Link
-from bridge.worker.ending import Ending
-from bridge.worker.starts import Starts
+from bridge.postgres.attempts import Held
 from tests.support.hands import Hands
 from tests.support.rows import Rows
 
@@ -118,28 +113,3 @@ def test_a_cancelled_hand_over_is_not_started(hands: Hands, rows: Rows) -> None:
     hands.queue.cancel_job(job_id)
 
     assert hands.start(worker, claim) is None
-
-
-def test_jobs_that_meet_a_lock_hold_up_the_others_for_a_moment_only(hands: Hands, rows: Rows, dsn: str) -> None:
-    session_id = rows.add_session()
-    locked = {rows.add_job(session_id=session_id) for _ in range(5)}
-    free = rows.add_job()
-    worker = hands.add_worker()
-    held = [Held(claim.job_id, claim.fence, uuid4()) for claim in hands.claim()]
-    link, endings = Link(dsn, "starts"), list[Ending]()
-    patience = link.connection.execute("SHOW lock_timeout").fetchone()
-    starts = Starts(AttemptBook(link), lambda: worker, endings.append)
-
-    with psycopg.connect(dsn) as somebody:
-        somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
-        began = time.monotonic()
-        started, later = starts.start(held)
-        took = time.monotonic() - began
-
-    assert [attempt.job.id for attempt in started.values()] == [free]
-    assert {one.job_id for one in later} == locked
-    assert took < 5, "two seconds for all, and a moment for each"
-    assert link.connection.execute("SHOW lock_timeout").fetchone() == patience
-    again, later = starts.start(later)
-    assert (len(again), later, endings) == (5, [], [])
-    starts.close()

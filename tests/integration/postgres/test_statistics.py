@@ -18,6 +18,8 @@ COUNTED = """
            count(*) FILTER (WHERE status = 'failed') AS failed,
            count(*) FILTER (WHERE status = 'cancelled') AS cancelled
     FROM coding_jobs GROUP BY queue ORDER BY queue"""
+
+
 KEPT = "SELECT queue, pending, processing, completed, failed, cancelled FROM queue_counts() ORDER BY queue"
 
 
@@ -107,22 +109,6 @@ def test_old_finished_jobs_are_pruned_with_their_ledger_and_no_others(hands: Han
     assert rows.outcomes(young) == ["completed"]
     assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 2
     check_counts(rows)
-
-
-def test_workers_that_ended_long_ago_are_forgotten_and_one_that_somebody_holds_is_not_waited_for(
-    hands: Hands, rows: Rows, dsn: str
-) -> None:
-    old, held, live = (hands.add_worker() for _ in range(3))
-    rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id <> %s", [live])
-    upkeep = Upkeep(hands.queue, retention=None)
-    with psycopg.connect(dsn) as somebody:
-        somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
-        upkeep.step()
-        upkeep.step()
-
-    assert rows.value("SELECT count(*) FROM workers WHERE id = %s", [old]) == 1, "tried once an hour"
-    Upkeep(hands.queue, retention=None).step()
-    assert [row["id"] for row in rows.all("SELECT id FROM workers")] == [live]
 
 
 def test_who_holds_back_vacuum_is_named(hands: Hands, rows: Rows) -> None:

@@ -1,18 +1,14 @@
 """Early notice of a worker's end: its session lock goes with its link."""
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
-from bridge.cli import doctor
-from bridge.job import Status
 from bridge.postgres.attempts import AttemptBook, Held, Verdict
-from bridge.postgres.link import Link, connect
+from bridge.postgres.link import Link
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Runs
@@ -183,77 +179,3 @@ def test_a_drain_that_begins_during_a_heartbeat_is_told_at_once(rows: Rows, dsn:
     eventually(lambda: book.on_answer is None, what="the first heartbeat")
     eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="word of the drain")
     heartbeat.close(5)
-
-
-def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, rows: Rows) -> None:
-    name = dsn.rpartition("/")[2]
-    theirs = {
-        "DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard", "TimeZone": "America/St_Johns",
-        "client_encoding": "LATIN1", "standard_conforming_strings": "off",
-    }  # fmt: skip
-    for setting, value in theirs.items():
-        rows.all(f"ALTER DATABASE {name} SET {setting} = '{value}'")
-
-    with connect(dsn, "test") as connection:
-        ours = {setting: connection.info.parameter_status(setting) for setting in theirs}
-
-    assert ours == {
-        "DateStyle": "ISO, DMY", "IntervalStyle": "postgres", "TimeZone": "UTC", "client_encoding": "UTF8",
-        "standard_conforming_strings": "on",
-    }  # fmt: skip
-
-
-def test_jobs_end_in_a_database_that_reads_no_null_in_arrays(dsn: str, rows: Rows) -> None:
-    rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET array_nulls = off")
-    job_id = rows.add_job(max_retries=2)
-    hands = Hands(dsn, rows)
-    try:
-        assert hands.fail(hands.started()) is Status.PENDING
-        hands.make_due(job_id)
-        assert hands.release(hands.started())
-    finally:
-        hands.close()
-
-
-def test_a_job_that_changed_meanwhile_is_no_conflict_where_a_host_isolates_transactions(dsn: str, rows: Rows) -> None:
-    rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET default_transaction_isolation = 'serializable'")
-    with connect(dsn, "test") as connection, connection.transaction():
-        connection.execute("SELECT count(*) FROM coding_jobs")
-        job_id = rows.add_job()
-        rows.all("UPDATE coding_jobs SET prompt = 'new' WHERE id = %s", [job_id])
-
-        assert connection.execute("UPDATE coding_jobs SET prompt = 'newer' WHERE id = %s", [job_id]).rowcount == 1
-
-
-def test_a_link_that_rests_outlasts_a_hosts_limit_on_idle_sessions(dsn: str, rows: Rows) -> None:
-    rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
-    with connect(dsn, "test") as ours, psycopg.connect(dsn, autocommit=True) as theirs:
-
-        def is_ended() -> bool:
-            return not rows.all("SELECT FROM pg_stat_activity WHERE pid = %s", [theirs.info.backend_pid])
-
-        eventually(is_ended)
-        assert ours.execute("SELECT 1 AS one").fetchone() == {"one": 1}
-
-
-class HearsItself:
-    """A listener behind a pooler in transaction mode, alone: it hears itself, and nobody else."""
-
-    trouble = None
-
-    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.listening = threading.Event()
-
-    def start(self) -> None:
-        self.listening.set()
-
-    def close(self) -> None: ...
-
-
-def test_the_doctor_lets_another_session_prove_that_notifications_arrive(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert doctor._listen(dsn).state == "ok"
-
-    monkeypatch.setattr(doctor, "Listener", HearsItself)
-    assert doctor._listen(dsn).state == "warn"

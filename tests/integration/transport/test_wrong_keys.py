@@ -1,26 +1,15 @@
 """Keys of ours that another application made something else of: named, left alone, and in the way of one queue only."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 import redis
 
 from bridge.cli.doctor_redis import examine_redis
-from bridge.errors import WrongKeyError
 from bridge.settings import Settings
-from bridge.transport.client import connect_redis
-from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.epoch import RoadMark
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect_redis(redis_url) as client:
-        yield client
 
 
 def add(rows: Rows) -> UUID:
@@ -71,35 +60,3 @@ def test_a_key_of_another_type(
     assert client.get(key) == b"theirs"
     client.delete(key)
     completed(rows, job_id)
-
-
-def test_a_closed_queue_is_claimed_for_once_and_the_others_go_on(fleet: Fleet, rows: Rows, client: redis.Redis) -> None:
-    wrong(client, "mobvibe:tests")
-    stopped = [add(rows) for _ in range(3)]
-    eventually(lambda: any(rows.job(job_id)["fence"] for job_id in stopped))
-
-    others = [rows.add_job(actor="plain", queue="default", payload={"args": []}) for _ in range(20)]
-    for job_id in others:
-        completed(rows, job_id)
-
-    claims = [rows.job(job_id)["fence"] for job_id in [*stopped, *others]]
-    assert max(claims) <= 2, claims
-
-
-def test_the_mark_of_a_database(client: redis.Redis) -> None:
-    client.rpush("mobvibe:__database__", "theirs")
-
-    with pytest.raises(WrongKeyError, match=r"the key 'mobvibe:__database__' is no string; .*DEL mobvibe:__database__"):
-        DatabaseMark(client, "mobvibe").take("id name")
-
-
-def test_without_its_mark_losses_cannot_be_seen_and_it_says_so_once(
-    client: redis.Redis, caplog: pytest.LogCaptureFixture
-) -> None:
-    client.rpush("mobvibe:__road__", "theirs")
-    mark = RoadMark(client, "mobvibe")
-
-    assert [mark.has_changed() for _ in range(3)] == [False] * 3
-
-    (reason,) = lines(caplog, "It cannot be seen whether Redis lost messages")
-    assert "the key 'mobvibe:__road__' is no string" in reason

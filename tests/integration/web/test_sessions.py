@@ -1,7 +1,6 @@
-"""The web process over real stores: health, figures, the sessions API, and what it says to bad requests."""
+"""The sessions API over real stores: a session and its job, shown to its user alone, and bad requests refused."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,44 +8,20 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from bridge.postgres.attempts import Event
 from bridge.postgres.migrations import migrate_up
 from bridge.settings import Settings
-from bridge.web import create_app
 from bridge.web.tokens import make_token
 from tests.support import legacy
 from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.web import SECRET, client_of
 
-SECRET = "a-secret-of-this-test-that-is-long-enough"
 USER = uuid4()
 PROJECT = uuid4()
 PROMPT = "Build a page that says hello"
-
-
-def client_of(settings: Settings, **overrides: Any) -> FlaskClient:
-    changed = {"supabase_jwt_secret": SecretStr(SECRET)} | overrides
-    return create_app(settings.model_copy(update=changed)).test_client()
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[FlaskClient]:
-    client = client_of(settings)
-    yield client
-    client.application.extensions["mobvibe"].pool.close()
-
-
-@pytest.fixture
-def cut_off(settings: Settings) -> FlaskClient:
-    """A web process whose stores do not answer."""
-    return client_of(
-        settings,
-        database_url=SecretStr("postgresql://u:geheim@127.0.0.1:9/d"),
-        redis_url=SecretStr("redis://:geheim@127.0.0.1:9/0"),
-    )
 
 
 def bearer(user: UUID = USER) -> dict[str, str]:
@@ -57,135 +32,6 @@ def start(client: FlaskClient, body: Any = None, **options: Any) -> Any:
     data = body if isinstance(body, bytes | str) else json.dumps(body or {"projectId": str(PROJECT), "prompt": PROMPT})
     headers = options.pop("headers", bearer())
     return client.post("/functions/v1/start-coding-session", data=data, headers=headers, **options)
-
-
-# Health.
-
-
-def test_health_has_exactly_the_promised_keys(client: FlaskClient) -> None:
-    answer = client.get("/health")
-
-    assert answer.status_code == 200
-    assert answer.content_type == "application/json"
-    assert answer.json is not None
-    assert list(answer.json) == ["status", "uptime", "timestamp"]
-    assert answer.json["status"] == "healthy"
-    assert 0 <= answer.json["uptime"] < 60
-    assert answer.json["timestamp"].endswith("Z")
-    told = datetime.fromisoformat(answer.json["timestamp"])
-    assert abs((datetime.now(UTC) - told).total_seconds()) < 10
-
-
-def test_a_ready_process_says_so(client: FlaskClient) -> None:
-    answer = client.get("/readyz")
-
-    assert (answer.status_code, answer.json) == (
-        200,
-        {"status": "ready", "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"}},
-    )
-
-
-def test_health_and_liveness_do_not_need_the_stores_and_readiness_names_them(cut_off: FlaskClient) -> None:
-    assert cut_off.get("/health").status_code == 200
-    assert cut_off.get("/livez").json == {"status": "alive"}
-
-    answer = cut_off.get("/readyz")
-
-    assert answer.status_code == 503
-    assert answer.json is not None
-    assert answer.json["status"] == "unavailable"
-    assert set(answer.json["checks"]) == {"postgres", "schema", "redis"}
-    assert "ok" not in answer.json["checks"].values()
-    assert "geheim" not in answer.text
-
-
-def test_an_old_schema_is_not_ready(client: FlaskClient, rows: Rows) -> None:
-    rows.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
-
-    answer = client.get("/readyz")
-
-    assert answer.status_code == 503
-    assert answer.json is not None
-    assert answer.json["checks"]["schema"] == "the database is not migrated, or by another version"
-    assert answer.json["checks"]["postgres"] == "ok"
-
-
-# Figures.
-
-
-def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, hands: Hands) -> None:
-    rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
-    rows.add_job(actor="x", queue="reports")
-    for status in ("completed", "completed", "failed", "cancelled"):
-        rows.add_job(status=status)
-    hands.add_worker(slots=4)
-    hands.start(hands.add_worker(slots=2), hands.claim_one())
-
-    answer = client.get("/stats")
-
-    assert answer.json is not None
-    stats = answer.json
-    assert [stats[name] for name in ("pending", "processing", "completed", "failed", "cancelled")] == [1, 1, 2, 1, 1]
-    assert stats["successRate"] == "66.7"
-    assert stats["queues"] == [
-        {"queue": "coding", "pending": 0, "processing": 1, "completed": 2, "failed": 1, "cancelled": 1},
-        {"queue": "reports", "pending": 1, "processing": 0, "completed": 0, "failed": 0, "cancelled": 0},
-    ]
-    assert stats["workers"] == {"workers": 2, "slots": 6, "busy": 1}
-
-
-def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, hands: Hands) -> None:
-    rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
-    rows.add_job(status="completed")
-    hands.add_worker(slots=4)
-
-    answer = client.get("/metrics")
-
-    samples = {
-        (sample.name, tuple(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-    assert samples["bridge_queue_depth", ("coding", "pending")] == 1
-    assert 75 <= samples["bridge_oldest_pending_age_seconds", ("coding",)] < 135
-    assert samples["bridge_jobs_finished_total", ("completed", "coding")] == 1
-    assert samples["bridge_vacuum_held_seconds", ()] == 0
-    assert samples["bridge_workers", ()] == 1
-    assert samples["bridge_worker_slots", ("total",)] == 4
-    assert [samples["bridge_up", (component,)] for component in ("postgres", "schema", "redis")] == [1, 1, 1]
-
-
-def test_metrics_are_served_without_the_stores(cut_off: FlaskClient) -> None:
-    answer = cut_off.get("/metrics")
-
-    assert answer.status_code == 200
-    assert 'bridge_up{component="postgres"} 0.0' in answer.text
-    assert "bridge_queue_depth" not in answer.text
-
-
-def test_the_start_page_shows_addresses_and_counts(client: FlaskClient, rows: Rows) -> None:
-    rows.add_job(queue="reports")
-
-    answer = client.get("/")
-
-    assert answer.status_code == 200
-    for text in ("/health", "/livez", "/readyz", "/stats", "/metrics", "start-coding-session", "reports", "0 workers"):
-        assert text in answer.text
-    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
-    for asset in ("index.css", "index.js", "icon.svg"):
-        with client.get(f"/static/{asset}") as served:
-            assert served.status_code == 200
-
-
-def test_the_start_page_says_that_postgres_is_away(cut_off: FlaskClient) -> None:
-    answer = cut_off.get("/")
-
-    assert answer.status_code == 200
-    assert "Postgres is unavailable" in answer.text
-    assert "geheim" not in answer.text
-
-
-# The sessions API.
 
 
 def test_a_session_and_its_job_are_made_together(client: FlaskClient, rows: Rows) -> None:
@@ -292,24 +138,6 @@ def test_a_body_that_is_too_large_is_413(client: FlaskClient) -> None:
     answer = start(client, b'{"prompt": "' + b"x" * 100_000 + b'"}')
 
     assert (answer.status_code, answer.json) == (413, {"success": False, "error": "Body is larger than 64 kB"})
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/functions/v1/start-coding-session", 405),
-        ("DELETE", "/health", 405),
-        ("GET", "/nothing/here", 404),
-        ("GET", "/functions/v1//get-session-status", 404),
-        ("POST", "/functions/v1/unknown", 404),
-    ],
-)
-def test_wrong_paths_and_methods_are_answered_in_json(client: FlaskClient, method: str, path: str, status: int) -> None:
-    answer = client.open(path, method=method)
-
-    assert answer.status_code == status
-    assert answer.json is not None
-    assert answer.json["success"] is False
 
 
 def test_a_session_is_shown_to_its_user_with_its_events(client: FlaskClient, rows: Rows, hands: Hands) -> None:

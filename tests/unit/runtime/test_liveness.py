@@ -1,53 +1,19 @@
 """The file of a process, and what a probe makes of it."""
 
-import json
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from bridge.runtime import liveness, liveness_file
+from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.watchdog import Standing, Watchdog
 from bridge.settings import Settings
-from tests.support.commands import Said, mobvibe
 from tests.support.waiting import eventually
-
-DATABASE = "postgresql://user:geheim@127.0.0.1:9/ours"
-Probe = Callable[..., Said]
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(database_url=SecretStr(DATABASE), mobvibe_dir=tmp_path / "dir")
-
-
-@pytest.fixture
-def dog() -> Watchdog:
-    return Watchdog()
-
-
-@pytest.fixture
-def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
-    """A bridge, as it were; nothing is watched but what the test says."""
-    monkeypatch.setattr(liveness, "WATCHDOG", dog)
-    live = Liveness("bridge", settings)
-    yield live
-    live.close()
-
-
-@pytest.fixture
-def probe(tmp_path: Path) -> Probe:
-    def run(*args: str, **environment: str) -> Said:
-        environment = {"MOBVIBE_DIR": str(tmp_path / "dir"), "DATABASE_URL": DATABASE} | environment
-        return mobvibe("healthcheck", *args, cwd=tmp_path, **environment)
-
-    return run
+from tests.unit.runtime.conftest import DATABASE, Probe
 
 
 def file_of(settings: Settings) -> Path:
@@ -143,62 +109,6 @@ def test_an_address_whose_password_cannot_be_told_apart_is_not_shown(
 
     assert "no bridge runs here for an address that cannot be read" in line
     assert not any(part in line for part in ("p4ss", "w0rd", "u:4", "top"))
-
-
-def test_the_file_holds_no_user_and_no_password(live: Liveness, settings: Settings) -> None:
-    live.begin()
-
-    text = file_of(settings).read_text()
-
-    assert "127.0.0.1:9/ours" in text
-    assert "user" not in text
-    assert "geheim" not in text
-
-
-def test_a_standing_process_of_another_project_is_not_our_trouble(
-    live: Liveness, settings: Settings, probe: Probe
-) -> None:
-    live.begin()
-    other = liveness_file.own_sign("bridge", "postgresql://db/theirs")
-    theirs = liveness_file.path_of(settings.mobvibe_dir / "liveness", other).with_suffix(".1")
-    liveness_file.write(theirs, other, time.monotonic() - 1000)
-
-    assert probe("bridge").code == 0
-
-
-@pytest.mark.parametrize("change", [{"pid": 2**22 + 1}, {"started": "1"}])
-def test_a_process_that_is_gone_does_not_count_even_if_its_id_lives(
-    live: Liveness, settings: Settings, probe: Probe, change: dict[str, object]
-) -> None:
-    live.begin()
-    file = file_of(settings)
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
-
-    assert "no bridge runs here" in probe("bridge").one_line()
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"role": 1}', "\udcff"])
-def test_a_file_that_is_none_of_ours_is_passed_over(
-    live: Liveness, settings: Settings, probe: Probe, text: str
-) -> None:
-    live.begin()
-    file = file_of(settings)
-    file.with_suffix(".1").write_bytes(text.encode("utf-8", "surrogateescape"))
-    (file.parent / "notes").touch()
-
-    assert probe("bridge").code == 0
-
-
-def test_leftovers_of_the_killed_are_removed(live: Liveness, settings: Settings) -> None:
-    live.begin()
-    file = file_of(settings)
-    leftover, elsewhere = file.with_suffix(f".{2**22 + 1}"), file.parent / "bridge.elsewhere.1"
-    leftover.touch()
-    elsewhere.touch()
-
-    live.begin()
-
-    assert set(file.parent.iterdir()) == {file, elsewhere}
 
 
 def test_a_file_that_somebody_removed_is_there_again(live: Liveness, settings: Settings, probe: Probe) -> None:

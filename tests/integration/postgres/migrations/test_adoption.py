@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,57 +17,12 @@ from bridge.postgres.migrations import (
     migrate_up,
     migration_files,
     migration_states,
-    online,
 )
-from bridge.postgres.migrations.files import indexes, private_functions, sections
-from bridge.postgres.migrations.locks import with_patience
-from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
+from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.settings import Settings
 from tests.conftest import Servers
-from tests.support import legacy
+from tests.support.legacy import fill, session_of
 from tests.support.rows import Rows
-from tests.support.waiting import eventually
-
-DEFINITIONS = """
-    SELECT 'rule ' || c.conname AS name, pg_get_constraintdef(c.oid) AS is, c.convalidated::text AS state
-    FROM pg_constraint c WHERE c.conrelid = 'coding_jobs'::regclass AND c.contype = 'c'
-    UNION ALL
-    SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid), i.indisvalid::text
-    FROM pg_index i WHERE i.indrelid IN ('coding_jobs'::regclass, 'session_events'::regclass)
-    UNION ALL
-    SELECT 'column ' || a.attname,
-           format_type(a.atttypid, a.atttypmod) || coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull::text
-    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = 'coding_jobs'::regclass AND a.attnum > 0 AND NOT a.attisdropped
-    UNION ALL
-    SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text
-    FROM pg_trigger t WHERE t.tgrelid = 'coding_jobs'::regclass AND NOT t.tgisinternal"""
-
-
-@pytest.fixture
-def old(empty_dsn: str) -> Iterator[Rows]:
-    """A MobVibe database as the Node worker knew it."""
-    with psycopg.connect(empty_dsn, autocommit=True) as connection:
-        rows = Rows(connection)
-        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
-        yield rows
-
-
-def session_of(rows: Rows) -> UUID:
-    project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
-    return rows.add_session(user_id=uuid4(), project_id=project, initial_prompt="p", expires_at="2999-01-01")
-
-
-def fill(rows: Rows, count: int, status: str = "completed") -> None:
-    rows.all(
-        "INSERT INTO coding_jobs (session_id, prompt, status, created_at)"
-        " SELECT %s, 'p', %s, '2026-01-01'::timestamptz + n * interval '1 s' FROM generate_series(1, %s) n",
-        [session_of(rows), status, count],
-    )
-
-
-def definitions(rows: Rows) -> set[tuple[Any, ...]]:
-    return {tuple(row.values()) for row in rows.all(DEFINITIONS)}
 
 
 def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
@@ -94,133 +48,6 @@ def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
     assert old.job(ended)["updated_at"].month == 3, "a trigger of the host's took the repair for news of the job"
 
 
-@pytest.mark.parametrize("files_alone", [True, False])
-def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
-    empty_dsn: str, old: Rows, dsn: str, files_alone: bool
-) -> None:
-    fill(old, 20)
-    fill(old, 20, "pending")
-    if files_alone:
-        for file in migration_files():
-            old.all(file.read_text())
-    else:
-        migrate_up(empty_dsn)
-
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        new = definitions(Rows(connection))
-    theirs = {"coding_jobs_session_id_idx", "trigger touch_jobs"}
-    assert {one for one in definitions(old) if one[0] not in theirs} == new
-    numbers = old.all("SELECT seq FROM coding_jobs WHERE status = 'pending' ORDER BY created_at")
-    assert [row["seq"] for row in numbers] == list(range(1, 21))
-    assert old.value("SELECT sum(completed) + sum(pending) FROM queue_counts()") == 40
-
-
-def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
-    assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
-    assert len(indexes()) == 10
-    assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
-
-
-def test_jobs_that_come_meanwhile_stand_behind_those_that_waited(
-    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(old, 30, "pending")
-    old.all("CREATE PUBLICATION live FOR TABLE coding_jobs")
-    session = session_of(old)
-    monkeypatch.setattr(online, "_PACED_BATCH", 7)
-    between: list[UUID] = []
-    monkeypatch.setattr(
-        "bridge.postgres.migrations.online.time.sleep",
-        lambda _: between.append(old.add_job(session_id=session, prompt="new", created_at="2020-01-01")),
-    )
-
-    migrate_up(empty_dsn)
-
-    numbers = {row["id"]: row["seq"] for row in old.all("SELECT id, seq FROM coding_jobs")}
-    assert len(set(numbers.values())) == len(numbers)
-    assert len(between) >= 4
-    assert sorted(numbers, key=numbers.__getitem__)[30:] == between
-
-
-def test_writers_go_on_and_are_counted(empty_dsn: str, old: Rows) -> None:
-    fill(old, 2000)
-    session = session_of(old)
-    over, added = threading.Event(), 0
-
-    def write() -> None:
-        nonlocal added
-        with psycopg.connect(empty_dsn, autocommit=True) as connection:
-            rows = Rows(connection)
-            while not over.is_set():
-                with suppress(psycopg.errors.DeadlockDetected):
-                    rows.all("INSERT INTO coding_jobs (session_id, prompt) VALUES (%s, 'p')", [session])
-                    added += 1
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        eventually(lambda: added > 5)
-        migrate_up(empty_dsn)
-    finally:
-        over.set()
-        writer.join(20)
-
-    counted = old.all("SELECT sum(pending) AS pending, sum(completed) AS completed FROM queue_counts()")[0]
-    assert (counted["pending"], counted["completed"]) == (added, 2000)
-    check_database(empty_dsn)
-
-
-def test_who_is_in_the_way_is_named_and_waited_for(
-    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fill(old, 5)
-    rests: list[float] = []
-    with psycopg.connect(empty_dsn, application_name="their report") as other:
-        other.execute("SELECT count(*) FROM coding_jobs")  # and goes for lunch
-
-        def rest(seconds: float) -> None:
-            rests.append(seconds)
-            if len(rests) == 2:
-                other.rollback()
-
-        monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", rest)
-        migrate_up(empty_dsn)
-
-    assert rests == [0.5, 1.0]
-    assert "their report, role mobvibe, idle in transaction, for" in caplog.text
-    check_database(empty_dsn)
-
-
-def test_one_that_never_ends_is_named_in_one_line_and_nothing_is_open(
-    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", lambda _: None)
-    with psycopg.connect(empty_dsn, application_name="their report") as other:
-        other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
-
-        with pytest.raises(
-            MigrationError, match=r"did not get through: a lock that is held by process \d+ \(their report"
-        ):
-            migrate_up(empty_dsn)
-
-    assert migrate_up(empty_dsn)
-
-
-def test_a_deadlock_is_named_for_what_it_is_and_tried_again(empty_dsn: str, caplog: pytest.LogCaptureFixture) -> None:
-    with connect(empty_dsn, "test") as ours:
-        calls: list[int] = []
-
-        def step() -> str:
-            calls.append(1)
-            if len(calls) == 1:
-                raise psycopg.errors.DeadlockDetected("deadlock detected")
-            return "done"
-
-        assert with_patience(ours, "Step", step) == "done"
-
-    assert "Step waits for a deadlock with" in caplog.text
-
-
 def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
     fill(old, 3000, "pending")
     results: list[Any] = []
@@ -238,44 +65,6 @@ def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
         thread.join(60)
 
     assert sorted(map(len, results)) == [0, 0, len(migration_files())]
-
-
-@pytest.mark.parametrize("at", range(0, 40, 3))
-def test_it_may_be_stopped_anywhere_and_begun_again(
-    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    fill(old, 10, "pending")
-    old.add_job(session_id=session_of(old), prompt="p", priority=None)
-    real, calls = online._run, 0
-
-    def run(*args: Any) -> int:
-        nonlocal calls
-        calls += 1
-        if calls > at:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(online, "_run", run)
-    with suppress(KeyboardInterrupt):
-        migrate_up(empty_dsn)
-    monkeypatch.setattr(online, "_run", real)
-
-    migrate_up(empty_dsn)
-
-    check_database(empty_dsn)
-    assert old.value("SELECT count(DISTINCT seq) FROM coding_jobs WHERE seq > 0") == 11
-    assert old.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
-
-
-def test_an_index_that_was_left_half_made_is_made_anew(empty_dsn: str, old: Rows) -> None:
-    fill(old, 10)
-    migrate_up(empty_dsn)
-    old.all("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_ready'::regclass")
-    old.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 11'")
-
-    migrate_up(empty_dsn)
-
-    assert old.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'jobs_ready'::regclass") is True
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Migrations: from nothing, from an old MobVibe database, twice, and by other hands than ours."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,11 +8,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from bridge.dev.embedded.postgres import find_programs
-from bridge.errors import SchemaError
 from bridge.postgres.attempts import Event
-from bridge.postgres.migrations import MigrationError, migrate_up, migration_files, migration_states
-from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
+from bridge.postgres.migrations import MigrationError, migrate_up
 from tests.support import legacy
 from tests.support.hands import Hands
 from tests.support.rows import Rows
@@ -30,48 +26,6 @@ def add_legacy_session(rows: Rows) -> UUID:
     return rows.add_session(
         user_id=uuid4(), project_id=project, initial_prompt="p", expires_at="2999-01-01", status="active"
     )
-
-
-def test_every_file_is_applied_in_order_and_once(empty_dsn: str) -> None:
-    names = [file.stem for file in migration_files()]
-    assert not any(state.applied for state in migration_states(empty_dsn))
-
-    assert migrate_up(empty_dsn) == names
-    assert migrate_up(empty_dsn) == []
-
-    assert [(state.name, state.applied) for state in migration_states(empty_dsn)] == [(name, True) for name in names]
-    check_database(empty_dsn)
-
-
-def test_the_last_file_says_the_version() -> None:
-    assert f"AS $$ SELECT {SCHEMA_VERSION} $$" in migration_files()[-1].read_text()
-
-
-def test_the_files_apply_with_psql_and_may_be_applied_again(empty_dsn: str) -> None:
-    for _ in range(2):
-        for file in migration_files():
-            command = [str(find_programs() / "psql"), empty_dsn, "-v", "ON_ERROR_STOP=1", "-q", "-1", "-f", str(file)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert result.returncode == 0, result.stderr
-
-    check_database(empty_dsn)
-    assert all(state.applied for state in migration_states(empty_dsn))
-    assert migrate_up(empty_dsn) == []
-
-
-def test_a_database_that_is_not_migrated_is_refused_in_one_line(empty_dsn: str) -> None:
-    with pytest.raises(SchemaError, match="not set up for the bridge. Run: mobvibe migrate up"):
-        check_database(empty_dsn)
-
-
-@pytest.mark.parametrize(
-    ("version", "message"), [(1, "has schema 1, this version needs"), (999, "has schema 999, newer than this version")]
-)
-def test_an_older_or_newer_schema_is_refused_in_one_line(dsn: str, rows: Rows, version: int, message: str) -> None:
-    rows.all(f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'")
-
-    with pytest.raises(SchemaError, match=message):
-        check_database(dsn)
 
 
 def test_a_table_of_somebody_else_is_not_touched(empty_dsn: str, empty: Rows) -> None:
@@ -178,34 +132,3 @@ def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -
     ):  # fmt: skip
         with pytest.raises(psycopg.errors.CheckViolation):
             empty.add_job(session_id=session_id, prompt="p", **columns)
-
-
-@pytest.mark.parametrize("by", [-1, 1])
-def test_a_schema_one_version_away_serves_with_one_warning(
-    dsn: str, rows: Rows, hands: Hands, by: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    version = SCHEMA_VERSION + by
-    rows.all(f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'")
-    if by < 0:  # what came with this version
-        rows.all("DROP FUNCTION cancel_attempts")
-
-    check_database(dsn)
-
-    assert [record.getMessage() for record in caplog.records] == [
-        f"The database has schema {version}, this version is made for {SCHEMA_VERSION} and works with it: "
-        + ("run mobvibe migrate up" if by < 0 else "finish the roll-out")
-    ]
-    rows.add_job()
-    held = hands.started()
-    assert hands.call_off(held)
-    assert rows.status(held.job_id) in ("cancelled", "failed")
-    assert hands.link.call("show_job", {"id": held.job_id})
-
-
-def test_a_schema_two_versions_away_does_not(dsn: str, rows: Rows) -> None:
-    for version in (SCHEMA_VERSION - 2, SCHEMA_VERSION + 2):
-        rows.all(
-            f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'"
-        )
-        with pytest.raises(SchemaError, match=f"The database has schema {version}"):
-            check_database(dsn)
