@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.conftest import Servers
 from tests.support import redis_servers
 from tests.support.commands import Run, Said, mobvibe
+from tests.support.fleet import Add
 from tests.support.proxy import Proxy, by_way_of, proxy_before
 from tests.support.redis_servers import Open
 from tests.support.rows import Rows
@@ -56,3 +59,11 @@ def run(tmp_path: Path, dsn: str, redis_url: str) -> Run:
         return mobvibe(*args, cwd=tmp_path, **({"DATABASE_URL": dsn, "REDIS_URL": redis_url} | environment))
 
     return run
+
+
+@pytest.fixture
+def add(dsn: str, rows: Rows) -> Add:
+    def add(actor: str, payload: dict[str, Any] | None = None, **columns: Any) -> UUID:
+        return rows.add_job(actor=actor, queue=columns.pop("queue", "tests"), payload=payload or {}, **columns)
+
+    return add
