@@ -1,4 +1,4 @@
-"""What Postgres answers is either the data's fault, and final, or the weather's, and passes."""
+"""What Postgres answers is either the data's fault, and final, or passes with time."""
 
 from types import SimpleNamespace
 from typing import Any
