@@ -152,7 +152,7 @@ def main() -> int:
             if args.list:
                 print("\n".join(mutant.name for mutant in chosen))
                 return 0
-            every = [f"tests/integration/test_{name}.py" for name in ALL_TESTS]
+            every = [f"tests/integration/{name}.py" for name in ALL_TESTS]
             passed, failed = (True, "") if args.quick else laboratory.run_tests(every)
             if not passed:
                 print(f"The tests fail without any mutation: {failed}")

@@ -7,59 +7,68 @@ import psycopg
 from tests.mutations.equivalents import EQUIVALENT
 from tests.mutations.sql_terms import terms
 
-# Each function, and the tests most likely to notice, first.
+CONDITIONS = "postgres/test_conditions"
+# Each function, and the tests (below tests/integration) most likely to notice, first.
 FUNCTIONS = {
-    "claim_jobs": ["claim", "suspects"],
-    "claim_jobs_apart": ["refusals"],
-    "claim_each": ["refusals"],
-    "promote_each": ["refusals"],
-    "route_each": ["refusals", "routing"],
-    "promote_due_jobs": ["claim", "reports"],
-    "promote_jobs": ["claim", "default_queue"],
-    "queue_room": ["claim"],
-    "start_jobs": ["start"],
-    "complete_jobs": ["reports", "sessions"],
-    "fail_jobs": ["reports", "sessions"],
-    "fail_claims": ["reports", "start"],
-    "end_failed_attempts": ["reports", "sessions", "reclaim"],
-    "release_jobs": ["reports", "claim", "operators"],
-    "reclaim_jobs": ["reclaim", "reclaim_locks", "reclaim_grace", "suspects"],
-    "claim_suspects": ["suspects"],
-    "keep_claims": ["suspects"],
-    "heartbeat_worker": ["heartbeats"],
-    "claim_next_job": ["original_functions"],
-    "complete_job": ["original_functions"],
-    "fail_job": ["original_functions"],
-    "cancel_job": ["operators"],
-    "retry_job": ["operators"],
-    "add_session_events": ["events", "event_numbers"],
-    "take_event_numbers": ["event_numbers"],
-    "number_events": ["event_numbers"],
-    "settle_sessions": ["sessions"],
-    "keep_actor_queues": ["routing"],
-    "route_new_job": ["routing", "enqueue"],
-    "route_jobs": ["routing", "reclaim"],
+    "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects"],
+    "claim_jobs_apart": ["dispatch/test_refusals"],
+    "claim_each": ["dispatch/test_refusals"],
+    "promote_each": ["dispatch/test_refusals"],
+    "route_each": ["dispatch/test_refusals", "dispatch/test_routing"],
+    "promote_due_jobs": ["postgres/test_claim", "postgres/test_attempts"],
+    "promote_jobs": ["postgres/test_claim", "dispatch/test_default_queue"],
+    "queue_room": ["postgres/test_claim"],
+    "start_jobs": ["postgres/test_start", "worker/test_starts"],
+    "complete_jobs": ["postgres/test_attempts", "worker/test_reports", "postgres/test_sessions"],
+    "fail_jobs": ["postgres/test_attempts", "worker/test_reports", "postgres/test_sessions"],
+    "fail_claims": ["postgres/test_attempts", "postgres/test_start"],
+    "end_failed_attempts": ["postgres/test_attempts", "postgres/test_sessions", "postgres/test_reclaim"],
+    "release_jobs": ["postgres/test_attempts", "postgres/test_claim", "postgres/test_operators"],
+    "reclaim_jobs": [
+        "postgres/test_reclaim",
+        "postgres/test_reclaim_locks",
+        "dispatch/test_recovery",
+        "dispatch/test_suspects",
+    ],
+    "claim_suspects": ["dispatch/test_suspects"],
+    "keep_claims": ["dispatch/test_suspects"],
+    "heartbeat_worker": ["worker/test_heartbeat"],
+    "claim_next_job": ["postgres/test_original_functions", "postgres/test_job_queue"],
+    "complete_job": ["postgres/test_original_functions", "postgres/test_job_queue"],
+    "fail_job": ["postgres/test_original_functions", "postgres/test_job_queue"],
+    "cancel_job": ["postgres/test_operators"],
+    "retry_job": ["postgres/test_operators"],
+    "add_session_events": ["postgres/test_events", "postgres/test_event_numbers"],
+    "take_event_numbers": ["postgres/test_event_numbers"],
+    "number_events": ["postgres/test_event_numbers"],
+    "settle_sessions": ["postgres/test_sessions"],
+    "keep_actor_queues": ["dispatch/test_routing"],
+    "route_new_job": ["dispatch/test_routing", "postgres/test_enqueue", "postgres/test_actor_options"],
+    "route_jobs": ["dispatch/test_routing", "postgres/test_reclaim"],
 }
 # The slow ones last.
 ALL_TESTS = [
     *(
-        "claim",
-        "start",
-        "reports",
-        "reclaim",
-        "reclaim_locks",
-        "reclaim_grace",
-        "heartbeats",
-        "operators",
-        "original_functions",
-        "events",
-        "event_numbers",
-        "sessions",
-        "suspects",
-        "routing",
-        "guards",
+        "postgres/test_claim",
+        "postgres/test_start",
+        "worker/test_starts",
+        "postgres/test_attempts",
+        "worker/test_reports",
+        "postgres/test_reclaim",
+        "postgres/test_reclaim_locks",
+        "dispatch/test_recovery",
+        "worker/test_heartbeat",
+        "postgres/test_operators",
+        "postgres/test_original_functions",
+        "postgres/test_job_queue",
+        "postgres/test_events",
+        "postgres/test_event_numbers",
+        "postgres/test_sessions",
+        "dispatch/test_suspects",
+        "dispatch/test_routing",
+        CONDITIONS,
     ),
-    *("state_machine", "pairs"),
+    *("test_state_machine", "test_pairs"),
 ]
 
 
@@ -85,12 +94,12 @@ class Mutant:
 
     @property
     def own_tests(self) -> list[str]:
-        return [f"tests/integration/test_{name}.py" for name in (*FUNCTIONS[self.function], "guards")]
+        return [f"tests/integration/{name}.py" for name in (*FUNCTIONS[self.function], CONDITIONS)]
 
     @property
     def tests(self) -> list[str]:
-        others = [name for name in ALL_TESTS if name not in (*FUNCTIONS[self.function], "guards")]
-        return self.own_tests + [f"tests/integration/test_{name}.py" for name in others]
+        others = [name for name in ALL_TESTS if name not in (*FUNCTIONS[self.function], CONDITIONS)]
+        return self.own_tests + [f"tests/integration/{name}.py" for name in others]
 
 
 def mutants(dsn: str) -> list[Mutant]:

@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class Said:
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         return lines[0]
+
+
+Run = Callable[..., Said]  # arguments and variables of the environment
 
 
 def mobvibe(*args: str, cwd: Path, **environment: str) -> Said:

@@ -1,9 +1,11 @@
 """A bridge and a worker inside the test's own process, over real stores."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,10 @@ from bridge import Fail, Job, Retry, actor, current_job
 from bridge.broker import FleetBroker, connect_broker
 from bridge.dispatch.process import BridgeProcess
 from bridge.settings import Settings
+from bridge.worker.middleware import JobMiddleware
+from bridge.worker.process import WorkerProcess
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
 
 
 class Doings:
@@ -194,3 +200,41 @@ def _stop_bridge(bridge: BridgeProcess) -> None:
 def _stop_worker(worker: Worker) -> None:
     worker.stop(5000)
     assert not any(thread.is_alive() for thread in worker.consumers.values()), "it goes on asking Redis"
+
+
+Add = Callable[..., UUID]
+NewFleet = Callable[..., Fleet]
+
+
+def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
+    """Wait for jobs to end; the last one's row."""
+    eventually(
+        lambda: all(rows.status(job_id) in ("completed", "failed", "cancelled") for job_id in job_ids),
+        seconds=seconds,
+        what="the end of the jobs",
+    )
+    return rows.job(job_ids[-1])
+
+
+def process_of(fleet: Fleet) -> WorkerProcess:
+    (job_middleware,) = [one for one in fleet.broker.middleware if isinstance(one, JobMiddleware)]
+    return job_middleware.process
+
+
+class AtTheEnd(logging.Filter):
+    """Does something where Dramatiq deals with an actor's exception, in the actor's thread."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        super().__init__()
+        self._do = do
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "unhandled exception" in str(record.msg):
+            self._do()
+        return True
+
+    def __enter__(self) -> None:
+        logging.getLogger("dramatiq.worker.WorkerThread").addFilter(self)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("dramatiq.worker.WorkerThread").removeFilter(self)

@@ -1,5 +1,9 @@
 """A MobVibe database as the Node worker knew it, in the shapes that matter for moving in."""
 
+from uuid import UUID, uuid4
+
+from tests.support.rows import Rows
+
 # The roles of Supabase, without a login.
 ROLES = "CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS;"
 NO_ROLES = "DROP ROLE IF EXISTS anon, authenticated, service_role;"
@@ -78,3 +82,16 @@ def session_events(json_column: str, *, checked: bool) -> str:
     CREATE POLICY "write events" ON session_events FOR ALL USING (true);
     CREATE POLICY "read own events" ON session_events FOR SELECT USING (session_id IS NOT NULL);
     """
+
+
+def session_of(rows: Rows) -> UUID:
+    project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+    return rows.add_session(user_id=uuid4(), project_id=project, initial_prompt="p", expires_at="2999-01-01")
+
+
+def fill(rows: Rows, count: int, status: str = "completed") -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (session_id, prompt, status, created_at)"
+        " SELECT %s, 'p', %s, '2026-01-01'::timestamptz + n * interval '1 s' FROM generate_series(1, %s) n",
+        [session_of(rows), status, count],
+    )

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from urllib.parse import urlsplit
 
 
 class Proxy:
@@ -65,3 +66,14 @@ class _Link:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+def proxy_before(url: str) -> Proxy:
+    address = urlsplit(url)
+    assert address.hostname
+    assert address.port
+    return Proxy((address.hostname, address.port))
+
+
+def by_way_of(proxy: Proxy, url: str) -> str:
+    return url.replace(urlsplit(url).netloc.rpartition("@")[2], f"127.0.0.1:{proxy.port}")

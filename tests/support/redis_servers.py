@@ -6,14 +6,21 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pytest
 import redis
 
 from bridge.dev.embedded.redis import find_program
 from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.errors import RedisUnavailableError
+from bridge.transport.client import connect_redis
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.server_check import check_road
+
+Open = Callable[..., int]  # lines of a configuration to a port
 
 
 @contextlib.contextmanager
@@ -122,3 +129,13 @@ def says(answer: bytes) -> Iterator[int]:
     threading.Thread(target=accept, daemon=True).start()
     yield int(listening.getsockname()[1])
     listening.close()
+
+
+def refusal(url: str) -> RedisUnavailableError:
+    """What `run`, `worker` and the doctor say of it."""
+    client = connect_redis(url, timeout_seconds=2.0)
+    with client, pytest.raises(RedisUnavailableError) as caught:
+        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+    assert "geheim" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value

@@ -7,6 +7,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from tests.support.waiting import eventually
+
 
 class Rows:
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
@@ -67,3 +69,22 @@ class Rows:
         what = f"({names}) VALUES ({marks})" if columns else "DEFAULT VALUES"
         job_id: UUID = self.value(f"INSERT INTO {table} {what} RETURNING id", values)
         return job_id
+
+
+def ended(rows: Rows, job_id: Any) -> dict[str, Any]:
+    def job() -> dict[str, Any]:
+        row = rows.job(UUID(str(job_id)))
+        return row if row["status"] in ("completed", "failed", "cancelled") else {}
+
+    return eventually(job, seconds=20, what=f"the end of {job_id}")
+
+
+def old_jobs(rows: Rows, count: int) -> list[UUID]:
+    return [
+        row["id"]
+        for row in rows.all(
+            "INSERT INTO coding_jobs (status, completed_at)"
+            " SELECT 'completed', now() - interval '5 days' FROM generate_series(1, %s) RETURNING id",
+            [count],
+        )
+    ]

@@ -5,15 +5,23 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from bridge.settings import Settings
+from bridge.web import create_app
+from bridge.web.tokens import make_token
 from tests.support.commands import PLAIN
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-
-
-# A test need not wait as long as a client may.
+SECRET = "a-secret-of-this-test-that-is-long-enough"
+REQUEST_SECONDS = 3.0  # a test need not wait as long as a client may
 _PROGRAM = """
 import sys
 from bridge.__main__ import main
@@ -109,3 +117,13 @@ def _is_whole(answer: bytes) -> bool:
     head, separator, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?im)^content-length: *(\d+)", head)
     return bool(separator and length) and len(body) >= int(length[1] if length else 0)
+
+
+def client_of(settings: Settings, **overrides: Any) -> FlaskClient:
+    changed = {"supabase_jwt_secret": SecretStr(SECRET)} | overrides
+    return create_app(settings.model_copy(update=changed)).test_client()
+
+
+def bearer(user: UUID | None = None) -> bytes:
+    """The line of a request that says who asks."""
+    return f"Authorization: Bearer {make_token(user or uuid4(), SECRET, timedelta(minutes=5))}\r\n".encode()

@@ -1,0 +1,23 @@
+"""What the doctor says of connections to Postgres."""
+
+from bridge.cli.doctor import examine
+from bridge.settings import Settings
+from tests.support.small_role import SmallRole, small
+
+
+def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings, role: SmallRole) -> None:
+    def found() -> tuple[str, str, str]:
+        finding = next(one for one in examine(small(settings, role)) if one.check == "connections")
+        return finding.state, finding.found, finding.fix
+
+    role.limit(19)
+    need = "a bridge, 1 worker process and a web process need up to 19"
+    free = f"0 are open, 19 free (CONNECTION LIMIT of role {role.name}: 19)"
+    assert found() == ("ok", f"{need}; {free}", "")
+    role.limit(18)
+    state, _, fix = found()
+    assert (state, fix) == ("warn", "raise the limit, or settle for fewer: docs/reference/connections.md")
+    role.limit(0)
+    state, text, fix = found()
+    assert (state, fix) == ("fail", "raise the limit, or settle for fewer: docs/reference/connections.md")
+    assert "too many connections for role" in text

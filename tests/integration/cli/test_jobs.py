@@ -1,0 +1,170 @@
+"""`mobvibe jobs`: sent, shown, cancelled, tried again and listed."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from bridge.postgres.link import Link
+from tests.support.commands import Run
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+
+
+def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, hands: Hands) -> None:
+    sent = run("jobs", "send", "add a login page", "--priority", "10")
+    job_id = UUID(sent.out.strip())
+    job = rows.job(job_id)
+    assert (job["prompt"], job["priority"], job["actor"]) == ("add a login page", 10, "run_coding_session")
+    assert rows.session(job["session_id"])["status"] == "pending"
+
+    shown = json.loads(run("jobs", "show", str(job_id), "--json").out)
+    assert (shown["status"], shown["attempts"]) == ("pending", [])
+    hands.add_worker()
+    hands.release(hands.started())
+    assert "released" in run("jobs", "show", str(job_id)).out
+
+    assert run("jobs", "cancel", str(job_id), "--reason", "test").out == f"{job_id} is cancelled\n"
+    assert run("jobs", "cancel", str(job_id)).out == f"{job_id} is cancelled\n"
+    assert run("jobs", "retry", str(job_id)).out == f"{job_id} will run\n"
+    assert [row["action"] for row in rows.all("SELECT action FROM job_audit ORDER BY id")] == ["cancel", "retry"]
+
+
+def test_a_job_whose_payload_python_cannot_read_is_one_line(run: Run, rows: Rows) -> None:
+    job_id = rows.value("INSERT INTO coding_jobs (payload) VALUES ('{\"n\": 1e5000}') RETURNING id")
+
+    said = run("jobs", "show", str(job_id))
+
+    assert said.code == 1
+    assert said.one_line().startswith(f"mobvibe: Job {job_id} holds JSON that cannot be read here: ")
+
+
+def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
+    said = run(
+        "jobs", "send", "--actor", "build_report", "--payload", '{"rows": 7}', "--max-retries", "5",
+        "--run-at", "2030-01-31T08:00:00+0100",
+    )  # fmt: skip
+
+    job = rows.job(UUID(said.out.strip()))
+    assert (job["actor"], job["payload"], job["max_retries"]) == ("build_report", {"rows": 7}, 5)
+    assert job["run_at"].isoformat().startswith("2030-01-31T07:00:00")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("jobs", "send", "--payload", "{"), "is no JSON"),
+        (("jobs", "send", "--payload", "[]"), "must be a JSON object"),
+        (("jobs", "send", "--payload", "[" * 100_000), "is no JSON"),
+        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is no JSON"),
+        (("jobs", "send", "--actor", ""), "must be a name of 1 to 200 characters"),
+        (("jobs", "send", "--actor", "a" * 201), "must be a name of 1 to 200 characters"),
+        (("jobs", "send", "--actor", "a\udcff"), "is not UTF-8 text"),
+        (("jobs", "send", "a prompt \udcff"), "is not UTF-8 text"),
+        (("jobs", "send", "--max-retries", "99999999999"), "is not in the range"),
+        (("jobs", "list", "--actor", "\udcff"), "is not UTF-8 text"),
+        (("jobs", "cancel", str(uuid4()), "--reason", "\udcff"), "is not UTF-8 text"),
+        (("healthcheck", "--timeout", "-1"), "is not in the range"),
+        (("jobs", "show", "7"), "not a valid UUID"),
+        (("jobs", "list", "--status", "lost"), "is not one of"),
+        (("jobs",), "Usage:"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_bad_usage_is_explained_with_exit_code_2(run: Run, args: tuple[str, ...], message: str) -> None:
+    said = run(*args)
+
+    assert said.code == 2
+    assert message in said.err + said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_job_that_does_not_exist_is_said_with_exit_code_1(run: Run) -> None:
+    job_id = str(uuid4())
+
+    shown = run("jobs", "show", job_id)
+    assert (shown.code, shown.one_line()) == (1, f"mobvibe: There is no job {job_id}")
+    cancelled = run("jobs", "cancel", job_id)
+    assert (cancelled.code, cancelled.out) == (1, f"{job_id} does not exist\n")
+
+
+def test_jobs_are_listed_and_counted(run: Run, rows: Rows) -> None:
+    assert run("jobs", "list").err == "No such jobs.\n"
+    rows.add_job(queue="reports", actor="x")
+    rows.add_job(status="failed", error_message="boom")
+
+    assert len(json.loads(run("jobs", "list", "--json").out)) == 2
+    assert "boom" in run("jobs", "list", "--status", "failed").out
+    assert [row["queue"] for row in json.loads(run("queues", "--json").out)] == ["reports"]
+    status = json.loads(run("status", "--json").out)
+    assert (status["pending"], status["failed"], status["workers"]) == (1, 1, 0)
+    assert "pending               1" in run("status").out
+
+
+def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, hands: Hands) -> None:
+    said = run("jobs", "send", "--actor", "hello")
+    assert (said.code, said.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
+
+    hands.add_worker(actors={"hello": {"queue": "greetings", "max_retries": 3}})
+    assert run("jobs", "send", "--actor", "hello").err == ""
+    for mistake in (("--actor", "helo"), ("hello",)):
+        said = run("jobs", "send", *mistake)
+        assert said.out.strip() == str(rows.value("SELECT id FROM coding_jobs ORDER BY seq DESC LIMIT 1"))
+        assert said.one_line().endswith("is not among those of the live workers: did you mean --actor hello?")
+    said = run("jobs", "send", "--actor", "build_report")
+    assert said.one_line().endswith("not among those of the live workers, which have hello")
+
+
+def listed(link: Link, **asked: Any) -> list[UUID]:
+    rows = link.call(
+        "list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 9} | asked
+    )
+    return [row["id"] for row in rows]
+
+
+def test_of_an_endless_error_a_list_gets_the_beginning(link: Link, rows: Rows) -> None:
+    rows.all("INSERT INTO coding_jobs (status, error_message) VALUES ('failed', repeat('endless ', 1000000))")
+
+    (row,) = link.call("list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 1000})
+
+    assert len(row["error_message"]) == 1000
+
+
+def test_what_changed_last_comes_first(link: Link, rows: Rows) -> None:
+    def add(minutes: int, column: str, **columns: Any) -> UUID:
+        job_id = rows.add_job(**columns)
+        rows.all(f"UPDATE coding_jobs SET {column} = now() - %s * interval '1 minute' WHERE id = %s", [minutes, job_id])
+        return job_id
+
+    completed = add(6, "completed_at", status="completed", actor="x")
+    waiting = add(5, "created_at", queue="other")
+    failed = add(4, "completed_at", status="failed")
+    running = add(3, "claimed_at", status="processing", actor="x")
+    cancelled = add(2, "completed_at", status="cancelled")
+    soon = add(1, "created_at", actor="x")
+    by_hand = rows.add_job(status="failed")  # says nothing of its end
+
+    assert listed(link) == [by_hand, soon, cancelled, running, failed, waiting, completed]
+    assert listed(link, limit=3) == [by_hand, soon, cancelled]
+    assert listed(link, actor="x") == [soon, running, completed]
+    assert listed(link, status="pending") == [soon, waiting]
+    assert listed(link, status="processing") == [running]
+    assert listed(link, status="completed") == [completed]
+    assert listed(link, status="failed") == [by_hand, failed]
+    assert listed(link, status="cancelled") == [cancelled]
+    assert listed(link, status="failed", actor="x") == []
+
+
+def test_a_list_that_did_not_look_at_everything_says_so(run: Run, rows: Rows) -> None:
+    rows.add_job(actor="rare", status="completed")
+    assert run("jobs", "list", "--actor", "rare").err == ""
+    rows.all(
+        "INSERT INTO coding_jobs (status, completed_at, fence)"
+        " SELECT 'completed', now(), 1 FROM generate_series(1, 50001)"
+    )
+
+    said = run("jobs", "list", "--actor", "seldom")
+
+    assert said.err == "No such jobs.\nLooked at the latest 50000 of each kind. For older jobs use psql.\n"
+    assert run("jobs", "list").err == ""

@@ -1,0 +1,57 @@
+"""The processes of the Procfile: what keeps one from beginning is one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from bridge.dispatch.process import BridgeProcess
+from bridge.settings import Settings
+from tests.support.commands import Run, mobvibe
+
+
+def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(settings.redis_address()) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            BridgeProcess(settings).check()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis drops messages when its memory is full: maxmemory-policy is allkeys-lru, set it to noeviction"
+    ]
+    caplog.clear()
+
+    BridgeProcess(settings).check()
+
+    assert not caplog.records
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(run: Run, taken_port: int) -> None:
+    said = run("web", HEALTH_CHECK_PORT=str(taken_port), SUPABASE_JWT_SECRET="s" * 40)
+
+    assert said.code == 1
+    assert said.one_line() == (
+        f"mobvibe: Cannot listen on 127.0.0.1:{taken_port}: Address already in use. "
+        "Set HEALTH_CHECK_PORT to a free port."
+    )
+
+
+def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("bridge: true\n")
+
+    said = mobvibe("up", cwd=tmp_path, NODE_ENV="production")
+
+    assert said.code == 1
+    assert said.one_line().startswith("mobvibe: mobvibe up is for development and NODE_ENV is production.")
+    assert not (tmp_path / ".mobvibe").exists()
+
+
+def test_a_closed_standard_error_is_no_trouble(tmp_path: Path, dsn: str, redis_url: str) -> None:
+    script = f"DATABASE_URL={dsn} REDIS_URL={redis_url} timeout 8 {sys.executable} -m bridge run 2>&-"
+
+    assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode in (0, 124)

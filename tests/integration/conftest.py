@@ -1,0 +1,69 @@
+"""Servers and roles that tests of several folders take."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.conftest import Servers
+from tests.support import redis_servers
+from tests.support.commands import Run, Said, mobvibe
+from tests.support.fleet import Add
+from tests.support.proxy import Proxy, by_way_of, proxy_before
+from tests.support.redis_servers import Open
+from tests.support.rows import Rows
+from tests.support.small_role import SmallRole
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def plain(stack: ExitStack, tmp_path: Path) -> Open:
+    """Starts a server with these lines in its configuration; its port."""
+
+    def start(*lines: str, sentinel: bool = False) -> int:
+        return stack.enter_context(redis_servers.server(tmp_path / "redis", *lines, sentinel=sentinel))
+
+    return start
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    proxy = proxy_before(dsn)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def by_proxy(proxy: Proxy, dsn: str) -> str:
+    return by_way_of(proxy, dsn)
+
+
+@pytest.fixture
+def role(servers: Servers, dsn: str, rows: Rows) -> Iterator[SmallRole]:
+    role = SmallRole(servers, dsn, rows)
+    yield role
+    role.drop()
+
+
+@pytest.fixture
+def run(tmp_path: Path, dsn: str, redis_url: str) -> Run:
+    def run(*args: str, **environment: str) -> Said:
+        return mobvibe(*args, cwd=tmp_path, **({"DATABASE_URL": dsn, "REDIS_URL": redis_url} | environment))
+
+    return run
+
+
+@pytest.fixture
+def add(dsn: str, rows: Rows) -> Add:
+    def add(actor: str, payload: dict[str, Any] | None = None, **columns: Any) -> UUID:
+        return rows.add_job(actor=actor, queue=columns.pop("queue", "tests"), payload=payload or {}, **columns)
+
+    return add

@@ -1,0 +1,35 @@
+"""Embedded Redis: for those who have its address, and gone with its process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.dev.embedded.redis import EmbeddedRedis
+from bridge.errors import RedisUnavailableError
+from bridge.transport.client import check_redis, connect_redis
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def ping(url: str) -> None:
+    with connect_redis(url) as client:
+        check_redis(client)
+
+
+def test_it_serves_who_knows_the_password_and_nobody_else(server: EmbeddedRedis) -> None:
+    ping(server.url)
+    with pytest.raises(RedisUnavailableError):
+        ping(f"redis://{server.url.rpartition('@')[2]}")
+
+    server.stop()
+
+    assert not server.is_running()
+    with pytest.raises(RedisUnavailableError):
+        ping(server.url)

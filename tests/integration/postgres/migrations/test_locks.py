@@ -1,0 +1,65 @@
+"""A step that needs a lock: who is in its way is named, and it is tried again."""
+
+import psycopg
+import pytest
+
+from bridge.postgres.link import connect
+from bridge.postgres.migrations import (
+    MigrationError,
+    migrate_up,
+)
+from bridge.postgres.migrations.locks import with_patience
+from bridge.postgres.startup_checks import check_database
+from tests.support.legacy import fill
+from tests.support.rows import Rows
+
+
+def test_who_is_in_the_way_is_named_and_waited_for(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(old, 5)
+    rests: list[float] = []
+    with psycopg.connect(empty_dsn, application_name="their report") as other:
+        other.execute("SELECT count(*) FROM coding_jobs")  # and goes for lunch
+
+        def rest(seconds: float) -> None:
+            rests.append(seconds)
+            if len(rests) == 2:
+                other.rollback()
+
+        monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", rest)
+        migrate_up(empty_dsn)
+
+    assert rests == [0.5, 1.0]
+    assert "their report, role mobvibe, idle in transaction, for" in caplog.text
+    check_database(empty_dsn)
+
+
+def test_one_that_never_ends_is_named_in_one_line_and_nothing_is_open(
+    empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", lambda _: None)
+    with psycopg.connect(empty_dsn, application_name="their report") as other:
+        other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
+
+        with pytest.raises(
+            MigrationError, match=r"did not get through: a lock that is held by process \d+ \(their report"
+        ):
+            migrate_up(empty_dsn)
+
+    assert migrate_up(empty_dsn)
+
+
+def test_a_deadlock_is_named_for_what_it_is_and_tried_again(empty_dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    with connect(empty_dsn, "test") as ours:
+        calls: list[int] = []
+
+        def step() -> str:
+            calls.append(1)
+            if len(calls) == 1:
+                raise psycopg.errors.DeadlockDetected("deadlock detected")
+            return "done"
+
+        assert with_patience(ours, "Step", step) == "done"
+
+    assert "Step waits for a deadlock with" in caplog.text

@@ -1,0 +1,235 @@
+"""Fewer connections than the processes need: told beforehand, named when they run out, and over when there are some."""
+
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailableError
+from bridge.postgres import connection_budget
+from bridge.postgres.connection import found_dead
+from bridge.postgres.connection_budget import find_room
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.link import Link
+from bridge.postgres.startup_checks import check_database
+from bridge.runtime.loop import Loop
+from bridge.settings import Settings
+from tests.support.fleet import Fleet
+from tests.support.rows import Rows
+from tests.support.small_role import SmallRole
+from tests.support.waiting import eventually
+from tests.support.web import WebProcess
+
+NO_ANSWER_YET = b"R" + (8).to_bytes(4) + (0).to_bytes(4) + b"K" + (12).to_bytes(4) + bytes(8) + b"Z\0\0\0\5I"
+
+
+class FullPooler:
+    """Takes every client in, and has no connection to Postgres for any: it lets them wait, as PgBouncer does."""
+
+    def __init__(self, *, logs_in: bool) -> None:
+        self._logs_in = logs_in
+        self._clients: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.dsn = f"postgresql://me@127.0.0.1:{self._server.getsockname()[1]}/db?sslmode=disable"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            self._clients.append(client)
+            if self._logs_in:
+                client.recv(4096)
+                client.sendall(NO_ANSWER_YET)
+
+    def close(self) -> None:
+        for end in (self._server, *self._clients):
+            end.close()
+
+
+@pytest.fixture
+def new_pooler() -> Iterator[Callable[..., FullPooler]]:
+    poolers: list[FullPooler] = []
+
+    def new_pooler(*, logs_in: bool) -> FullPooler:
+        poolers.append(FullPooler(logs_in=logs_in))
+        return poolers[-1]
+
+    yield new_pooler
+    for pooler in poolers:
+        pooler.close()
+
+
+def ours(rows: Rows) -> set[str]:
+    names = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'mobvibe %'"
+    return {row["application_name"] for row in rows.all(f"{names} AND datname = current_database()")}
+
+
+def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
+    fleet = new_fleet(monitor_interval_ms=1)  # its link is there nearly always
+    fleet.start_bridge()
+    eventually(lambda: len(ours(rows)) == connection_budget.BRIDGE, what="all links of the bridge")
+    bridge = ours(rows)
+    fleet.start_worker()
+    fleet.broker.actors["plain"].send(1)
+    job = rows.add_job(actor="double", queue="tests", payload={"n": 1})
+    eventually(lambda: rows.job(job)["status"] == "completed")
+
+    worker = {"mobvibe heartbeat", "mobvibe starts", "mobvibe reports", "mobvibe send"}
+    eventually(lambda: worker <= ours(rows))
+    assert len(worker) == connection_budget.WORKER_PROCESS
+    eventually(lambda: ours(rows) == bridge | worker, what="no link beside these")
+
+
+def test_the_nearest_limit_is_found_and_this_link_left_out(role: SmallRole, rows: Rows) -> None:
+    link, other = Link(role.dsn, "test"), Link(role.dsn, "other")
+    other.call("ping")
+    room = find_room(link)
+    assert room is not None
+    assert room.name == "max_connections, without those reserved for others"
+
+    role.limit(6)
+    room = find_room(link)
+    assert room is not None
+    assert (room.name, room.most, room.used, room.free, room.ours) == (
+        f"CONNECTION LIMIT of role {role.name}",
+        6,
+        1,
+        5,
+        1,
+    )
+
+    rows.all(f"ALTER DATABASE {rows.value('SELECT current_database()')} CONNECTION LIMIT 4")
+    room = find_room(link)
+    assert room is not None
+    assert room.name.startswith("CONNECTION LIMIT of database test_")
+    assert (room.most, room.used, room.free) == (4, 2, 2), "the test's own session counts, too"
+    for one in (link, other):
+        one.close()
+
+
+def test_a_process_warns_in_one_line_when_fewer_are_free_than_it_opens(
+    role: SmallRole, caplog: pytest.LogCaptureFixture
+) -> None:
+    role.limit(6)
+    check_database(role.dsn, connections=6)
+    assert caplog.records == []
+
+    role.limit(5)
+    check_database(role.dsn, connections=6)
+
+    (line,) = caplog.messages
+    assert line.startswith(
+        "This process opens up to 6 connections to Postgres, and 5 are free "
+        f"(CONNECTION LIMIT of role {role.name}: 5, in use: 0): raise the limit"
+    )
+
+
+def test_a_bridge_and_a_worker_name_what_is_short_and_go_on_when_there_is_more(
+    new_fleet: Callable[..., Fleet], settings: Settings, role: SmallRole, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    role.limit(3)
+    fleet = new_fleet(database_url=SecretStr(role.dsn))
+    fleet.start_bridge()
+    short = "Postgres has no connection free, trying again until it is over"
+    eventually(lambda: short in caplog.messages, what="word of what is short")
+
+    role.limit(20)
+    eventually(lambda: "Postgres has a connection free again" in caplog.messages, seconds=20, what="the end of it")
+    fleet.start_worker()
+    job = rows.add_job(actor="double", queue="tests", payload={"n": 1})
+    eventually(lambda: rows.job(job)["status"] == "completed", seconds=20)
+
+    assert caplog.messages.count(short) == 1, "told once by all loops together"
+    reasons = [str(getattr(one, "reason", "")) for one in caplog.records if one.getMessage() == short]
+    assert "too many connections for role" in reasons[0]
+    assert not any("unreachable" in text or "taken for dead" in text for text in caplog.messages)
+
+
+def test_a_log_in_that_goes_through_and_is_not_served_is_no_dead_link(new_pooler: Callable[..., FullPooler]) -> None:
+    pooler = new_pooler(logs_in=True)
+
+    with pytest.raises(NoConnectionFreeError, match=r"no answer to the first statement for 1\.7 s.*mobvibe doctor"):
+        Link(pooler.dsn, "test", statement_timeout_ms=200).call("ping")
+
+    assert not found_dead.get(("127.0.0.1", int(pooler.dsn.rpartition(":")[2].partition("/")[0])))
+
+
+def test_a_log_in_without_an_answer_may_be_either(new_pooler: Callable[..., FullPooler]) -> None:
+    dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
+
+    with pytest.raises(PostgresUnavailableError, match="Postgres hangs, or a pooler has no connection free"):
+        Link(dsn, "test").call("ping")
+
+
+def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections(
+    new_pooler: Callable[..., FullPooler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
+    monkeypatch.setattr("bridge.postgres.link._answered_at", {dsn: float("inf")})
+
+    with pytest.raises(NoConnectionFreeError, match="while other links of this process work"):
+        Link(dsn, "test").call("ping")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_short"),
+    [
+        (psycopg.OperationalError('connection failed: FATAL:  too many connections for database "db"'), True),
+        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), True),
+        (
+            psycopg.OperationalError("first\nFATAL:  remaining connection slots are reserved for roles with SUPERUSER"),
+            True,
+        ),
+        (psycopg.errors.ProtocolViolation("query_wait_timeout"), True),
+        (psycopg.OperationalError("FATAL:  no more connections allowed (max_client_conn)"), True),
+        (psycopg.errors.InternalError_("MaxClientsInSessionMode: max clients reached"), True),
+        (psycopg.errors.TooManyConnections("in any language"), True),
+        (psycopg.OperationalError("connection refused"), False),
+        (psycopg.errors.RaiseException("too many connections of this customer"), False),
+    ],
+)
+def test_what_servers_and_poolers_say_is_understood(error: psycopg.Error, is_short: bool) -> None:
+    with pytest.raises(BridgeError) as met, in_our_words():
+        raise error
+
+    assert isinstance(met.value, NoConnectionFreeError) is is_short
+
+
+def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, redis_url: str, tmp_path: Path) -> None:
+    role.limit(8)
+    web = WebProcess(role.dsn, redis_url, "a-secret-of-this-test-that-is-long-enough", tmp_path)
+    try:
+        eventually(lambda: "This process opens up to 9 connections to Postgres, and 8 are free" in web.log)
+    finally:
+        web.end()
+
+
+def test_a_process_that_cannot_begin_says_what_is_short(role: SmallRole, caplog: pytest.LogCaptureFixture) -> None:
+    role.limit(0)
+
+    with pytest.raises(NoConnectionFreeError, match=r"^Postgres at .* has no connection free: .*tried 2 times"):
+        check_database(role.dsn, tries=2, rest=lambda _: None)
+
+    (line,) = caplog.messages
+    assert re.match(r"Postgres at .* has no connection free \(.*too many connections for role .*\), retry 1/2", line)
+
+
+def test_tries_grow_apart() -> None:
+    def step() -> float:
+        raise NoConnectionFreeError("full")
+
+    loop = Loop("test", step)
+    rests = [loop.run_once() for _ in range(60)]
+
+    assert max(rests[:2]) < 0.5
+    assert 2 < max(rests[6:]) < 6

@@ -1,0 +1,88 @@
+"""What Postgres answers is either the data's fault, and final, or passes with time."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from bridge.errors import (
+    NoConnectionFreeError,
+    PostgresBusyError,
+    PostgresRefusedError,
+    PostgresSetupError,
+    PostgresUnavailableError,
+    ReadOnlyError,
+    UnfitSessionError,
+)
+from bridge.job import Completed
+from bridge.postgres.attempts import Attempts
+from bridge.postgres.errors import in_our_words
+from bridge.postgres.link import Link
+from bridge.worker.ending import Ending
+from bridge.worker.reports import Reports
+from bridge.worker.runs import Runs
+from tests.support.hands import Hands
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+def prepare_at_once(link: Link) -> None:
+    link.connection.prepare_threshold = 0
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("22003", PostgresRefusedError),
+        ("23514", PostgresRefusedError),
+        ("54000", PostgresRefusedError),
+        ("P0001", PostgresRefusedError),
+        ("0A000", UnfitSessionError),
+        ("25006", ReadOnlyError),
+        ("26000", UnfitSessionError),
+        ("42P05", UnfitSessionError),
+        ("53300", NoConnectionFreeError),
+        ("57P03", PostgresUnavailableError),
+        ("40001", PostgresBusyError),
+        ("55P03", PostgresBusyError),
+        ("57014", PostgresBusyError),
+        ("42601", PostgresSetupError),
+        ("55000", PostgresSetupError),
+        ("XX000", PostgresBusyError),
+    ],
+)
+def test_only_what_the_data_can_cause_is_refused(link: Link, state: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="so it is") as raised, link.transaction() as inside:
+        inside.execute(f"DO $$ BEGIN RAISE EXCEPTION 'so it is' USING ERRCODE = '{state}'; END $$")
+
+    assert raised.type is kind
+    assert link.call("ping")
+
+
+def test_a_full_queue_of_notifications_is_nobodys_data() -> None:
+    class QueueIsFullError(psycopg.errors.ProgramLimitExceeded):
+        diag: Any = SimpleNamespace(source_file="async.c")
+
+    with pytest.raises(PostgresBusyError), in_our_words():
+        raise QueueIsFullError("too many notifications in the NOTIFY queue")
+
+
+def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
+    hands: Hands, rows: Rows, link: Link
+) -> None:
+    worker = hands.add_worker()
+    reports = Reports(Attempts(link), Runs(), lambda _: None)
+    prepare_at_once(link)
+    reports.open()
+    for _ in range(2):
+        job_id = rows.add_job()
+        reports.submit(Ending(hands.started(worker), Completed('{"done": 1}')))
+        eventually(lambda: rows.job(job_id)["status"] != "processing")  # noqa: B023 -- called at once
+        # The next session knows nothing of what was prepared in the one before.
+        link.connection.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+
+    job = rows.job(job_id)
+    assert (job["status"], job["result"], job["retry_count"]) == ("completed", {"done": 1}, 0)
+    assert link.connection.prepare_threshold is None, "it would happen again and again"
+    reports.close(2)

@@ -1,0 +1,75 @@
+"""Behind a pooler a session is nobody's own: we set nothing on it that other clients would find."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from bridge.postgres.attempts import Attempts
+from bridge.postgres.connection_budget import find_room
+from bridge.postgres.link import Link
+from bridge.postgres.pool import Pool
+
+_LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"
+
+
+def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            at = data.find(b"K" + struct.pack("!i", 12)) if hides_the_process else -1
+            if at >= 0:  # the number of the server's process, by which a client knows its session
+                data = data[: at + 5] + struct.pack("!i", 7) + data[at + 9 :]
+                hides_the_process = False
+            sink.sendall(data)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def pooled_dsn(dsn: str) -> Iterator[str]:
+    """The database behind something that tells clients another process than the server's, as poolers do."""
+    address = urlsplit(dsn)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                there = socket.create_connection((address.hostname, address.port))
+                for source, sink in ((client, there), (there, client)):
+                    threading.Thread(
+                        target=_pump, args=(source, sink), kwargs={"hides_the_process": source is there}, daemon=True
+                    ).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield dsn.replace(address.netloc.rpartition("@")[2], f"127.0.0.1:{server.getsockname()[1]}")
+    server.close()
+
+
+def test_a_session_of_our_own_has_our_limits(link: Link) -> None:
+    assert link.connection.execute(_LIMITS).fetchone() == {"statement": "8s", "lock": "2s"}
+    assert not link.connection.is_pooled
+
+
+def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
+    link = Link(pooled_dsn, "test")
+    with Attempts(link).in_haste():
+        assert link.connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}
+    assert link.connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}
+    assert link.connection.is_pooled
+    assert link.connection.prepare_threshold is None, "other clients prepare under the same names"
+    assert link.connection.answer_seconds < 10
+    assert find_room(link) is None, "how many the pooler has for us only the pooler knows"
+    link.close()
+
+
+def test_so_does_one_of_the_web_process(pooled_dsn: str) -> None:
+    pool = Pool(pooled_dsn, "test", size=1)
+    with pool.connection() as connection:
+        assert connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}
+    pool.close()

@@ -1,0 +1,85 @@
+"""What a server or the driver refuses, in our words: what it is, and what to do."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from tests.support import redis_servers
+from tests.support.redis_servers import Open, refusal
+
+CLUSTER = "it is a node of a Redis Cluster, which is not supported"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", "it wants a password"),
+        (":geheim-falsch@", "it does not know this user and password"),
+        ("nobody:geheim@", "it does not know this user and password"),
+    ],
+)
+def test_a_password_that_is_missing_or_wrong(plain: Open, given: str, said: str) -> None:
+    port = plain("requirepass geheim")
+
+    assert isinstance(error := refusal(f"redis://{given}127.0.0.1:{port}/0"), RedisRefusedError)
+    assert said in str(error)
+
+
+def test_a_password_too_many(plain: Open) -> None:
+    port = plain()
+
+    error = refusal(f"redis://somebody:geheim@127.0.0.1:{port}/0")
+
+    assert isinstance(error, RedisRefusedError)
+    assert "REDIS_URL" in str(error)
+
+
+def test_a_database_that_is_not_there(plain: Open) -> None:
+    port = plain("databases 2")
+
+    assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/2"), RedisUnfitError)
+    assert "no database of the number in REDIS_URL" in str(error)
+
+
+def test_a_full_memory(plain: Open) -> None:
+    port = plain("maxmemory 1", "maxmemory-policy noeviction")
+
+    assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is RedisUnavailableError
+    assert "its memory is full (maxmemory)" in str(error)
+
+
+def test_a_certificate_for_another_name(plain: Open, stack: ExitStack, tmp_path: Path) -> None:
+    port = plain()
+    made, key = redis_servers.certificate(tmp_path, "elsewhere.example")
+    secure = stack.enter_context(redis_servers.tls_before(port, made, key))
+
+    error = refusal(f"rediss://localhost:{secure}/0?ssl_ca_certs={made}")
+
+    assert isinstance(error, RedisUnfitError)
+    assert "its certificate is for another name" in str(error)
+
+
+def test_nobody() -> None:
+    assert type(error := refusal("redis://127.0.0.1:9/0")) is RedisUnavailableError
+    assert "refused" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (b"-DENIED Redis is running in protected mode because ...\r\n", RedisRefusedError, "protected mode"),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", RedisUnavailableError, "still loading"),
+        (b"-MOVED 3999 127.0.0.1:6381\r\n", RedisUnfitError, CLUSTER),
+        (b"-ERR unknown command 'HELLO'\r\n", RedisUnfitError, "older than Redis 6.2"),
+        (b"-ERR max number of clients reached\r\n", RedisUnavailableError, "max number of clients"),
+    ],
+)
+def test_servers_that_cannot_be_made_to_say_it_here(
+    stack: ExitStack, answer: bytes, kind: type[RedisUnavailableError], said: str
+) -> None:
+    port = stack.enter_context(redis_servers.says(answer))
+
+    assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is kind, error
+    assert said in str(error)

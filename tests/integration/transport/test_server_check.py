@@ -1,0 +1,60 @@
+"""An address that leads to the wrong server, or to the right one in the wrong way: one line each, and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.dev.embedded.server import pick_port
+from bridge.errors import RedisUnavailableError, RedisUnfitError
+from bridge.transport.client import connect_redis
+from bridge.transport.server_check import check_server
+from tests.support.commands import mobvibe
+from tests.support.redis_servers import Open, refusal
+
+CLUSTER = "it is a node of a Redis Cluster, which is not supported"
+
+
+def test_a_sentinel(plain: Open) -> None:
+    port = plain(sentinel=True)
+
+    for url in (f"redis://127.0.0.1:{port}/0", f"redis://127.0.0.1:{port}/1"):
+        error = refusal(url)
+        assert isinstance(error, RedisUnfitError)
+        assert "Sentinel" in str(error)
+
+
+def test_a_node_of_a_cluster(plain: Open) -> None:
+    port = plain("cluster-enabled yes")
+
+    assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/0"), RedisUnfitError)
+    assert CLUSTER in str(error)
+
+
+def test_a_replica(plain: Open) -> None:
+    port = plain("replicaof 127.0.0.1 9")
+
+    assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is RedisUnavailableError, "it may become the primary"
+    assert "it is a replica" in str(error)
+
+
+def test_an_old_server_is_too_old(plain: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect_redis(f"redis://127.0.0.1:{plain()}/0") as client:
+        monkeypatch.setattr(client, "info", lambda: {"redis_version": "6.0.16", "redis_mode": "standalone"})
+
+        with pytest.raises(RedisUnfitError, match=r"it is Redis 6\.0\.16: use 6\.2 or later"):
+            check_server(client)
+
+
+@pytest.mark.parametrize("command", ["run", "worker", "web"])
+def test_each_process_says_it_in_one_line_and_leaves(plain: Open, dsn: str, tmp_path: Path, command: str) -> None:
+    (tmp_path / "topic.py").write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
+    port = plain(sentinel=True)
+
+    said = mobvibe(
+        command, cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=f"redis://127.0.0.1:{port}/0", ACTORS_MODULE="topic",
+        LOG_FORMAT="json", HEALTH_CHECK_PORT=str(pick_port()), SUPABASE_JWT_SECRET="s" * 40,
+    )  # fmt: skip
+
+    assert said.code == 1, said.err
+    assert "it is a Sentinel" in said.err
+    assert "Traceback" not in said.err

@@ -1,0 +1,32 @@
+"""Wake-ups over a link that went dead without a word."""
+
+import pytest
+
+from bridge.transport.client import connect_redis
+from bridge.transport.wakeups import WakeUps
+from tests.support.proxy import by_way_of, proxy_before
+from tests.support.waiting import eventually
+
+
+def test_wake_ups_over_a_dead_link_are_heard_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.transport.wakeups.PROBE_SECONDS", 0.3)
+    monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 0.6)
+    proxy = proxy_before(redis_url)
+    heard: list[str | None] = []
+    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", heard.append)
+    wake_ups.start()
+    assert wake_ups.subscribed.wait(5)
+    with connect_redis(redis_url) as client, client.pubsub() as echoes:
+        client.publish("channel", "before")
+        eventually(lambda: heard == [None, "before"])
+        echoes.psubscribe("channel:*")
+        for _ in range(3):  # it says its third word only if it heard the ones before
+            eventually(lambda: (echoes.get_message(timeout=1) or {"type": ""})["type"] == "pmessage")
+        assert heard == [None, "before"], "nothing begins anew"
+        proxy.go_dead()
+
+        eventually(lambda: heard[2:] == [None], what="a new subscription, and one look for what was missed")
+        client.publish("channel", "after")
+        eventually(lambda: heard[3:] == ["after"])
+    wake_ups.close()
+    proxy.close()

@@ -1,0 +1,35 @@
+"""The web process in this process, with and without stores, and one by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from bridge.settings import Settings
+from tests.support.web import REQUEST_SECONDS, SECRET, WebProcess, client_of
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    client = client_of(settings)
+    yield client
+    client.application.extensions["mobvibe"].pool.close()
+
+
+@pytest.fixture
+def cut_off(settings: Settings) -> FlaskClient:
+    """A web process whose stores do not answer."""
+    return client_of(
+        settings,
+        database_url=SecretStr("postgresql://u:geheim@127.0.0.1:9/d"),
+        redis_url=SecretStr("redis://:geheim@127.0.0.1:9/0"),
+    )
+
+
+@pytest.fixture
+def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, request_seconds=REQUEST_SECONDS)
+    yield web
+    web.end()

@@ -1,0 +1,87 @@
+"""Clients that talk slowly, or do not listen, hold nobody up."""
+
+import socket
+import threading
+import time
+from uuid import uuid4
+
+from bridge.web.server import THREADS
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+from tests.support.web import REQUEST_SECONDS, WebProcess, bearer
+
+START = b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_one_request_cannot_take_more_threads_than_time(web: WebProcess) -> None:
+    """More half requests than threads, some of them fed a byte now and then: others are served all the same."""
+    stop = threading.Event()
+    held = [web.connect() for _ in range(THREADS + 4)]
+    halves = (b"GET /health HT", START + bearer() + b"Content-Length: 100\r\n\r\n{", b"\x16\x03\x01")
+    for n, connection in enumerate(held):
+        connection.sendall(halves[n % 3])
+
+    def trickle() -> None:
+        while not stop.wait(1.0):
+            for connection in held[:6]:
+                try:
+                    connection.sendall(b" ")
+                except OSError:
+                    continue
+
+    feeder = threading.Thread(target=trickle)
+    feeder.start()
+    try:
+        began = time.monotonic()
+        status, _ = web.say(
+            b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", seconds=REQUEST_SECONDS + 10
+        )
+        assert status == 200
+        assert time.monotonic() - began < REQUEST_SECONDS + 5
+        held[1].settimeout(REQUEST_SECONDS + 5)
+        assert held[1].recv(100).startswith(b"HTTP/1.1 408 ")
+    finally:
+        stop.set()
+        feeder.join(5)
+        for connection in held:
+            connection.close()
+    assert "Traceback" not in web.log
+
+
+def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess) -> None:
+    with web.connect() as connection:
+        connection.sendall(START + b"Content-Length: 9\r\n\r\n")
+        connection.settimeout(REQUEST_SECONDS + 5)
+        said = b""
+        while chunk := connection.recv(65536):
+            said += chunk
+
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go(web: WebProcess, rows: Rows) -> None:
+    user = uuid4()
+    session = rows.add_session(user_id=user)
+    rows.all(
+        "INSERT INTO session_events (session_id, event_type, data)"
+        " SELECT %s, 'terminal', jsonb_build_object('text', repeat('x', 8000)) FROM generate_series(1, 1000)",
+        [session],
+    )
+    head = b"GET /functions/v1/get-session-status?sessionId=%b HTTP/1.1\r\nHost: x\r\n" % str(session).encode()
+    held = [socket.socket() for _ in range(THREADS)]
+    for connection in held:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.connect(web.address)
+        connection.sendall(head + bearer(user) + b"\r\n")
+    eventually(
+        lambda: all(len(connection.recv(2048, socket.MSG_PEEK)) > 1000 for connection in held), seconds=60,
+        what="answers that have begun",
+    )  # fmt: skip
+
+    status, _ = web.say(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", seconds=REQUEST_SECONDS + 10)
+
+    for connection in held:
+        connection.close()
+    assert status == 200
+    assert "Traceback" not in web.log

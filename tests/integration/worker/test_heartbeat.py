@@ -1,0 +1,165 @@
+"""A heartbeat keeps a worker alive and tells it what is no longer its own."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from bridge.job import Status
+from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
+from bridge.postgres.connection import found_dead
+from bridge.postgres.link import Link
+from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.runs import Run, Runs
+from tests.support.hands import CODING, Hands
+from tests.support.proxy import Proxy
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+
+def test_a_heartbeat_keeps_a_worker_alive(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)  # the lease ran out, and nobody has noticed yet
+
+    assert hands.heartbeat(worker, held) == {}
+
+    assert hands.reclaim() == {}
+
+
+def test_a_worker_declared_lost_is_told_so(hands: Hands, rows: Rows) -> None:
+    rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    hands.silence(worker)
+    hands.reclaim()
+
+    assert hands.heartbeat(worker, held) is None
+
+
+def test_a_heartbeat_names_what_is_no_longer_ours(hands: Hands, rows: Rows) -> None:
+    lost, cancelled, kept = (rows.add_job() for _ in range(3))
+    worker = hands.add_worker()
+    held = {claim.job_id: hands.start(worker, claim) for claim in hands.claim()}
+    rows.all("DELETE FROM coding_jobs WHERE id = %s", [lost])
+    assert hands.queue.cancel_job(cancelled) is Status.PROCESSING
+
+    verdicts = hands.heartbeat(worker, *(attempt for attempt in held.values() if attempt))
+
+    ours = {job_id: attempt.exec for job_id, attempt in held.items() if attempt}
+    assert verdicts == {ours[lost]: Verdict.LOST, ours[cancelled]: Verdict.CANCELLED}
+    assert kept in ours
+
+
+def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows: Rows) -> None:
+    job_id = rows.add_job()
+    worker = hands.add_worker()
+    held = hands.started(worker)
+    assert hands.heartbeat(worker) == {}  # it may be on its way still
+
+    rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
+
+    assert hands.heartbeat(worker) == {held.exec: Verdict.STRAY}
+    assert hands.heartbeat(worker, held) == {}
+
+
+class LookedBefore(Runs):
+    """A heartbeat looks just before a start's answer brings the run."""
+
+    def held_keys(self) -> list[AttemptKey]:
+        return []
+
+
+def test_a_run_that_began_just_now_is_no_stray(hands: Hands, rows: Rows, dsn: str) -> None:
+    job_id = rows.add_job()
+    runs = LookedBefore()
+    handed_back: list[AttemptKey] = []
+    heartbeat = Heartbeat(
+        Attempts(Link(dsn, "heartbeat")),
+        runs,
+        WorkerAbilities(1, ["coding"], CODING),
+        handed_back.append,
+        lease_seconds=0.6,
+    )
+    heartbeat.open()
+    held = AttemptKey(job_id, hands.claim_one().fence, uuid4())
+    (attempt,) = hands.book.start(heartbeat.worker, [held]).values()
+    runs.add([Run(held, attempt)])
+    rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
+    for _ in range(2):  # of the first one it is not known which row it saw
+        before = rows.value("SELECT heartbeat_at FROM workers")
+        eventually(lambda: rows.value("SELECT heartbeat_at FROM workers") > before)  # noqa: B023 -- called at once
+
+    assert handed_back == []
+    runs.remove([held.exec])
+    eventually(lambda: handed_back[:1] == [held], what="a heartbeat that finds a stray")
+    heartbeat.close(5)
+
+
+class Unlucky(Runs):
+    """Another link of the process is found dead when a heartbeat is about to say what runs."""
+
+    def __init__(self, in_the_midst: Callable[[], None]) -> None:
+        super().__init__()
+        self._in_the_midst = in_the_midst
+
+    def held_keys(self) -> list[AttemptKey]:
+        self._in_the_midst()
+        return super().held_keys()
+
+
+def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
+    book, abilities = Attempts(Link(dsn, "heartbeat")), WorkerAbilities(1, ["tests"], {})
+    return Heartbeat(book, runs or Runs(), abilities, lambda _: None, lease_seconds=30)
+
+
+@pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
+def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
+    hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    server = hands.link.connection.info
+
+    def find_dead() -> None:
+        monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
+
+    runs = Runs() if when == "before a heartbeat" else Unlucky(find_dead)
+    heartbeat = new_heartbeat(dsn, runs)
+    heartbeat.open()
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
+    before = rows.value("SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'mobvibe heartbeat'")
+    find_dead()
+    heartbeat.drain()
+    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the next heartbeat")
+    eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
+
+    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
+    heartbeat.close(5)
+
+
+def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
+    hands: Hands, rows: Rows, proxy: Proxy, by_proxy: str
+) -> None:
+    heartbeat = new_heartbeat(by_proxy)
+    heartbeat.open()
+    eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
+    proxy.delay_seconds = 0.2
+    heartbeat.drain()
+    eventually(lambda: rows.value("SELECT link_patience >= '4 s' FROM workers"), what="word that the link is slow")
+
+    rows.all(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'mobvibe heartbeat' AND datname = current_database()"
+    )
+
+    def without() -> int:
+        return hands.queue.watch_links(confirm=timedelta(seconds=1))
+
+    eventually(lambda: without() == 1, what="the end of the link to be seen")
+    eventually(lambda: without() == 0, what="its lock to be taken again")
+    assert rows.value("SELECT linked AND stopped_at IS NULL FROM workers")
+    heartbeat.close(5)

@@ -1,0 +1,38 @@
+"""When a job that Postgres refuses is tried again. The rest is in tests/integration/dispatch/test_refusals.py."""
+
+from uuid import uuid4
+
+from bridge.dispatch.refusals import Refusals
+from bridge.job import Claim, Refusal
+
+
+def test_it_is_tried_ever_more_seldom_up_to_five_minutes() -> None:
+    refusals, one = Refusals(), Refusal(uuid4(), "double", "no")
+    now, waits = 0.0, []
+    for _ in range(11):
+        refusals.claimed([], [one], now)
+        wait = next(seconds for seconds in range(1, 400) if not refusals.skip(now + seconds))
+        waits.append(wait)
+        now += wait
+
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_one_that_gets_through_is_a_reason_to_try_the_others() -> None:
+    refusals, first, second = Refusals(), Refusal(uuid4(), "double", "no"), Refusal(uuid4(), "double", "no")
+    refusals.claimed([], [first, second], 0.0)
+    refusals.claimed([], [second], 1.0)
+    assert refusals.skip(2.0) == [second.job_id]
+
+    refusals.claimed([Claim(first.job_id, 1, "tests", "double")], [], 2.0)
+
+    assert refusals.skip(2.0) == []
+    assert refusals
+
+
+def test_what_is_seen_no_more_is_forgotten() -> None:
+    refusals = Refusals()
+    refusals.claimed([], [Refusal(uuid4(), "double", "no")], 0.0)
+
+    assert refusals.skip(602.0) == []
+    assert not refusals

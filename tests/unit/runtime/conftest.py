@@ -1,0 +1,44 @@
+"""A process with a liveness file, and a probe that looks at it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bridge.runtime import liveness
+from bridge.runtime.liveness import Liveness
+from bridge.runtime.watchdog import Watchdog
+from bridge.settings import Settings
+from tests.support.commands import Said, mobvibe
+
+DATABASE = "postgresql://user:geheim@127.0.0.1:9/ours"
+Probe = Callable[..., Said]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(database_url=SecretStr(DATABASE), mobvibe_dir=tmp_path / "dir")
+
+
+@pytest.fixture
+def dog() -> Watchdog:
+    return Watchdog()
+
+
+@pytest.fixture
+def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
+    """A bridge, as it were; nothing is watched but what the test says."""
+    monkeypatch.setattr(liveness, "WATCHDOG", dog)
+    live = Liveness("bridge", settings)
+    yield live
+    live.close()
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Probe:
+    def run(*args: str, **environment: str) -> Said:
+        environment = {"MOBVIBE_DIR": str(tmp_path / "dir"), "DATABASE_URL": DATABASE} | environment
+        return mobvibe("healthcheck", *args, cwd=tmp_path, **environment)
+
+    return run

@@ -1,0 +1,35 @@
+"""A job, and the words by which an attempt may end."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from bridge import Fail, Job, Retry, current_job
+from bridge.job import running_as
+
+
+def test_a_job_shows_neither_prompt_nor_payload() -> None:
+    job = Job(id=uuid4(), prompt="geheim", payload={"key": "geheim"}, session_id=uuid4())
+
+    assert "geheim" not in repr(job)
+    assert str(job.id) in repr(job)
+
+
+def test_a_job_built_by_hand_can_emit() -> None:
+    Job(id=uuid4()).emit("terminal", {"output": "x"})
+
+
+def test_current_job_is_known_inside_only() -> None:
+    job = Job(id=uuid4())
+    with running_as(job):
+        assert current_job() is job
+    with pytest.raises(RuntimeError, match="inside an actor only"):
+        current_job()
+
+
+def test_a_retry_takes_seconds_or_a_timedelta() -> None:
+    assert Retry(delay=1.5).delay == timedelta(seconds=1.5)
+    assert Retry(delay=timedelta(minutes=1)).delay == timedelta(minutes=1)
+    assert Retry().delay is None
+    assert str(Fail("no")) == "no"

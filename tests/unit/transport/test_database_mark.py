@@ -1,0 +1,51 @@
+"""Whose a namespace is: one database's, and the others leave it alone."""
+
+import pytest
+import redis
+
+from bridge.errors import NamespaceTakenError
+from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.job_broker import JobBroker
+from bridge.transport.publisher import Publisher
+from tests.support.consuming import claims
+
+LIST, PAYLOADS = "mobvibe:coding", "mobvibe:coding.msgs"
+ALPHA, BETA = "11111111-1111-4111-8111-111111111111 alpha", "22222222-2222-4222-8222-222222222222 beta"
+
+
+def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, broker: JobBroker) -> None:
+    mine, other = DatabaseMark(client, "mobvibe"), DatabaseMark(client, "mobvibe")
+    mine.take(ALPHA)
+    publisher = Publisher(client, "mobvibe", mine)
+    ours = claims(2)
+    publisher.publish(ours)
+    before = client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)
+
+    with pytest.raises(NamespaceTakenError, match=r"'mobvibe' belongs to the database 'alpha'.*'beta'.*DEL mobvibe:__"):
+        other.take(BETA)
+    for call in (Publisher(client, "mobvibe", other).publish, Publisher(client, "mobvibe", other).push_again):
+        with pytest.raises(NamespaceTakenError, match="alpha"):
+            call(claims(2))
+    broker.mark.text = BETA
+    with pytest.raises(NamespaceTakenError, match="alpha"):
+        broker.exchange("coding", 10, [])
+
+    assert (client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)) == before
+    assert not client.exists("mobvibe:__heartbeats__")
+
+
+@pytest.mark.parametrize("first", ["a bridge", "a worker"])
+def test_the_mark_is_set_again_by_whoever_speaks_first_when_redis_was_emptied(
+    client: redis.Redis, broker: JobBroker, publisher: Publisher, first: str
+) -> None:
+    publisher.mark.take(ALPHA)
+    broker.mark.take(ALPHA)
+    client.flushall()
+
+    if first == "a bridge":
+        publisher.publish(claims(1))
+    else:
+        broker.exchange("coding", 1, [])
+
+    with pytest.raises(NamespaceTakenError):
+        DatabaseMark(client, "mobvibe").take(BETA)

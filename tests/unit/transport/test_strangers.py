@@ -1,0 +1,207 @@
+"""What is not ours in Redis: left where it is, as it is, however much of it there is."""
+
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+import pytest
+import redis
+
+from bridge.errors import BadMessageError
+from bridge.job import Claim
+from bridge.transport.consumer import JobConsumer
+from bridge.transport.housekeeping import Housekeeping
+from bridge.transport.intake import JobMessage, PlainIntake
+from bridge.transport.job_broker import JobBroker
+from bridge.transport.messages import seal
+from bridge.transport.names import WORKER_PREFIX
+from bridge.transport.publisher import Publisher
+from bridge.transport.strangers import STRETCH, Strangers
+from tests.support.consuming import claims
+from tests.support.waiting import eventually
+
+LIST, PAYLOADS = "mobvibe:coding", "mobvibe:coding.msgs"
+
+
+class OursOnly(PlainIntake):
+    takes_any = False
+
+
+@pytest.fixture
+def broker(broker: JobBroker) -> JobBroker:
+    broker.intake = OursOnly()
+    return broker
+
+
+def put_theirs(client: redis.Redis, *names: str | bytes) -> None:
+    client.hset(PAYLOADS, mapping=dict.fromkeys(names, "theirs"))
+    client.rpush(LIST, *names)
+
+
+def put_ours(client: redis.Redis, *ours: Claim) -> None:
+    """At the end, as a bridge of an older version does, or another application's clean-up."""
+    for claim in ours:
+        name, payload = seal([claim])
+        client.hset(PAYLOADS, name, payload)
+        client.rpush(LIST, name)
+
+
+def take(broker: JobBroker, count: int, prefetch: int = 10) -> list[str]:
+    consumer = broker.consume("coding", prefetch=prefetch, timeout=10)
+    assert isinstance(consumer, JobConsumer)
+    taken: list[str] = []
+
+    def enough() -> bool:
+        message = next(consumer)
+        if message is not None:
+            taken.append(message.args[0])
+            consumer.ack(message)
+        return len(taken) == count
+
+    eventually(enough, what=f"{count} messages")
+    assert [next(consumer) for _ in range(3)] == [None] * 3
+    consumer.close()
+    return taken
+
+
+def ids(ours: Sequence[Claim]) -> list[str]:
+    return [str(claim.job_id) for claim in ours]
+
+
+UUID = "0aaaaaaa-0aaa-4aaa-8aaa-0aaaaaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [UUID, "junk", b"\xff\xfe", "", f"{UUID}:", f"{UUID}:x", f"{UUID}:1x", f"x{UUID}:1", f"{UUID}:1:2", f"{UUID}:-1",
+     f"{UUID}:1+2+3", f"{UUID[1:]}:1", f"{UUID}:1 ", f"{UUID}\n:1"],
+)  # fmt: skip
+def test_what_does_not_look_like_ours_stays(
+    client: redis.Redis, broker: JobBroker, publisher: Publisher, name: str | bytes
+) -> None:
+    put_theirs(client, name)
+    ours = claims(3)
+    publisher.publish(ours)
+
+    assert take(broker, 3) == ids(ours)
+
+    expected = name.encode() if isinstance(name, str) else name
+    assert client.lrange(LIST, 0, -1) == [expected]
+    assert client.hgetall(PAYLOADS) == {expected: b"theirs"}
+    assert client.keys("mobvibe:__acks__*") == client.keys("mobvibe:coding.XQ*") == []
+
+
+@pytest.mark.parametrize("mark", ["", "+1", "+99", "!", "!!"])
+def test_what_looks_like_ours_is_taken(client: redis.Redis, broker: JobBroker, mark: str) -> None:
+    put_theirs(client, f"{UUID}:{2**63 - 1}{mark}")
+
+    others_first, *taken = broker.exchange("coding", 1, [])
+
+    assert (others_first, taken) == (0, [f"{UUID}:{2**63 - 1}{mark}".encode(), b"theirs"])
+
+
+def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(
+    client: redis.Redis, broker: JobBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = [str(uuid4()) for _ in range(3 * STRETCH)]
+    first, second, third = claims(3)
+    put_theirs(client, *theirs[:STRETCH])
+    put_ours(client, first)
+    put_theirs(client, *theirs[STRETCH : STRETCH + 10])
+    put_ours(client, second)
+    put_theirs(client, *theirs[STRETCH + 10 :])
+    put_ours(client, third)
+
+    assert sorted(take(broker, 3)) == sorted(ids([first, second, third]))
+
+    assert client.lrange(LIST, 0, -1) == [name.encode() for name in theirs]
+    assert client.hlen(PAYLOADS) == len(theirs)
+    told = [record for record in caplog.records if "are left alone" in record.getMessage()]
+    assert len(told) == 1
+    assert vars(told[0])["messages"] == len(theirs) + 3
+    assert "REDIS_NAMESPACE=" in told[0].getMessage()
+
+
+def test_ours_are_published_before_all_of_theirs(
+    client: redis.Redis, broker: JobBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Strangers, "met", lambda _: False)  # nobody looks for ours
+    put_theirs(client, *[str(uuid4()) for _ in range(STRETCH)])
+    ours = claims(5)
+
+    publisher.publish(ours[:3])
+    assert take(broker, 3) == ids(ours[:3])
+    publisher.push_again(ours[3:])
+    assert take(broker, 2) == ids(ours[3:])
+
+
+def test_a_walk_that_finds_nothing_is_followed_by_ever_longer_rests() -> None:
+    walks: list[int] = []
+
+    def sift(queue: str, start: int, length: int) -> tuple[int, int, int, str]:
+        walks.append(start)
+        return 5, 5, 0, "theirs"
+
+    strangers = Strangers("coding", sift)
+    rests = []
+    for _ in range(200):
+        strangers.next_at = 0.0
+        strangers.met()
+        rests.append(strangers.next_at - time.monotonic())
+
+    assert max(rests[100:]) > 5
+    assert max(rests) < 16
+    assert not strangers.met(), "it rests"
+    assert len(walks) == 200
+
+
+def test_an_unreadable_message_under_an_id_of_ours_is_put_aside_for_good(
+    client: redis.Redis, broker: JobBroker
+) -> None:
+    class Refusing(OursOnly):
+        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+            raise BadMessageError("undecodable")
+
+    broker.intake = Refusing()
+    (claim,) = claims(1)
+    name, payload = seal([claim])
+    put_ours(client, claim)
+    put_theirs(client, f"{UUID}:1")
+    take(broker, 0)
+    assert client.hgetall(f"{LIST}.XQ.msgs") == {name.encode(): payload.encode(), f"{UUID}:1".encode(): b"theirs"}
+
+    client.zadd(f"{LIST}.XQ", {name: 1, f"{UUID}:1": 1, "theirs": 1})
+    client.hset(f"{LIST}.XQ.msgs", "theirs", "theirs")
+    Housekeeping(client, broker.names, "coding").tidy()
+
+    assert sorted(client.hkeys(f"{LIST}.XQ.msgs")) == sorted([f"{UUID}:1".encode(), b"theirs"])
+    assert sorted(client.zrange(f"{LIST}.XQ", 0, -1)) == sorted([f"{UUID}:1".encode(), b"theirs"])
+
+
+def test_old_dead_letters_of_ours_are_forgotten_behind_any_number_of_theirs(
+    client: redis.Redis, broker: JobBroker
+) -> None:
+    client.zadd(f"{LIST}.XQ", {f"theirs-{n}": 1 for n in range(250)})
+    name, payload = seal(claims(1))
+    client.zadd(f"{LIST}.XQ", {name: 2})
+    client.hset(f"{LIST}.XQ.msgs", name, payload)
+    housekeeping = Housekeeping(client, broker.names, "coding")
+
+    for _ in range(3):
+        housekeeping.tidy()
+
+    assert client.zcard(f"{LIST}.XQ") == 250
+    assert not client.exists(f"{LIST}.XQ.msgs")
+
+
+def test_another_applications_dead_worker_is_not_ours_to_clean_up(client: redis.Redis, broker: JobBroker) -> None:
+    client.zadd("mobvibe:__heartbeats__", {"their-broker": 1, f"{WORKER_PREFIX}dead": 1})
+    for worker in ("their-broker", f"{WORKER_PREFIX}dead"):
+        client.sadd(f"mobvibe:__acks__.{worker}.coding", f"{UUID}:1", "theirs")
+    client.hset(PAYLOADS, mapping={f"{UUID}:1": "x", "theirs": "x"})
+
+    Housekeeping(client, broker.names, "coding").tidy()
+
+    assert client.smembers("mobvibe:__acks__.their-broker.coding") == {f"{UUID}:1".encode(), b"theirs"}
+    assert not client.exists(f"mobvibe:__acks__.{WORKER_PREFIX}dead.coding")
+    assert client.zrange("mobvibe:__heartbeats__", 0, -1) == [b"their-broker"]

@@ -1,0 +1,89 @@
+"""A new Dramatiq that changes what we replace of it, or rely on, is noticed here and not in production."""
+
+import hashlib
+import importlib
+import inspect
+import logging
+import re
+from importlib.metadata import version
+from operator import attrgetter
+from typing import Any
+
+import pytest
+
+from bridge.worker import dramatiq_patches
+from bridge.worker.dramatiq_patches import _is_not_about_an_outcome
+
+# Of Dramatiq 2.2.1. The source counts without its comments, blank lines and indentation.
+FINGERPRINTS = {
+    "dramatiq.worker.Worker.__init__": "5f30f59e3ac0a233",
+    "dramatiq.worker.ConsumerThread.handle_delayed_messages": "c755911a9866c98b",
+    "dramatiq.worker.WorkerThread.process_message": "751fdfd67b0e258b",
+    "dramatiq.broker.Broker.emit_before": "6153a5c27e89972b",
+    "dramatiq.broker.Broker.emit_after": "cb2ae2753fa47386",
+    "dramatiq.broker.Broker.add_middleware": "0d1ac86bf8f42eaf",
+    "dramatiq.brokers.redis.RedisBroker.declare_queue": "a43771861c0be184",
+    "dramatiq.brokers.redis.RedisBroker.enqueue": "74e59d92310b09ea",
+    "dramatiq.brokers.redis.RedisBroker.__getattr__": "12ad0c55388e572d",
+    "dramatiq.brokers.redis._RedisConsumer": "2f802bd9ed1c85db",
+    "dramatiq.broker.MessageProxy": "36b39d6215da2e76",
+    "dramatiq.asyncio.EventLoopThread": "3725ab98e80396f8",
+    "dramatiq.middleware.asyncio.AsyncIO": "21a3e8362f8668bd",
+    "dramatiq.actor.Actor.__call__": "5f5a45d0f611752a",
+    "dramatiq.worker.ConsumerThread.run": "29c897a7d633c012",
+    "dramatiq.worker.ConsumerThread.handle_message": "4ff6f08f60a20373",
+    "dramatiq.worker.ConsumerThread.post_process_message": "f34d69d6c0504540",
+    "dramatiq.worker.ConsumerThread.close": "d13ece3176fe7bba",
+    "dramatiq.worker.WorkerThread.run": "83c093533844a64b",
+    "dramatiq.worker.Worker.stop": "e8cbf2a9643e0fb4",
+    "dramatiq.cli.worker_process": "9520b62378184e62",
+    "dramatiq.middleware.time_limit.TimeLimit": "3660dad21ca97d92",
+    "dramatiq.threading.raise_thread_exception": "ccb28deb875b4157",
+    "dramatiq.worker.Worker.join": "2f6cc429bbbc6e08",
+    "dramatiq.common.iter_queue": "7f6e0550d738d4b0",
+    "dramatiq.common.compute_backoff": "fcbc2e380ebf4b5c",
+}
+
+
+def of_dramatiq(name: str) -> Any:
+    """What a dotted name means: the module is the longest part of it that can be imported."""
+    module, _, rest = name.rpartition(".")
+    while True:
+        try:
+            return attrgetter(rest)(importlib.import_module(module))
+        except ModuleNotFoundError:
+            module, _, part = module.rpartition(".")
+            rest = f"{part}.{rest}"
+
+
+def fingerprint(name: str) -> str:
+    lines = (line.strip() for line in inspect.getsource(of_dramatiq(name)).splitlines())
+    text = "\n".join(line for line in lines if line and not line.startswith("#"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", FINGERPRINTS)
+def test_dramatiq_is_what_our_patches_were_written_for(name: str) -> None:
+    assert fingerprint(name) == FINGERPRINTS[name], (
+        f"Dramatiq {version('dramatiq')} has other code in {name}. Read what bridge/worker/dramatiq_patches.py says "
+        "of it, compare the two, run `make check-dramatiq`, and then note the new fingerprint here"
+    )
+
+
+def test_each_place_in_dramatiq_that_the_list_names_is_compared() -> None:
+    listed = set(re.findall(r"`(dramatiq\.[\w.]+)`", dramatiq_patches.__doc__ or ""))
+
+    assert listed == set(FINGERPRINTS)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        ("Failed to process message %s with unhandled exception.", False),
+        ("Message %s was skipped.", False),
+        ("Actor x returned a value that is not None", False),
+        ("Worker process is ready for action.", True),
+    ],
+)
+def test_dramatiqs_lines_about_outcomes_are_kept_out(line: str, is_kept: bool) -> None:
+    assert _is_not_about_an_outcome(logging.makeLogRecord({"msg": line})) is is_kept

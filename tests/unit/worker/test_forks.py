@@ -1,0 +1,31 @@
+"""What a copy of a worker process that an actor's fork made does."""
+
+import subprocess
+import sys
+
+import pytest
+
+FORK = """
+import os
+from bridge.worker.forks import end_in_copy_of, generation
+process = generation()
+if (copy := os.fork()) == 0:
+    try:
+        {end}
+    finally:
+        end_in_copy_of(process)
+        os._exit(99)
+end_in_copy_of(process)
+raise SystemExit(50 + os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [("pass", 0, b""), ("raise SystemExit(7)", 7, b""), ("raise ValueError('no')", 1, b"ValueError: no\n")],
+)
+def test_a_copy_ends_as_a_script_would_and_the_process_itself_goes_on(end: str, code: int, said: bytes) -> None:
+    process = subprocess.run([sys.executable, "-c", FORK.format(end=end)], capture_output=True, check=False)
+
+    assert (process.returncode, process.stderr.endswith(said)) == (50 + code, True)
+    assert bool(process.stderr) is bool(said)
