@@ -1,7 +1,7 @@
 """Everything of Dramatiq that this package replaces, or uses although Dramatiq does not document it, with the reason.
 
-Written for Dramatiq 2.2. tests/unit/test_dramatiq_patches.py fails when the installed Dramatiq has other code at one
-of these places, and then this list says which code of ours to read again.
+Written for Dramatiq 2.2. tests/unit/worker/test_dramatiq_patches.py fails when the installed Dramatiq has other code
+at one of these places, and then this list says which code of ours to read again.
 
 Replaced in a running worker process, by the functions below, which `JobMiddleware` calls:
 

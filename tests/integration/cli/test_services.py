@@ -4,31 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-import redis
-
-from bridge.dispatch.process import BridgeProcess
-from bridge.settings import Settings
 from tests.support.commands import Run, mobvibe
-
-
-def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    with redis.Redis.from_url(settings.redis_address()) as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        try:
-            BridgeProcess(settings).check()
-        finally:
-            client.config_set("maxmemory-policy", "noeviction")
-    assert [record.getMessage() for record in caplog.records] == [
-        "Redis drops messages when its memory is full: maxmemory-policy is allkeys-lru, set it to noeviction"
-    ]
-    caplog.clear()
-
-    BridgeProcess(settings).check()
-
-    assert not caplog.records
 
 
 def test_a_taken_port_is_one_line_and_exit_code_1(run: Run, taken_port: int) -> None:

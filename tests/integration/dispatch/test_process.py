@@ -1,0 +1,44 @@
+"""The bridge process at its start and its end."""
+
+import psycopg
+import pytest
+import redis
+
+from bridge.dispatch.process import BridgeProcess
+from bridge.settings import Settings
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mobvibe %' AND wait_event_type = 'Lock'"
+
+
+def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(settings.redis_address()) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            BridgeProcess(settings).check()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis drops messages when its memory is full: maxmemory-policy is allkeys-lru, set it to noeviction"
+    ]
+    caplog.clear()
+
+    BridgeProcess(settings).check()
+
+    assert not caplog.records
+
+
+def test_a_part_that_is_at_work_is_waited_for_and_not_for_ever(settings: Settings, rows: Rows, dsn: str) -> None:
+    bridge = BridgeProcess(settings)
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("LOCK TABLE coding_jobs")
+        bridge.start()
+        eventually(lambda: rows.value(WAITING), what="a statement that waits")
+
+        assert not bridge.stop(0.1)
+        somebody.rollback()
+
+    assert bridge.stop(10)
