@@ -22,8 +22,8 @@ from bridge.postgres.migrations import migrate_up
 from bridge.runtime.outages import OPEN_OUTAGES
 from bridge.settings import Settings
 from tests.support.fleet import Fleet
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 # The actors package reads its settings when it is imported. Nothing listens there.
 os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
@@ -132,10 +132,10 @@ def settings(dsn: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def hands(dsn: str, rows: Rows) -> Iterator[Hands]:
-    hands = Hands(dsn, rows)
-    yield hands
-    hands.close()
+def steps(dsn: str, rows: Rows) -> Iterator[Steps]:
+    steps = Steps(dsn, rows)
+    yield steps
+    steps.close()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_rolled_back_job_never_runs(fleet: Fleet, rows: Rows, dsn: str) -> Non
 
     finished(rows, job_id)
 
-    assert fleet.doings.starts(gone) == 0
+    assert fleet.actor_log.starts(gone) == 0
 
 
 def test_many_jobs_all_run_once(fleet: Fleet, rows: Rows) -> None:
@@ -43,17 +43,17 @@ def test_many_jobs_all_run_once(fleet: Fleet, rows: Rows) -> None:
 
     eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0, seconds=30)
 
-    assert len(fleet.doings.started) == 500
+    assert len(fleet.actor_log.started) == 500
     check_invariants(rows)
 
 
 def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
-    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+    eventually(lambda: quick_fleet.actor_log.starts(job_id) == 1)
 
     rows.all("UPDATE workers SET stopped_at = now(), stop_reason = 'lost' WHERE stopped_at IS NULL")
-    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
-    quick_fleet.doings.gates["gate"].set()
+    eventually(lambda: quick_fleet.actor_log.interrupted == ["LeaseLostError"])
+    quick_fleet.actor_log.gates["gate"].set()
 
     job = finished(rows, job_id)
     assert (job["status"], job["result"]) == ("completed", {"fence": 2})
@@ -67,14 +67,14 @@ def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFl
     hasty.start_worker(threads=1)
     hasty.start_bridge()
     running, waiting = add("wait_at_gate"), add("wait_at_gate")
-    eventually(lambda: hasty.doings.starts(running) == 1)
+    eventually(lambda: hasty.actor_log.starts(running) == 1)
 
     hasty.workers[0].stop()
 
     for job_id in (running, waiting):
         job = rows.job(job_id)
         assert (job["status"], job["retry_count"]) == ("pending", 0), job_id
-    assert hasty.doings.interrupted == ["WorkerStoppingError"]
+    assert hasty.actor_log.interrupted == ["WorkerStoppingError"]
     assert rows.outcomes(running) == ["released"]
     assert rows.value("SELECT stop_reason FROM workers ORDER BY started_at DESC LIMIT 1") == "stopped"
     check_invariants(rows)
@@ -82,13 +82,13 @@ def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFl
 
 def test_a_stopping_worker_lets_a_job_end_that_can(fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
-    eventually(lambda: fleet.doings.starts(job_id) == 1)
+    eventually(lambda: fleet.actor_log.starts(job_id) == 1)
     worker = fleet.workers[0]
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
     eventually(lambda: fleet.broker.draining)
 
-    fleet.doings.gates["gate"].set()
+    fleet.actor_log.gates["gate"].set()
 
     stopping.join(10)
     assert rows.job(job_id)["status"] == "completed"
@@ -108,7 +108,7 @@ def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows
 
     finished(rows, *job_ids)
     assert {rows.job(job_id)["retry_count"] for job_id in job_ids} == {0}
-    assert all(quick.doings.starts(job_id) == 1 for job_id in job_ids)
+    assert all(quick.actor_log.starts(job_id) == 1 for job_id in job_ids)
     check_invariants(rows)
 
 

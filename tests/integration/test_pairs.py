@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from tests.conftest import Servers, new_database
-from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
 from tests.support.pairs import CALLS, STATES, Outcome, at_once, in_turn
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
-Stage = tuple[Rows, tuple[Hands, Hands]]
+Stage = tuple[Rows, tuple[Steps, Steps]]
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def stage(servers: Servers, template_database: str) -> Iterator[Stage]:
     for dsn in new_database(servers, template_database):
         with psycopg.connect(dsn, autocommit=True) as connection:
             rows = Rows(connection)
-            hands = Hands(dsn, rows), Hands(dsn, rows)
-            yield rows, hands
-            for one in hands:
+            steps = Steps(dsn, rows), Steps(dsn, rows)
+            yield rows, steps
+            for one in steps:
                 one.close()
 
 
@@ -36,15 +36,15 @@ alone: dict[tuple[str, str], Outcome] = {}  # what comes of a call when the othe
 @pytest.mark.parametrize("first", CALLS)
 @pytest.mark.parametrize("state", STATES)
 def test_two_calls_at_once_are_two_calls_in_turn(stage: Stage, state: str, first: str, second: str) -> None:
-    rows, hands = stage
+    rows, steps = stage
 
-    done = at_once(state, first, second, rows, hands, commit=True)
+    done = at_once(state, first, second, rows, steps, commit=True)
     check_invariants(rows)
-    if done != in_turn(state, [(first, 0), (second, 1)], rows, hands[0]):
-        assert done == in_turn(state, [(second, 1), (first, 0)], rows, hands[0])
+    if done != in_turn(state, [(first, 0), (second, 1)], rows, steps[0]):
+        assert done == in_turn(state, [(second, 1), (first, 0)], rows, steps[0])
 
-    undone = at_once(state, first, second, rows, hands, commit=False)
+    undone = at_once(state, first, second, rows, steps, commit=False)
     check_invariants(rows)
     if (state, second) not in alone:
-        alone[state, second] = in_turn(state, [(second, 1)], rows, hands[0])
+        alone[state, second] = in_turn(state, [(second, 1)], rows, steps[0])
     assert undone == alone[state, second]

@@ -24,9 +24,9 @@ from hypothesis.stateful import (
 from bridge.job import Claim
 from bridge.postgres.attempts import AttemptKey, Event, Verdict
 from bridge.postgres.queue_rows import Span
-from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
+from tests.support.steps import LEASE, Steps
 from tests.support.twin import NODE, TERMINAL, JobTwin
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -46,9 +46,9 @@ an_attempt = precondition(lambda self: self.held)
 
 
 class Road(RuleBasedStateMachine):
-    def __init__(self, rows: Rows, hands: list[Hands]) -> None:
+    def __init__(self, rows: Rows, steps: list[Steps]) -> None:
         super().__init__()
-        self.rows, self.hands = rows, hands
+        self.rows, self.steps = rows, steps
         self.jobs: dict[UUID, JobTwin] = {}
         self.claims: list[Claim] = []  # messages: nothing takes one away, so each may be delivered again
         self.held: list[tuple[AttemptKey, UUID]] = []  # attempts as some worker believes to have them, or had
@@ -65,7 +65,7 @@ class Road(RuleBasedStateMachine):
             self.insert(job)
 
     def add_worker(self) -> None:
-        self.workers[self.hands[0].add_worker(slots=50)] = "live"
+        self.workers[self.steps[0].add_worker(slots=50)] = "live"
 
     @property
     def open_jobs(self) -> int:
@@ -101,13 +101,13 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def cancel(self, pick: int, hand: int) -> None:
         job = self.job(pick)
-        assert self.hands[hand].queue.cancel_job(job.id) == job.cancel()
+        assert self.steps[hand].queue.cancel_job(job.id) == job.cancel()
 
     @a_job
     @rule(pick=pick, hand=hand)
     def retry(self, pick: int, hand: int) -> None:
         job = self.job(pick)
-        assert self.hands[hand].queue.retry_job(job.id) == job.retry()
+        assert self.steps[hand].queue.retry_job(job.id) == job.retry()
 
     @precondition(lambda self: self.open_jobs > 3)
     @rule(pick=pick)
@@ -128,7 +128,7 @@ class Road(RuleBasedStateMachine):
     @rule(hand=hand)
     def claim_next_job(self, hand: int) -> None:
         ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
-        claimed = self.hands[hand].queue.claim_next_job()
+        claimed = self.steps[hand].queue.claim_next_job()
         assert (claimed.job_id if claimed else None) == (ready[0].id if ready else None)
         if ready:
             ready[0].claim(NODE)
@@ -137,7 +137,7 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def complete_job(self, pick: int, hand: int) -> None:
         job = self.job(pick)
-        self.hands[hand].queue.complete_job(job.id)
+        self.steps[hand].queue.complete_job(job.id)
         if job.answers_to_its_id:
             job.complete()
 
@@ -145,7 +145,7 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def fail_job(self, pick: int, hand: int) -> None:
         job = self.job(pick)
-        will_retry = self.hands[hand].queue.fail_job(job.id, "boom")
+        will_retry = self.steps[hand].queue.fail_job(job.id, "boom")
         if job.answers_to_its_id:
             job.fail("failed")
             assert will_retry == (job.status == "pending")
@@ -158,7 +158,7 @@ class Road(RuleBasedStateMachine):
     def claim(self, hand: int, limit: int) -> None:
         ready = sorted((job for job in self.jobs.values() if job.can_run_among_others), key=lambda job: job.rank)
         due = ready[:limit] if "live" in self.workers.values() else []
-        claims = self.hands[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
+        claims = self.steps[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
         for job in due:
             job.claim("bridge")
         assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in due]
@@ -170,7 +170,7 @@ class Road(RuleBasedStateMachine):
         lines = {job.line for job in self.jobs.values() if job.runs_alone}
         ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
         line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
-        claims = self.hands[hand].queue.claim_suspects("bridge", lease=LEASE, line=limit)
+        claims = self.steps[hand].queue.claim_suspects("bridge", lease=LEASE, line=limit)
         self.calls += 1
         for job in line:
             job.claim("bridge", self.calls)
@@ -182,7 +182,7 @@ class Road(RuleBasedStateMachine):
     def keep(self, picks: list[int], hand: int) -> None:
         """A worker prolongs what it cannot start yet."""
         waiting = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
-        kept = self.hands[hand].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
+        kept = self.steps[hand].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
         jobs = [(self.jobs.get(claim.job_id), claim.fence) for claim in waiting]
         ours = [job for job, fence in jobs if job is not None and job.was_handed_over(fence)]
         assert kept == {job.id for job in ours}
@@ -193,7 +193,7 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def release_claim(self, pick: int, hand: int) -> None:
         claim = self.claims[-1 - pick % len(self.claims)]
-        accepted = self.hands[hand].queue.release_claims([claim], "test") == [claim.job_id]
+        accepted = self.steps[hand].queue.release_claims([claim], "test") == [claim.job_id]
         self._expect(AttemptKey(claim.job_id, claim.fence, None), accepted, JobTwin.release)
 
     @a_claim
@@ -202,14 +202,14 @@ class Road(RuleBasedStateMachine):
         """A worker says that the database refuses the start."""
         claim = self.claims[-1 - pick % len(self.claims)]
         held = AttemptKey(claim.job_id, claim.fence, None)
-        self._expect(held, self.hands[hand].fail(held) is not None, lambda job: job.fail("failed"))
+        self._expect(held, self.steps[hand].fail(held) is not None, lambda job: job.fail("failed"))
 
     @rule(hand=hand)
     def reclaim(self, hand: int) -> None:
         self.workers.update({worker: "stopped" for worker, lease in self.workers.items() if lease == "expired"})
         alive = [worker for worker, lease in self.workers.items() if lease == "live"]
         expected = {job.id: verdict for job in self.jobs.values() if (verdict := job.reclaim(alive))}
-        assert self.hands[hand].reclaim() == expected
+        assert self.steps[hand].reclaim() == expected
 
     # Workers.
 
@@ -220,7 +220,7 @@ class Road(RuleBasedStateMachine):
         who = self.worker(worker)
         delivered = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
         held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in delivered]
-        started = self.hands[hand].book.start(who, held)
+        started = self.steps[hand].book.start(who, held)
         for attempt in held:
             job = self.jobs.get(attempt.job_id)
             same = [one.exec for one in held if (one.job_id, one.fence) == (attempt.job_id, attempt.fence)]
@@ -246,7 +246,7 @@ class Road(RuleBasedStateMachine):
         busy = [job.worker for job in self.jobs.values() if job.status == "processing" and job.exec]
         who = busy[pick % len(busy)]
         if who in self.workers:  # it may be lost already
-            self.hands[hand].silence(who)
+            self.steps[hand].silence(who)
             self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
             self.reclaim(hand)
             self.heartbeat(list(self.workers).index(who), hand)
@@ -261,7 +261,7 @@ class Road(RuleBasedStateMachine):
         job = self.jobs.get(attempt.job_id)
         is_its_own = job is not None and job.is_held_by(attempt) and job.worker == who
         is_free = job is not None and job.was_handed_over(attempt.fence)
-        started = self.hands[hand].book.start(who, [attempt])
+        started = self.steps[hand].book.start(who, [attempt])
         expected = (is_its_own or is_free) and self.workers.get(who) == "live"  # it may be forgotten
         assert (attempt.exec in started) == expected
         if expected and job is not None:
@@ -271,13 +271,13 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def complete(self, pick: int, hand: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.hands[hand].complete(held), JobTwin.complete)
+        self._expect(held, self.steps[hand].complete(held), JobTwin.complete)
 
     @an_attempt
     @rule(pick=pick, hand=hand, final=st.booleans())
     def fail(self, pick: int, hand: int, final: bool) -> None:
         held = self.attempt(pick)[0]
-        status = self.hands[hand].fail(held, final=final)
+        status = self.steps[hand].fail(held, final=final)
         self._expect(held, status is not None, lambda job: job.fail("failed", final=final))
         assert status is None or status == self.jobs[held.job_id].status
 
@@ -285,27 +285,27 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def release(self, pick: int, hand: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.hands[hand].release(held), JobTwin.release)
+        self._expect(held, self.steps[hand].release(held), JobTwin.release)
 
     @an_attempt
     @rule(pick=pick, hand=hand)
     def call_off(self, pick: int, hand: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.hands[hand].call_off(held), JobTwin.call_off)
+        self._expect(held, self.steps[hand].call_off(held), JobTwin.call_off)
 
     @an_attempt
     @rule(pick=pick, hand=hand)
     def say_event(self, pick: int, hand: int) -> None:
         held = self.attempt(pick)[0]
         job = self.jobs.get(held.job_id)
-        stored = self.hands[hand].book.add_events([Event(held, "terminal", "{}")])
+        stored = self.steps[hand].book.add_events([Event(held, "terminal", "{}")])
         assert stored == (job is not None and job.is_held_by(held) and job.session is not None)
 
     @rule(pick=pick, hand=hand)
     def heartbeat(self, pick: int, hand: int) -> None:
         who = self.worker(pick)
         mine = [held for held, worker in self.held if worker == who]
-        verdicts = self.hands[hand].heartbeat(who, *mine)
+        verdicts = self.steps[hand].heartbeat(who, *mine)
         if self.workers[who] == "stopped":
             assert verdicts is None
             del self.workers[who]
@@ -324,7 +324,7 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick, hand=hand)
     def say_goodbye(self, pick: int, hand: int) -> None:
         who = self.worker(pick)
-        self.hands[hand].book.stop(who)
+        self.steps[hand].book.stop(who)
         self.workers[who] = "stopped"
 
     # Time.
@@ -332,7 +332,7 @@ class Road(RuleBasedStateMachine):
     @rule(pick=pick)
     def silence(self, pick: int) -> None:
         who = self.worker(pick)
-        self.hands[0].silence(who)
+        self.steps[0].silence(who)
         self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
 
     @a_job
@@ -340,7 +340,7 @@ class Road(RuleBasedStateMachine):
     def expire(self, pick: int) -> None:
         job = self.job(pick)
         if job.status == "processing" and job.exec is None:
-            self.hands[0].expire(job.id)
+            self.steps[0].expire(job.id)
             job.expired = True
 
     @a_job
@@ -348,7 +348,7 @@ class Road(RuleBasedStateMachine):
     def make_due(self, pick: int) -> None:
         job = self.job(pick)
         if job.status == "pending":
-            self.hands[0].make_due(job.id)
+            self.steps[0].make_due(job.id)
             job.due = True
 
     # What must hold.
@@ -380,8 +380,8 @@ class Road(RuleBasedStateMachine):
 def test_rows_follow_their_twins_through_any_history(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         rows = Rows(connection)
-        hands = [Hands(dsn, rows) for _ in range(2)]
-        road: Any = lambda: Road(rows, hands)  # noqa: E731 -- anything that makes one will do
+        steps = [Steps(dsn, rows) for _ in range(2)]
+        road: Any = lambda: Road(rows, steps)  # noqa: E731 -- anything that makes one will do
         run_state_machine_as_test(road, settings=SIZES[os.environ.get("MOBVIBE_HISTORIES", "")])
-        for one in hands:
+        for one in steps:
             one.close()

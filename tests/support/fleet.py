@@ -24,7 +24,7 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 
-class Doings:
+class ActorLog:
     """What actors did, for tests to see, and gates for tests to hold actors at."""
 
     def __init__(self) -> None:
@@ -47,23 +47,23 @@ class Doings:
             assert time.monotonic() < deadline, f"nobody opened the gate {gate}"
 
 
-def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of small actors
+def declare_actors(actor_log: ActorLog) -> None:  # noqa: C901, PLR0915 -- a list of small actors
     """The actors of the tests, on Dramatiq's current broker."""
 
     @actor(queue_name="tests")
     def double(job: Job) -> dict[str, int]:
-        doings.begin(job)
+        actor_log.begin(job)
         return {"twice": job.payload["n"] * 2}
 
     @actor(queue_name="tests")
     async def double_later(job: Job) -> dict[str, Any]:
-        doings.begin(job)
+        actor_log.begin(job)
         await asyncio.sleep(0.01)
         return {"twice": job.payload["n"] * 2, "current": str(current_job().id)}
 
     @actor(queue_name="tests", max_retries=2)
     def explode(job: Job) -> None:
-        doings.begin(job)
+        actor_log.begin(job)
         raise ValueError(f"attempt {job.attempt}")
 
     @actor(queue_name="tests")
@@ -85,29 +85,29 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of 
 
     @actor(queue_name="tests")
     def wait_at_gate(job: Job) -> dict[str, int]:
-        doings.begin(job)
+        actor_log.begin(job)
         try:
-            doings.hold(job.payload.get("gate", "gate"))
+            actor_log.hold(job.payload.get("gate", "gate"))
         except Interrupt as error:
-            doings.interrupted.append(type(error).__name__)
+            actor_log.interrupted.append(type(error).__name__)
             raise
         return {"fence": job.fence}
 
     @actor(queue_name="tests")
     def call_another(job: Job) -> None:
         double(job)
-        doings.begin(job)
-        doings.hold("never")
+        actor_log.begin(job)
+        actor_log.hold("never")
 
     @actor(queue_name="tests")
     def poll_politely(job: Job) -> None:
         """Interrupts do not reach what it really does, in a thread of its own."""
-        doings.begin(job)
+        actor_log.begin(job)
 
         def work() -> None:
             while not job.cancelled:
                 time.sleep(0.01)
-            doings.interrupted.append("politely")
+            actor_log.interrupted.append("politely")
 
         worker = threading.Thread(target=work)
         worker.start()
@@ -119,28 +119,28 @@ def declare_actors(doings: Doings) -> None:  # noqa: C901, PLR0915 -- a list of 
 
     @actor(queue_name="tests")
     def nap(job: Job) -> None:
-        doings.begin(job)
+        actor_log.begin(job)
         began = time.monotonic()
         time.sleep(job.payload["seconds"])
-        doings.naps.append((job.id, began, time.monotonic()))
+        actor_log.naps.append((job.id, began, time.monotonic()))
 
     @actor(queue_name="tests", time_limit=200)
     def too_slow(job: Job) -> None:
-        doings.begin(job)
-        doings.hold("never")
+        actor_log.begin(job)
+        actor_log.hold("never")
 
     @actor(queue_name="tests")
     async def wait_forever(job: Job) -> None:
-        doings.begin(job)
+        actor_log.begin(job)
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
-            doings.interrupted.append("CancelledError")
+            actor_log.interrupted.append("CancelledError")
             raise
 
     @dramatiq.actor(max_retries=5, min_backoff=100, throws=KeyError)
     def plain(*args: Any, **kwargs: Any) -> int:
-        doings.plain.append((args, kwargs))
+        actor_log.plain.append((args, kwargs))
         if kwargs.get("missing"):
             raise KeyError("missing")
         return len(args)
@@ -151,9 +151,9 @@ class Fleet:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.doings = Doings()
+        self.actor_log = ActorLog()
         self.broker: FleetBroker = connect_broker(settings)
-        declare_actors(self.doings)
+        declare_actors(self.actor_log)
         self.bridge: BridgeProcess | None = None
         self.workers: list[Worker] = []
 
@@ -181,7 +181,7 @@ class Fleet:
 
     def stop(self) -> None:
         """All of it, whatever fails: a worker left behind would take the namespace from the next test."""
-        for gate in self.doings.gates.values():
+        for gate in self.actor_log.gates.values():
             gate.set()
         bridge, self.bridge = self.bridge, None
         workers, self.workers = self.workers, []

@@ -11,8 +11,8 @@ from bridge.errors import PostgresBusyError
 from bridge.job import Claim
 from bridge.postgres.attempts import AttemptKey, Event
 from bridge.postgres.queue_rows import Span
-from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.steps import LEASE, Steps
 
 BUSY = "busy"  # the second met a lock and gave up: its caller says the same again
 
@@ -31,42 +31,42 @@ class Scene:
         """The latest attempt as somebody knows it who has not started it."""
         return AttemptKey(self.job_id, self.held.fence, None)
 
-    def start(self, hands: Hands, which: int) -> bool:
+    def start(self, steps: Steps, which: int) -> bool:
         held = AttemptKey(self.job_id, max(self.held.fence, 1), self.execs[which])
-        return held.exec in hands.book.start(self.workers[which], [held])
+        return held.exec in steps.book.start(self.workers[which], [held])
 
-    def release(self, hands: Hands, _: int) -> bool:
+    def release(self, steps: Steps, _: int) -> bool:
         if self.held.exec is not None:
-            return hands.release(self.held)
-        return bool(hands.queue.release_claims([Claim(self.job_id, self.held.fence, "coding", "x")], "test"))
+            return steps.release(self.held)
+        return bool(steps.queue.release_claims([Claim(self.job_id, self.held.fence, "coding", "x")], "test"))
 
 
 # The second argument: 0 for the first of the pair, 1 for the second.
 Outcome = tuple[tuple[Any, ...], dict[int, Any]]
-Call = Callable[[Scene, Hands, int], Any]
+Call = Callable[[Scene, Steps, int], Any]
 CALLS: dict[str, Call] = {
-    "claim_jobs": lambda _, hands, __: [
-        claim.fence for claim in hands.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
+    "claim_jobs": lambda _, steps, __: [
+        claim.fence for claim in steps.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
     ],
-    "claim_suspects": lambda _, hands, __: [
-        claim.fence for claim in hands.queue.claim_suspects("bridge", lease=LEASE, line=5)
+    "claim_suspects": lambda _, steps, __: [
+        claim.fence for claim in steps.queue.claim_suspects("bridge", lease=LEASE, line=5)
     ],
-    "keep_claims": lambda scene, hands, _: bool(hands.book.keep([scene.hand_over], LEASE)),
-    "fail_claims": lambda scene, hands, _: hands.fail(scene.hand_over),
+    "keep_claims": lambda scene, steps, _: bool(steps.book.keep([scene.hand_over], LEASE)),
+    "fail_claims": lambda scene, steps, _: steps.fail(scene.hand_over),
     "start_jobs": Scene.start,
-    "heartbeat_worker": lambda scene, hands, _: list((hands.heartbeat(scene.workers[0], scene.held) or {}).values()),
-    "complete_jobs": lambda scene, hands, _: hands.complete(scene.held),
-    "fail_jobs": lambda scene, hands, _: hands.fail(scene.held),
-    "cancel_attempts": lambda scene, hands, _: hands.call_off(scene.held),
+    "heartbeat_worker": lambda scene, steps, _: list((steps.heartbeat(scene.workers[0], scene.held) or {}).values()),
+    "complete_jobs": lambda scene, steps, _: steps.complete(scene.held),
+    "fail_jobs": lambda scene, steps, _: steps.fail(scene.held),
+    "cancel_attempts": lambda scene, steps, _: steps.call_off(scene.held),
     "release_jobs": Scene.release,
-    "reclaim_jobs": lambda _, hands, __: list(hands.reclaim().values()),
-    "cancel_job": lambda scene, hands, _: hands.queue.cancel_job(scene.job_id),
-    "retry_job": lambda scene, hands, _: hands.queue.retry_job(scene.job_id),
-    "add_session_events": lambda scene, hands, _: hands.book.add_events([Event(scene.held, "terminal", "{}")]),
-    "stop_worker": lambda scene, hands, _: hands.book.stop(scene.workers[0]),
-    "claim_next_job": lambda _, hands, __: hands.queue.claim_next_job() is not None,
-    "complete_job": lambda scene, hands, _: hands.queue.complete_job(scene.job_id),
-    "fail_job": lambda scene, hands, _: hands.queue.fail_job(scene.job_id, "boom"),
+    "reclaim_jobs": lambda _, steps, __: list(steps.reclaim().values()),
+    "cancel_job": lambda scene, steps, _: steps.queue.cancel_job(scene.job_id),
+    "retry_job": lambda scene, steps, _: steps.queue.retry_job(scene.job_id),
+    "add_session_events": lambda scene, steps, _: steps.book.add_events([Event(scene.held, "terminal", "{}")]),
+    "stop_worker": lambda scene, steps, _: steps.book.stop(scene.workers[0]),
+    "claim_next_job": lambda _, steps, __: steps.queue.claim_next_job() is not None,
+    "complete_job": lambda scene, steps, _: steps.queue.complete_job(scene.job_id),
+    "fail_job": lambda scene, steps, _: steps.queue.fail_job(scene.job_id, "boom"),
 }
 PASS_OVER: dict[str, Any] = {
     "claim_jobs": [],
@@ -87,33 +87,33 @@ STATES = [
 ]
 
 
-def set_up(state: str, rows: Rows, hands: Hands) -> Scene:
+def set_up(state: str, rows: Rows, steps: Steps) -> Scene:
     rows.clear()
     job_id = rows.add_job(session_id=rows.add_session(), max_retries=2)
-    workers = (hands.add_worker(), hands.add_worker())
-    claim = hands.claim_one()
+    workers = (steps.add_worker(), steps.add_worker())
+    claim = steps.claim_one()
     held = AttemptKey(job_id, claim.fence, None)
     if state == "pending":
-        hands.queue.release_claims([claim], "test")  # a stale message is about
+        steps.queue.release_claims([claim], "test")  # a stale message is about
     elif state == "by the Node worker":
-        hands.queue.release_claims([claim], "test")
-        assert hands.queue.claim_next_job()
+        steps.queue.release_claims([claim], "test")
+        assert steps.queue.claim_next_job()
         held = AttemptKey(job_id, claim.fence + 1, None)
     elif state == "hand-over expired":
-        hands.expire(job_id)
+        steps.expire(job_id)
     elif state != "handed over":
-        started = hands.start(workers[0], claim)
+        started = steps.start(workers[0], claim)
         assert started
         held = started
     if state == "worker silent":
-        hands.silence(workers[0])
+        steps.silence(workers[0])
     elif state == "crashed":
-        hands.book.stop(workers[0])
-        hands.reclaim()
+        steps.book.stop(workers[0])
+        steps.reclaim()
     elif state == "cancel requested":
-        hands.queue.cancel_job(job_id)
+        steps.queue.cancel_job(job_id)
     elif state == "failed":
-        hands.fail(held, final=True)
+        steps.fail(held, final=True)
     return Scene(job_id, workers, held, (uuid4(), uuid4()))
 
 
@@ -135,30 +135,30 @@ def outcome(scene: Scene, rows: Rows) -> tuple[Any, ...]:
     )
 
 
-def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, hands: Hands) -> Outcome:
+def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, steps: Steps) -> Outcome:
     """What comes of the calls one after another: the rows, and the answers by place in the pair."""
-    scene = set_up(state, rows, hands)
-    answers = {which: CALLS[name](scene, hands, which) for name, which in calls}
+    scene = set_up(state, rows, steps)
+    answers = {which: CALLS[name](scene, steps, which) for name, which in calls}
     return outcome(scene, rows), answers
 
 
-def at_once(state: str, first: str, second: str, rows: Rows, hands: tuple[Hands, Hands], *, commit: bool) -> Outcome:
+def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps, Steps], *, commit: bool) -> Outcome:
     """The same when the second begins before the first has ended; said again if it left the row alone."""
-    scene = set_up(state, rows, hands[0])
+    scene = set_up(state, rows, steps[0])
     answers: dict[int, Any] = {}
 
     def run_second() -> None:
         try:
-            answers[1] = CALLS[second](scene, hands[1], 1)
+            answers[1] = CALLS[second](scene, steps[1], 1)
         except PostgresBusyError:
             answers[1] = BUSY
 
-    there = hands[1].link.connection.info.backend_pid
-    connection = hands[0].link.connection
+    there = steps[1].link.connection.info.backend_pid
+    connection = steps[0].link.connection
     connection.execute("BEGIN")
     thread = threading.Thread(target=run_second)
     try:
-        answers[0] = CALLS[first](scene, hands[0], 0)
+        answers[0] = CALLS[first](scene, steps[0], 0)
         thread.start()
         deadline = time.monotonic() + 10
         while thread.is_alive() and not _waits_for_a_lock(rows, there):
@@ -173,7 +173,7 @@ def at_once(state: str, first: str, second: str, rows: Rows, hands: tuple[Hands,
     if not commit:
         del answers[0]
     if answers[1] in (BUSY, PASS_OVER.get(second, BUSY)):
-        answers[1] = CALLS[second](scene, hands[1], 1)  # its caller comes back
+        answers[1] = CALLS[second](scene, steps[1], 1)  # its caller comes back
     return outcome(scene, rows), answers
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from bridge.cli import doctor
 from tests.support.commands import Run, mobvibe
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 class HearsItself:
@@ -36,8 +36,8 @@ def test_the_doctor_lets_another_session_prove_that_notifications_arrive(
     assert doctor._listen(dsn).state == "warn"
 
 
-def test_the_doctor_finds_nothing_wrong_where_nothing_is(run: Run, hands: Hands) -> None:
-    hands.add_worker(slots=4)
+def test_the_doctor_finds_nothing_wrong_where_nothing_is(run: Run, steps: Steps) -> None:
+    steps.add_worker(slots=4)
 
     said = run("doctor")
 

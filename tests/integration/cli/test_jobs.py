@@ -8,11 +8,11 @@ import pytest
 
 from bridge.postgres.link import Link
 from tests.support.commands import Run
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, hands: Hands) -> None:
+def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, steps: Steps) -> None:
     sent = run("jobs", "send", "add a login page", "--priority", "10")
     job_id = UUID(sent.out.strip())
     job = rows.job(job_id)
@@ -21,8 +21,8 @@ def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, han
 
     shown = json.loads(run("jobs", "show", str(job_id), "--json").out)
     assert (shown["status"], shown["attempts"]) == ("pending", [])
-    hands.add_worker()
-    hands.release(hands.started())
+    steps.add_worker()
+    steps.release(steps.started())
     assert "released" in run("jobs", "show", str(job_id)).out
 
     assert run("jobs", "cancel", str(job_id), "--reason", "test").out == f"{job_id} is cancelled\n"
@@ -102,11 +102,11 @@ def test_jobs_are_listed_and_counted(run: Run, rows: Rows) -> None:
     assert "pending               1" in run("status").out
 
 
-def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, hands: Hands) -> None:
+def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, steps: Steps) -> None:
     said = run("jobs", "send", "--actor", "hello")
     assert (said.code, said.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
 
-    hands.add_worker(actors={"hello": {"queue": "greetings", "max_retries": 3}})
+    steps.add_worker(actors={"hello": {"queue": "greetings", "max_retries": 3}})
     assert run("jobs", "send", "--actor", "hello").err == ""
     for mistake in (("--actor", "helo"), ("hello",)):
         said = run("jobs", "send", *mistake)

@@ -6,21 +6,21 @@ import pytest
 
 from bridge.job import Claim
 from tests.support.fleet import Fleet
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 REPORTS = {"build_report": {"queue": "reports", "max_retries": 5}}
 
 
-def claim_when_due(hands: Hands, rows: Rows, job: UUID) -> Claim | None:
+def claim_when_due(steps: Steps, rows: Rows, job: UUID) -> Claim | None:
     """Let the job wait for its time, as one that was handed back, and look for claims until it has come."""
     rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + '50 ms' WHERE id = %s", [job])
     assert not rows.job(job)["due"]
     claims: list[Claim] = []
 
     def its_time_has_come() -> bool:
-        claims.extend(hands.claim())
+        claims.extend(steps.claim())
         return bool(rows.job(job)["due"])
 
     eventually(its_time_has_come)
@@ -34,25 +34,25 @@ def early(rows: Rows) -> UUID:
 
 
 @pytest.fixture(autouse=True)
-def _others(hands: Hands) -> None:
+def _others(steps: Steps) -> None:
     """Workers on the default queue that do not know the actor."""
-    hands.add_worker()
+    steps.add_worker()
 
 
-def test_it_is_moved_though_a_worker_that_listens_to_both_could_run_it(hands: Hands, rows: Rows, early: UUID) -> None:
-    hands.add_worker(actors=REPORTS, queues=["coding", "reports"])
+def test_it_is_moved_though_a_worker_that_listens_to_both_could_run_it(steps: Steps, rows: Rows, early: UUID) -> None:
+    steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
 
-    (group,) = hands.queue.route_jobs(limit=10)
+    (group,) = steps.queue.route_jobs(limit=10)
 
     assert (group.queue, group.jobs, group.routed_to) == ("coding", 1, "reports")
     assert rows.job(early)["queue"] == "reports"
-    assert hands.queue.route_jobs(limit=10) == []
+    assert steps.queue.route_jobs(limit=10) == []
 
 
-def test_what_a_worker_handed_back_is_claimed_in_its_actors_queue(hands: Hands, rows: Rows, early: UUID) -> None:
-    hands.add_worker(actors=REPORTS, queues=["coding", "reports"])
+def test_what_a_worker_handed_back_is_claimed_in_its_actors_queue(steps: Steps, rows: Rows, early: UUID) -> None:
+    steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
 
-    claim = claim_when_due(hands, rows, early)
+    claim = claim_when_due(steps, rows, early)
 
     assert claim is not None
     assert claim.queue == "reports"
@@ -62,45 +62,45 @@ def test_what_a_worker_handed_back_is_claimed_in_its_actors_queue(hands: Hands, 
 @pytest.mark.parametrize("away", ["stopped", "silent", "elsewhere"])
 @pytest.mark.parametrize("waits", [False, True])
 def test_it_stays_where_its_actors_queue_is_served_by_nobody(
-    hands: Hands, rows: Rows, early: UUID, away: str, waits: bool
+    steps: Steps, rows: Rows, early: UUID, away: str, waits: bool
 ) -> None:
-    worker = hands.add_worker(actors=REPORTS, queues=["coding", "other" if away == "elsewhere" else "reports"])
+    worker = steps.add_worker(actors=REPORTS, queues=["coding", "other" if away == "elsewhere" else "reports"])
     if away == "stopped":
-        hands.book.stop(worker)
+        steps.book.stop(worker)
     elif away == "silent":
-        hands.silence(worker)
+        steps.silence(worker)
     if waits:
-        claim_when_due(hands, rows, early)
+        claim_when_due(steps, rows, early)
 
-    hands.queue.route_jobs(limit=10)
+    steps.queue.route_jobs(limit=10)
 
     assert rows.job(early)["queue"] == "coding"
 
 
-def test_jobs_of_actors_that_belong_into_it_stay(hands: Hands, rows: Rows) -> None:
-    hands.add_worker(actors=REPORTS, queues=["coding", "reports"])
+def test_jobs_of_actors_that_belong_into_it_stay(steps: Steps, rows: Rows) -> None:
+    steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
     job = rows.add_job()
 
-    assert hands.queue.route_jobs(limit=10) == []
-    claim = claim_when_due(hands, rows, job)
+    assert steps.queue.route_jobs(limit=10) == []
+    claim = claim_when_due(steps, rows, job)
     assert claim is not None
     assert claim.queue == "coding"
 
 
-def test_another_queue_that_was_named_is_not_left(hands: Hands, rows: Rows) -> None:
+def test_another_queue_that_was_named_is_not_left(steps: Steps, rows: Rows) -> None:
     urgent = rows.add_job(actor="build_report", queue="urgent")
-    hands.add_worker(actors=REPORTS, queues=["urgent", "reports"])
+    steps.add_worker(actors=REPORTS, queues=["urgent", "reports"])
 
-    assert hands.queue.route_jobs(limit=10) == []
-    claim = claim_when_due(hands, rows, urgent)
+    assert steps.queue.route_jobs(limit=10) == []
+    claim = claim_when_due(steps, rows, urgent)
     assert claim is not None
     assert claim.queue == "urgent"
 
 
 def test_a_worker_that_gets_a_strange_job_names_the_queue_and_the_actor(
-    fleet: Fleet, hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+    fleet: Fleet, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hands.add_worker(actors={"build_report": {"queue": "tests"}})
+    steps.add_worker(actors={"build_report": {"queue": "tests"}})
     job = rows.add_job(actor="build_report", queue="tests")
 
     eventually(lambda: "does not know its actor" in caplog.text, seconds=10)

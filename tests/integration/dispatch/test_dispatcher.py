@@ -9,9 +9,9 @@ from bridge.dispatch.dispatcher import Dispatcher
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import connect_redis
 from bridge.transport.publisher import Publisher
-from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 @pytest.fixture
@@ -20,15 +20,15 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def dispatcher(hands: Hands, publisher: Publisher) -> Dispatcher:
-    return Dispatcher(hands.queue, publisher, name="bridge", lease_seconds=30, poll_seconds=5)
+def dispatcher(steps: Steps, publisher: Publisher) -> Dispatcher:
+    return Dispatcher(steps.queue, publisher, name="bridge", lease_seconds=30, poll_seconds=5)
 
 
-def test_what_workers_have_slots_for_is_handed_over(hands: Hands, rows: Rows, client: redis.Redis) -> None:
+def test_what_workers_have_slots_for_is_handed_over(steps: Steps, rows: Rows, client: redis.Redis) -> None:
     first, second, waiting = (rows.add_job() for _ in range(3))
-    hands.add_worker(slots=2)
+    steps.add_worker(slots=2)
 
-    dispatcher(hands, Publisher(client, "mobvibe")).step()
+    dispatcher(steps, Publisher(client, "mobvibe")).step()
 
     assert client.lrange("mobvibe:coding", 0, -1) == [f"{job_id}:1".encode() for job_id in (first, second)]
     assert [rows.status(job_id) for job_id in (first, second, waiting)] == ["processing", "processing", "pending"]
@@ -36,21 +36,21 @@ def test_what_workers_have_slots_for_is_handed_over(hands: Hands, rows: Rows, cl
 
 
 def test_it_rests_until_the_next_job_is_due_and_never_longer_than_it_polls(
-    hands: Hands, rows: Rows, client: redis.Redis
+    steps: Steps, rows: Rows, client: redis.Redis
 ) -> None:
-    hands.add_worker()
-    assert 1 < dispatcher(hands, Publisher(client, "mobvibe")).step() <= 5
+    steps.add_worker()
+    assert 1 < dispatcher(steps, Publisher(client, "mobvibe")).step() <= 5
 
     rows.all("INSERT INTO coding_jobs (run_at) VALUES (clock_timestamp() + interval '1 s')")
 
-    assert 0 < dispatcher(hands, Publisher(client, "mobvibe")).step() <= 1
+    assert 0 < dispatcher(steps, Publisher(client, "mobvibe")).step() <= 1
 
 
-def test_what_redis_does_not_take_goes_back_and_nothing_is_claimed_before_it_answers(hands: Hands, rows: Rows) -> None:
+def test_what_redis_does_not_take_goes_back_and_nothing_is_claimed_before_it_answers(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    hands.add_worker()
+    steps.add_worker()
     with connect_redis("redis://127.0.0.1:9/0") as nobody:
-        step = dispatcher(hands, Publisher(nobody, "mobvibe")).step
+        step = dispatcher(steps, Publisher(nobody, "mobvibe")).step
         for _ in range(3):
             with pytest.raises(RedisUnavailableError):
                 step()

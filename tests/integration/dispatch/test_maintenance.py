@@ -7,21 +7,21 @@ import psycopg
 import pytest
 
 from bridge.dispatch.maintenance import Upkeep
-from tests.support.hands import Hands
 from tests.support.rows import Rows, old_jobs
+from tests.support.steps import Steps
 
 DAY = timedelta(days=1)
 COUNTS = "Upkeep cannot do this now (Postgres does not allow this the way it is set up): add up the counts of jobs"
 
 
 def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     old_jobs(rows, 3)
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [worker])
     rows.all("ALTER TABLE job_counts REPLICA IDENTITY NOTHING; CREATE PUBLICATION theirs FOR ALL TABLES")
-    upkeep = Upkeep(hands.queue, retention=DAY)
+    upkeep = Upkeep(steps.queue, retention=DAY)
 
     upkeep.step()
     upkeep.step()
@@ -38,16 +38,16 @@ def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
 
 
 def test_workers_that_ended_long_ago_are_forgotten_and_one_that_somebody_holds_is_not_waited_for(
-    hands: Hands, rows: Rows, dsn: str
+    steps: Steps, rows: Rows, dsn: str
 ) -> None:
-    old, held, live = (hands.add_worker() for _ in range(3))
+    old, held, live = (steps.add_worker() for _ in range(3))
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id <> %s", [live])
-    upkeep = Upkeep(hands.queue, retention=None)
+    upkeep = Upkeep(steps.queue, retention=None)
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
         upkeep.step()
         upkeep.step()
 
     assert rows.value("SELECT count(*) FROM workers WHERE id = %s", [old]) == 1, "tried once an hour"
-    Upkeep(hands.queue, retention=None).step()
+    Upkeep(steps.queue, retention=None).step()
     assert [row["id"] for row in rows.all("SELECT id FROM workers")] == [live]

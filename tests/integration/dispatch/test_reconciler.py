@@ -16,9 +16,9 @@ from bridge.transport.client import connect_redis
 from bridge.transport.epoch import RedisEpoch
 from bridge.transport.publisher import Publisher
 from tests.support.fleet import Fleet
-from tests.support.hands import Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 QUEUE = "mobvibe:coding"
@@ -35,18 +35,18 @@ def publisher(client: redis.Redis) -> Publisher:
 
 
 @pytest.fixture
-def reconciler(hands: Hands, client: redis.Redis, publisher: Publisher) -> Reconciler:
-    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(client, "mobvibe"))
+def reconciler(steps: Steps, client: redis.Redis, publisher: Publisher) -> Reconciler:
+    reconciler = Reconciler(steps.queue, publisher, RedisEpoch(client, "mobvibe"))
     reconciler.step()  # sees the mark for the first time
     return reconciler
 
 
-def hand_over(hands: Hands, rows: Rows, publisher: Publisher, count: int = 1) -> list[Claim]:
+def hand_over(steps: Steps, rows: Rows, publisher: Publisher, count: int = 1) -> list[Claim]:
     """Jobs handed over, and waiting for a while already."""
     for _ in range(count):
         rows.add_job()
-    hands.add_worker()
-    claims = hands.claim()
+    steps.add_worker()
+    claims = steps.claim()
     publisher.publish(claims, {claim.queue: 10 for claim in claims})
     rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s' WHERE status = 'processing'")
     return claims
@@ -58,9 +58,9 @@ def names(client: redis.Redis) -> list[str]:
 
 
 def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
-    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
-    claims = hand_over(hands, rows, publisher, 3)
+    claims = hand_over(steps, rows, publisher, 3)
     assert len(names(client)) == 1, "they travel together"
     client.flushdb()
 
@@ -72,7 +72,7 @@ def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
 
 
 def test_more_than_one_look_shows_is_handed_over_again(
-    hands: Hands,
+    steps: Steps,
     rows: Rows,
     client: redis.Redis,
     publisher: Publisher,
@@ -80,7 +80,7 @@ def test_more_than_one_look_shows_is_handed_over_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bridge.dispatch.reconciler._BATCH", 2)
-    claims = hand_over(hands, rows, publisher, 7)
+    claims = hand_over(steps, rows, publisher, 7)
     client.flushdb()
 
     reconciler.step()
@@ -89,9 +89,9 @@ def test_more_than_one_look_shows_is_handed_over_again(
 
 
 def test_a_redis_that_lost_nothing_gets_nothing(
-    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
-    hand_over(hands, rows, publisher)
+    hand_over(steps, rows, publisher)
     before = names(client)
 
     for _ in range(3):
@@ -101,13 +101,13 @@ def test_a_redis_that_lost_nothing_gets_nothing(
 
 
 def test_what_was_started_or_ended_is_not_handed_over_again(
-    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
-    started, cancelled = hand_over(hands, rows, publisher, 2)
-    assert hands.start(hands.add_worker(), started)
-    hands.queue.cancel_job(cancelled.job_id)
+    started, cancelled = hand_over(steps, rows, publisher, 2)
+    assert steps.start(steps.add_worker(), started)
+    steps.queue.cancel_job(cancelled.job_id)
     rows.add_job()
-    assert hands.queue.claim_next_job()
+    assert steps.queue.claim_next_job()
     client.flushdb()
 
     reconciler.step()
@@ -116,14 +116,14 @@ def test_what_was_started_or_ended_is_not_handed_over_again(
 
 
 def test_a_single_lost_message_is_missed_after_a_while(
-    hands: Hands,
+    steps: Steps,
     rows: Rows,
     client: redis.Redis,
     publisher: Publisher,
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lost, kept = hand_over(hands, rows, publisher, 1)[0], names(client)[0]
+    lost, kept = hand_over(steps, rows, publisher, 1)[0], names(client)[0]
     client.hdel(f"{QUEUE}.msgs", kept)
     client.delete(QUEUE)
     monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: publisher.published_at + 1000)
@@ -134,9 +134,9 @@ def test_a_single_lost_message_is_missed_after_a_while(
 
 
 def test_what_a_dead_worker_had_taken_and_not_started_is_handed_over_again(
-    hands: Hands, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
-    (claim,) = hand_over(hands, rows, publisher)
+    (claim,) = hand_over(steps, rows, publisher)
     taken = client.lpop(QUEUE)  # its payload stays until it is acknowledged
     assert taken
     reconciler.step()
@@ -148,17 +148,17 @@ def test_what_a_dead_worker_had_taken_and_not_started_is_handed_over_again(
     assert names(client) == [f"{claim.job_id}:{claim.fence}"]
 
 
-def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(hands: Hands, rows: Rows, publisher: Publisher) -> None:
-    (claim,) = hand_over(hands, rows, publisher)
-    hands.expire(claim.job_id)
+def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(steps: Steps, rows: Rows, publisher: Publisher) -> None:
+    (claim,) = hand_over(steps, rows, publisher)
+    steps.expire(claim.job_id)
 
-    assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == []
+    assert steps.queue.waiting_claims(age=timedelta(0), limit=10) == []
 
 
 def test_an_idle_bridge_asks_postgres_seldom(
-    hands: Hands, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    steps: Steps, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(client, "mobvibe"))
+    reconciler = Reconciler(steps.queue, publisher, RedisEpoch(client, "mobvibe"))
     looks: list[timedelta] = []
 
     def look(*, age: timedelta, limit: int) -> list[Claim]:
@@ -166,7 +166,7 @@ def test_an_idle_bridge_asks_postgres_seldom(
         looks.append(age)
         return []
 
-    monkeypatch.setattr(hands.queue, "waiting_claims", look)
+    monkeypatch.setattr(steps.queue, "waiting_claims", look)
     now = [publisher.published_at + 10.0]
     monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: now[0])
 
@@ -189,11 +189,11 @@ def clock(publisher: Publisher, reconciler: Reconciler, monkeypatch: pytest.Monk
 
 
 def test_what_a_bridge_claimed_that_died_before_it_published_is_missed_by_an_idle_one(
-    hands: Hands, rows: Rows, client: redis.Redis, reconciler: Reconciler, clock: list[float]
+    steps: Steps, rows: Rows, client: redis.Redis, reconciler: Reconciler, clock: list[float]
 ) -> None:
     rows.add_job()
-    hands.add_worker()
-    (claim,) = hands.claim()
+    steps.add_worker()
+    (claim,) = steps.claim()
     rows.all("UPDATE coding_jobs SET claimed_at = claimed_at - interval '3 s'")
 
     for _ in range(20):
@@ -204,7 +204,7 @@ def test_what_a_bridge_claimed_that_died_before_it_published_is_missed_by_an_idl
 
 
 def test_a_claim_whose_answer_was_lost_is_missed_sooner(
-    hands: Hands,
+    steps: Steps,
     rows: Rows,
     client: redis.Redis,
     publisher: Publisher,
@@ -213,16 +213,16 @@ def test_a_claim_whose_answer_was_lost_is_missed_sooner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job_id = rows.add_job()
-    hands.add_worker()
-    claim_jobs = hands.queue.claim_jobs
+    steps.add_worker()
+    claim_jobs = steps.queue.claim_jobs
 
     def claim_in_vain(*args: Any, **options: Any) -> list[Claim]:
         assert claim_jobs(*args, **options)
         raise PostgresUnavailableError("no answer")
 
-    monkeypatch.setattr(hands.queue, "claim_jobs", claim_in_vain)
+    monkeypatch.setattr(steps.queue, "claim_jobs", claim_in_vain)
     dispatcher = Dispatcher(
-        hands.queue, publisher, reconciler.claim_unanswered, name="bridge", lease_seconds=30, poll_seconds=1
+        steps.queue, publisher, reconciler.claim_unanswered, name="bridge", lease_seconds=30, poll_seconds=1
     )
     with pytest.raises(PostgresUnavailableError):
         dispatcher.step()

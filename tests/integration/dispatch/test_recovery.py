@@ -9,8 +9,8 @@ import pytest
 
 from bridge.dispatch.recovery import Recovery
 from bridge.postgres.link import Link
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
@@ -26,30 +26,30 @@ def step_until_crashed(
 
 
 def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was(
-    hands: Hands, rows: Rows, link: Link
+    steps: Steps, rows: Rows, link: Link
 ) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
-    hands.silence(worker)  # nobody could reach Postgres for a lease
+    worker = steps.add_worker()
+    held = steps.started(worker)
+    steps.silence(worker)  # nobody could reach Postgres for a lease
     eventually(lambda: rows.value("SELECT now() - pg_postmaster_start_time() > '6 s'"), what="an end to its own grace")
     recovery = Recovery(link, lambda: None, lease_seconds=6)
 
     recovery.step()
     assert rows.value("SELECT stopped_at FROM workers") is None
-    assert hands.heartbeat(worker, held) == {}
+    assert steps.heartbeat(worker, held) == {}
     recovery.step()
     assert rows.outcomes(job_id) == []
-    assert hands.complete(held)
+    assert steps.complete(held)
 
 
 def test_a_bridge_that_has_just_started_does_not_wait_for_long(
-    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+    steps: Steps, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
-    hands.silence(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
+    steps.silence(worker)
     recovery = Recovery(link, lambda: None, lease_seconds=1)
     recovery.active()
     monkeypatch.setattr("bridge.dispatch.recovery._FIRST_GRACE_SECONDS", 0.3)
@@ -60,17 +60,17 @@ def test_a_bridge_that_has_just_started_does_not_wait_for_long(
 
 
 def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
-    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
+    steps: Steps, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asleep = time.clock_gettime, 0.0
     monkeypatch.setattr("bridge.runtime.clock.time.clock_gettime", lambda which: clock(which) + asleep)
     monkeypatch.setattr("bridge.dispatch.recovery._FIRST_GRACE_SECONDS", 0.0)
     recovery = Recovery(link, lambda: None, lease_seconds=4)
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
     recovery.step()
-    hands.silence(worker)
+    steps.silence(worker)
     asleep = 2.5
     recovery.active()
     woke_at = time.monotonic()
@@ -80,14 +80,14 @@ def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
 
 
 def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
-    hands: Hands, rows: Rows, link: Link
+    steps: Steps, rows: Rows, link: Link
 ) -> None:
     recovery = Recovery(link, lambda: None, lease_seconds=0.7)
     recovery.step()
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
-    hands.silence(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
+    steps.silence(worker)
     recovery.active()
     broke_first = time.monotonic()
 
@@ -95,12 +95,12 @@ def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
     assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
 
 
-def test_nobody_is_declared_lost_right_after_postgres_came_up(hands: Hands, rows: Rows) -> None:
+def test_nobody_is_declared_lost_right_after_postgres_came_up(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
-    hands.silence(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
+    steps.silence(worker)
 
-    assert hands.queue.reclaim_jobs(limit=10, grace=timedelta(days=1)) == []
+    assert steps.queue.reclaim_jobs(limit=10, grace=timedelta(days=1)) == []
 
     assert rows.value("SELECT stopped_at FROM workers WHERE id = %s", [worker]) is None

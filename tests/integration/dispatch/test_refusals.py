@@ -9,8 +9,8 @@ import pytest
 from bridge.dispatch.recovery import Recovery
 from bridge.postgres.refused_rows import _told
 from tests.support.fleet import Fleet
-from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.steps import LEASE, Steps
 from tests.support.waiting import eventually
 
 CHECKED = "ALTER TABLE coding_jobs ADD CONSTRAINT low CHECK (priority < 5) NOT VALID"
@@ -75,43 +75,43 @@ def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
 
 
 def test_a_suspect_that_is_refused_holds_up_no_other(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hands.add_worker()
+    steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
     rows.all("UPDATE coding_jobs SET crashes = 1")
     rows.all(CHECKED)
 
-    assert [claim.job_id for claim in hands.queue.claim_suspects("bridge", lease=LEASE)] == [other]
+    assert [claim.job_id for claim in steps.queue.claim_suspects("bridge", lease=LEASE)] == [other]
     rows.all("UPDATE coding_jobs SET status = 'completed' WHERE id = %s", [other])
-    assert hands.queue.claim_suspects("bridge", lease=LEASE) == []
+    assert steps.queue.claim_suspects("bridge", lease=LEASE) == []
     assert said(caplog) == [str(refused)]
 
 
 def test_a_job_that_cannot_be_moved_stops_no_move_and_no_recovery(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused, other = rows.add_job(actor="build_report", priority=9), rows.add_job(actor="build_report")
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 1}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 1}})
     rows.all(CHECKED)
 
-    Recovery(hands.link, lambda: None, lease_seconds=30).step()
+    Recovery(steps.link, lambda: None, lease_seconds=30).step()
 
     assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "reports")
     assert said(caplog) == [str(refused)]
 
 
 def test_a_running_job_that_cannot_be_taken_back_is_named_once(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture
+    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     refused = rows.add_job(priority=9)
-    hands.started(worker)
+    steps.started(worker)
     rows.all(CHECKED)
-    hands.book.stop(worker)
+    steps.book.stop(worker)
 
-    assert hands.reclaim() == hands.reclaim() == {}
+    assert steps.reclaim() == steps.reclaim() == {}
     assert said(caplog) == [str(refused)]
 
     rows.all(UNCHECKED)
-    assert set(hands.reclaim()) == {refused}
+    assert set(steps.reclaim()) == {refused}

@@ -10,8 +10,8 @@ import pytest
 from bridge.dispatch import retention
 from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.retention import Retention
-from tests.support.hands import Hands
 from tests.support.rows import Rows, old_jobs
+from tests.support.steps import Steps
 
 DAY = timedelta(days=1)
 REFERENCES = "CREATE TABLE invoices (job_id uuid REFERENCES coding_jobs (id)"
@@ -43,11 +43,11 @@ def by_silent_trigger(rows: Rows, ids: list[UUID]) -> None:
 
 @pytest.mark.parametrize("keep", [by_reference, by_deferred_reference, by_trigger, by_silent_trigger])
 def test_what_a_host_keeps_stays_and_the_others_go(
-    hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture, keep: Callable[[Rows, list[UUID]], None]
+    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, keep: Callable[[Rows, list[UUID]], None]
 ) -> None:
     kept, *_ = ids = old_jobs(rows, 10)
     keep(rows, [kept])
-    upkeep = Upkeep(hands.queue, retention=DAY)
+    upkeep = Upkeep(steps.queue, retention=DAY)
 
     for _ in range(3):
         upkeep.step()
@@ -60,13 +60,13 @@ def test_what_a_host_keeps_stays_and_the_others_go(
 
 
 def test_a_batch_of_kept_ones_does_not_stand_before_the_others(
-    hands: Hands, rows: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    steps: Steps, rows: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(retention, "_MOST", 2)
     caplog.set_level(logging.INFO)
     ids = sorted(old_jobs(rows, 9))
     by_reference(rows, ids[:5])
-    upkeep = Retention(hands.queue, DAY)
+    upkeep = Retention(steps.queue, DAY)
     step = upkeep.step
     while step():
         pass

@@ -22,163 +22,163 @@ from bridge.transport.messages import is_isolated, is_isolated_until_end, seal, 
 from bridge.transport.publisher import Publisher
 from bridge.worker.quarantine import TRIAL_SECONDS
 from tests.support.fleet import Fleet
-from tests.support.hands import LEASE, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
+from tests.support.steps import LEASE, Steps
 from tests.support.waiting import eventually
 
 
-def crash(hands: Hands, rows: Rows, count: int = 1) -> list[UUID]:
+def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
     """Jobs that were running in a worker that is no more."""
     jobs = [rows.add_job() for _ in range(count)]
-    worker = hands.add_worker()
-    for claim in hands.claim():
-        assert hands.start(worker, claim)
-    hands.book.stop(worker)
-    assert set(hands.reclaim()) == set(jobs)
+    worker = steps.add_worker()
+    for claim in steps.claim():
+        assert steps.start(worker, claim)
+    steps.book.stop(worker)
+    assert set(steps.reclaim()) == set(jobs)
     return jobs
 
 
-def suspects(hands: Hands, line: int = 1) -> list[Claim]:
-    return hands.queue.claim_suspects("bridge", lease=LEASE, line=line)
+def suspects(steps: Steps, line: int = 1) -> list[Claim]:
+    return steps.queue.claim_suspects("bridge", lease=LEASE, line=line)
 
 
-def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(hands: Hands, rows: Rows) -> None:
-    (job_id,) = crash(hands, rows)
-    hands.add_worker()
+def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(steps: Steps, rows: Rows) -> None:
+    (job_id,) = crash(steps, rows)
+    steps.add_worker()
 
-    assert hands.claim() == [], "not together with others"
-    (claim,) = suspects(hands)
+    assert steps.claim() == [], "not together with others"
+    (claim,) = suspects(steps)
 
     assert (claim.job_id, claim.fence, claim.isolated) == (job_id, 2, True)
-    assert suspects(hands) == []
+    assert suspects(steps) == []
 
 
-def test_a_second_crash_waits_like_a_failure(hands: Hands, rows: Rows) -> None:
-    crash(hands, rows)
-    worker = hands.add_worker()
-    assert hands.start(worker, suspects(hands)[0])
-    hands.book.stop(worker)
-    hands.reclaim()
-    hands.add_worker()
+def test_a_second_crash_waits_like_a_failure(steps: Steps, rows: Rows) -> None:
+    crash(steps, rows)
+    worker = steps.add_worker()
+    assert steps.start(worker, suspects(steps)[0])
+    steps.book.stop(worker)
+    steps.reclaim()
+    steps.add_worker()
 
-    assert suspects(hands) == []
+    assert suspects(steps) == []
     rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s'")
-    assert len(suspects(hands)) == 1
+    assert len(suspects(steps)) == 1
 
 
 @pytest.mark.parametrize(("workers", "at_once"), [(1, 1), (2, 1), (3, 1), (4, 2)])
-def test_suspects_leave_half_of_the_workers_alone(hands: Hands, rows: Rows, workers: int, at_once: int) -> None:
-    jobs = crash(hands, rows, 5)
+def test_suspects_leave_half_of_the_workers_alone(steps: Steps, rows: Rows, workers: int, at_once: int) -> None:
+    jobs = crash(steps, rows, 5)
     for _ in range(workers):
-        worker = hands.add_worker()
+        worker = steps.add_worker()
 
-    first = [claim for _ in range(at_once) for claim in suspects(hands)]
+    first = [claim for _ in range(at_once) for claim in suspects(steps)]
     assert [claim.job_id for claim in first] == jobs[:at_once]
-    assert suspects(hands) == []
+    assert suspects(steps) == []
 
-    held = hands.start(worker, first[0])
-    assert suspects(hands) == [], "it runs now"
+    held = steps.start(worker, first[0])
+    assert suspects(steps) == [], "it runs now"
     assert held
-    assert hands.complete(held)
-    assert len(suspects(hands)) == 1
+    assert steps.complete(held)
+    assert len(suspects(steps)) == 1
 
 
-def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(hands: Hands, rows: Rows) -> None:
-    jobs = crash(hands, rows, 5)
+def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(steps: Steps, rows: Rows) -> None:
+    jobs = crash(steps, rows, 5)
     rows.all("UPDATE coding_jobs SET queue = 'other' WHERE id = %s", [jobs[1]])
     rows.all("UPDATE coding_jobs SET priority = 7 WHERE id = %s", [jobs[3]])
-    hands.add_worker(queues=["coding", "other"])
+    steps.add_worker(queues=["coding", "other"])
 
-    line = suspects(hands, 3)
+    line = suspects(steps, 3)
 
     assert [claim.job_id for claim in line] == [jobs[3], jobs[0]], "the third of the first three is elsewhere"
-    assert suspects(hands, 3) == []
-    assert hands.queue.release_claims(line[:1], "it waits")
-    assert suspects(hands, 3) == [], "one of the line is still in somebody's hands"
-    assert hands.queue.release_claims(line[1:], "it waits")
-    assert len(suspects(hands, 9)) == 4
+    assert suspects(steps, 3) == []
+    assert steps.queue.release_claims(line[:1], "it waits")
+    assert suspects(steps, 3) == [], "one of the line is still in somebody's hands"
+    assert steps.queue.release_claims(line[1:], "it waits")
+    assert len(suspects(steps, 9)) == 4
 
 
-def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(hands: Hands, rows: Rows) -> None:
-    crash(hands, rows, 5)
+def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(steps: Steps, rows: Rows) -> None:
+    crash(steps, rows, 5)
     for _ in range(2):
-        hands.add_worker()
+        steps.add_worker()
     for _ in range(2):
-        hands.silence(hands.add_worker())
-    hands.queue.claim_next_job()
+        steps.silence(steps.add_worker())
+    steps.queue.claim_next_job()
 
-    assert len(suspects(hands)) == 1, "the Node worker's is in nobody's line"
-    assert suspects(hands) == [], "half of two, not of four"
+    assert len(suspects(steps)) == 1, "the Node worker's is in nobody's line"
+    assert suspects(steps) == [], "half of two, not of four"
 
 
-def test_two_bridges_at_once_claim_no_line_more_than_one(hands: Hands, rows: Rows, dsn: str) -> None:
-    crash(hands, rows, 2)
+def test_two_bridges_at_once_claim_no_line_more_than_one(steps: Steps, rows: Rows, dsn: str) -> None:
+    crash(steps, rows, 2)
     for _ in range(2):
-        hands.add_worker()
+        steps.add_worker()
     with psycopg.connect(dsn) as other:
         claim = "SELECT * FROM claim_suspects('other', interval '30 s', 1)"
         assert len(other.execute(claim).fetchall()) == 1
-        assert suspects(hands) == [], "the other one's is not to be seen yet"
+        assert suspects(steps) == [], "the other one's is not to be seen yet"
 
-    assert suspects(hands) == [], "half of two"
+    assert suspects(steps) == [], "half of two"
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
 
 
-def test_only_suspects_are_in_a_line(hands: Hands, rows: Rows) -> None:
-    (suspect,) = crash(hands, rows)
+def test_only_suspects_are_in_a_line(steps: Steps, rows: Rows) -> None:
+    (suspect,) = crash(steps, rows)
     rows.add_job(priority=9)
-    hands.add_worker()
+    steps.add_worker()
 
-    assert [claim.job_id for claim in suspects(hands, 5)] == [suspect]
+    assert [claim.job_id for claim in suspects(steps, 5)] == [suspect]
 
 
-def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(hands: Hands, rows: Rows) -> None:
-    crash(hands, rows, 5)
-    workers = [hands.add_worker() for _ in range(4)]
-    (first,) = suspects(hands)
-    assert hands.start(workers[0], first)
-    hands.book.heartbeat(workers[0], LEASE, [], draining=True)
+def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(steps: Steps, rows: Rows) -> None:
+    crash(steps, rows, 5)
+    workers = [steps.add_worker() for _ in range(4)]
+    (first,) = suspects(steps)
+    assert steps.start(workers[0], first)
+    steps.book.heartbeat(workers[0], LEASE, [], draining=True)
 
-    assert len(suspects(hands)) == 1, "two of four"
-    assert suspects(hands) == []
+    assert len(suspects(steps)) == 1, "two of four"
+    assert suspects(steps) == []
 
 
 @pytest.mark.parametrize("work", ["none", "ordinary", "a suspect that has ended"])
-def test_one_that_leaves_does_not_count(hands: Hands, rows: Rows, work: str) -> None:
-    crash(hands, rows, 6)
-    leaving = hands.add_worker()
+def test_one_that_leaves_does_not_count(steps: Steps, rows: Rows, work: str) -> None:
+    crash(steps, rows, 6)
+    leaving = steps.add_worker()
     if work == "ordinary":
         rows.add_job()
-        hands.started(leaving)
+        steps.started(leaving)
     elif work == "a suspect that has ended":
-        held = hands.start(leaving, suspects(hands)[0])
+        held = steps.start(leaving, suspects(steps)[0])
         assert held
-        assert hands.complete(held)
+        assert steps.complete(held)
     for _ in range(3):
-        hands.add_worker()
-    hands.book.heartbeat(leaving, LEASE, [], draining=True)
+        steps.add_worker()
+    steps.book.heartbeat(leaving, LEASE, [], draining=True)
 
-    assert len(suspects(hands)) == 1
-    assert suspects(hands) == [], "one of three"
+    assert len(suspects(steps)) == 1
+    assert suspects(steps) == [], "one of three"
 
 
 def began(rows: Rows, job_id: UUID, seconds: float) -> None:
     rows.all("UPDATE coding_jobs SET started_at = now() - make_interval(secs => %s) WHERE id = %s", [seconds, job_id])
 
 
-def test_one_that_is_acquitted_is_in_no_line(hands: Hands, rows: Rows) -> None:
-    first, second = crash(hands, rows, 2)
-    worker = hands.add_worker()
-    held = hands.start(worker, suspects(hands)[0])
+def test_one_that_is_acquitted_is_in_no_line(steps: Steps, rows: Rows) -> None:
+    first, second = crash(steps, rows, 2)
+    worker = steps.add_worker()
+    held = steps.start(worker, suspects(steps)[0])
     assert held
     assert held.job_id == first
     began(rows, first, TRIAL_SECONDS - 5)
-    assert suspects(hands) == [], "it is on trial"
+    assert suspects(steps) == [], "it is on trial"
 
     began(rows, first, TRIAL_SECONDS + 1)
 
-    assert [claim.job_id for claim in suspects(hands)] == [second]
+    assert [claim.job_id for claim in suspects(steps)] == [second]
 
 
 @pytest.mark.parametrize(
@@ -192,105 +192,105 @@ def test_one_that_is_acquitted_is_in_no_line(hands: Hands, rows: Rows) -> None:
     ],
 )
 def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
-    hands: Hands, rows: Rows, columns: str, is_acquitted: bool
+    steps: Steps, rows: Rows, columns: str, is_acquitted: bool
 ) -> None:
-    first, second = crash(hands, rows, 2)
+    first, second = crash(steps, rows, 2)
     rows.all(f"UPDATE coding_jobs SET {columns} WHERE id = %s", [first])
-    worker = hands.add_worker()
-    (claim,) = suspects(hands)
+    worker = steps.add_worker()
+    (claim,) = suspects(steps)
     assert (claim.job_id, claim.isolated, claim.isolated_until_end) == (first, True, not is_acquitted)
-    assert hands.queue.waiting_claims(age=timedelta(0), limit=10) == [claim]
+    assert steps.queue.waiting_claims(age=timedelta(0), limit=10) == [claim]
     assert is_isolated_until_end(seal([claim])[0]) is not is_acquitted
-    assert hands.start(worker, claim)
+    assert steps.start(worker, claim)
 
     began(rows, first, TRIAL_SECONDS * 10)
 
-    assert [claim.job_id for claim in suspects(hands)] == ([second] if is_acquitted else [])
+    assert [claim.job_id for claim in suspects(steps)] == ([second] if is_acquitted else [])
 
 
-def test_one_that_leaves_with_an_acquitted_job_does_not_count(hands: Hands, rows: Rows) -> None:
-    first, *_ = crash(hands, rows, 4)
-    workers = [hands.add_worker() for _ in range(4)]
-    held = hands.start(workers[0], suspects(hands)[0])
+def test_one_that_leaves_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:
+    first, *_ = crash(steps, rows, 4)
+    workers = [steps.add_worker() for _ in range(4)]
+    held = steps.start(workers[0], suspects(steps)[0])
     began(rows, first, TRIAL_SECONDS + 1)
     assert held
-    hands.book.heartbeat(workers[0], LEASE, [held], draining=True)
+    steps.book.heartbeat(workers[0], LEASE, [held], draining=True)
 
-    assert len(suspects(hands)) == 1
-    assert suspects(hands) == [], "one of three"
-
-
-def test_a_suspect_waits_for_a_worker_that_knows_it(hands: Hands, rows: Rows) -> None:
-    crash(hands, rows)
-
-    assert suspects(hands) == [], "nobody is there"
-    hands.add_worker(actors={"other": {"queue": "coding"}})
-    assert suspects(hands) == [], "nobody knows its actor"
-    draining = hands.add_worker()
-    hands.book.heartbeat(draining, LEASE, [], draining=True)
-    assert suspects(hands) == [], "who could run it is leaving"
-    hands.add_worker(queues=["elsewhere"])
-    assert suspects(hands) == [], "nobody listens to its queue"
-    hands.silence(hands.add_worker())
-    assert suspects(hands) == [], "who could run it is silent"
-    hands.add_worker()
-    assert len(suspects(hands)) == 1
+    assert len(suspects(steps)) == 1
+    assert suspects(steps) == [], "one of three"
 
 
-def test_a_failed_or_released_job_is_no_suspect(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
+def test_a_suspect_waits_for_a_worker_that_knows_it(steps: Steps, rows: Rows) -> None:
+    crash(steps, rows)
+
+    assert suspects(steps) == [], "nobody is there"
+    steps.add_worker(actors={"other": {"queue": "coding"}})
+    assert suspects(steps) == [], "nobody knows its actor"
+    draining = steps.add_worker()
+    steps.book.heartbeat(draining, LEASE, [], draining=True)
+    assert suspects(steps) == [], "who could run it is leaving"
+    steps.add_worker(queues=["elsewhere"])
+    assert suspects(steps) == [], "nobody listens to its queue"
+    steps.silence(steps.add_worker())
+    assert suspects(steps) == [], "who could run it is silent"
+    steps.add_worker()
+    assert len(suspects(steps)) == 1
+
+
+def test_a_failed_or_released_job_is_no_suspect(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
     rows.add_job()
-    assert hands.fail(hands.started(worker))
+    assert steps.fail(steps.started(worker))
     rows.add_job()
-    assert hands.release(hands.started(worker))
+    assert steps.release(steps.started(worker))
 
     assert rows.value("SELECT sum(crashes) FROM coding_jobs") == 0
 
 
-def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(hands: Hands, rows: Rows) -> None:
-    (job_id,) = crash(hands, rows)
-    worker = hands.add_worker()
-    (claim,) = suspects(hands)
+def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(steps: Steps, rows: Rows) -> None:
+    (job_id,) = crash(steps, rows)
+    worker = steps.add_worker()
+    (claim,) = suspects(steps)
     rows.all("UPDATE coding_jobs SET lease_expires_at = clock_timestamp() + interval '1 s'")
 
     def keep() -> set[UUID]:
         return {
             row["id"]
-            for row in hands.link.call("keep_claims", {"ids": [claim.job_id], "fences": [claim.fence], "lease": LEASE})
+            for row in steps.link.call("keep_claims", {"ids": [claim.job_id], "fences": [claim.fence], "lease": LEASE})
         }
 
     assert keep() == {job_id}
     assert rows.value("SELECT lease_expires_at > now() + interval '20 s' FROM coding_jobs")
-    held = hands.start(worker, claim)
+    held = steps.start(worker, claim)
     assert held
     assert keep() == set(), "it was started"
     assert rows.job(job_id)["lease_expires_at"] is None
-    hands.release(held)
+    steps.release(held)
     assert keep() == set(), "it was released"
 
 
-def test_only_the_hand_over_that_is_named_is_prolonged(hands: Hands, rows: Rows) -> None:
+def test_only_the_hand_over_that_is_named_is_prolonged(steps: Steps, rows: Rows) -> None:
     node_took = rows.add_job()
-    hands.queue.claim_next_job()
-    hands.add_worker()
+    steps.queue.claim_next_job()
+    steps.add_worker()
     jobs = [rows.add_job() for _ in range(3)]
-    claims = hands.claim()
+    claims = steps.claim()
     rows.all("UPDATE coding_jobs SET lease_expires_at = clock_timestamp() + interval '1 s'")
-    hands.queue.release_claims(claims[2:], "nobody has it")
+    steps.queue.release_claims(claims[2:], "nobody has it")
 
     others = [AttemptKey(node_took, 1, None), AttemptKey(jobs[0], claims[0].fence + 1, None)]
     named = [AttemptKey(claim.job_id, claim.fence, None) for claim in claims[1:]]
-    assert hands.book.keep([*others, *named], LEASE) == {jobs[1]}
+    assert steps.book.keep([*others, *named], LEASE) == {jobs[1]}
 
     prolonged = "SELECT id FROM coding_jobs WHERE lease_expires_at > now() + interval '20 s'"
     assert [row["id"] for row in rows.all(prolonged)] == [jobs[1]]
     assert rows.job(jobs[2])["lease_expires_at"] is None
 
 
-def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> None:
-    (job_id,) = crash(hands, rows)
-    hands.add_worker()
-    (claim,) = suspects(hands)
+def test_a_message_says_that_its_job_runs_alone(steps: Steps, rows: Rows) -> None:
+    (job_id,) = crash(steps, rows)
+    steps.add_worker()
+    (claim,) = suspects(steps)
 
     name, text = seal([claim])
 
@@ -298,24 +298,24 @@ def test_a_message_says_that_its_job_runs_alone(hands: Hands, rows: Rows) -> Non
     assert unseal(text.encode(), "coding", name) == ("run_coding_session", [(job_id, 2)])
 
 
-def test_suspects_are_put_back_when_redis_is_away(hands: Hands, rows: Rows) -> None:
-    (job_id,) = crash(hands, rows)
-    hands.add_worker()
+def test_suspects_are_put_back_when_redis_is_away(steps: Steps, rows: Rows) -> None:
+    (job_id,) = crash(steps, rows)
+    steps.add_worker()
     nowhere = Publisher(connect_redis("redis://127.0.0.1:9/0"), "mobvibe")
 
-    Suspects(JobQueue(hands.link), nowhere, name="bridge", lease_seconds=30).hand_over()
+    Suspects(JobQueue(steps.link), nowhere, name="bridge", lease_seconds=30).hand_over()
 
     assert rows.job(job_id)["status"] == "pending"
     assert rows.outcomes(job_id) == ["crashed", "released"]
 
 
-def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows) -> None:
-    (job_id,) = crash(hands, rows)
-    hands.add_worker()
+def test_no_suspect_is_claimed_for_a_redis_that_is_away(steps: Steps, rows: Rows) -> None:
+    (job_id,) = crash(steps, rows)
+    steps.add_worker()
     nowhere = connect_redis("redis://127.0.0.1:9/0")
     publisher = Publisher(nowhere, "mobvibe")
-    suspects = Suspects(hands.queue, publisher, name="bridge", lease_seconds=30)
-    reconciler = Reconciler(hands.queue, publisher, RedisEpoch(nowhere, "mobvibe"), suspects.hand_over)
+    suspects = Suspects(steps.queue, publisher, name="bridge", lease_seconds=30)
+    reconciler = Reconciler(steps.queue, publisher, RedisEpoch(nowhere, "mobvibe"), suspects.hand_over)
 
     for _ in range(3):
         reconciler.reclaimed()
@@ -325,7 +325,7 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(hands: Hands, rows: Rows
     assert rows.outcomes(job_id) == ["crashed"]
 
 
-def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hands: Hands, redis_url: str) -> None:
+def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(steps: Steps, redis_url: str) -> None:
     client = connect_redis(redis_url)
     is_down = True
 
@@ -333,7 +333,7 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hand
         if is_down:
             raise PostgresUnavailableError("gone")
 
-    reconciler = Reconciler(hands.queue, Publisher(client, "mobvibe"), RedisEpoch(client, "mobvibe"), hand_over)
+    reconciler = Reconciler(steps.queue, Publisher(client, "mobvibe"), RedisEpoch(client, "mobvibe"), hand_over)
     for _ in range(3):
         with pytest.raises(PostgresUnavailableError):
             reconciler.step()
@@ -342,12 +342,12 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(hand
 
 
 def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
-    new_fleet: Callable[..., Fleet], hands: Hands, rows: Rows, dsn: str, redis_url: str
+    new_fleet: Callable[..., Fleet], steps: Steps, rows: Rows, dsn: str, redis_url: str
 ) -> None:
     new_fleet().start()
 
     def lose_a_worker(seconds: float) -> None:
-        worker, book = hands.add_worker(), Attempts(Link(dsn, "heartbeat"))
+        worker, book = steps.add_worker(), Attempts(Link(dsn, "heartbeat"))
         assert book.hold_link(worker)
         book.close()
         lost = "SELECT stop_reason = 'lost' FROM workers WHERE id = %s"
@@ -372,7 +372,7 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
         return rows.add_job(actor="wait_at_gate", queue="tests", payload={"gate": gate}, **columns)
 
     def is_started(job_id: UUID) -> bool:
-        return fleet.doings.starts(job_id) == 1
+        return fleet.actor_log.starts(job_id) == 1
 
     ordinary = add("ordinary")
     eventually(lambda: is_started(ordinary))
@@ -386,18 +386,18 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     eventually(lambda: rows.job(suspect)["lease_expires_at"] > claimed, what="its claim to be prolonged")
     assert not is_started(suspect), "not beside another job"
     assert not is_started(late), "nothing new comes before it"
-    assert fleet.doings.plain == [], "not from another queue either"
+    assert fleet.actor_log.plain == [], "not from another queue either"
 
-    fleet.doings.gates["ordinary"].set()
+    fleet.actor_log.gates["ordinary"].set()
     eventually(lambda: is_started(suspect))
     later = add("late")
     eventually(lambda: rows.job(ordinary)["status"] == "completed")
     assert not is_started(late)
     assert not is_started(later)
-    assert fleet.doings.plain == []
+    assert fleet.actor_log.plain == []
 
-    fleet.doings.gates["suspect"].set()
-    fleet.doings.gates["late"].set()
+    fleet.actor_log.gates["suspect"].set()
+    fleet.actor_log.gates["late"].set()
     jobs = (suspect, late, later, elsewhere)
     eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs))
     assert rows.outcomes(suspect) == ["completed"]
@@ -412,8 +412,8 @@ def test_a_line_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
     eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0)
 
     suspects = set(jobs[1::2])
-    for job_id, began, ended in fleet.doings.naps:
-        beside = [one for one in fleet.doings.naps if one[0] != job_id and one[1] < ended and one[2] > began]
+    for job_id, began, ended in fleet.actor_log.naps:
+        beside = [one for one in fleet.actor_log.naps if one[0] != job_id and one[1] < ended and one[2] > began]
         assert job_id not in suspects or beside == []
     assert rows.value("SELECT count(*) FROM job_attempts WHERE outcome = 'completed'") == len(jobs)
     check_invariants_but_for_the_made_up_crashes(rows, jobs)
@@ -424,7 +424,7 @@ def test_nothing_is_handed_over_to_a_worker_that_waits_for_others_to_end(
 ) -> None:
     fleet = new_fleet(lease_ms=1500).start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
-    eventually(lambda: fleet.doings.starts(ordinary) == 1)
+    eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
     suspect = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
     eventually(
         lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the worker to say that it is closed"
@@ -436,7 +436,7 @@ def test_nothing_is_handed_over_to_a_worker_that_waits_for_others_to_end(
         eventually(lambda: rows.job(suspect)["lease_expires_at"] > lease)  # noqa: B023 -- called at once
     assert (rows.status(late), rows.job(late)["fence"]) == ("pending", 0)
 
-    fleet.doings.gates["gate"].set()
+    fleet.actor_log.gates["gate"].set()
     eventually(lambda: all(rows.status(job_id) == "completed" for job_id in (ordinary, suspect, late)))
     assert rows.outcomes(suspect) == rows.outcomes(late) == ["completed"]
     assert not rows.value("SELECT draining FROM workers")
@@ -451,7 +451,7 @@ def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> 
     """A fleet whose one process waits, to run a suspect, for something that does not end."""
     fleet = new_fleet().start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
-    eventually(lambda: fleet.doings.starts(ordinary) == 1)
+    eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
     suspect = add_suspect(rows, 1)
     eventually(lambda: rows.value("SELECT draining FROM workers"), what="the worker to say that it is closed")
     return fleet, suspect
@@ -466,9 +466,9 @@ def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Call
     more = [add_suspect(rows, n) for n in range(4)]
     eventually(lambda: all(rows.status(job_id) == "completed" for job_id in more), seconds=20)
 
-    assert {job_id for job_id, _ in idle.doings.started} == {suspect, *more}
+    assert {job_id for job_id, _ in idle.actor_log.started} == {suspect, *more}
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
-    busy.doings.gates["gate"].set()
+    busy.actor_log.gates["gate"].set()
     check_invariants_but_for_the_made_up_crashes(rows, [suspect, *more])
 
 
@@ -479,7 +479,7 @@ def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable
     eventually(lambda: rows.job(suspect)["fence"] == 2)
     eventually(lambda: rows.value("SELECT draining FROM workers"))
 
-    fleet.doings.gates["gate"].set()
+    fleet.actor_log.gates["gate"].set()
 
     eventually(lambda: rows.status(suspect) == "completed")
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
@@ -493,13 +493,13 @@ def test_suspects_that_run_for_long_do_not_wait_for_each_other(
 
     columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 1, "retry_count": 1}
     first, second = rows.add_job(**columns), rows.add_job(**columns)
-    eventually(lambda: fleet.doings.starts(first) == 1)
+    eventually(lambda: fleet.actor_log.starts(first) == 1)
     began(rows, first, TRIAL_SECONDS + 1)
 
-    eventually(lambda: fleet.doings.starts(second) == 1, seconds=20)
+    eventually(lambda: fleet.actor_log.starts(second) == 1, seconds=20)
 
     assert rows.status(first) == "processing"
-    fleet.doings.gates["gate"].set()
+    fleet.actor_log.gates["gate"].set()
     eventually(lambda: all(rows.outcomes(job_id) == ["completed"] for job_id in (first, second)))
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from bridge.job import Completed, Status
 from bridge.postgres.attempts import AttemptKey
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_a_completed_job_keeps_its_result(hands: Hands, rows: Rows) -> None:
+def test_a_completed_job_keeps_its_result(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    held = hands.started()
+    held = steps.started()
 
-    assert hands.complete(held, '{"rows": 7}')
+    assert steps.complete(held, '{"rows": 7}')
 
     job = rows.job(job_id)
     assert (job["status"], job["result"], job["error_message"]) == ("completed", {"rows": 7}, None)
@@ -31,24 +31,24 @@ def test_a_completed_job_keeps_its_result(hands: Hands, rows: Rows) -> None:
     assert attempt["claimed_at"] <= attempt["started_at"] <= attempt["finished_at"]
 
 
-def test_a_failed_attempt_waits_and_runs_again(hands: Hands, rows: Rows) -> None:
+def test_a_failed_attempt_waits_and_runs_again(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job(max_retries=3)
-    worker = hands.add_worker()
+    worker = steps.add_worker()
 
-    assert hands.fail(hands.started(worker)) is Status.PENDING
+    assert steps.fail(steps.started(worker)) is Status.PENDING
 
     job = rows.job(job_id)
     assert (job["retry_count"], job["error_message"], job["completed_at"]) == (1, "boom", None)
-    assert hands.claim() == []
-    hands.make_due(job_id)
-    assert hands.claim_one().fence == 2
+    assert steps.claim() == []
+    steps.make_due(job_id)
+    assert steps.claim_one().fence == 2
 
 
 @pytest.mark.parametrize(("failures", "least", "most"), [(0, 1, 2), (1, 2, 4), (2, 4, 8), (5, 32, 64)])
-def test_the_wait_doubles_with_every_failure(hands: Hands, rows: Rows, failures: int, least: int, most: int) -> None:
+def test_the_wait_doubles_with_every_failure(steps: Steps, rows: Rows, failures: int, least: int, most: int) -> None:
     job_id = rows.add_job(max_retries=20, retry_count=failures)
 
-    hands.fail(hands.started())
+    steps.fail(steps.started())
 
     waits = rows.value("SELECT extract(epoch FROM run_at - updated_at) FROM coding_jobs WHERE id = %s", [job_id])
     assert least <= waits <= most + 0.01
@@ -58,19 +58,19 @@ def test_the_wait_never_exceeds_an_hour(rows: Rows) -> None:
     assert rows.value("SELECT max(retry_delay(n)) <= interval '1 hour' FROM generate_series(0, 1000) n")
 
 
-def test_an_actor_may_choose_the_wait(hands: Hands, rows: Rows) -> None:
+def test_an_actor_may_choose_the_wait(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
 
-    hands.fail(hands.started(), delay=timedelta(minutes=5))
+    steps.fail(steps.started(), delay=timedelta(minutes=5))
 
     waits = rows.value("SELECT extract(epoch FROM run_at - updated_at) FROM coding_jobs WHERE id = %s", [job_id])
     assert 299 < waits < 301
 
 
-def test_the_last_failure_is_a_dead_letter(hands: Hands, rows: Rows) -> None:
+def test_the_last_failure_is_a_dead_letter(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job(max_retries=2, retry_count=1)
 
-    assert hands.fail(hands.started(), "it broke") is Status.FAILED
+    assert steps.fail(steps.started(), "it broke") is Status.FAILED
 
     job = rows.job(job_id)
     assert (job["status"], job["retry_count"], job["error_message"]) == ("failed", 2, "it broke")
@@ -78,112 +78,112 @@ def test_the_last_failure_is_a_dead_letter(hands: Hands, rows: Rows) -> None:
     assert rows.outcomes(job_id) == ["failed"]
 
 
-def test_a_final_failure_leaves_no_retries(hands: Hands, rows: Rows) -> None:
+def test_a_final_failure_leaves_no_retries(steps: Steps, rows: Rows) -> None:
     rows.add_job(max_retries=10)
 
-    assert hands.fail(hands.started(), final=True) is Status.FAILED
+    assert steps.fail(steps.started(), final=True) is Status.FAILED
 
 
-def test_a_released_job_spends_no_retry(hands: Hands, rows: Rows) -> None:
+def test_a_released_job_spends_no_retry(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
+    worker = steps.add_worker()
 
-    assert hands.release(hands.started(worker))
+    assert steps.release(steps.started(worker))
 
     assert rows.job(job_id)["retry_count"] == 0
-    assert hands.claim_one().fence == 2
+    assert steps.claim_one().fence == 2
     assert rows.outcomes(job_id) == ["released"]
 
 
-def test_a_released_job_can_be_kept_away_for_a_while(hands: Hands, rows: Rows) -> None:
+def test_a_released_job_can_be_kept_away_for_a_while(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
+    worker = steps.add_worker()
 
-    hands.release(hands.started(worker), delay=timedelta(seconds=60))
+    steps.release(steps.started(worker), delay=timedelta(seconds=60))
 
-    assert hands.claim() == []
-    hands.make_due(job_id)
-    assert hands.claim_one().job_id == job_id
+    assert steps.claim() == []
+    steps.make_due(job_id)
+    assert steps.claim_one().job_id == job_id
 
 
-def test_every_report_needs_the_fence_and_the_exec(hands: Hands, rows: Rows) -> None:
+def test_every_report_needs_the_fence_and_the_exec(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    held = hands.started()
+    held = steps.started()
 
     for wrong in (replace(held, exec=uuid4()), replace(held, fence=held.fence + 1), replace(held, job_id=uuid4())):
-        assert not hands.complete(wrong)
-        assert hands.fail(wrong) is None
-        assert not hands.release(wrong)
+        assert not steps.complete(wrong)
+        assert steps.fail(wrong) is None
+        assert not steps.release(wrong)
 
-    assert not hands.release(replace(held, exec=None))
+    assert not steps.release(replace(held, exec=None))
     assert rows.job(job_id)["status"] == "processing"
     assert rows.attempts(job_id) == []
 
 
-def test_a_hand_over_fails_only_while_nobody_has_started_it(hands: Hands, rows: Rows) -> None:
+def test_a_hand_over_fails_only_while_nobody_has_started_it(steps: Steps, rows: Rows) -> None:
     node_took, started, unstarted, other = (rows.add_job() for _ in range(4))
-    hands.queue.claim_next_job()
-    worker = hands.add_worker()
-    first, second, third = hands.claim()
-    assert hands.start(worker, first)
+    steps.queue.claim_next_job()
+    worker = steps.add_worker()
+    first, second, third = steps.claim()
+    assert steps.start(worker, first)
 
-    assert hands.fail(AttemptKey(node_took, 1, None)) is None
-    assert hands.fail(AttemptKey(started, first.fence, None)) is None
-    assert hands.fail(AttemptKey(unstarted, second.fence + 1, None)) is None
-    assert hands.fail(AttemptKey(unstarted, second.fence, None), "the start was refused") is Status.PENDING
-    assert hands.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is over"
+    assert steps.fail(AttemptKey(node_took, 1, None)) is None
+    assert steps.fail(AttemptKey(started, first.fence, None)) is None
+    assert steps.fail(AttemptKey(unstarted, second.fence + 1, None)) is None
+    assert steps.fail(AttemptKey(unstarted, second.fence, None), "the start was refused") is Status.PENDING
+    assert steps.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is over"
 
     job = rows.job(unstarted)
     assert (job["retry_count"], job["error_message"], job["due"]) == (1, "the start was refused", False)
     (attempt,) = rows.attempts(unstarted)
     assert (attempt["outcome"], attempt["exec"], attempt["started_at"]) == ("failed", None, None)
     assert {rows.status(job_id) for job_id in (node_took, started, other)} == {"processing"}
-    assert hands.start(worker, third)
-    hands.make_due(unstarted)
-    assert hands.claim_one().fence == second.fence + 1
-    assert hands.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is another attempt now"
+    assert steps.start(worker, third)
+    steps.make_due(unstarted)
+    assert steps.claim_one().fence == second.fence + 1
+    assert steps.fail(AttemptKey(unstarted, second.fence, None)) is None, "it is another attempt now"
 
 
-def test_an_attempt_ends_once(hands: Hands, rows: Rows) -> None:
+def test_an_attempt_ends_once(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    held = hands.started()
-    assert hands.complete(held)
+    held = steps.started()
+    assert steps.complete(held)
 
-    assert not hands.complete(held)
-    assert hands.fail(held) is None
-    assert not hands.release(held)
+    assert not steps.complete(held)
+    assert steps.fail(held) is None
+    assert not steps.release(held)
 
     assert rows.job(job_id)["status"] == "completed"
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_a_report_said_before_is_known_by_its_own_exec_only(hands: Hands, rows: Rows) -> None:
+def test_a_report_said_before_is_known_by_its_own_exec_only(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    held = hands.started()
-    hands.complete(held)
+    held = steps.started()
+    steps.complete(held)
 
-    assert hands.book.recorded([held]) == {job_id: Status.COMPLETED}
-    assert hands.book.recorded([replace(held, exec=uuid4())]) == {}
+    assert steps.book.recorded([held]) == {job_id: Status.COMPLETED}
+    assert steps.book.recorded([replace(held, exec=uuid4())]) == {}
 
 
-def test_reports_of_many_jobs_are_settled_one_by_one(hands: Hands, rows: Rows) -> None:
+def test_reports_of_many_jobs_are_settled_one_by_one(steps: Steps, rows: Rows) -> None:
     for _ in range(5):
         rows.add_job()
-    worker = hands.add_worker()
-    held = [hands.start(worker, claim) for claim in hands.claim()]
+    worker = steps.add_worker()
+    held = [steps.start(worker, claim) for claim in steps.claim()]
     mine = [attempt for attempt in held if attempt is not None]
     stale = replace(mine[2], exec=uuid4())
 
-    settled = hands.book.complete([(attempt, Completed(None)) for attempt in (*mine[:2], stale, *mine[3:])])
+    settled = steps.book.complete([(attempt, Completed(None)) for attempt in (*mine[:2], stale, *mine[3:])])
 
     assert set(settled) == {attempt.job_id for attempt in mine} - {stale.job_id}
     assert rows.job(stale.job_id)["status"] == "processing"
 
 
-def test_an_error_text_is_cut_and_cleaned(hands: Hands, rows: Rows) -> None:
+def test_an_error_text_is_cut_and_cleaned(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
 
-    hands.fail(hands.started(), "\x1b[31mred\x00\x9b " + "x" * 10_000_000)
+    steps.fail(steps.started(), "\x1b[31mred\x00\x9b " + "x" * 10_000_000)
 
     message = rows.job(job_id)["error_message"]
     assert message.startswith("[31mred� xxx")
@@ -191,15 +191,15 @@ def test_an_error_text_is_cut_and_cleaned(hands: Hands, rows: Rows) -> None:
     assert len(message) < 8100
 
 
-def test_a_row_set_back_by_hand_refuses_its_old_attempt(hands: Hands, rows: Rows) -> None:
+def test_a_row_set_back_by_hand_refuses_its_old_attempt(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    old = hands.started(worker)
+    worker = steps.add_worker()
+    old = steps.started(worker)
     rows.all("UPDATE coding_jobs SET status = 'pending', started_at = NULL WHERE status = 'processing'")
 
-    assert not hands.complete(old)
-    new = hands.started(worker)
-    assert not hands.complete(old)
-    assert hands.complete(new)
+    assert not steps.complete(old)
+    new = steps.started(worker)
+    assert not steps.complete(old)
+    assert steps.complete(new)
     assert new.fence == 2
     assert rows.job(job_id)["status"] == "completed"

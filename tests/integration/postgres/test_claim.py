@@ -4,15 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from bridge.postgres.queue_rows import Span
-from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.steps import CODING, LEASE, Steps
 
 
-def test_a_claim_takes_the_job_and_raises_its_fence(hands: Hands, rows: Rows) -> None:
+def test_a_claim_takes_the_job_and_raises_its_fence(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job(prompt="hello")
-    hands.add_worker()
+    steps.add_worker()
 
-    claim = hands.claim_one()
+    claim = steps.claim_one()
 
     assert (claim.job_id, claim.fence, claim.queue, claim.actor) == (job_id, 1, "coding", "run_coding_session")
     job = rows.job(job_id)
@@ -20,127 +20,127 @@ def test_a_claim_takes_the_job_and_raises_its_fence(hands: Hands, rows: Rows) ->
     assert job["lease_expires_at"] > job["claimed_at"]
 
 
-def test_higher_priority_goes_first_then_the_older_job(hands: Hands, rows: Rows) -> None:
+def test_higher_priority_goes_first_then_the_older_job(steps: Steps, rows: Rows) -> None:
     low, high, newer_high, middle = (rows.add_job(priority=p) for p in (0, 10, 10, 5))
-    hands.add_worker()
+    steps.add_worker()
 
-    assert [claim.job_id for claim in hands.claim()] == [high, newer_high, middle, low]
+    assert [claim.job_id for claim in steps.claim()] == [high, newer_high, middle, low]
 
 
-def test_jobs_inserted_together_go_in_their_order(hands: Hands, rows: Rows) -> None:
+def test_jobs_inserted_together_go_in_their_order(steps: Steps, rows: Rows) -> None:
     inserted = [
         row["id"]
         for row in rows.all(
             "INSERT INTO coding_jobs (prompt) SELECT i::text FROM generate_series(1, 50) i RETURNING id"
         )
     ]
-    hands.add_worker(slots=50)
+    steps.add_worker(slots=50)
 
-    assert [claim.job_id for claim in hands.claim()] == inserted
+    assert [claim.job_id for claim in steps.claim()] == inserted
 
 
-def test_a_created_at_from_the_future_changes_no_order(hands: Hands, rows: Rows) -> None:
+def test_a_created_at_from_the_future_changes_no_order(steps: Steps, rows: Rows) -> None:
     first = rows.add_job(created_at=datetime(2999, 1, 1, tzinfo=UTC))
     second = rows.add_job(created_at=datetime(1999, 1, 1, tzinfo=UTC))
-    hands.add_worker()
+    steps.add_worker()
 
-    assert [claim.job_id for claim in hands.claim()] == [first, second]
+    assert [claim.job_id for claim in steps.claim()] == [first, second]
 
 
-def test_a_job_is_left_alone_until_its_time(hands: Hands, rows: Rows) -> None:
+def test_a_job_is_left_alone_until_its_time(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job(run_at=datetime.now(UTC) + timedelta(hours=1))
-    hands.add_worker()
-    assert hands.claim() == []
-    seconds = hands.queue.seconds_to_next_due()
+    steps.add_worker()
+    assert steps.claim() == []
+    seconds = steps.queue.seconds_to_next_due()
     assert seconds is not None
     assert 3590 < seconds <= 3600
 
-    hands.make_due(job_id)
+    steps.make_due(job_id)
 
-    assert hands.claim_one().job_id == job_id
-    assert hands.queue.seconds_to_next_due() is None
+    assert steps.claim_one().job_id == job_id
+    assert steps.queue.seconds_to_next_due() is None
 
 
-def test_a_pending_job_can_be_put_off_by_hand(hands: Hands, rows: Rows) -> None:
+def test_a_pending_job_can_be_put_off_by_hand(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    hands.add_worker()
+    steps.add_worker()
     rows.all("UPDATE coding_jobs SET run_at = now() + interval '1 hour' WHERE id = %s", [job_id])
-    assert hands.claim() == []
+    assert steps.claim() == []
 
     rows.all("UPDATE coding_jobs SET run_at = NULL WHERE id = %s", [job_id])
 
-    assert hands.claim_one().job_id == job_id
+    assert steps.claim_one().job_id == job_id
 
 
-def test_no_more_is_claimed_than_live_workers_have_slots_for(hands: Hands, rows: Rows) -> None:
+def test_no_more_is_claimed_than_live_workers_have_slots_for(steps: Steps, rows: Rows) -> None:
     for _ in range(10):
         rows.add_job()
-    assert hands.claim() == []  # nobody is there
-    hands.add_worker(slots=2)
-    hands.add_worker(slots=3)
+    assert steps.claim() == []  # nobody is there
+    steps.add_worker(slots=2)
+    steps.add_worker(slots=3)
 
-    assert len(hands.claim()) == 5
-    assert hands.claim() == []  # all handed over, nothing started: no room
+    assert len(steps.claim()) == 5
+    assert steps.claim() == []  # all handed over, nothing started: no room
 
 
-def test_room_returns_when_a_job_ends_and_not_when_it_starts(hands: Hands, rows: Rows) -> None:
+def test_room_returns_when_a_job_ends_and_not_when_it_starts(steps: Steps, rows: Rows) -> None:
     for _ in range(3):
         rows.add_job()
-    worker = hands.add_worker(slots=1)
-    held = hands.start(worker, hands.claim_one())
+    worker = steps.add_worker(slots=1)
+    held = steps.start(worker, steps.claim_one())
     assert held is not None
-    assert hands.claim() == []
+    assert steps.claim() == []
 
-    assert hands.complete(held)
+    assert steps.complete(held)
 
-    assert len(hands.claim()) == 1
+    assert len(steps.claim()) == 1
 
 
-def test_jobs_ahead_are_handed_over_beyond_the_slots(hands: Hands, rows: Rows) -> None:
+def test_jobs_ahead_are_handed_over_beyond_the_slots(steps: Steps, rows: Rows) -> None:
     for _ in range(10):
         rows.add_job()
-    hands.add_worker(slots=2)
+    steps.add_worker(slots=2)
 
-    assert len(hands.claim(ahead={"coding": 3})) == 5
-    assert hands.claim(ahead={"coding": 3}) == []
+    assert len(steps.claim(ahead={"coding": 3})) == 5
+    assert steps.claim(ahead={"coding": 3}) == []
 
 
-def test_a_silent_worker_gives_no_room(hands: Hands, rows: Rows) -> None:
+def test_a_silent_worker_gives_no_room(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    hands.silence(worker)
+    worker = steps.add_worker()
+    steps.silence(worker)
 
-    assert hands.claim() == []
+    assert steps.claim() == []
 
 
-def test_a_job_whose_actor_no_live_worker_knows_waits(hands: Hands, rows: Rows) -> None:
+def test_a_job_whose_actor_no_live_worker_knows_waits(steps: Steps, rows: Rows) -> None:
     unknown = rows.add_job(actor="nobody_knows")
     known = rows.add_job()
-    hands.add_worker()
+    steps.add_worker()
 
-    assert [claim.job_id for claim in hands.claim()] == [known]
+    assert [claim.job_id for claim in steps.claim()] == [known]
     job = rows.job(unknown)
     assert (job["status"], job["fence"], job["retry_count"]) == ("pending", 0, 0)
 
 
-def test_a_busy_queue_takes_nothing_from_another_one(hands: Hands, rows: Rows) -> None:
+def test_a_busy_queue_takes_nothing_from_another_one(steps: Steps, rows: Rows) -> None:
     for _ in range(5):
         rows.add_job(priority=100)
     report = rows.add_job(actor="report", queue="reports")
-    hands.add_worker(slots=1, actors=CODING)
-    hands.add_worker(slots=1, actors={"report": {"queue": "reports"}})
-    assert len(hands.claim()) == 2
+    steps.add_worker(slots=1, actors=CODING)
+    steps.add_worker(slots=1, actors={"report": {"queue": "reports"}})
+    assert len(steps.claim()) == 2
     rows.all("UPDATE coding_jobs SET status = 'pending' WHERE id = %s", [report])
 
-    assert [claim.job_id for claim in hands.claim()] == [report]
+    assert [claim.job_id for claim in steps.claim()] == [report]
 
 
-def test_concurrent_claims_never_share_a_job(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_concurrent_claims_never_share_a_job(steps: Steps, rows: Rows, dsn: str) -> None:
     rows.all("INSERT INTO coding_jobs (prompt) SELECT i::text FROM generate_series(1, 400) i")
-    hands.add_worker(slots=400)
+    steps.add_worker(slots=400)
 
     def claim_all() -> list[object]:
-        mine = Hands(dsn, rows)
+        mine = Steps(dsn, rows)
         claimed: list[object] = []
         for _ in range(20):
             claimed += [claim.job_id for claim in mine.claim(limit=25)]
@@ -154,39 +154,39 @@ def test_concurrent_claims_never_share_a_job(hands: Hands, rows: Rows, dsn: str)
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE fence <> 1") == 0
 
 
-def test_claims_put_back_may_be_claimed_again_without_a_retry_spent(hands: Hands, rows: Rows) -> None:
+def test_claims_put_back_may_be_claimed_again_without_a_retry_spent(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    hands.add_worker()
-    claim = hands.claim_one()
+    steps.add_worker()
+    claim = steps.claim_one()
 
-    assert hands.queue.release_claims([claim], "Redis was away") == [job_id]
+    assert steps.queue.release_claims([claim], "Redis was away") == [job_id]
 
-    assert hands.queue.release_claims([claim], "again") == []
-    assert hands.claim_one().fence == 2
+    assert steps.queue.release_claims([claim], "again") == []
+    assert steps.claim_one().fence == 2
     assert rows.job(job_id)["retry_count"] == 0
     (attempt,) = rows.attempts(job_id)
     assert (attempt["outcome"], attempt["error"], attempt["exec"]) == ("released", "Redis was away", None)
 
 
-def test_a_draining_worker_is_given_nothing_more(hands: Hands, rows: Rows) -> None:
+def test_a_draining_worker_is_given_nothing_more(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    assert hands.book.heartbeat(worker, LEASE, [], draining=True) == []
+    worker = steps.add_worker()
+    assert steps.book.heartbeat(worker, LEASE, [], draining=True) == []
 
-    assert hands.claim() == []
+    assert steps.claim() == []
 
-    other = hands.add_worker()
-    assert hands.start(other, hands.claim_one()) is not None
+    other = steps.add_worker()
+    assert steps.start(other, steps.claim_one()) is not None
 
 
-def test_spans_of_a_queue_share_its_room_and_keep_the_order(hands: Hands, rows: Rows) -> None:
-    hands.add_worker()
+def test_spans_of_a_queue_share_its_room_and_keep_the_order(steps: Steps, rows: Rows) -> None:
+    steps.add_worker()
     low = [rows.add_job(priority=0) for _ in range(3)]
     high = [rows.add_job(priority=5) for _ in range(3)]
     seq = rows.job(high[0])["seq"]
     spans = [Span("coding", 4, 6, 100), Span("coding", 4, 5, 5, seq), Span("coding", 4, -100, 4)]
 
-    claims = hands.queue.claim_jobs("bridge", limit=100, lease=LEASE, spans=spans)
+    claims = steps.queue.claim_jobs("bridge", limit=100, lease=LEASE, spans=spans)
 
     assert [claim.job_id for claim in claims] == [*high[1:], *low[:2]]
     assert [claim.priority for claim in claims] == [5, 5, 0, 0]

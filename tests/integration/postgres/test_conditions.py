@@ -11,29 +11,29 @@ import pytest
 from bridge.job import Claim, Failed, Status
 from bridge.postgres.attempts import AttemptKey, Event, Verdict
 from bridge.postgres.queue_rows import Span
-from tests.support.hands import CODING, LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.steps import CODING, LEASE, Steps
 
-AWAY: dict[str, Callable[[Hands, UUID], object]] = {
-    "stopped": lambda hands, worker: hands.book.stop(worker),  # its lease is good still
-    "silent": lambda hands, worker: hands.silence(worker),
-    "draining": lambda hands, worker: hands.book.heartbeat(worker, LEASE, [], draining=True),
+AWAY: dict[str, Callable[[Steps, UUID], object]] = {
+    "stopped": lambda steps, worker: steps.book.stop(worker),  # its lease is good still
+    "silent": lambda steps, worker: steps.silence(worker),
+    "draining": lambda steps, worker: steps.book.heartbeat(worker, LEASE, [], draining=True),
 }
 LATER = datetime.now(UTC) + timedelta(hours=1)
 
 
-def claim(hands: Hands, limit: int = 10, **room: int) -> list[Claim]:
+def claim(steps: Steps, limit: int = 10, **room: int) -> list[Claim]:
     """A claim that asks nobody how much room there is."""
     spans = [Span(queue, jobs) for queue, jobs in room.items()]
-    return hands.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
+    return steps.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 
 
-def pair(hands: Hands, rows: Rows, worker: UUID | None = None) -> tuple[AttemptKey, AttemptKey]:
+def pair(steps: Steps, rows: Rows, worker: UUID | None = None) -> tuple[AttemptKey, AttemptKey]:
     """Two running jobs with the same fence, each in a session of its own."""
     for _ in range(2):
         rows.add_job(session_id=rows.add_session(), max_retries=1)
-    worker = worker or hands.add_worker()
-    first, second = (hands.start(worker, one) for one in hands.claim())
+    worker = worker or steps.add_worker()
+    first, second = (steps.start(worker, one) for one in steps.claim())
     assert first and second
     return first, second
 
@@ -54,34 +54,34 @@ def without_triggers(rows: Rows, change: str, job_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("how", AWAY)
-def test_a_worker_that_takes_nothing_is_given_nothing(hands: Hands, rows: Rows, how: str) -> None:
+def test_a_worker_that_takes_nothing_is_given_nothing(steps: Steps, rows: Rows, how: str) -> None:
     rows.add_job()
-    AWAY[how](hands, hands.add_worker())
+    AWAY[how](steps, steps.add_worker())
 
-    assert claim(hands, coding=5) == []
-    assert hands.queue.queue_room() == []
+    assert claim(steps, coding=5) == []
+    assert steps.queue.queue_room() == []
 
 
-def test_a_queue_without_room_gives_nothing(hands: Hands, rows: Rows) -> None:
+def test_a_queue_without_room_gives_nothing(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    hands.add_worker()
+    steps.add_worker()
 
-    assert claim(hands) == claim(hands, other=5) == []
+    assert claim(steps) == claim(steps, other=5) == []
 
 
-def test_a_job_in_a_queue_nobody_listens_to_waits(hands: Hands, rows: Rows) -> None:
+def test_a_job_in_a_queue_nobody_listens_to_waits(steps: Steps, rows: Rows) -> None:
     rows.add_job(queue="other")
-    hands.add_worker()
+    steps.add_worker()
 
-    assert claim(hands, coding=5, other=5) == []
+    assert claim(steps, coding=5, other=5) == []
 
 
-def test_the_time_of_a_job_counts_even_where_triggers_are_off(hands: Hands, rows: Rows) -> None:
+def test_the_time_of_a_job_counts_even_where_triggers_are_off(steps: Steps, rows: Rows) -> None:
     without_triggers(rows, "run_at = now() + interval '1 hour', due = true", rows.add_job())
-    hands.add_worker()
+    steps.add_worker()
 
-    assert claim(hands, coding=5) == []
-    assert hands.queue.claim_next_job() is None
+    assert claim(steps, coding=5) == []
+    assert steps.queue.claim_next_job() is None
 
 
 def test_only_what_became_due_is_promoted(rows: Rows) -> None:
@@ -98,18 +98,18 @@ def test_only_what_became_due_is_promoted(rows: Rows) -> None:
     assert [rows.job(job)["due"] for job in (due, ready, later, cancelled)] == [True, True, False, False]
 
 
-def test_room_is_what_each_worker_has_left_for_each_queue(hands: Hands, rows: Rows) -> None:
-    busy = hands.add_worker(slots=4)
-    hands.add_worker(slots=3)
-    hands.add_worker(slots=2, actors=CODING | {"report": {"queue": "reports"}})
-    hands.add_worker(slots=1, actors={"lonely": {"queue": "alone"}})
+def test_room_is_what_each_worker_has_left_for_each_queue(steps: Steps, rows: Rows) -> None:
+    busy = steps.add_worker(slots=4)
+    steps.add_worker(slots=3)
+    steps.add_worker(slots=2, actors=CODING | {"report": {"queue": "reports"}})
+    steps.add_worker(slots=1, actors={"lonely": {"queue": "alone"}})
     for _ in range(3):
         rows.add_job()
-    hands.queue.claim_next_job()  # in nobody's slot here
-    first, _ = claim(hands, coding=2)
-    assert hands.start(busy, first)
+    steps.queue.claim_next_job()  # in nobody's slot here
+    first, _ = claim(steps, coding=2)
+    assert steps.start(busy, first)
 
-    capacity = {one.queue: (one.free, sorted(one.shared_with)) for one in hands.queue.queue_room()}
+    capacity = {one.queue: (one.free, sorted(one.shared_with)) for one in steps.queue.queue_room()}
 
     assert capacity == {  # one job runs, one is on its way
         "coding": (4 - 1 + 3 + 2 - 1, ["coding", "reports"]),
@@ -121,82 +121,82 @@ def test_room_is_what_each_worker_has_left_for_each_queue(hands: Hands, rows: Ro
 # Starts.
 
 
-def test_a_start_concerns_its_own_job(hands: Hands, rows: Rows) -> None:
+def test_a_start_concerns_its_own_job(steps: Steps, rows: Rows) -> None:
     rows.add_job(), rows.add_job()
-    worker = hands.add_worker()
-    first, second = hands.claim()
+    worker = steps.add_worker()
+    first, second = steps.claim()
 
-    assert hands.start(worker, first)
+    assert steps.start(worker, first)
 
     assert rows.job(second.job_id)["exec"] is None
 
 
-def test_a_message_of_a_released_hand_over_starts_nothing(hands: Hands, rows: Rows) -> None:
+def test_a_message_of_a_released_hand_over_starts_nothing(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    message = hands.claim_one()
-    hands.queue.release_claims([message], "test")
+    worker = steps.add_worker()
+    message = steps.claim_one()
+    steps.queue.release_claims([message], "test")
 
-    assert hands.start(worker, message) is None
+    assert steps.start(worker, message) is None
     assert rows.job(job_id)["status"] == "pending"
 
 
-def test_a_hand_over_marked_by_hand_is_not_started(hands: Hands, rows: Rows) -> None:
+def test_a_hand_over_marked_by_hand_is_not_started(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    message = hands.claim_one()
+    worker = steps.add_worker()
+    message = steps.claim_one()
     rows.all("UPDATE coding_jobs SET cancel_requested_at = now() WHERE id = %s", [job_id])
 
-    assert hands.start(worker, message) is None
+    assert steps.start(worker, message) is None
 
 
-def test_what_the_node_worker_took_is_not_started(hands: Hands, rows: Rows) -> None:
+def test_what_the_node_worker_took_is_not_started(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.queue.claim_next_job()
+    worker = steps.add_worker()
+    steps.queue.claim_next_job()
 
-    assert hands.start(worker, Claim(job_id, 1, "coding", "x")) is None
+    assert steps.start(worker, Claim(job_id, 1, "coding", "x")) is None
 
 
-def test_the_same_start_by_another_worker_is_another_start(hands: Hands, rows: Rows) -> None:
+def test_the_same_start_by_another_worker_is_another_start(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    held = hands.started()
+    held = steps.started()
 
-    assert hands.book.start(hands.add_worker(), [held]) == {}
+    assert steps.book.start(steps.add_worker(), [held]) == {}
 
 
 @pytest.mark.parametrize("how", ["stopped", "silent", "unknown"])
-def test_only_a_worker_that_lives_starts_jobs(hands: Hands, rows: Rows, how: str) -> None:
+def test_only_a_worker_that_lives_starts_jobs(steps: Steps, rows: Rows, how: str) -> None:
     rows.add_job()
-    hands.add_worker()  # another one lives
-    worker = hands.add_worker()
-    message = hands.claim_one()
+    steps.add_worker()  # another one lives
+    worker = steps.add_worker()
+    message = steps.claim_one()
     if how == "unknown":
         worker = uuid4()
     else:
-        AWAY[how](hands, worker)
+        AWAY[how](steps, worker)
 
-    assert hands.start(worker, message) is None
+    assert steps.start(worker, message) is None
 
 
 # Reports.
 
 
 @pytest.mark.parametrize("report", ["complete", "fail", "release"])
-def test_a_report_concerns_its_own_job(hands: Hands, rows: Rows, report: str) -> None:
-    first, second = pair(hands, rows)
+def test_a_report_concerns_its_own_job(steps: Steps, rows: Rows, report: str) -> None:
+    first, second = pair(steps, rows)
 
-    assert getattr(hands, report)(first)
+    assert getattr(steps, report)(first)
 
     assert untouched(rows, second)
 
 
-def test_jobs_that_fail_together_are_judged_one_by_one(hands: Hands, rows: Rows) -> None:
+def test_jobs_that_fail_together_are_judged_one_by_one(steps: Steps, rows: Rows) -> None:
     last, again = rows.add_job(max_retries=1), rows.add_job(max_retries=9)
-    worker = hands.add_worker()
-    held = [attempt for one in hands.claim() if (attempt := hands.start(worker, one))]
+    worker = steps.add_worker()
+    held = [attempt for one in steps.claim() if (attempt := steps.start(worker, one))]
 
-    verdicts = hands.book.fail([(one, Failed("boom", final=False, delay=None)) for one in held])
+    verdicts = steps.book.fail([(one, Failed("boom", final=False, delay=None)) for one in held])
 
     assert verdicts == {last: Status.FAILED, again: Status.PENDING}
     assert [rows.job(job)["retry_count"] for job in (last, again)] == [1, 1]
@@ -210,22 +210,22 @@ def test_what_is_not_being_processed_cannot_fail(rows: Rows) -> None:
     assert (ended, rows.job(job_id)["status"], rows.outcomes(job_id)) == ([], "pending", [])
 
 
-def test_a_release_leaves_the_session_as_it_is(hands: Hands, rows: Rows) -> None:
+def test_a_release_leaves_the_session_as_it_is(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     rows.add_job(session_id=session)
 
-    hands.release(hands.started())
+    steps.release(steps.started())
 
     assert rows.session(session)["status"] == "active"
 
 
 @pytest.mark.parametrize("report", ["fail", "release"])
-def test_a_job_cancelled_while_it_ran_has_an_end(hands: Hands, rows: Rows, report: str) -> None:
+def test_a_job_cancelled_while_it_ran_has_an_end(steps: Steps, rows: Rows, report: str) -> None:
     job_id = rows.add_job()
-    held = hands.started()
-    hands.queue.cancel_job(job_id)
+    held = steps.started()
+    steps.queue.cancel_job(job_id)
 
-    getattr(hands, report)(held)
+    getattr(steps, report)(held)
 
     job = rows.job(job_id)
     assert (job["status"], job["completed_at"] is not None) == ("cancelled", True)
@@ -234,62 +234,62 @@ def test_a_job_cancelled_while_it_ran_has_an_end(hands: Hands, rows: Rows, repor
 # Heartbeats.
 
 
-def test_a_heartbeat_renews_its_own_worker(hands: Hands, rows: Rows) -> None:
+def test_a_heartbeat_renews_its_own_worker(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    silent, other = hands.add_worker(), hands.add_worker()
-    held = hands.started(silent)
-    hands.silence(silent)
+    silent, other = steps.add_worker(), steps.add_worker()
+    held = steps.started(silent)
+    steps.silence(silent)
 
-    hands.heartbeat(other)
+    steps.heartbeat(other)
 
-    assert held.job_id in hands.reclaim()
+    assert held.job_id in steps.reclaim()
 
 
 @pytest.mark.parametrize("what", ["finished", "another exec", "another job"])
-def test_a_heartbeat_names_as_lost_what_differs_in_one_thing(hands: Hands, rows: Rows, what: str) -> None:
+def test_a_heartbeat_names_as_lost_what_differs_in_one_thing(steps: Steps, rows: Rows, what: str) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
+    worker = steps.add_worker()
+    held = steps.started(worker)
     if what == "finished":
-        hands.complete(held)
+        steps.complete(held)
     elif what == "another exec":
         held = replace(held, exec=uuid4())
     else:
         held = replace(held, job_id=uuid4())
 
-    assert hands.heartbeat(worker, held) == {held.exec: Verdict.LOST}
+    assert steps.heartbeat(worker, held) == {held.exec: Verdict.LOST}
 
 
-def test_neither_finished_jobs_nor_those_of_others_are_strays(hands: Hands, rows: Rows) -> None:
-    worker, other = hands.add_worker(), hands.add_worker()
+def test_neither_finished_jobs_nor_those_of_others_are_strays(steps: Steps, rows: Rows) -> None:
+    worker, other = steps.add_worker(), steps.add_worker()
     mine, theirs = rows.add_job(), rows.add_job()
-    first, second = hands.claim()
-    held = hands.start(worker, first)
-    hands.start(other, second)
+    first, second = steps.claim()
+    held = steps.start(worker, first)
+    steps.start(other, second)
     assert held
-    hands.complete(held)
+    steps.complete(held)
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '1 hour'")
 
-    assert hands.heartbeat(worker) == {}
+    assert steps.heartbeat(worker) == {}
     assert [held.job_id, second.job_id] == [mine, theirs]
 
 
 # The arrow back.
 
 
-def test_each_job_of_a_sweep_is_told_what_happened_to_it(hands: Hands, rows: Rows) -> None:
+def test_each_job_of_a_sweep_is_told_what_happened_to_it(steps: Steps, rows: Rows) -> None:
     """In any order: the sweep's own is random."""
     for _ in range(18):
         rows.add_job()
-    lost, _alive = hands.add_worker(slots=30), hands.add_worker()
-    crashed = [attempt.job_id for one in claim(hands, 6, coding=6) if (attempt := hands.start(lost, one))]
-    released = [one.job_id for one in claim(hands, 6, coding=6)]
-    reclaimed = [job.job_id for _ in range(6) if (job := hands.queue.claim_next_job())]
+    lost, _alive = steps.add_worker(slots=30), steps.add_worker()
+    crashed = [attempt.job_id for one in claim(steps, 6, coding=6) if (attempt := steps.start(lost, one))]
+    released = [one.job_id for one in claim(steps, 6, coding=6)]
+    reclaimed = [job.job_id for _ in range(6) if (job := steps.queue.claim_next_job())]
     for job_id in released + reclaimed:
-        hands.expire(job_id)
-    hands.silence(lost)
+        steps.expire(job_id)
+    steps.silence(lost)
 
-    verdicts = hands.reclaim()
+    verdicts = steps.reclaim()
 
     assert verdicts == (
         dict.fromkeys(crashed, ("crashed", "pending"))
@@ -302,38 +302,38 @@ def test_each_job_of_a_sweep_is_told_what_happened_to_it(hands: Hands, rows: Row
     assert all(rows.attempts(job)[0]["error"].startswith("no worker") for job in released)
 
 
-def test_a_worker_that_lives_does_not_keep_the_jobs_of_one_that_is_lost(hands: Hands, rows: Rows) -> None:
-    lost, alive = hands.add_worker(), hands.add_worker()
+def test_a_worker_that_lives_does_not_keep_the_jobs_of_one_that_is_lost(steps: Steps, rows: Rows) -> None:
+    lost, alive = steps.add_worker(), steps.add_worker()
     first, second = rows.add_job(), rows.add_job()
-    one, two = hands.claim()
-    hands.start(lost, one)
-    hands.start(alive, two)
-    hands.silence(lost)
+    one, two = steps.claim()
+    steps.start(lost, one)
+    steps.start(alive, two)
+    steps.silence(lost)
 
-    assert hands.reclaim() == {first: ("crashed", "pending")}
+    assert steps.reclaim() == {first: ("crashed", "pending")}
     assert rows.job(second)["status"] == "processing"
 
 
-def test_finished_jobs_of_a_stopped_worker_are_not_in_the_way_of_a_sweep(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
+def test_finished_jobs_of_a_stopped_worker_are_not_in_the_way_of_a_sweep(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
     rows.all(
         "INSERT INTO coding_jobs (status, fence, exec, worker) SELECT 'completed', 1, gen_random_uuid(), %s"
         " FROM generate_series(1, 300)",
         [worker],
     )
     job_id = rows.add_job()
-    hands.started(worker)
-    hands.book.stop(worker)
+    steps.started(worker)
+    steps.book.stop(worker)
 
-    assert [one.job_id for one in hands.queue.reclaim_jobs(limit=1, grace=timedelta(0))] == [job_id]
+    assert [one.job_id for one in steps.queue.reclaim_jobs(limit=1, grace=timedelta(0))] == [job_id]
 
 
-def test_a_worker_that_said_goodbye_is_not_declared_lost(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
-    hands.book.stop(worker)
-    hands.silence(worker)
+def test_a_worker_that_said_goodbye_is_not_declared_lost(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
+    steps.book.stop(worker)
+    steps.silence(worker)
 
-    hands.reclaim()
+    steps.reclaim()
 
     assert rows.value("SELECT stop_reason FROM workers") == "stopped"
 
@@ -341,28 +341,28 @@ def test_a_worker_that_said_goodbye_is_not_declared_lost(hands: Hands, rows: Row
 # The Node worker's functions.
 
 
-def test_reports_by_id_concern_that_job(hands: Hands, rows: Rows) -> None:
+def test_reports_by_id_concern_that_job(steps: Steps, rows: Rows) -> None:
     first, second, third = (rows.add_job() for _ in range(3))
     for _ in range(3):
-        hands.queue.claim_next_job()
+        steps.queue.claim_next_job()
 
-    hands.queue.complete_job(first)
-    hands.queue.fail_job(second, "boom")
+    steps.queue.complete_job(first)
+    steps.queue.fail_job(second, "boom")
 
     assert [rows.job(job)["status"] for job in (first, second, third)] == ["completed", "pending", "processing"]
 
 
-def test_reports_by_id_reach_no_job_of_the_fleet(hands: Hands, rows: Rows) -> None:
+def test_reports_by_id_reach_no_job_of_the_fleet(steps: Steps, rows: Rows) -> None:
     handed_over, running = rows.add_job(), rows.add_job()
-    worker = hands.add_worker()
-    _, second = hands.claim()
-    held = hands.start(worker, second)
+    worker = steps.add_worker()
+    _, second = steps.claim()
+    held = steps.start(worker, second)
     rows.add_job()
-    hands.queue.claim_next_job()  # one that may be reported by id
+    steps.queue.claim_next_job()  # one that may be reported by id
 
     for job_id in (handed_over, running):
-        hands.queue.complete_job(job_id)
-        assert hands.queue.fail_job(job_id, "boom") is False
+        steps.queue.complete_job(job_id)
+        assert steps.queue.fail_job(job_id, "boom") is False
 
     assert [rows.job(job)["status"] for job in (handed_over, running)] == ["processing", "processing"]
     assert held is not None and held.job_id == running
@@ -373,12 +373,12 @@ def test_reports_by_id_reach_no_job_of_the_fleet(hands: Hands, rows: Rows) -> No
 
 @pytest.mark.parametrize("act", ["cancel_job", "retry_job"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_what_an_operator_does_concerns_that_job(hands: Hands, rows: Rows, act: str, which: int) -> None:
+def test_what_an_operator_does_concerns_that_job(steps: Steps, rows: Rows, act: str, which: int) -> None:
     jobs = [rows.add_job(status="pending", retry_count=1, priority=n, run_at=LATER) for n in range(2)]
     other = jobs.pop(1 - which)
     before = rows.job(other)
 
-    getattr(hands.queue, act)(jobs[0])
+    getattr(steps.queue, act)(jobs[0])
 
     assert rows.job(other) == before
     (audit,) = rows.all("SELECT job_id FROM job_audit")
@@ -386,34 +386,34 @@ def test_what_an_operator_does_concerns_that_job(hands: Hands, rows: Rows, act: 
 
 
 @pytest.mark.parametrize("act", ["cancel_job", "retry_job"])
-def test_an_operator_is_told_where_that_job_stands(hands: Hands, rows: Rows, act: str) -> None:
+def test_an_operator_is_told_where_that_job_stands(steps: Steps, rows: Rows, act: str) -> None:
     first = rows.add_job()
-    hands.started()
+    steps.started()
     second = rows.add_job(status="cancelled")
     # First the one that stays as it is: rows keep their places until both were asked about.
     order = (second, first) if act == "cancel_job" else (first, second)
-    told = {job: getattr(hands.queue, act)(job) for job in order}
+    told = {job: getattr(steps.queue, act)(job) for job in order}
 
     assert told == {first: Status.PROCESSING, second: Status.CANCELLED if act == "cancel_job" else Status.PENDING}
 
 
-def test_a_job_that_ran_and_waits_again_is_cancelled_at_once(hands: Hands, rows: Rows) -> None:
+def test_a_job_that_ran_and_waits_again_is_cancelled_at_once(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    hands.release(hands.started())
+    steps.release(steps.started())
 
-    assert hands.queue.cancel_job(job_id) is Status.CANCELLED
+    assert steps.queue.cancel_job(job_id) is Status.CANCELLED
 
 
-def test_the_cancel_of_a_job_that_waits_is_no_attempt(hands: Hands, rows: Rows) -> None:
+def test_the_cancel_of_a_job_that_waits_is_no_attempt(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    hands.queue.cancel_job(job_id)
+    steps.queue.cancel_job(job_id)
 
     assert rows.attempts(job_id) == []
 
 
-def test_the_session_of_a_marked_job_goes_on_until_it_stops(hands: Hands, rows: Rows) -> None:
-    held, _ = pair(hands, rows)
-    hands.queue.cancel_job(held.job_id)
+def test_the_session_of_a_marked_job_goes_on_until_it_stops(steps: Steps, rows: Rows) -> None:
+    held, _ = pair(steps, rows)
+    steps.queue.cancel_job(held.job_id)
 
     assert untouched(rows, held)
 
@@ -421,33 +421,33 @@ def test_the_session_of_a_marked_job_goes_on_until_it_stops(hands: Hands, rows: 
 # Sessions and their events.
 
 
-def test_an_event_needs_its_own_job(hands: Hands, rows: Rows) -> None:
-    held, _ = pair(hands, rows)
+def test_an_event_needs_its_own_job(steps: Steps, rows: Rows) -> None:
+    held, _ = pair(steps, rows)
 
-    assert hands.book.add_events([Event(replace(held, job_id=uuid4()), "terminal", "{}")]) == 0
+    assert steps.book.add_events([Event(replace(held, job_id=uuid4()), "terminal", "{}")]) == 0
 
 
-def test_sessions_of_others_neither_wait_nor_are_waited_for(hands: Hands, rows: Rows, dsn: str) -> None:
-    first, second = pair(hands, rows)
+def test_sessions_of_others_neither_wait_nor_are_waited_for(steps: Steps, rows: Rows, dsn: str) -> None:
+    first, second = pair(steps, rows)
     theirs = rows.job(second.job_id)["session_id"]
 
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [theirs])
-        assert hands.complete(first)
+        assert steps.complete(first)
 
     assert rows.session(rows.job(first.job_id)["session_id"])["status"] == "completed"
     assert rows.session(theirs)["status"] == "active"
 
 
-def test_a_session_that_is_active_is_not_made_active_again(hands: Hands, rows: Rows) -> None:
+def test_a_session_that_is_active_is_not_made_active_again(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     for _ in range(2):
         rows.add_job(session_id=session)
-    worker = hands.add_worker()
-    first, second = hands.claim()
-    hands.start(worker, first)
+    worker = steps.add_worker()
+    first, second = steps.claim()
+    steps.start(worker, first)
     before = rows.session(session)
 
-    hands.start(worker, second)
+    steps.start(worker, second)
 
     assert rows.session(session) == before

@@ -81,5 +81,5 @@ def test_every_link_of_bridge_and_worker_is_replaced_when_it_goes_dead(
         lambda: sum(not link.client_hung_up.is_set() for link in dead) <= 2, seconds=15, what="the clients to hang up"
     )
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 0
-    assert fleet.doings.interrupted == []
+    assert fleet.actor_log.interrupted == []
     check_invariants(rows)

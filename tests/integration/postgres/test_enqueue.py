@@ -8,8 +8,8 @@ import pytest
 
 from bridge import enqueue
 from bridge.errors import PayloadError
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 def test_a_commit_makes_the_job(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
@@ -54,9 +54,9 @@ def test_the_callers_transaction_and_row_factory_stay_as_they_are(connection: "p
 
 
 def test_an_actor_known_by_name_brings_its_queue_and_retries(
-    connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands
+    connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps
 ) -> None:
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
 
     job_id = enqueue(connection, "build_report")
     connection.commit()
@@ -67,9 +67,9 @@ def test_an_actor_known_by_name_brings_its_queue_and_retries(
 
 @pytest.mark.parametrize("first", ["build_report", "nobody"])
 def test_three_attempts_that_were_said_hold_for_that_job_alone(
-    connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands, first: str
+    connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps, first: str
 ) -> None:
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
 
     enqueue(connection, first, max_retries=3)
     connection.execute("INSERT INTO coding_jobs (actor) SELECT 'build_report' FROM generate_series(1, 2)")
@@ -78,8 +78,8 @@ def test_three_attempts_that_were_said_hold_for_that_job_alone(
     assert [job["max_retries"] for job in rows.all("SELECT max_retries FROM coding_jobs ORDER BY seq")] == [3, 5, 5]
 
 
-def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands) -> None:
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps) -> None:
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
     rows.all("""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
         CREATE TRIGGER a_host BEFORE INSERT ON coding_jobs
@@ -95,9 +95,9 @@ def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", r
 
 
 def test_neither_for_a_job_that_a_trigger_of_the_host_inserts_behind_it(
-    connection: "psycopg.Connection[Any]", rows: Rows, hands: Hands
+    connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps
 ) -> None:
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
     rows.all("""
         CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql
             AS $$ BEGIN INSERT INTO coding_jobs (actor) VALUES ('build_report'); RETURN NULL; END $$;

@@ -22,8 +22,8 @@ from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
@@ -69,15 +69,15 @@ def test_a_full_queue_of_notifications_is_nobodys_data() -> None:
 
 
 def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
-    hands: Hands, rows: Rows, link: Link
+    steps: Steps, rows: Rows, link: Link
 ) -> None:
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     reports = Reports(Attempts(link), Runs(), lambda _: None)
     prepare_at_once(link)
     reports.open()
     for _ in range(2):
         job_id = rows.add_job()
-        reports.submit(Ending(hands.started(worker), Completed('{"done": 1}')))
+        reports.submit(Ending(steps.started(worker), Completed('{"done": 1}')))
         eventually(lambda: rows.job(job_id)["status"] != "processing")  # noqa: B023 -- called at once
         # The next session knows nothing of what was prepared in the one before.
         link.connection.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")

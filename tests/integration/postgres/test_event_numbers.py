@@ -18,8 +18,8 @@ from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 INSERT = "INSERT INTO session_events (session_id, event_type) VALUES (%s, %s)"
@@ -81,30 +81,30 @@ def test_of_two_writers_the_one_that_commits_later_comes_later(
 
 
 def test_a_worker_and_an_app_count_on_in_one_stream(
-    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+    steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
-    held = hands.started()
+    held = steps.started()
     app = open_transaction()
     app.execute(INSERT, [session_id, "app"])
 
-    assert hands.book.add_events(events(held, "one", "two")) == 2
+    assert steps.book.add_events(events(held, "one", "two")) == 2
     app.commit()
-    assert hands.book.add_events(events(held, "three")) == 1
+    assert steps.book.add_events(events(held, "three")) == 1
 
     assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "app"), (4, "three")]
 
 
 def test_an_app_that_goes_idle_after_an_insert_keeps_nobody_waiting(
-    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+    steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
-    held = hands.started()
+    held = steps.started()
     app = open_transaction()
     app.execute(INSERT, [session_id, "app"])
-    hands.link.connection.execute("SET lock_timeout = '50ms'")
+    steps.link.connection.execute("SET lock_timeout = '50ms'")
 
-    assert hands.book.add_events(events(held, "thinking")) == 1
+    assert steps.book.add_events(events(held, "thinking")) == 1
     rows.all(INSERT, [session_id, "phone"])
-    assert hands.complete(held)
+    assert steps.complete(held)
 
     app.commit()
     assert read_on(rows, session_id) == [(1, "thinking"), (2, "phone"), (3, "app")]
@@ -127,13 +127,13 @@ def test_jobs_of_a_session_run_to_their_end_beside_an_app_that_goes_idle(
 
 
 def test_a_stream_that_somebody_holds_keeps_only_its_own_job_waiting(
-    hands: Hands, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+    steps: Steps, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     free_session = rows.add_session()
     rows.add_job(session_id=free_session)
-    worker = hands.add_worker()
-    held, free = (one for claim in hands.claim() if (one := hands.start(worker, claim)))
-    hands.book.add_events(events(held, "one"))
+    worker = steps.add_worker()
+    held, free = (one for claim in steps.claim() if (one := steps.start(worker, claim)))
+    steps.book.add_events(events(held, "one"))
     somebody = open_transaction()
     somebody.execute("SELECT FROM session_streams WHERE session_id = %s FOR UPDATE", [session_id])
     reports = Reports(Attempts(Link(dsn, "reports")), Runs(), lambda _: None)
@@ -185,46 +185,46 @@ def test_eight_writers_leave_no_gap_though_some_roll_back(rows: Rows, dsn: str) 
         assert sorted(type_ for _, type_ in read) == sorted(type_ for one, type_ in kept if one == session_id)
 
 
-def test_many_sessions_in_one_call_have_numbers_of_their_own(hands: Hands, rows: Rows) -> None:
+def test_many_sessions_in_one_call_have_numbers_of_their_own(steps: Steps, rows: Rows) -> None:
     sessions = [rows.add_session() for _ in range(3)]
     jobs = {rows.add_job(session_id=session_id): session_id for session_id in sessions}
-    worker = hands.add_worker()
-    held = [one for claim in hands.claim() if (one := hands.start(worker, claim))]
+    worker = steps.add_worker()
+    held = [one for claim in steps.claim() if (one := steps.start(worker, claim))]
 
     given = [Event(held[n % 3], str(n), "{}") for n in range(30)]
-    assert hands.book.add_events(given[:15]) == 15
-    assert hands.book.add_events(given[15:]) == 15
+    assert steps.book.add_events(given[:15]) == 15
+    assert steps.book.add_events(given[15:]) == 15
 
     for place, one in enumerate(held):
         assert read_on(rows, jobs[one.job_id]) == [(n + 1, str(n * 3 + place)) for n in range(10)]
 
 
-def test_what_is_said_twice_uses_up_no_number(hands: Hands, rows: Rows, session_id: UUID) -> None:
-    held = hands.started()
+def test_what_is_said_twice_uses_up_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
+    held = steps.started()
     one, two, three = events(held, "one", "two", "three")
 
-    assert hands.book.add_events([one, one]) == 1
-    assert hands.book.add_events([one, two]) == 1
+    assert steps.book.add_events([one, one]) == 1
+    assert steps.book.add_events([one, two]) == 1
     rows.all("INSERT INTO session_events (id, session_id, event_type) VALUES (%s, %s, 'x') ON CONFLICT DO NOTHING",
              [two.id, session_id])  # fmt: skip
-    assert hands.book.add_events([three]) == 1
+    assert steps.book.add_events([three]) == 1
 
     assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "three")]
 
 
 def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
-    hands: Hands, rows: Rows, session_id: UUID, dsn: str
+    steps: Steps, rows: Rows, session_id: UUID, dsn: str
 ) -> None:
-    held = hands.started()
+    held = steps.started()
     said = events(held, "one", "two")
     answer: list[int] = []
-    other = Hands(dsn, rows)
+    other = Steps(dsn, rows)
     other.link.connection.execute("BEGIN")
     other.book.add_events(said)  # and its answer never came
 
-    again = threading.Thread(target=lambda: answer.append(hands.book.add_events(said)))
+    again = threading.Thread(target=lambda: answer.append(steps.book.add_events(said)))
     again.start()
-    eventually(lambda: waits_for_a_lock(rows, hands.link.connection))
+    eventually(lambda: waits_for_a_lock(rows, steps.link.connection))
     other.link.connection.execute("COMMIT")
     again.join(10)
 
@@ -234,25 +234,25 @@ def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
 
 
 def test_an_old_attempt_says_nothing_behind_the_next_one(
-    hands: Hands, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+    steps: Steps, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
-    worker = hands.add_worker()
-    old = hands.started(worker)
-    other = Hands(dsn, rows)
+    worker = steps.add_worker()
+    old = steps.started(worker)
+    other = Steps(dsn, rows)
     answer: list[int] = []
     somebody = open_transaction()
-    hands.book.add_events(events(old, "old"))
+    steps.book.add_events(events(old, "old"))
     somebody.execute("SELECT FROM session_streams WHERE session_id = %s FOR UPDATE", [session_id])
     late = threading.Thread(target=lambda: answer.append(other.book.add_events(events(old, "late"))))
     pid = other.link.connection
     late.start()
     eventually(lambda: waits_for_a_lock(rows, pid))
 
-    hands.release(old)
-    new = hands.started(worker)
+    steps.release(old)
+    new = steps.started(worker)
     somebody.commit()
     late.join(10)
-    hands.book.add_events(events(new, "new"))
+    steps.book.add_events(events(new, "new"))
 
     assert answer == [0]
     assert read_on(rows, session_id) == [(1, "old"), (2, "new")]
@@ -299,18 +299,18 @@ def test_two_who_write_into_the_same_sessions_do_not_wait_for_each_other(rows: R
 
 
 def test_who_holds_a_session_may_write_its_events(
-    hands: Hands, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+    steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     """As an app does: the session's row first, then the event. With a foreign key the worker waits for that row."""
     rows.all("ALTER TABLE session_events ADD FOREIGN KEY (session_id) REFERENCES coding_sessions (id)")
-    held = hands.started()
+    held = steps.started()
     app = open_transaction()
     app.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
     app.execute(INSERT, [session_id, "app"])
     answer: list[int] = []
-    worker = threading.Thread(target=lambda: answer.append(hands.book.add_events(events(held, "worker"))))
+    worker = threading.Thread(target=lambda: answer.append(steps.book.add_events(events(held, "worker"))))
     worker.start()
-    eventually(lambda: waits_for_a_lock(rows, hands.link.connection))
+    eventually(lambda: waits_for_a_lock(rows, steps.link.connection))
 
     app.commit()
     worker.join(10)
@@ -319,14 +319,14 @@ def test_who_holds_a_session_may_write_its_events(
     assert read_on(rows, session_id) == [(1, "app"), (2, "worker")]
 
 
-def test_numbers_go_on_behind_those_of_the_version_before(hands: Hands, rows: Rows, session_id: UUID) -> None:
+def test_numbers_go_on_behind_those_of_the_version_before(steps: Steps, rows: Rows, session_id: UUID) -> None:
     rows.all("ALTER TABLE session_events DISABLE TRIGGER USER")
     for seq in (None, None, 700, 901):
         rows.all("INSERT INTO session_events (session_id, event_type, seq) VALUES (%s, 'old', %s)", [session_id, seq])
     rows.all("ALTER TABLE session_events ENABLE TRIGGER USER")
-    held = hands.started()
+    held = steps.started()
 
-    hands.book.add_events(events(held, "worker"))
+    steps.book.add_events(events(held, "worker"))
     rows.all(INSERT, [session_id, "app"])
 
     assert read_on(rows, session_id, 901) == [(902, "worker"), (903, "app")]
@@ -411,10 +411,10 @@ def test_events_that_were_pruned_do_not_give_their_numbers_back(rows: Rows, sess
     assert read_on(rows, session_id) == [(2, "new")]
 
 
-def test_a_stale_event_uses_up_no_number(hands: Hands, rows: Rows, session_id: UUID) -> None:
-    held = hands.started()
+def test_a_stale_event_uses_up_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
+    held = steps.started()
 
-    hands.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
+    steps.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
 
     assert read_on(rows, session_id) == [(1, "true")]
 

@@ -1,11 +1,11 @@
 """The job table's methods by which the Node worker's were called."""
 
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_the_same_methods_exist_in_python(hands: Hands, rows: Rows) -> None:
-    queue = hands.queue
+def test_the_same_methods_exist_in_python(steps: Steps, rows: Rows) -> None:
+    queue = steps.queue
     job_id = rows.add_job(prompt="hello", max_retries=1)
 
     claimed = queue.claim_next_job()

@@ -11,8 +11,8 @@ from bridge.errors import (
 from bridge.job import Status
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link, connect
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
@@ -37,13 +37,13 @@ def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, 
 def test_jobs_end_in_a_database_that_reads_no_null_in_arrays(dsn: str, rows: Rows) -> None:
     rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET array_nulls = off")
     job_id = rows.add_job(max_retries=2)
-    hands = Hands(dsn, rows)
+    steps = Steps(dsn, rows)
     try:
-        assert hands.fail(hands.started()) is Status.PENDING
-        hands.make_due(job_id)
-        assert hands.release(hands.started())
+        assert steps.fail(steps.started()) is Status.PENDING
+        steps.make_due(job_id)
+        assert steps.release(steps.started())
     finally:
-        hands.close()
+        steps.close()
 
 
 def test_a_job_that_changed_meanwhile_is_no_conflict_where_a_host_isolates_transactions(dsn: str, rows: Rows) -> None:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 def claim(rows: Rows) -> dict[str, object] | None:
@@ -70,13 +70,13 @@ def test_complete_job_changes_a_processing_row_only(rows: Rows) -> None:
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_fail_job_says_whether_the_job_runs_again(rows: Rows, hands: Hands) -> None:
+def test_fail_job_says_whether_the_job_runs_again(rows: Rows, steps: Steps) -> None:
     job_id = rows.add_job(max_retries=2)
     claim(rows)
     assert fail(rows, job_id) is True
     assert rows.job(job_id)["status"] == "pending"
 
-    hands.make_due(job_id)
+    steps.make_due(job_id)
     claim(rows)
     assert fail(rows, job_id, "the end") is False
 
@@ -107,15 +107,15 @@ def test_fail_job_never_reopens_a_finished_job(rows: Rows) -> None:
     assert rows.job(job_id)["status"] == "completed"
 
 
-def test_an_attempt_that_a_fleet_worker_runs_answers_to_its_fence_alone(rows: Rows, hands: Hands) -> None:
+def test_an_attempt_that_a_fleet_worker_runs_answers_to_its_fence_alone(rows: Rows, steps: Steps) -> None:
     job_id = rows.add_job()
-    held = hands.started()
+    held = steps.started()
 
     rows.all("SELECT complete_job(%s)", [job_id])
     assert fail(rows, job_id) is False
 
     assert rows.job(job_id)["status"] == "processing"
-    assert hands.complete(held)
+    assert steps.complete(held)
 
 
 def test_get_queue_stats_counts_by_status(rows: Rows) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from bridge.job import Claim, Completed, Failed, Released
 from bridge.postgres.attempts import AttemptKey
-from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
+from tests.support.steps import LEASE, Steps
 
 LIVE = 40
 MOST_READ = 20 * LIVE  # of any index, in one step: entries of the moment before may still lie there
@@ -38,8 +38,8 @@ LISTED: dict[str | None, set[str]] = {
 class Meter:
     """What a step read from the job table, by index."""
 
-    def __init__(self, hands: Hands, rows: Rows) -> None:
-        self._hands = hands
+    def __init__(self, steps: Steps, rows: Rows) -> None:
+        self._hands = steps
         self._rows = rows
 
     def read(self) -> dict[str, int]:
@@ -54,63 +54,63 @@ class Meter:
         return {name: count - before[name] for name, count in self.read().items() if count != before[name]}
 
 
-def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[], object]]]:
+def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[], object]]]:
     """Each hot statement at work on some jobs, with the indexes that it may read."""
-    worker = hands.add_worker(slots=LIVE)
+    worker = steps.add_worker(slots=LIVE)
     rows.all("INSERT INTO coding_jobs (max_retries, priority) SELECT 1, 1 FROM generate_series(1, %s)", [LIVE])
     held: list[AttemptKey] = []
 
     def start() -> None:
         held[:] = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in claims]
-        assert len(hands.book.start(worker, held)) == LIVE
+        assert len(steps.book.start(worker, held)) == LIVE
 
     def claim() -> None:
-        claims[:] = hands.claim(LIVE)
+        claims[:] = steps.claim(LIVE)
         assert len(claims) == LIVE
 
     claims: list[Claim] = []
-    yield "queue_room", {WORK}, hands.queue.queue_room
+    yield "queue_room", {WORK}, steps.queue.queue_room
     yield "claim_jobs", {READY, KEY, WAITING, WORK}, claim
     yield "start_jobs", {KEY}, start
-    yield "heartbeat_worker", {KEY, WORK}, lambda: hands.book.heartbeat(worker, LEASE, held)
-    yield "reclaim_jobs", {KEY, WORK}, hands.reclaim
-    yield "complete_jobs", {KEY}, lambda: hands.book.complete([(one, Completed(None)) for one in held[:20]])
-    yield "fail_jobs", {KEY}, lambda: hands.book.fail([(one, Failed("x")) for one in held[20:30]])
-    yield "release_jobs", {KEY}, lambda: hands.book.release([(one, Released()) for one in held[30:]])
-    yield "get_queue_stats", {OLDEST}, hands.queue.get_queue_stats
-    yield "next_due", {WAITING}, hands.queue.seconds_to_next_due
-    yield "claim_next_job", {READY, OLDEST, KEY, WAITING}, hands.queue.claim_next_job
-    yield "claim_suspects", {SUSPECT, KEY, WORK}, lambda: hands.queue.claim_suspects("bridge", lease=LEASE)
+    yield "heartbeat_worker", {KEY, WORK}, lambda: steps.book.heartbeat(worker, LEASE, held)
+    yield "reclaim_jobs", {KEY, WORK}, steps.reclaim
+    yield "complete_jobs", {KEY}, lambda: steps.book.complete([(one, Completed(None)) for one in held[:20]])
+    yield "fail_jobs", {KEY}, lambda: steps.book.fail([(one, Failed("x")) for one in held[20:30]])
+    yield "release_jobs", {KEY}, lambda: steps.book.release([(one, Released()) for one in held[30:]])
+    yield "get_queue_stats", {OLDEST}, steps.queue.get_queue_stats
+    yield "next_due", {WAITING}, steps.queue.seconds_to_next_due
+    yield "claim_next_job", {READY, OLDEST, KEY, WAITING}, steps.queue.claim_next_job
+    yield "claim_suspects", {SUSPECT, KEY, WORK}, lambda: steps.queue.claim_suspects("bridge", lease=LEASE)
     for status, indexes in LISTED.items():
-        yield f"list_jobs {status}", {*indexes, KEY}, partial(list_jobs, hands, status)
-    yield "list_jobs of an actor", {OLDEST, WORK, FINISHED, KEY}, partial(list_jobs, hands, None, "nobody")
-    yield "show_job", {KEY}, lambda: hands.link.call("show_job", {"id": claims[0].job_id})
-    yield "show_attempts", {KEY}, lambda: hands.link.call("show_attempts", {"id": claims[0].job_id, "error_most": 9})
-    yield "prune_jobs", {FINISHED, KEY}, lambda: hands.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
+        yield f"list_jobs {status}", {*indexes, KEY}, partial(list_jobs, steps, status)
+    yield "list_jobs of an actor", {OLDEST, WORK, FINISHED, KEY}, partial(list_jobs, steps, None, "nobody")
+    yield "show_job", {KEY}, lambda: steps.link.call("show_job", {"id": claims[0].job_id})
+    yield "show_attempts", {KEY}, lambda: steps.link.call("show_attempts", {"id": claims[0].job_id, "error_most": 9})
+    yield "prune_jobs", {FINISHED, KEY}, lambda: steps.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
 
 
-def list_jobs(hands: Hands, status: str | None, actor: str | None = None) -> None:
+def list_jobs(steps: Steps, status: str | None, actor: str | None = None) -> None:
     asked = {"status": status, "actor": actor, "limit": 20, "looked_at": 4 * LIVE, "error_most": 9}
-    hands.link.call("list_jobs", asked)
+    steps.link.call("list_jobs", asked)
 
 
-def check(hands: Hands, rows: Rows) -> None:
-    meter = Meter(hands, rows)
-    for name, allowed, step in steps(hands, rows):
+def check(steps: Steps, rows: Rows) -> None:
+    meter = Meter(steps, rows)
+    for name, allowed, step in measured_calls(steps, rows):
         read = meter.during(step)
         assert set(read) <= allowed, f"{name} read {read}"
         assert all(count <= MOST_READ for count in read.values()), f"{name} read {read}"
 
 
 @pytest.mark.timeout(300)
-def test_hot_statements_read_the_same_at_any_size(hands: Hands, rows: Rows) -> None:
+def test_hot_statements_read_the_same_at_any_size(steps: Steps, rows: Rows) -> None:
     """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones,
     and with a backlog behind the jobs that are taken.
     """
     rows.all("INSERT INTO coding_jobs (priority) SELECT -1 FROM generate_series(1, 50000)")
-    check(hands, rows)
+    check(steps, rows)
     for finished in (100_000, 1_900_000):
         rows.all(FILL, [finished])
-        check(hands, rows)
+        check(steps, rows)
         rows.all("VACUUM ANALYZE coding_jobs")
-        check(hands, rows)
+        check(steps, rows)

@@ -8,95 +8,95 @@ import psycopg
 from bridge.dispatch.recovery import Recovery
 from bridge.errors import PostgresBusyError
 from bridge.postgres.link import Link
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_a_job_that_cannot_be_taken_back_holds_up_nobody(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_job_that_cannot_be_taken_back_holds_up_nobody(steps: Steps, rows: Rows, dsn: str) -> None:
     session = rows.add_session()
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     stuck = rows.add_job(session_id=session, max_retries=1)
-    hands.started(worker)
+    steps.started(worker)
     free = rows.add_job()
-    hands.started(worker)
-    hands.book.stop(worker)
+    steps.started(worker)
+    steps.book.stop(worker)
 
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session])
-        assert hands.reclaim() == {free: ("crashed", "pending")}
+        assert steps.reclaim() == {free: ("crashed", "pending")}
 
-    assert hands.reclaim() == {stuck: ("crashed", "failed")}
+    assert steps.reclaim() == {stuck: ("crashed", "failed")}
 
 
-def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(steps: Steps, rows: Rows, dsn: str) -> None:
     session = rows.add_session()
-    worker = hands.add_worker(slots=100)
+    worker = steps.add_worker(slots=100)
     for _ in range(40):
         rows.add_job(session_id=session, max_retries=1)
-    for claim in hands.claim():
-        assert hands.start(worker, claim)
-    hands.book.stop(worker)
-    silent = hands.add_worker()
-    hands.silence(silent)
+    for claim in steps.claim():
+        assert steps.start(worker, claim)
+    steps.book.stop(worker)
+    silent = steps.add_worker()
+    steps.silence(silent)
 
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session])
-        hands.link.connection.execute("SET statement_timeout = '6s'")  # 40 jobs wait longer than that for their locks
-        assert hands.reclaim() == {}
+        steps.link.connection.execute("SET statement_timeout = '6s'")  # 40 jobs wait longer than that for their locks
+        assert steps.reclaim() == {}
 
     assert rows.value("SELECT stop_reason FROM workers WHERE id = %s", [silent]) == "lost"
 
 
-def test_a_workers_row_that_somebody_holds_waits_for_the_next_look(hands: Hands, rows: Rows, dsn: str) -> None:
-    held, other = hands.add_worker(), hands.add_worker()
+def test_a_workers_row_that_somebody_holds_waits_for_the_next_look(steps: Steps, rows: Rows, dsn: str) -> None:
+    held, other = steps.add_worker(), steps.add_worker()
     lost = "SELECT id FROM workers WHERE stop_reason = 'lost' ORDER BY stopped_at"
     for worker in (held, other):
-        hands.silence(worker)
-    hands.link.connection.execute("SET lock_timeout = '1s'")
+        steps.silence(worker)
+    steps.link.connection.execute("SET lock_timeout = '1s'")
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [held])
-        hands.reclaim()
+        steps.reclaim()
         assert [row["id"] for row in rows.all(lost)] == [other]
 
-        unlinked = hands.add_worker()
-        rows.all("UPDATE workers SET linked = true WHERE id IN (%s, %s)", [unlinked, hands.add_worker()])
+        unlinked = steps.add_worker()
+        rows.all("UPDATE workers SET linked = true WHERE id IN (%s, %s)", [unlinked, steps.add_worker()])
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [unlinked])
-        assert hands.queue.watch_links(confirm=timedelta(hours=1)) == 1
+        assert steps.queue.watch_links(confirm=timedelta(hours=1)) == 1
         rows.all("UPDATE workers SET link_lost_at = now() - interval '2 hours' WHERE link_lost_at IS NOT NULL")
-        assert hands.queue.watch_links(confirm=timedelta(hours=1)) == 0
+        assert steps.queue.watch_links(confirm=timedelta(hours=1)) == 0
 
-    hands.reclaim()
-    assert hands.queue.watch_links(confirm=timedelta(0)) == 0
+    steps.reclaim()
+    assert steps.queue.watch_links(confirm=timedelta(0)) == 0
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 4
 
 
-def test_a_hand_over_that_cannot_be_released_holds_up_nobody(hands: Hands, rows: Rows) -> None:
-    hands.add_worker()
+def test_a_hand_over_that_cannot_be_released_holds_up_nobody(steps: Steps, rows: Rows) -> None:
+    steps.add_worker()
     refused, other = rows.add_job(prompt="refuse me"), rows.add_job()
-    for claim in hands.claim():
-        hands.expire(claim.job_id)
+    for claim in steps.claim():
+        steps.expire(claim.job_id)
     rows.all(
         """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
            CREATE TRIGGER refuse BEFORE UPDATE ON coding_jobs FOR EACH ROW
            WHEN (NEW.prompt = 'refuse me' AND NEW.status = 'pending') EXECUTE FUNCTION refuse()"""
     )
     try:
-        assert hands.reclaim() == {other: ("released", "pending")}
+        assert steps.reclaim() == {other: ("released", "pending")}
     finally:
         rows.all("DROP FUNCTION refuse CASCADE")
-    assert hands.reclaim() == {refused: ("released", "pending")}
+    assert steps.reclaim() == {refused: ("released", "pending")}
 
 
 def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_taken_back(
-    hands: Hands, rows: Rows, dsn: str, link: Link
+    steps: Steps, rows: Rows, dsn: str, link: Link
 ) -> None:
-    ended, worker = hands.add_worker(), hands.add_worker()
+    ended, worker = steps.add_worker(), steps.add_worker()
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [ended])
     crashed = rows.add_job()
-    hands.started(worker)
-    hands.book.stop(worker)
+    steps.started(worker)
+    steps.book.stop(worker)
     elsewhere = rows.add_job(actor="build_report")
-    hands.add_worker(actors={"build_report": {"queue": "reports"}})
+    steps.add_worker(actors={"build_report": {"queue": "reports"}})
     recovery = Recovery(link, lambda: None, lease_seconds=30)
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [ended])
@@ -107,28 +107,28 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
         assert rows.outcomes(crashed) == ["crashed"]
 
 
-def test_a_sweep_passes_over_a_row_that_somebody_is_changing(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_sweep_passes_over_a_row_that_somebody_is_changing(steps: Steps, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
-    hands.silence(worker)
-    other = Hands(dsn, rows)
+    worker = steps.add_worker()
+    held = steps.started(worker)
+    steps.silence(worker)
+    other = Steps(dsn, rows)
     with other.link.connection.transaction():
         assert other.complete(held)  # not committed yet
-        assert hands.reclaim() == {}
+        assert steps.reclaim() == {}
     other.close()
 
-    assert hands.reclaim() == {}
+    assert steps.reclaim() == {}
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_one_sweep_runs_at_a_time(hands: Hands, rows: Rows) -> None:
+def test_one_sweep_runs_at_a_time(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
-    hands.silence(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
+    steps.silence(worker)
     with rows.connection.transaction():
         rows.all("SELECT pg_advisory_xact_lock(hashtext('mobvibe.reclaim'))")
-        assert hands.reclaim() == {}
+        assert steps.reclaim() == {}
 
-    assert job_id in hands.reclaim()
+    assert job_id in steps.reclaim()

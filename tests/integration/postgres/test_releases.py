@@ -7,24 +7,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
-ENDS_A_ROW: dict[str, Callable[[Hands, Rows, UUID], object]] = {
-    "an attempt that failed": lambda hands, _, job: _run_and(hands, job, hands.fail),
-    "a retry by hand": lambda hands, rows, job: rows.all("SELECT retry_job(%s)", [job]),
+ENDS_A_ROW: dict[str, Callable[[Steps, Rows, UUID], object]] = {
+    "an attempt that failed": lambda steps, _, job: _run_and(steps, job, steps.fail),
+    "a retry by hand": lambda steps, rows, job: rows.all("SELECT retry_job(%s)", [job]),
 }
 
 
-def _run_and(hands: Hands, job: UUID, end: Callable[..., object]) -> None:
-    hands.make_due(job)
-    assert end(hands.started())
+def _run_and(steps: Steps, job: UUID, end: Callable[..., object]) -> None:
+    steps.make_due(job)
+    assert end(steps.started())
 
 
-def _release(hands: Hands, job: UUID) -> float | None:
+def _release(steps: Steps, job: UUID) -> float | None:
     """Claim it, start it and hand it back; the seconds that it waits then, None for not at all."""
-    _run_and(hands, job, hands.release)
-    return _wait(hands.rows, job)
+    _run_and(steps, job, steps.release)
+    return _wait(steps.rows, job)
 
 
 def _wait(rows: Rows, job: UUID) -> float | None:
@@ -36,10 +36,10 @@ def _wait(rows: Rows, job: UUID) -> float | None:
     return wait
 
 
-def test_from_the_fourth_time_in_a_row_it_waits_and_twice_as_long_each_time(hands: Hands, rows: Rows) -> None:
+def test_from_the_fourth_time_in_a_row_it_waits_and_twice_as_long_each_time(steps: Steps, rows: Rows) -> None:
     job = rows.add_job(max_retries=2)
 
-    waits = [_release(hands, job) for _ in range(6)]
+    waits = [_release(steps, job) for _ in range(6)]
 
     assert waits == [None, None, None, 1.0, 2.0, 4.0]
     row = rows.job(job)
@@ -53,51 +53,51 @@ def test_the_wait_grows_to_five_minutes(rows: Rows, releases: int, seconds: int)
 
 
 @pytest.mark.parametrize("how", ENDS_A_ROW)
-def test_what_ends_otherwise_begins_the_count_anew(hands: Hands, rows: Rows, how: str) -> None:
+def test_what_ends_otherwise_begins_the_count_anew(steps: Steps, rows: Rows, how: str) -> None:
     job = rows.add_job(max_retries=5)
     for _ in range(4):
-        _release(hands, job)
+        _release(steps, job)
 
-    ENDS_A_ROW[how](hands, rows, job)
+    ENDS_A_ROW[how](steps, rows, job)
 
-    assert [_release(hands, job) for _ in range(4)] == [None, None, None, 1.0]
+    assert [_release(steps, job) for _ in range(4)] == [None, None, None, 1.0]
 
 
-def test_an_attempt_that_ran_for_five_minutes_begins_the_count_anew(hands: Hands, rows: Rows) -> None:
+def test_an_attempt_that_ran_for_five_minutes_begins_the_count_anew(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
     for _ in range(4):
-        _release(hands, job)
+        _release(steps, job)
 
     for minutes, releases in (("4:59", 5), ("5:01", 1)):
-        hands.make_due(job)
-        held = hands.started()
+        steps.make_due(job)
+        held = steps.started()
         rows.all(
             "UPDATE coding_jobs SET started_at = clock_timestamp() - %s::interval WHERE id = %s", [f"0:{minutes}", job]
         )
-        assert hands.release(held)
+        assert steps.release(held)
         assert rows.job(job)["releases"] == releases
 
 
-def test_a_wait_that_was_asked_for_is_kept_when_it_is_the_longer_one(hands: Hands, rows: Rows) -> None:
+def test_a_wait_that_was_asked_for_is_kept_when_it_is_the_longer_one(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
-    _run_and(hands, job, lambda held: hands.release(held, timedelta(seconds=7)))
+    _run_and(steps, job, lambda held: steps.release(held, timedelta(seconds=7)))
     assert _wait(rows, job) == 7.0
     for _ in range(4):
-        _release(hands, job)
+        _release(steps, job)
 
-    _run_and(hands, job, lambda held: hands.release(held, timedelta(seconds=1)))
+    _run_and(steps, job, lambda held: steps.release(held, timedelta(seconds=1)))
 
     assert _wait(rows, job) == 4.0
 
 
-def test_a_hand_over_that_nobody_starts_counts_as_handed_back(hands: Hands, rows: Rows) -> None:
-    hands.add_worker()
+def test_a_hand_over_that_nobody_starts_counts_as_handed_back(steps: Steps, rows: Rows) -> None:
+    steps.add_worker()
     job = rows.add_job()
     for _ in range(4):
-        hands.make_due(job)
-        hands.claim_one()
-        hands.expire(job)
-        assert hands.reclaim() == {job: ("released", "pending")}
+        steps.make_due(job)
+        steps.claim_one()
+        steps.expire(job)
+        assert steps.reclaim() == {job: ("released", "pending")}
 
     assert _wait(rows, job) == 1.0
 
@@ -105,12 +105,12 @@ def test_a_hand_over_that_nobody_starts_counts_as_handed_back(hands: Hands, rows
 # Called off where it ran.
 
 
-def test_an_attempt_called_off_ends_its_job_and_session(hands: Hands, rows: Rows) -> None:
+def test_an_attempt_called_off_ends_its_job_and_session(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     job = rows.add_job(session_id=session, max_retries=5)
-    held = hands.started()
+    held = steps.started()
 
-    assert hands.call_off(held, "skipped by AgeLimit: too old")
+    assert steps.call_off(held, "skipped by AgeLimit: too old")
 
     row = rows.job(job)
     assert (row["status"], row["error_message"], row["retry_count"]) == ("cancelled", "skipped by AgeLimit: too old", 0)
@@ -118,13 +118,13 @@ def test_an_attempt_called_off_ends_its_job_and_session(hands: Hands, rows: Rows
     assert rows.outcomes(job) == ["cancelled"]
     assert rows.session(session)["status"] == "failed"
     assert rows.session(session)["error_message"] == "skipped by AgeLimit: too old"
-    assert not hands.call_off(held), "said twice"
+    assert not steps.call_off(held), "said twice"
 
 
-def test_nobody_else_can_call_an_attempt_off(hands: Hands, rows: Rows) -> None:
+def test_nobody_else_can_call_an_attempt_off(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
-    held = hands.started()
+    held = steps.started()
 
     for stranger in (replace(held, fence=held.fence + 1), replace(held, exec=uuid4()), replace(held, job_id=uuid4())):
-        assert not hands.call_off(stranger)
+        assert not steps.call_off(stranger)
     assert rows.status(job) == "processing"

@@ -14,8 +14,8 @@ from bridge.postgres.migrations import migrate_up, migrations
 from bridge.postgres.startup_checks import check_database
 from tests.conftest import Servers
 from tests.support import legacy
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 OUR_FUNCTIONS = """
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p
@@ -156,14 +156,14 @@ def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -
 
 def test_a_users_job_is_born_in_the_queue_that_workers_announced(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
-    hands = Hands(empty_dsn, user)
-    hands.add_worker(
+    steps = Steps(empty_dsn, user)
+    steps.add_worker(
         actors={
             "run_coding_session": {"queue": "sessions", "max_retries": 2},
             "send_mail": {"queue": "mail", "max_retries": 1},
         }
     )
-    hands.close()
+    steps.close()
     user.all("SET ROLE authenticated")
 
     job = user.value(USERS_INSERT.format(columns="", values=""), [session])
@@ -342,9 +342,9 @@ def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:
         rows.all(f"DROP ROLE {role}")
 
 
-def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: Rows, hands: Hands) -> None:
+def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: Rows, steps: Steps) -> None:
     rows.all("GRANT SELECT, INSERT ON coding_jobs TO stranger")
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
 
     with psycopg.connect(stranger) as connection:
         job = enqueue(connection, "build_report")
@@ -353,13 +353,13 @@ def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: R
 
 
 def test_a_role_with_rights_on_the_documented_columns_may_say_three_attempts(
-    stranger: str, rows: Rows, hands: Hands
+    stranger: str, rows: Rows, steps: Steps
 ) -> None:
     rows.all(
         "GRANT INSERT (actor, queue, payload, session_id, prompt, priority, run_at, max_retries)"
         " ON coding_jobs TO stranger; GRANT SELECT (id) ON coding_jobs TO stranger"
     )
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
+    steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
 
     with psycopg.connect(stranger) as connection:
         jobs = [enqueue(connection, "build_report", max_retries=attempts) for attempts in (3, None)]
@@ -369,9 +369,9 @@ def test_a_role_with_rights_on_the_documented_columns_may_say_three_attempts(
 
 def test_a_user_may_say_three_attempts(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
-    hands = Hands(empty_dsn, user)
-    hands.add_worker(actors={"run_coding_session": {"queue": "sessions", "max_retries": 2}})
-    hands.close()
+    steps = Steps(empty_dsn, user)
+    steps.add_worker(actors={"run_coding_session": {"queue": "sessions", "max_retries": 2}})
+    steps.close()
 
     with psycopg.connect(empty_dsn) as connection:
         connection.execute("SET ROLE authenticated")

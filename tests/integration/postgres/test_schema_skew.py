@@ -51,7 +51,7 @@ def running(older: Rows, new_fleet: Callable[..., Fleet]) -> Fleet:
 
     @actor(queue_name="tests")
     def skip(job: Job) -> None:
-        fleet.doings.begin(job)
+        fleet.actor_log.begin(job)
         raise SkipMessage("not today")
 
     return fleet.start()
@@ -83,7 +83,7 @@ def test_what_is_skipped_ends_after_one_attempt_with_its_reason(running: Fleet, 
 
     eventually(lambda: older.status(job) == "failed")
 
-    assert (running.doings.starts(job), older.outcomes(job)) == (1, ["failed"])
+    assert (running.actor_log.starts(job), older.outcomes(job)) == (1, ["failed"])
     assert "not today" in older.job(job)["error_message"]
 
 

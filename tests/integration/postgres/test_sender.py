@@ -24,7 +24,7 @@ def test_a_message_that_is_sent_is_a_job_under_its_own_id(fleet: Fleet, rows: Ro
 
     assert ended(rows, first.message_id)["result"] == 2
     assert ended(rows, second.message_id)["max_retries"] == 6
-    assert fleet.doings.plain == [((1, 2), {"key": "value"}), ((3,), {})]
+    assert fleet.actor_log.plain == [((1, 2), {"key": "value"}), ((3,), {})]
     assert caplog.text.count("enqueue() from bridge takes your connection") == 1
 
 

@@ -7,47 +7,47 @@ import pytest
 
 from bridge.errors import PostgresBusyError
 from bridge.job import Failed, Released, Status
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
-def test_a_session_is_active_while_its_job_runs_and_completed_after(hands: Hands, rows: Rows) -> None:
+def test_a_session_is_active_while_its_job_runs_and_completed_after(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     rows.add_job(session_id=session_id)
 
-    held = hands.started()
+    held = steps.started()
     active = rows.session(session_id)
     assert (active["status"], active["started_at"] is not None, active["completed_at"]) == ("active", True, None)
 
-    hands.complete(held)
+    steps.complete(held)
     done = rows.session(session_id)
     assert (done["status"], done["completed_at"] is not None) == ("completed", True)
 
 
-def test_a_session_completes_with_the_last_of_its_jobs(hands: Hands, rows: Rows) -> None:
+def test_a_session_completes_with_the_last_of_its_jobs(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     for _ in range(2):
         rows.add_job(session_id=session_id)
-    worker = hands.add_worker()
-    first, second = (hands.start(worker, claim) for claim in hands.claim())
+    worker = steps.add_worker()
+    first, second = (steps.start(worker, claim) for claim in steps.claim())
     assert first and second
 
-    hands.complete(first)
+    steps.complete(first)
     assert rows.session(session_id)["status"] == "active"
 
-    hands.complete(second)
+    steps.complete(second)
     assert rows.session(session_id)["status"] == "completed"
 
 
-def test_two_last_jobs_ending_at_once_complete_the_session(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_two_last_jobs_ending_at_once_complete_the_session(steps: Steps, rows: Rows, dsn: str) -> None:
     for _ in range(10):
         session_id = rows.add_session()
         for _ in range(2):
             rows.add_job(session_id=session_id)
-        worker = hands.add_worker()
-        both = [attempt for claim in hands.claim() if (attempt := hands.start(worker, claim))]
-        others = [Hands(dsn, rows) for _ in both]
+        worker = steps.add_worker()
+        both = [attempt for claim in steps.claim() if (attempt := steps.start(worker, claim))]
+        others = [Steps(dsn, rows) for _ in both]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda pair: pair[0].complete(pair[1]), zip(others, both, strict=True)))
         for other in others:
@@ -56,56 +56,56 @@ def test_two_last_jobs_ending_at_once_complete_the_session(hands: Hands, rows: R
         assert rows.session(session_id)["status"] == "completed"
 
 
-def test_a_dead_letter_fails_the_session_and_a_retry_does_not(hands: Hands, rows: Rows) -> None:
+def test_a_dead_letter_fails_the_session_and_a_retry_does_not(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, max_retries=2)
-    worker = hands.add_worker()
-    hands.fail(hands.started(worker), "first")
+    worker = steps.add_worker()
+    steps.fail(steps.started(worker), "first")
     assert rows.session(session_id)["status"] == "active"
 
-    hands.make_due(job_id)
-    hands.fail(hands.started(worker), "second")
+    steps.make_due(job_id)
+    steps.fail(steps.started(worker), "second")
 
     session = rows.session(session_id)
     assert (session["status"], session["error_message"]) == ("failed", "second")
 
 
-def test_a_new_job_wakes_a_finished_session_and_never_an_expired_one(hands: Hands, rows: Rows) -> None:
+def test_a_new_job_wakes_a_finished_session_and_never_an_expired_one(steps: Steps, rows: Rows) -> None:
     finished, expired = rows.add_session(status="completed"), rows.add_session(status="expired")
     for session_id in (finished, expired):
         rows.add_job(session_id=session_id)
-    worker = hands.add_worker()
-    for claim in hands.claim():
-        hands.start(worker, claim)
+    worker = steps.add_worker()
+    for claim in steps.claim():
+        steps.start(worker, claim)
 
     assert rows.session(finished)["status"] == "active"
     assert rows.session(expired)["status"] == "expired"
 
 
-def test_deleting_a_session_takes_jobs_attempts_and_events_along(hands: Hands, rows: Rows) -> None:
+def test_deleting_a_session_takes_jobs_attempts_and_events_along(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id)
-    worker = hands.add_worker()
-    hands.release(hands.started(worker))
-    held = hands.started(worker)
+    worker = steps.add_worker()
+    steps.release(steps.started(worker))
+    held = steps.started(worker)
     rows.all("INSERT INTO session_events (session_id, event_type) VALUES (%s, 'terminal')", [session_id])
 
     rows.all("DELETE FROM coding_sessions WHERE id = %s", [session_id])
 
     for table in ("coding_jobs", "job_attempts", "session_events"):
         assert rows.value(f"SELECT count(*) FROM {table}") == 0, table
-    assert not hands.complete(held)
-    assert hands.heartbeat(worker, held) != {}
+    assert not steps.complete(held)
+    assert steps.heartbeat(worker, held) != {}
     assert job_id == held.job_id
 
 
-def test_a_job_may_name_a_session_that_does_not_exist(hands: Hands, rows: Rows) -> None:
+def test_a_job_may_name_a_session_that_does_not_exist(steps: Steps, rows: Rows) -> None:
     rows.all("INSERT INTO coding_jobs (session_id, prompt) VALUES (gen_random_uuid(), 'hello')")
 
-    assert hands.complete(hands.started())
+    assert steps.complete(steps.started())
 
 
-def test_triggers_of_the_host_find_their_own_tables(hands: Hands, rows: Rows) -> None:
+def test_triggers_of_the_host_find_their_own_tables(steps: Steps, rows: Rows) -> None:
     # A host's trigger is written for the usual search_path, and our functions run with an empty one.
     rows.all("""
         CREATE TABLE usage_log (session_id uuid, status text);
@@ -116,28 +116,28 @@ def test_triggers_of_the_host_find_their_own_tables(hands: Hands, rows: Rows) ->
     session_id = rows.add_session()
     rows.add_job(session_id=session_id)
 
-    hands.complete(hands.started())
+    steps.complete(steps.started())
 
     assert [row["status"] for row in rows.all("SELECT status FROM usage_log")] == ["active", "completed"]
 
 
-def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     rows.add_job(session_id=session_id)
-    held = hands.started()
+    held = steps.started()
     with psycopg.connect(dsn) as somebody:
         # What a foreign key does, as databases of the Node worker have one.
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR KEY SHARE", [session_id])
-        assert hands.complete(held)
+        assert steps.complete(held)
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "cancel"])
-def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(hands: Hands, rows: Rows, end: str) -> None:
+def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(steps: Steps, rows: Rows, end: str) -> None:
     guarded, free = rows.add_session(initial_prompt="guarded"), rows.add_session()
     jobs = [rows.add_job(session_id=session_id, max_retries=1) for session_id in (guarded, free)]
-    worker = hands.add_worker()
-    claims = hands.claim()
-    both = [attempt for claim in claims if end != "cancel" and (attempt := hands.start(worker, claim))]
+    worker = steps.add_worker()
+    claims = steps.claim()
+    both = [attempt for claim in claims if end != "cancel" and (attempt := steps.start(worker, claim))]
     rows.all(
         """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
            CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW
@@ -145,42 +145,42 @@ def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(hands: Hands
     )
 
     if end == "fail":
-        assert hands.book.fail([(held, Failed("no")) for held in both]) == dict.fromkeys(jobs, Status.FAILED)
+        assert steps.book.fail([(held, Failed("no")) for held in both]) == dict.fromkeys(jobs, Status.FAILED)
     elif end == "cancel":
-        assert [hands.queue.cancel_job(job_id) for job_id in jobs] == ["cancelled", "cancelled"]
+        assert [steps.queue.cancel_job(job_id) for job_id in jobs] == ["cancelled", "cancelled"]
     else:
-        assert [hands.queue.cancel_job(job_id) for job_id in jobs] == ["processing", "processing"]
-        assert hands.book.release([(held, Released()) for held in both]).keys() == set(jobs)
+        assert [steps.queue.cancel_job(job_id) for job_id in jobs] == ["processing", "processing"]
+        assert steps.book.release([(held, Released()) for held in both]).keys() == set(jobs)
 
     left = "pending" if end == "cancel" else "active"
     assert {rows.status(job_id) for job_id in jobs} == {"failed" if end == "fail" else "cancelled"}
     assert [rows.session(session_id)["status"] for session_id in (guarded, free)] == [left, "failed"]
 
 
-def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, max_retries=1)
-    held = hands.started()
+    held = steps.started()
     with psycopg.connect(dsn) as other:
         other.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
-        with pytest.raises(PostgresBusyError), hands.book.in_haste():
-            hands.book.fail([(held, Failed("no"))])
+        with pytest.raises(PostgresBusyError), steps.book.in_haste():
+            steps.book.fail([(held, Failed("no"))])
         assert rows.status(job_id) == "processing"
 
-    hands.fail(held, "no")
+    steps.fail(held, "no")
 
     assert (rows.status(job_id), rows.session(session_id)["status"]) == ("failed", "failed")
 
 
-def test_of_a_report_and_a_deletion_that_block_each_other_one_gets_through(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_of_a_report_and_a_deletion_that_block_each_other_one_gets_through(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id)
-    held = hands.started()
+    held = steps.started()
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
     with psycopg.connect(dsn) as other, ThreadPoolExecutor(1) as pool:
         other.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
-        report = pool.submit(hands.complete, held)
-        eventually(lambda: rows.value(waits, [hands.link.connection.info.backend_pid]) == 1, what="the report to wait")
+        report = pool.submit(steps.complete, held)
+        eventually(lambda: rows.value(waits, [steps.link.connection.info.backend_pid]) == 1, what="the report to wait")
         try:
             other.execute("DELETE FROM coding_jobs WHERE id = %s", [job_id])
             other.commit()
@@ -191,7 +191,7 @@ def test_of_a_report_and_a_deletion_that_block_each_other_one_gets_through(hands
         try:
             completed = report.result(10)
         except PostgresBusyError:  # its writer says it again
-            completed = hands.complete(held)
+            completed = steps.complete(held)
 
     assert completed is not deleted
     assert rows.all("SELECT status FROM coding_jobs") == ([] if deleted else [{"status": "completed"}])

@@ -4,8 +4,8 @@ import pytest
 
 from bridge.errors import SchemaError
 from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 def test_a_database_that_is_not_migrated_is_refused_in_one_line(empty_dsn: str) -> None:
@@ -25,7 +25,7 @@ def test_an_older_or_newer_schema_is_refused_in_one_line(dsn: str, rows: Rows, v
 
 @pytest.mark.parametrize("by", [-1, 1])
 def test_a_schema_one_version_away_serves_with_one_warning(
-    dsn: str, rows: Rows, hands: Hands, by: int, caplog: pytest.LogCaptureFixture
+    dsn: str, rows: Rows, steps: Steps, by: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     version = SCHEMA_VERSION + by
     rows.all(f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'")
@@ -39,10 +39,10 @@ def test_a_schema_one_version_away_serves_with_one_warning(
         + ("run mobvibe migrate up" if by < 0 else "finish the roll-out")
     ]
     rows.add_job()
-    held = hands.started()
-    assert hands.call_off(held)
+    held = steps.started()
+    assert steps.call_off(held)
     assert rows.status(held.job_id) in ("cancelled", "failed")
-    assert hands.link.call("show_job", {"id": held.job_id})
+    assert steps.link.call("show_job", {"id": held.job_id})
 
 
 def test_a_schema_two_versions_away_does_not(dsn: str, rows: Rows) -> None:

@@ -7,8 +7,8 @@ from typing import LiteralString
 import psycopg
 
 from bridge.dispatch.maintenance import Upkeep
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 COUNTED = """
@@ -35,24 +35,24 @@ def check_counts(rows: Rows) -> None:
     assert rows.all(KEPT) == rows.all(COUNTED)
 
 
-def test_counts_follow_a_job_through_its_life(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
+def test_counts_follow_a_job_through_its_life(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
     first, _, third, _ = [rows.add_job() for _ in range(4)]
     rows.add_job(queue="reports", status="failed")
     check_counts(rows)
-    held = hands.start(worker, hands.claim(1)[0])
+    held = steps.start(worker, steps.claim(1)[0])
     assert held is not None
     check_counts(rows)
-    hands.complete(held)
-    hands.queue.cancel_job(third)
+    steps.complete(held)
+    steps.queue.cancel_job(third)
     check_counts(rows)
-    hands.queue.retry_job(first)
+    steps.queue.retry_job(first)
     rows.all("UPDATE coding_jobs SET queue = 'reports' WHERE id = %s", [first])
     check_counts(rows)
     rows.all("DELETE FROM coding_jobs WHERE id = %s", [third])
     check_counts(rows)
 
-    assert hands.queue.fold_job_counts(limit=1000) > 0
+    assert steps.queue.fold_job_counts(limit=1000) > 0
     check_counts(rows)
     assert rows.value("SELECT count(*) FROM job_counts") == 2
     assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 1
@@ -79,11 +79,11 @@ def test_an_emptied_table_has_no_counts_and_a_recount_mends_what_no_trigger_saw(
     check_counts(rows)
 
 
-def test_a_recount_waits_for_a_fold_under_way(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_recount_waits_for_a_fold_under_way(steps: Steps, rows: Rows, dsn: str) -> None:
     for _ in range(5):
         rows.add_job()
-    with ThreadPoolExecutor(1) as other, hands.link.connection.transaction():
-        assert hands.queue.fold_job_counts(limit=1000) == 4
+    with ThreadPoolExecutor(1) as other, steps.link.connection.transaction():
+        assert steps.queue.fold_job_counts(limit=1000) == 4
         recount = other.submit(execute, dsn, "SELECT recount_jobs()")
         eventually(lambda: rows.value(WAITING) > 0 or recount.done(), what="the recount to wait")
     recount.result(10)
@@ -91,18 +91,18 @@ def test_a_recount_waits_for_a_fold_under_way(hands: Hands, rows: Rows, dsn: str
     check_counts(rows)
 
 
-def test_old_finished_jobs_are_pruned_with_their_ledger_and_no_others(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
+def test_old_finished_jobs_are_pruned_with_their_ledger_and_no_others(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
     old, young, _ = [rows.add_job() for _ in range(3)]
-    for claim in hands.claim(2):
-        held = hands.start(worker, claim)
+    for claim in steps.claim(2):
+        held = steps.start(worker, claim)
         assert held is not None
-        hands.complete(held)
+        steps.complete(held)
     rows.all("UPDATE coding_jobs SET completed_at = completed_at - interval '8 days' WHERE id = %s", [old])
 
-    Upkeep(hands.queue, retention=None).step()
+    Upkeep(steps.queue, retention=None).step()
     assert rows.value("SELECT count(*) FROM coding_jobs") == 3
-    Upkeep(hands.queue, retention=timedelta(days=7)).step()
+    Upkeep(steps.queue, retention=timedelta(days=7)).step()
 
     assert rows.value("SELECT count(*) FROM coding_jobs") == 2
     assert rows.attempts(old) == []
@@ -111,11 +111,11 @@ def test_old_finished_jobs_are_pruned_with_their_ledger_and_no_others(hands: Han
     check_counts(rows)
 
 
-def test_who_holds_back_vacuum_is_named(hands: Hands, rows: Rows) -> None:
+def test_who_holds_back_vacuum_is_named(steps: Steps, rows: Rows) -> None:
     info = rows.connection.info
     with psycopg.connect(info.dsn, password=info.password, application_name="the holder") as other:
         other.execute("SELECT txid_current()")
-        holder = hands.queue.vacuum_holder(0.0)
+        holder = steps.queue.vacuum_holder(0.0)
         other.rollback()
 
     assert holder is not None

@@ -12,8 +12,8 @@ from bridge.postgres.link import Link
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Runs
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 AT_ONCE = timedelta(0)
@@ -41,116 +41,116 @@ def end_session(rows: Rows) -> None:
 
 
 def test_a_worker_whose_link_is_gone_is_lost_before_its_lease_runs_out(
-    hands: Hands, rows: Rows, book: Attempts
+    steps: Steps, rows: Rows, book: Attempts
 ) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
     assert book.hold_link(worker)
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) is None
 
     book.close()
 
-    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 1, what="the free lock to be seen")
+    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 1, what="the free lock to be seen")
     assert stop_reason(rows, worker) is None, "not before it was confirmed"
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) == "lost"
-    assert hands.reclaim() == {job_id: ("crashed", "pending")}
+    assert steps.reclaim() == {job_id: ("crashed", "pending")}
 
 
-def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(hands: Hands, rows: Rows, book: Attempts) -> None:
-    worker = hands.add_worker()
+def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(steps: Steps, rows: Rows, book: Attempts) -> None:
+    worker = steps.add_worker()
     book.hold_link(worker, timedelta(seconds=8))
     book.close()
-    eventually(lambda: hands.queue.watch_links(confirm=AT_ONCE) == 1, what="the free lock to be seen")
+    eventually(lambda: steps.queue.watch_links(confirm=AT_ONCE) == 1, what="the free lock to be seen")
 
     rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '6 s'")
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 1
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 1
     assert stop_reason(rows, worker) is None
 
     rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '2 s'")
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) == "lost"
 
 
-def test_a_worker_that_takes_its_lock_again_in_time_is_alive(hands: Hands, rows: Rows, book: Attempts) -> None:
-    worker = hands.add_worker()
+def test_a_worker_that_takes_its_lock_again_in_time_is_alive(steps: Steps, rows: Rows, book: Attempts) -> None:
+    worker = steps.add_worker()
     assert book.hold_link(worker)
     end_session(rows)
-    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 1)
+    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 1)
 
     assert book.has_news(), "the end of a link shows without a statement"
     assert book.hold_link(worker)
 
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) is None
     assert rows.value("SELECT link_lost_at FROM workers WHERE id = %s", [worker]) is None
 
 
-def test_a_lock_that_is_back_takes_the_suspicion_away(hands: Hands, rows: Rows, book: Attempts) -> None:
-    worker = hands.add_worker()
+def test_a_lock_that_is_back_takes_the_suspicion_away(steps: Steps, rows: Rows, book: Attempts) -> None:
+    worker = steps.add_worker()
     book.hold_link(worker)
     rows.all("UPDATE workers SET link_lost_at = now() - interval '1 day' WHERE id = %s", [worker])
 
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
 
     assert stop_reason(rows, worker) is None
 
 
-def test_a_worker_without_a_lock_is_left_to_its_lease(hands: Hands, rows: Rows) -> None:
-    worker = hands.add_worker()
+def test_a_worker_without_a_lock_is_left_to_its_lease(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
 
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
 
     assert stop_reason(rows, worker) is None
 
 
-def test_a_link_that_is_not_the_workers_own_shows_nothing(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_link_that_is_not_the_workers_own_shows_nothing(steps: Steps, rows: Rows, dsn: str) -> None:
     """A pooler names its own process, and hands the same session to many."""
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     link = Link(dsn, "pooled")
 
     assert not link.call("hold_worker_link", {"worker": worker, "pid": 1, "patience": AT_ONCE})[0]["held"]
     link.close()
 
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) is None
 
 
 def test_a_lock_that_an_earlier_link_still_holds_is_not_watched(
-    hands: Hands, rows: Rows, book: Attempts, dsn: str
+    steps: Steps, rows: Rows, book: Attempts, dsn: str
 ) -> None:
-    worker = hands.add_worker()
+    worker = steps.add_worker()
     assert book.hold_link(worker)
     second = Attempts(Link(dsn, "second"))
 
     assert not second.hold_link(worker)
     book.close()  # the first one ends at last; the worker lives on its second link
 
-    assert hands.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) is None
     eventually(lambda: second.hold_link(worker), what="the lock, once it is free")
     second.close()
 
 
-def test_a_stopped_worker_does_not_come_back_by_its_lock(hands: Hands, rows: Rows, book: Attempts) -> None:
-    worker = hands.add_worker()
-    hands.book.stop(worker)
+def test_a_stopped_worker_does_not_come_back_by_its_lock(steps: Steps, rows: Rows, book: Attempts) -> None:
+    worker = steps.add_worker()
+    steps.book.stop(worker)
 
     book.hold_link(worker)
 
     assert not rows.value("SELECT linked FROM workers WHERE id = %s", [worker])
 
 
-def test_a_cancel_is_heard_on_the_workers_link(hands: Hands, rows: Rows, book: Attempts) -> None:
+def test_a_cancel_is_heard_on_the_workers_link(steps: Steps, rows: Rows, book: Attempts) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    hands.started(worker)
+    worker = steps.add_worker()
+    steps.started(worker)
     book.hold_link(worker)
     assert not book.has_news()
 
-    hands.queue.cancel_job(job_id)
+    steps.queue.cancel_job(job_id)
 
     eventually(book.has_news, what="word of the cancel")
     assert not book.has_news(), "once"

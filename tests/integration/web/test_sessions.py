@@ -15,8 +15,8 @@ from bridge.postgres.migrations import migrate_up
 from bridge.settings import Settings
 from bridge.web.tokens import make_token
 from tests.support import legacy
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.web import SECRET, client_of
 
 USER = uuid4()
@@ -140,10 +140,10 @@ def test_a_body_that_is_too_large_is_413(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json) == (413, {"success": False, "error": "Body is larger than 64 kB"})
 
 
-def test_a_session_is_shown_to_its_user_with_its_events(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+def test_a_session_is_shown_to_its_user_with_its_events(client: FlaskClient, rows: Rows, steps: Steps) -> None:
     data = start(client).json["data"]
-    held = hands.started()
-    hands.book.add_events([Event(held, "terminal", '{"n": 1}'), Event(held, "completion", '{"n": 2}')])
+    held = steps.started()
+    steps.book.add_events([Event(held, "terminal", '{"n": 1}'), Event(held, "completion", '{"n": 2}')])
 
     answer = client.get(f"/functions/v1/get-session-status?sessionId={data['sessionId']}", headers=bearer())
 

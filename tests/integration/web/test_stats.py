@@ -5,17 +5,17 @@ from datetime import UTC, datetime, timedelta
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, steps: Steps) -> None:
     rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
     rows.add_job(actor="x", queue="reports")
     for status in ("completed", "completed", "failed", "cancelled"):
         rows.add_job(status=status)
-    hands.add_worker(slots=4)
-    hands.start(hands.add_worker(slots=2), hands.claim_one())
+    steps.add_worker(slots=4)
+    steps.start(steps.add_worker(slots=2), steps.claim_one())
 
     answer = client.get("/stats")
 
@@ -30,10 +30,10 @@ def test_statistics_are_aggregated(client: FlaskClient, rows: Rows, hands: Hands
     assert stats["workers"] == {"workers": 2, "slots": 6, "busy": 1}
 
 
-def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, hands: Hands) -> None:
+def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, steps: Steps) -> None:
     rows.add_job(created_at=datetime.now(UTC) - timedelta(seconds=75))
     rows.add_job(status="completed")
-    hands.add_worker(slots=4)
+    steps.add_worker(slots=4)
 
     answer = client.get("/metrics")
 

@@ -34,7 +34,7 @@ def test_a_process_that_leaves_hands_back_what_runs(
     worker = fleet.start_worker(threads=1)
     fleet.start_bridge()
     job_id = add("wait_at_gate")
-    eventually(lambda: fleet.doings.starts(job_id) == 1)
+    eventually(lambda: fleet.actor_log.starts(job_id) == 1)
     codes: list[int] = []
     monkeypatch.setattr("bridge.worker.boot.os._exit", codes.append)
 

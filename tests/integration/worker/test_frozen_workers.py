@@ -18,9 +18,9 @@ from bridge.worker.middleware import JobMiddleware
 from bridge.worker.process import WorkerProcess
 from bridge.worker.runs import LeaseOverError, Runs
 from tests.support.fleet import Fleet
-from tests.support.hands import CODING, Hands
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
+from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
 LEASE = 30.0
@@ -36,13 +36,13 @@ def test_an_actor_does_not_begin_when_the_lease_may_be_over(
         clock.setattr(runs_module, "now", lambda: now() + 1e9)
         job_id = rows.add_job(actor="double", queue="tests", payload={"n": 4})
         eventually(lambda: rows.outcomes(job_id), what="a first attempt that ends")
-        assert fleet.doings.starts(job_id) == 0
+        assert fleet.actor_log.starts(job_id) == 0
 
     eventually(lambda: rows.status(job_id) == "completed", what="the job's end")
 
     assert set(rows.outcomes(job_id)[:-1]) == {"released"}
     assert rows.job(job_id)["retry_count"] == 0
-    assert fleet.doings.starts(job_id) == 1
+    assert fleet.actor_log.starts(job_id) == 1
     check_invariants(rows)
 
 
@@ -82,7 +82,7 @@ class LostMeanwhile(Attempts):
 
 
 def test_a_start_whose_worker_was_declared_lost_meanwhile_is_not_run(
-    hands: Hands, rows: Rows, dsn: str, settings: Settings
+    steps: Steps, rows: Rows, dsn: str, settings: Settings
 ) -> None:
     job_id = rows.add_job()
     process = WorkerProcess(settings, WorkerAbilities(1, ["coding"], CODING), lambda _: None)
@@ -90,7 +90,7 @@ def test_a_start_whose_worker_was_declared_lost_meanwhile_is_not_run(
     book.process = process
     process._starts._attempts = book
     process.open()
-    held = AttemptKey(job_id, hands.claim_one().fence, uuid4())
+    held = AttemptKey(job_id, steps.claim_one().fence, uuid4())
 
     (run,) = process.start([held])[0].values()
 

@@ -14,57 +14,57 @@ from bridge.postgres.link import Link
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.runs import Run, Runs
-from tests.support.hands import CODING, Hands
 from tests.support.proxy import Proxy
 from tests.support.rows import Rows
+from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
 
-def test_a_heartbeat_keeps_a_worker_alive(hands: Hands, rows: Rows) -> None:
+def test_a_heartbeat_keeps_a_worker_alive(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
-    hands.silence(worker)  # the lease ran out, and nobody has noticed yet
+    worker = steps.add_worker()
+    held = steps.started(worker)
+    steps.silence(worker)  # the lease ran out, and nobody has noticed yet
 
-    assert hands.heartbeat(worker, held) == {}
+    assert steps.heartbeat(worker, held) == {}
 
-    assert hands.reclaim() == {}
+    assert steps.reclaim() == {}
 
 
-def test_a_worker_declared_lost_is_told_so(hands: Hands, rows: Rows) -> None:
+def test_a_worker_declared_lost_is_told_so(steps: Steps, rows: Rows) -> None:
     rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
-    hands.silence(worker)
-    hands.reclaim()
+    worker = steps.add_worker()
+    held = steps.started(worker)
+    steps.silence(worker)
+    steps.reclaim()
 
-    assert hands.heartbeat(worker, held) is None
+    assert steps.heartbeat(worker, held) is None
 
 
-def test_a_heartbeat_names_what_is_no_longer_ours(hands: Hands, rows: Rows) -> None:
+def test_a_heartbeat_names_what_is_no_longer_ours(steps: Steps, rows: Rows) -> None:
     lost, cancelled, kept = (rows.add_job() for _ in range(3))
-    worker = hands.add_worker()
-    held = {claim.job_id: hands.start(worker, claim) for claim in hands.claim()}
+    worker = steps.add_worker()
+    held = {claim.job_id: steps.start(worker, claim) for claim in steps.claim()}
     rows.all("DELETE FROM coding_jobs WHERE id = %s", [lost])
-    assert hands.queue.cancel_job(cancelled) is Status.PROCESSING
+    assert steps.queue.cancel_job(cancelled) is Status.PROCESSING
 
-    verdicts = hands.heartbeat(worker, *(attempt for attempt in held.values() if attempt))
+    verdicts = steps.heartbeat(worker, *(attempt for attempt in held.values() if attempt))
 
     ours = {job_id: attempt.exec for job_id, attempt in held.items() if attempt}
     assert verdicts == {ours[lost]: Verdict.LOST, ours[cancelled]: Verdict.CANCELLED}
     assert kept in ours
 
 
-def test_a_start_whose_answer_was_lost_is_named_after_a_lease(hands: Hands, rows: Rows) -> None:
+def test_a_start_whose_answer_was_lost_is_named_after_a_lease(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
-    worker = hands.add_worker()
-    held = hands.started(worker)
-    assert hands.heartbeat(worker) == {}  # it may be on its way still
+    worker = steps.add_worker()
+    held = steps.started(worker)
+    assert steps.heartbeat(worker) == {}  # it may be on its way still
 
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
 
-    assert hands.heartbeat(worker) == {held.exec: Verdict.STRAY}
-    assert hands.heartbeat(worker, held) == {}
+    assert steps.heartbeat(worker) == {held.exec: Verdict.STRAY}
+    assert steps.heartbeat(worker, held) == {}
 
 
 class LookedBefore(Runs):
@@ -74,7 +74,7 @@ class LookedBefore(Runs):
         return []
 
 
-def test_a_run_that_began_just_now_is_no_stray(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_a_run_that_began_just_now_is_no_stray(steps: Steps, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
     runs = LookedBefore()
     handed_back: list[AttemptKey] = []
@@ -86,8 +86,8 @@ def test_a_run_that_began_just_now_is_no_stray(hands: Hands, rows: Rows, dsn: st
         lease_seconds=0.6,
     )
     heartbeat.open()
-    held = AttemptKey(job_id, hands.claim_one().fence, uuid4())
-    (attempt,) = hands.book.start(heartbeat.worker, [held]).values()
+    held = AttemptKey(job_id, steps.claim_one().fence, uuid4())
+    (attempt,) = steps.book.start(heartbeat.worker, [held]).values()
     runs.add([Run(held, attempt)])
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
     for _ in range(2):  # of the first one it is not known which row it saw
@@ -119,9 +119,9 @@ def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
 
 @pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
 def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
-    hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
+    steps: Steps, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    server = hands.link.connection.info
+    server = steps.link.connection.info
 
     def find_dead() -> None:
         monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
@@ -137,12 +137,12 @@ def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
     eventually(lambda: rows.value("SELECT draining FROM workers"), what="the next heartbeat")
     eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
 
-    eventually(lambda: hands.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
+    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
     heartbeat.close(5)
 
 
 def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
-    hands: Hands, rows: Rows, proxy: Proxy, by_proxy: str
+    steps: Steps, rows: Rows, proxy: Proxy, by_proxy: str
 ) -> None:
     heartbeat = new_heartbeat(by_proxy)
     heartbeat.open()
@@ -157,7 +157,7 @@ def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
     )
 
     def without() -> int:
-        return hands.queue.watch_links(confirm=timedelta(seconds=1))
+        return steps.queue.watch_links(confirm=timedelta(seconds=1))
 
     eventually(lambda: without() == 1, what="the end of the link to be seen")
     eventually(lambda: without() == 0, what="its lock to be taken again")

@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
     job_id = add("wait_at_gate")
-    eventually(lambda: fleet.doings.starts(job_id) == 1)
+    eventually(lambda: fleet.actor_log.starts(job_id) == 1)
     client = redis.Redis.from_url(redis_url)
     name, payload = seal([Claim(job_id, 1, "tests", "wait_at_gate")])
     for _ in range(5):
@@ -20,12 +20,12 @@ def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add:
         client.rpush("mobvibe:tests", name)
     eventually(lambda: client.llen("mobvibe:tests") == 0)
 
-    fleet.doings.gates["gate"].set()
+    fleet.actor_log.gates["gate"].set()
 
     finished(rows, job_id)
     marker = add("double", {"n": 1})
     finished(rows, marker)
-    assert fleet.doings.starts(job_id) == 1
+    assert fleet.actor_log.starts(job_id) == 1
     assert rows.outcomes(job_id) == ["completed"]
 
 
@@ -48,7 +48,7 @@ def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, a
     eventually(lambda: client.hlen("mobvibe:tests.msgs") == 2, what="all of ours to be done with")
     job = rows.job(pending)
     assert (job["status"], job["fence"], job["exec"]) == ("pending", 0, None)
-    assert fleet.doings.plain == []
+    assert fleet.actor_log.plain == []
     assert client.lrange("mobvibe:tests", 0, -1) == [b"junk", b"plain"], "somebody else's, and left alone"
     assert client.hgetall("mobvibe:tests.msgs") == {b"junk": forged["junk"], b"plain": forged["plain"]}
     assert not client.exists("mobvibe:tests.XQ")

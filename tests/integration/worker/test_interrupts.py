@@ -11,20 +11,20 @@ from tests.support.waiting import eventually
 
 def test_a_running_job_is_cancelled_in_its_thread(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id, later = add("wait_at_gate"), add("wait_forever")
-    eventually(lambda: len(quick_fleet.doings.started) == 2)
+    eventually(lambda: len(quick_fleet.actor_log.started) == 2)
 
     for each in (job_id, later):
         rows.all("SELECT cancel_job(%s)", [each])
 
     assert finished(rows, job_id, later)["status"] == "cancelled"
     assert rows.outcomes(job_id) == rows.outcomes(later) == ["cancelled"]
-    assert sorted(quick_fleet.doings.interrupted) == ["CancelledError", "JobCancelledError"]
+    assert sorted(quick_fleet.actor_log.interrupted) == ["CancelledError", "JobCancelledError"]
     check_invariants(rows)
 
 
 def test_a_cancel_reaches_its_worker_long_before_the_next_heartbeat(fleet: Fleet, rows: Rows, add: Add) -> None:
     jobs = [add("wait_at_gate"), add("wait_forever"), add("poll_politely")]
-    eventually(lambda: len(fleet.doings.started) == 3)
+    eventually(lambda: len(fleet.actor_log.started) == 3)
     heartbeat = rows.value("SELECT heartbeat_at FROM workers")
     eventually(lambda: rows.value("SELECT heartbeat_at FROM workers") > heartbeat, what="the heartbeat before")
 
@@ -35,7 +35,7 @@ def test_a_cancel_reaches_its_worker_long_before_the_next_heartbeat(fleet: Fleet
 
     assert time.monotonic() - began < 3, "heartbeats come every five seconds"
     assert all(rows.outcomes(job_id) == ["cancelled"] for job_id in jobs)
-    assert sorted(fleet.doings.interrupted) == ["CancelledError", "JobCancelledError", "politely"]
+    assert sorted(fleet.actor_log.interrupted) == ["CancelledError", "JobCancelledError", "politely"]
     check_invariants(rows)
 
 
@@ -64,7 +64,7 @@ def test_an_interrupt_that_comes_after_the_actor_raised_leaves_its_thread_alone(
 
 def test_an_actor_that_has_called_another_one_can_still_be_interrupted(fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("call_another", {"n": 4})
-    eventually(lambda: fleet.doings.starts(job_id) == 2, what="the call to be over")
+    eventually(lambda: fleet.actor_log.starts(job_id) == 2, what="the call to be over")
 
     rows.all("SELECT cancel_job(%s)", [job_id])
 
@@ -73,14 +73,14 @@ def test_an_actor_that_has_called_another_one_can_still_be_interrupted(fleet: Fl
 
 def test_a_run_whose_attempt_was_handed_back_stops(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
-    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+    eventually(lambda: quick_fleet.actor_log.starts(job_id) == 1)
     process = process_of(quick_fleet)
     (run,) = process.runs.all()
 
     process.reports.give_back(run.key)
 
-    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
-    quick_fleet.doings.gates["gate"].set()
+    eventually(lambda: quick_fleet.actor_log.interrupted == ["LeaseLostError"])
+    quick_fleet.actor_log.gates["gate"].set()
     assert finished(rows, job_id)["result"] == {"fence": 2}
     assert rows.outcomes(job_id) == ["released", "completed"]
 
@@ -88,9 +88,9 @@ def test_a_run_whose_attempt_was_handed_back_stops(quick_fleet: Fleet, rows: Row
 def test_a_row_deleted_under_a_running_job_stops_it(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     session_id = rows.add_session()
     job_id = add("wait_at_gate", session_id=session_id)
-    eventually(lambda: quick_fleet.doings.starts(job_id) == 1)
+    eventually(lambda: quick_fleet.actor_log.starts(job_id) == 1)
 
     rows.all("DELETE FROM coding_sessions WHERE id = %s", [session_id])
 
-    eventually(lambda: quick_fleet.doings.interrupted == ["LeaseLostError"])
+    eventually(lambda: quick_fleet.actor_log.interrupted == ["LeaseLostError"])
     assert rows.all("SELECT FROM coding_jobs") == []

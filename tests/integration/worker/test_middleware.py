@@ -73,7 +73,7 @@ def test_existing_dramatiq_actors_are_called_unchanged(fleet: Fleet, rows: Rows,
     job_id = add("plain", {"args": [1, "two"], "kwargs": {"three": 3}}, queue="default")
 
     assert finished(rows, job_id)["result"] == 2
-    assert fleet.doings.plain == [((1, "two"), {"three": 3})]
+    assert fleet.actor_log.plain == [((1, "two"), {"three": 3})]
 
 
 def test_errors_an_existing_actor_expects_are_final(fleet: Fleet, rows: Rows, add: Add) -> None:
@@ -151,7 +151,7 @@ def test_a_start_that_the_database_refuses_is_a_failed_attempt(new_fleet: NewFle
     assert job["error_message"] == "the database refused its start: the plan ran out"
     assert rows.outcomes(job_id) == ["failed", "failed"]
     assert rows.session(session_id)["status"] == "failed"
-    assert fleet.doings.starts(job_id) == 0
+    assert fleet.actor_log.starts(job_id) == 0
     check_invariants(rows)
 
 

@@ -58,7 +58,7 @@ def test_an_old_message_is_skipped(fleet: Fleet, rows: Rows) -> None:
 def test_a_time_limit_of_one_message_is_kept(fleet: Fleet, rows: Rows) -> None:
     @dramatiq.actor(max_retries=0)
     def waits() -> None:
-        fleet.doings.hold("never")
+        fleet.actor_log.hold("never")
 
     fleet.start()
     message = waits.send_with_options(time_limit=200)

@@ -18,8 +18,8 @@ from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
 from bridge.worker.runs import Run
-from tests.support.hands import CODING, Hands
 from tests.support.rows import Rows
+from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
 
@@ -38,19 +38,19 @@ def new_process(settings: Settings) -> Iterator[Callable[[int], WorkerProcess]]:
         process.close()
 
 
-def started(process: WorkerProcess, hands: Hands) -> Run:
-    claim = hands.claim_one()
+def started(process: WorkerProcess, steps: Steps) -> Run:
+    claim = steps.claim_one()
     (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
     return run
 
 
 def test_reports_get_what_jobs_left_of_the_grace_time(
-    new_process: Callable[[int], WorkerProcess], hands: Hands, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch
+    new_process: Callable[[int], WorkerProcess], steps: Steps, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.worker.process._FLUSH_SECONDS", 0.2)
     job_id = rows.add_job()
     process = new_process(20_000)
-    run = started(process, hands)
+    run = started(process, steps)
     process.wind_down(lambda: None)
 
     with psycopg.connect(dsn) as somebody, ThreadPoolExecutor() as pool:
@@ -66,11 +66,11 @@ def test_reports_get_what_jobs_left_of_the_grace_time(
 
 
 def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
-    new_process: Callable[[int], WorkerProcess], hands: Hands, rows: Rows
+    new_process: Callable[[int], WorkerProcess], steps: Steps, rows: Rows
 ) -> None:
     job_id = rows.add_job()
     process = new_process(0)
-    run, actor_may_end = started(process, hands), threading.Event()
+    run, actor_may_end = started(process, steps), threading.Event()
 
     def act() -> None:
         process.runs.enter(run)

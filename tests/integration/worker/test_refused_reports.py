@@ -14,8 +14,8 @@ from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
 from tests.support.fleet import Fleet
-from tests.support.hands import CODING, Hands
 from tests.support.rows import Rows
+from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
 LEASE_MS = 1500
@@ -73,7 +73,7 @@ def test_a_refused_report_waits_and_its_job_does_not_run_again(
         lambda: rows.value("SELECT started_at < clock_timestamp() - interval '5 s' FROM coding_jobs WHERE priority = 7")
     )
 
-    assert (rows.status(job_id), rows.outcomes(job_id), fleet.doings.starts(job_id)) == ("processing", [], 1)
+    assert (rows.status(job_id), rows.outcomes(job_id), fleet.actor_log.starts(job_id)) == ("processing", [], 1)
     (line,) = lines(caplog, "Report kept", job_id)
     assert reason in str(vars(line)["reason"])
     assert len(lines(caplog, "was refused", job_id)) <= 1
@@ -81,7 +81,7 @@ def test_a_refused_report_waits_and_its_job_does_not_run_again(
 
     rows.all("DROP TRIGGER refuse ON coding_jobs")
     eventually(lambda: rows.outcomes(job_id) == [outcome], what="the report that was kept")
-    assert (rows.status(job_id), fleet.doings.starts(job_id)) == (outcome, 1)
+    assert (rows.status(job_id), fleet.actor_log.starts(job_id)) == (outcome, 1)
     eventually(lambda: rows.value("SELECT slots FROM workers") == 1, what="the slots of the worker's own")
 
 
@@ -94,19 +94,19 @@ def test_a_failure_that_stays_refused_spends_its_retries_and_no_more(
 
     eventually(lambda: lines(caplog, "Report kept", job_id), seconds=20, what="the last failure")
 
-    assert (rows.outcomes(job_id), fleet.doings.starts(job_id)) == (["failed"], 2)
+    assert (rows.outcomes(job_id), fleet.actor_log.starts(job_id)) == (["failed"], 2)
 
 
 @pytest.mark.parametrize("report", [Failed("it broke"), Released()])
 def test_a_worker_ends_in_time_and_what_it_kept_has_crashed(
-    settings: Settings, hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture, report: Failed | Released
+    settings: Settings, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, report: Failed | Released
 ) -> None:
     refuse(rows, EVERY_ENDING)
     job_id = rows.add_job(priority=7)
     process = WorkerProcess(settings, WorkerAbilities(1, ["coding"], CODING), lambda _: None)
     process.open()
     try:
-        claim = hands.claim_one()
+        claim = steps.claim_one()
         (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
         process.end(run, Ending(run.key, report, run))
         eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
@@ -117,6 +117,6 @@ def test_a_worker_ends_in_time_and_what_it_kept_has_crashed(
     assert time.monotonic() - began < 3
     assert len(lines(caplog, "Report given up", job_id)) == 1
     rows.all("DROP TRIGGER refuse ON coding_jobs")
-    hands.reclaim()
+    steps.reclaim()
     assert rows.outcomes(job_id) == ["crashed"]
     assert rows.job(job_id)["retry_count"] == 1

@@ -9,8 +9,8 @@ from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
 from bridge.worker.runs import Runs
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
@@ -20,14 +20,14 @@ def reports(dsn: str) -> Reports:
 
 
 def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
-    hands: Hands, rows: Rows, dsn: str, reports: Reports
+    steps: Steps, rows: Rows, dsn: str, reports: Reports
 ) -> None:
     session_id = rows.add_session()
     locked = [rows.add_job(session_id=session_id) for _ in range(5)]
     free = rows.add_job()
-    worker = hands.add_worker()
-    for claim in hands.claim():
-        held = hands.start(worker, claim)
+    worker = steps.add_worker()
+    for claim in steps.claim():
+        held = steps.start(worker, claim)
         assert held
         reports.submit(Ending(held, Completed(None)))
 
@@ -42,11 +42,11 @@ def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
 
 
 def test_an_event_that_meets_a_lock_is_stored_before_its_attempt_ends(
-    hands: Hands, rows: Rows, dsn: str, reports: Reports
+    steps: Steps, rows: Rows, dsn: str, reports: Reports
 ) -> None:
     job_id, other = rows.add_job(session_id=rows.add_session()), rows.add_job()
-    worker = hands.add_worker()
-    held, others = (hands.start(worker, claim) for claim in hands.claim())
+    worker = steps.add_worker()
+    held, others = (steps.start(worker, claim) for claim in steps.claim())
     assert held
     assert others
     reports.submit(Event(held, "thinking", "{}"))

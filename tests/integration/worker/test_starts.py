@@ -9,16 +9,16 @@ from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.starts import Starts
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
-def test_jobs_that_meet_a_lock_hold_up_the_others_for_a_moment_only(hands: Hands, rows: Rows, dsn: str) -> None:
+def test_jobs_that_meet_a_lock_hold_up_the_others_for_a_moment_only(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     locked = {rows.add_job(session_id=session_id) for _ in range(5)}
     free = rows.add_job()
-    worker = hands.add_worker()
-    held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in hands.claim()]
+    worker = steps.add_worker()
+    held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in steps.claim()]
     link, endings = Link(dsn, "starts"), list[Ending]()
     patience = link.connection.execute("SHOW lock_timeout").fetchone()
     starts = Starts(Attempts(link), lambda: worker, endings.append)

@@ -11,8 +11,8 @@ import pytest
 from bridge.postgres.attempts import Event
 from bridge.postgres.migrations import MigrationError, migrate_up
 from tests.support import legacy
-from tests.support.hands import Hands
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 @pytest.fixture
@@ -61,19 +61,19 @@ def test_an_old_database_is_adopted_in_place(empty_dsn: str, empty: Rows, json_c
     row = empty.job(held)
     assert (row["status"], row["claimed_by"], row["fence"]) == ("processing", "claim_next_job", 1)
 
-    hands = Hands(empty_dsn, empty)
-    worker = hands.add_worker()
-    claims = hands.claim()
+    steps = Steps(empty_dsn, empty)
+    worker = steps.add_worker()
+    claims = steps.claim()
     assert [claim.job_id for claim in claims] == [older, younger, lost]
-    attempt = hands.start(worker, claims[0])
+    attempt = steps.start(worker, claims[0])
     assert attempt is not None
-    assert hands.book.add_events([Event(attempt, "state_changed", json.dumps({"to": "active"}))]) == 1
+    assert steps.book.add_events([Event(attempt, "state_changed", json.dumps({"to": "active"}))]) == 1
     assert empty.value(f"SELECT {json_column} FROM session_events") == {"to": "active"}
     assert empty.value("SELECT data FROM get_session_events(%s)", [session_id]) == {"to": "active"}
-    assert hands.complete(attempt)
+    assert steps.complete(attempt)
     empty.all("SELECT complete_job(%s)", [held])
     assert empty.job(held)["status"] == "completed"
-    hands.close()
+    steps.close()
     assert migrate_up(empty_dsn) == []
 
 

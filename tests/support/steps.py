@@ -1,4 +1,4 @@
-"""A bridge's and a worker's hands without their processes: each step of the road by itself."""
+"""The steps of a bridge and of a worker without their processes, one call each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -16,9 +16,9 @@ LEASE = timedelta(seconds=30)
 CODING = {"run_coding_session": {"queue": "coding", "max_retries": 3}}
 
 
-class Hands:
+class Steps:
     def __init__(self, dsn: str, rows: Rows) -> None:
-        self.link = Link(dsn, "hands")
+        self.link = Link(dsn, "steps")
         self.queue = JobQueue(self.link)
         self.book = Attempts(self.link)
         self.rows = rows
