@@ -1,4 +1,4 @@
-"""The worker's side put together: `connect_broker()` for an actors package."""
+"""`connect_broker()`: builds the broker of an actors package, with everything that its worker needs."""
 
 import sys
 from typing import Any
@@ -27,44 +27,49 @@ from bridge.worker.interrupts import ActorWindow
 from bridge.worker.middleware import Reporter
 from bridge.worker.watched import Watched
 
-stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
+stand_in: "FleetBroker | None" = None  # `connect_broker()` returns it instead of a new one; set by bridge.testing
 
-_SERVED_ALREADY = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
-_STAND_FIRST: tuple[type[Middleware], ...] = (Watched, Reporter)
-_TAKES_THE_PLACE_OF_OURS = (AgeLimit, ShutdownNotifications)
+_BUILT_IN = (AsyncIO, Callbacks, Pipelines, CurrentMessage)  # the broker does their work already
+_FIRST: tuple[type[Middleware], ...] = (Watched, Reporter)
+_REPLACEABLE = (AgeLimit, ShutdownNotifications)  # one with the user's options replaces ours
 
 
 class FleetBroker(JobBroker):
-    """The broker of an actors package; `settings` are those it was connected with."""
+    """The broker of an actors package; `settings` are those that `connect_broker()` read."""
 
     settings: Settings
     sender: Sender
-    _is_complete = False  # with all that `connect_broker()` gives it
+    _is_complete = False  # until `connect_broker()` has added its middleware
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
-        """As Dramatiq's. What of its own stands here already is not added twice, and its Retries have no place."""
+        """Add a middleware as Dramatiq does, but ignore one whose work this broker does already.
+
+        AgeLimit and ShutdownNotifications replace the broker's own. Raises SettingsError for Retries.
+        """
         kind = type(middleware)
         if kind is Retries:
             raise SettingsError(
                 "Dramatiq's Retries has no place on this broker: retries are counted and timed in Postgres. Leave it "
                 "out, and say max_retries, min_backoff, max_backoff or retry_when on each actor"
             )
-        if kind in _SERVED_ALREADY and self._is_complete:
+        if kind in _BUILT_IN and self._is_complete:
             return
         for place, one in enumerate(self.middleware):
-            if type(one) is kind and kind in _TAKES_THE_PLACE_OF_OURS:
+            if type(one) is kind and kind in _REPLACEABLE:
                 self.middleware[place] = middleware
                 self._hooks.clear()
                 return
         super().add_middleware(middleware, **where)
-        # Instrumentation puts itself before all others, and would see a message that is no job yet.
+        # Instrumentation inserts itself before all others, where a message has not become a job yet: move ours back
+        # to the front.
         self.middleware.sort(key=_place)
         self._hooks.clear()
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
-        """What `.send()` comes to: the message's job, inserted in a transaction of its own.
+        """Insert a message as a job, in a transaction of its own. `.send()` ends here.
 
-        Raises DirectSendError for what cannot be a job, StoreUnavailableError when Postgres does not take it.
+        Raises DirectSendError for a message that cannot be a job, StoreUnavailableError when Postgres does not
+        accept it.
         """
         actor = self.actors.get(message.actor_name)
         self.emit_before("enqueue", message, delay)
@@ -78,18 +83,18 @@ class FleetBroker(JobBroker):
 
 
 def _place(middleware: Middleware) -> int:
-    """Others keep the order they were added in, behind ours that stand first."""
+    """Sort key: ours first, the others in the order they were added."""
     kind = type(middleware)
-    return _STAND_FIRST.index(kind) if kind in _STAND_FIRST else len(_STAND_FIRST)
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
 
 def connect_broker(settings: Settings | None = None) -> FleetBroker:
     """Read the settings and make our broker Dramatiq's current one. Opens no connection.
 
-    In tests that called `connect_testing_broker()` (bridge.testing) it gives that one and reads nothing.
-
     Call it in the `__init__` of an actors package, before the modules that declare actors are imported.
     A setting that is missing or malformed ends the program with one line and exit code 1.
+
+    In tests, after `connect_testing_broker()` (bridge.testing), it returns that broker and reads no settings.
     """
     if stand_in is not None and settings is None:
         return stand_in
@@ -98,16 +103,18 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         dsn = settings.postgres_dsn()
         client = connect_redis(settings.redis_address())
     except SettingsError as error:
-        if "pytest" in sys.modules:  # which takes a SystemExit at import for an error of its own
+        if "pytest" in sys.modules:  # pytest reports a SystemExit at import as an internal error
             raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
         raise SystemExit(f"mobvibe: {error}") from None
     reporter = Reporter(settings)
     broker = FleetBroker(
         client,
         namespace=settings.redis_namespace,
-        # The order matters. No job passes Watched; its after-hooks come when Reporter has set up logging. Of those that
-        # a job passes, Reporter first: TimeLimit must be off again before a report is made, and no job may be started
-        # that another hook then keeps from running unseen. ActorWindow last.
+        # The order matters: Dramatiq runs before-hooks from first to last, after-hooks from last to first.
+        # Watched has no hooks for messages. Its after-hook at boot needs the logging that Reporter's sets up.
+        # Reporter is the first with hooks for messages: its after-hook must run when TimeLimit is off again, and must
+        # see each job that another middleware skips after Reporter has started it.
+        # ActorWindow is last: it opens and closes directly around the actor.
         middleware=[
             Watched(settings),
             reporter,
@@ -121,13 +128,13 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
     )
     broker.settings = settings
     broker.sender = Sender(dsn)
-    broker._is_complete = True  # noqa: SLF001 -- its maker
+    broker._is_complete = True  # noqa: SLF001 -- set here alone
     dramatiq.set_broker(broker)
     return broker
 
 
 def connected_settings() -> Settings:
-    """The settings that `connect_broker()` read. Raises RuntimeError where it was not called."""
+    """The settings that `connect_broker()` read. Raises RuntimeError before it was called."""
     broker = dramatiq.broker.global_broker
     if not isinstance(broker, FleetBroker):
         raise RuntimeError("no broker of ours: call connect_broker() (from bridge.broker) first")
