@@ -98,9 +98,9 @@ def test_an_option_that_postgres_does_not_know_is_one_line(tmp_path: Path, query
 
 
 @pytest.mark.parametrize("host", ["a" * 70, "a b", "a..b"])
-def test_a_host_that_cannot_be_is_one_line(run: Run, host: str) -> None:
+def test_a_host_that_cannot_exist_is_one_line(run: Run, host: str) -> None:
     serving = run("web", BIND_HOST=host, SUPABASE_JWT_SECRET="s" * 40)
-    assert (serving.code, serving.one_line()) == (1, f"mobvibe: BIND_HOST {host} is no address of this machine.")
+    assert (serving.code, serving.one_line()) == (1, f"mobvibe: BIND_HOST {host} is not an address of this machine.")
 
     asking = run("healthcheck", BIND_HOST=host)
     assert (asking.code, asking.one_line()[:33]) == (1, "mobvibe: nobody answers at http:/")

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import sys
 from bridge.__main__ import main
-from bridge.web import slow_clients as patience
-patience.REQUEST_SECONDS = float(sys.argv.pop(1))
+from bridge.web import slow_clients
+slow_clients.REQUEST_SECONDS = float(sys.argv.pop(1))
 sys.exit(main())
 """
 
