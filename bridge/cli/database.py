@@ -1,4 +1,4 @@
-"""Setting up the database."""
+"""The commands `migrate …`: set up or upgrade the database."""
 
 import json
 
@@ -45,7 +45,7 @@ def migrate_sql() -> None:
     from bridge.postgres.migrations import migration_files
 
     for file in migration_files():
-        # Each as one transaction, as `migrate up` applies them: what stops midway leaves nothing half done.
+        # Each file as one transaction, as `migrate up` applies it: an error midway leaves no half of it behind.
         click.echo(f"-- {file.name}\n\nBEGIN;\n")
         click.echo(file.read_text(encoding="utf-8"))
         click.echo("COMMIT;\n")
@@ -54,7 +54,7 @@ def migrate_sql() -> None:
 @migrate.command("grants")
 @click.argument("role")
 def migrate_grants(role: str) -> None:
-    """Print the GRANT statements that a role of its own for the bridge needs. Needs no database."""
+    """Print the GRANT statements for a separate role that the bridge connects as. Needs no database."""
     from bridge.postgres.migrations.grants import grants
 
     click.echo(grants(role))

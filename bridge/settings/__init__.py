@@ -189,6 +189,11 @@ class Settings(BaseSettings):
     def workspaces(self) -> Path:
         return self.workspaces_dir or self.mobvibe_dir / "workspaces"
 
+    def check_store_addresses(self) -> None:
+        """Raise SettingsError, which says what to set, when the address of a store is missing."""
+        self.postgres_dsn()
+        self.redis_address()
+
     def postgres_dsn(self) -> str:
         """The address of Postgres. Raises SettingsError, saying what to set, when there is none."""
         if self.database_url is not None:

@@ -87,8 +87,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 def serve(settings: Settings) -> None:
     """Serve until a stop signal. Raises PortTakenError, a line for the operator, when we cannot listen on the port."""
-    settings.postgres_dsn()
-    settings.redis_address()
+    settings.check_store_addresses()
     check_port(settings.bind_host, settings.http_port)
     _check_redis(settings)
     if settings.supabase_jwt_secret is None:

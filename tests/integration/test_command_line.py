@@ -202,7 +202,7 @@ def test_an_actors_package_that_is_not_there_is_said_once(run: Run) -> None:
 def test_a_probable_typing_error_is_pointed_out(run: Run, empty_dsn: str) -> None:
     said = run("run", DATABASE_URL=empty_dsn, POLL_INTERVAL_SEC="5")
 
-    assert "POLL_INTERVAL_SEC is no setting; did you mean POLL_INTERVAL_MS?" in said.err
+    assert "POLL_INTERVAL_SEC is not a setting; did you mean POLL_INTERVAL_MS?" in said.err
 
 
 def test_a_variable_of_the_node_worker_that_nothing_reads_is_said(run: Run, empty_dsn: str) -> None:
@@ -287,10 +287,10 @@ def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("jobs", "send", "--payload", "{"), "is no JSON"),
+        (("jobs", "send", "--payload", "{"), "is not JSON"),
         (("jobs", "send", "--payload", "[]"), "must be a JSON object"),
-        (("jobs", "send", "--payload", "[" * 100_000), "is no JSON"),
-        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is no JSON"),
+        (("jobs", "send", "--payload", "[" * 100_000), "is not JSON"),
+        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is not JSON"),
         (("jobs", "send", "--actor", ""), "must be a name of 1 to 200 characters"),
         (("jobs", "send", "--actor", "a" * 201), "must be a name of 1 to 200 characters"),
         (("jobs", "send", "--actor", "a\udcff"), "is not UTF-8 text"),
