@@ -128,7 +128,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
     )
     broker.settings = settings
     broker.sender = Sender(dsn)
-    broker._is_complete = True  # noqa: SLF001 -- set here alone
+    broker._is_complete = True  # noqa: SLF001 -- this function completes it
     dramatiq.set_broker(broker)
     return broker
 

@@ -39,7 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def look_ahead(settings: Settings) -> list[Finding]:
-    """What `mobvibe migrate up` would meet and change in this database. Changes nothing."""
+    """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
     with connect(settings.postgres_dsn(), "doctor") as connection, in_our_words():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
         changes = [Finding("change", "ok", change) for change in find_changes(connection)]

@@ -63,7 +63,7 @@ def _run_bridge(settings: Settings) -> None:
 
 @click.command()
 def worker() -> None:
-    """Run the workers: `dramatiq` with the options that the settings give, each process restarted when it dies."""
+    """Run the workers: `dramatiq` with options from the settings, each process restarted when it dies."""
     from bridge.worker.supervisor import Supervisor
 
     settings = service_settings()

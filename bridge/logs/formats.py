@@ -177,7 +177,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
     logging._srcfile = None  # noqa: SLF001 -- Python documents it as the way to do this
     logging.setLogRecordFactory(LeanRecord)
     logging.addLevelName(TRACE, "TRACE")
-    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- for good
+    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- open until the process ends
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
     handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
     colour = _wants_colour(stream)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from unicodedata import category, east_asian_width
 
-_MARKS_MOST = 8  # combining marks on one letter: no script needs more, and a stack of them would cover the lines above
+_MARKS_MOST = 8  # combining marks on one letter: ordinary text has fewer, and a tall stack would cover the lines above
 _NOT_ASCII = re.compile(r"[^ -~]+")
 _EMOJI_FORM = "\ufe0f"
 
@@ -56,7 +56,7 @@ def _written_out(found: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def _columns(char: str) -> int:
     if category(char) in ("Mn", "Me"):
-        return int(char == _EMOJI_FORM)  # terminals differ in whether it widens the character before it
+        return int(char == _EMOJI_FORM)  # on some terminals it makes the character before it wider: allow for that
     return 2 if east_asian_width(char) in "WF" else 1
 
 

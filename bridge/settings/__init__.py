@@ -15,7 +15,7 @@ from bridge.addresses import check_address, check_redis_details
 from bridge.errors import SettingsError
 from bridge.settings.running_stores import find_running_stores
 
-SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the one to refuse
+SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the public sample, which is refused
 # Variables of the Node worker that have no effect here. A warning names them, for users who move with its environment.
 _NOT_READ = {
     "JOB_TIMEOUT_MS": "a time limit is its actor's, @actor(time_limit=…), and a coding session's SANDBOX_TIMEOUT_MS",

@@ -26,8 +26,8 @@ from bridge.web import create_app
 
 logger = logging.getLogger(__name__)
 
-# A request takes milliseconds, so this serves far more than the pages and the sessions API get. A slow client occupies
-# one thread for at most 10 s (slow_clients.py).
+# A request takes milliseconds, so few threads are busy at once. The others are for slow clients, each of which occupies
+# one for up to 10 s (slow_clients.py).
 THREADS = 16
 
 

@@ -20,7 +20,7 @@ _OUR_WORKER = re.compile(r"\b(?:bridge|mobvibe) worker\b")
 
 
 class NoActorsPackageError(BridgeError):
-    """ACTORS_MODULE names nothing that can be imported here."""
+    """There is no package with the name in ACTORS_MODULE."""
 
     exit_code = 2
 
