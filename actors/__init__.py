@@ -1,7 +1,7 @@
-"""The actors of this deployment. `dramatiq actors` imports this package and finds them all."""
+"""The actors of this deployment. A worker imports this package (`dramatiq actors`), which imports every actor."""
 
 from bridge.broker import connect_broker
 
 connect_broker()
 
-from actors import coding as coding  # noqa: E402 -- actors bind to the broker when they are imported
+from actors import coding as coding  # noqa: E402 -- an actor is bound to the current broker when its module is imported

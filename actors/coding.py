@@ -1,4 +1,4 @@
-"""Coding sessions: runs the shell blocks of a session's prompt in the session's workspace."""
+"""The actor `run_coding_session`: runs the shell blocks of a session's prompt in the session's workspace."""
 
 import logging
 import re
@@ -13,20 +13,19 @@ logger = logging.getLogger(__name__)
 
 _OPENS = re.compile(r" {0,3}```sh[ \t]*\r?")
 _CLOSES = re.compile(r" {0,3}```[ \t]*\r?")
-_BLOCK_BYTES = 128 * 1024 - 1  # what the system passes to a shell
-_SHOWN_CHARACTERS = 200
+_BLOCK_BYTES = 128 * 1024 - 1  # Linux limits each argument of a program to 128 kB (MAX_ARG_STRLEN), with its end byte
+_SHOWN_CHARACTERS = 200  # of the command in each event: enough to recognize it, and the prompt has it in full
 _NO_SANDBOX = "run_coding_session runs commands on this machine, without a sandbox"
 
 
 class ScriptFailedError(BridgeError):
-    """A block ended with another code than 0, or broke a limit."""
+    """A block ended with an exit code other than 0, or exceeded a limit."""
 
 
 def run_coding_session(job: Job) -> dict[str, Any]:
-    """Run the ```sh blocks of the prompt in order; the first that fails fails the attempt.
+    """Run the ```sh blocks of the prompt in order. The first block that fails ends the attempt as failed.
 
-    Output goes to the session's events as `terminal` while it is written; a `completion` event with the
-    exit codes closes the attempt.
+    Emits the output as `terminal` events while it is written, and at the end a `completion` event with the exit codes.
     """
     settings = connected_settings()
     if settings.is_production:
@@ -42,7 +41,7 @@ def run_coding_session(job: Job) -> dict[str, Any]:
         if len(block.encode()) > _BLOCK_BYTES:
             raise Fail(f"block {number} is larger than 128 kB")
 
-    # The id is a UUID: it cannot lead out of the folder.
+    # The id is a UUID, so the path cannot leave the folder of workspaces.
     workspace = (settings.workspaces / str(job.session_id or job.id)).resolve()
     workspace.mkdir(parents=True, exist_ok=True)
     limits = Limits(
@@ -67,7 +66,7 @@ def run_coding_session(job: Job) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Offer `run_coding_session` to the fleet, but not in production: jobs wait there for an actor that can do them."""
+    """Declare the actor, except in production: there its jobs wait for an actor of the same name with a sandbox."""
     if connected_settings().is_production:
         logger.warning(
             "%s: in production it is not registered, and its jobs wait. "
@@ -75,7 +74,7 @@ def register() -> None:
             _NO_SANDBOX,
         )
         return
-    # No time limit of Dramatiq's: the warden keeps SANDBOX_TIMEOUT_MS, and ends the processes with it.
+    # Without a time limit of Dramatiq: the warden enforces SANDBOX_TIMEOUT_MS, and also ends the processes.
     actor(queue_name="coding", max_retries=3, time_limit=float("inf"))(run_coding_session)
 
 
@@ -86,7 +85,7 @@ def shell_blocks(prompt: str) -> list[str]:
     """The closed ```sh blocks of a prompt, in order."""
     blocks: list[str] = []
     inside: list[str] | None = None
-    for line in prompt.split("\n"):  # each line once: an expression for a whole block would try each opening to the end
+    for line in prompt.split("\n"):  # a regular expression for whole blocks would take quadratic time
         if inside is None:
             inside = [] if _OPENS.fullmatch(line) else None
         elif _CLOSES.fullmatch(line):
@@ -98,7 +97,7 @@ def shell_blocks(prompt: str) -> list[str]:
 
 
 def _complete(job: Job, results: Results, *, scripts: int) -> dict[str, Any]:
-    """Close the attempt with its completion event; the job's result. Raises ScriptFailedError for a bad end."""
+    """Emit the completion event and return the job's result. Raises ScriptFailedError when a block failed."""
     codes = results.exit_codes
     problem = None
     if results.broken_limit is not None:

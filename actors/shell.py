@@ -1,4 +1,4 @@
-"""Runs shell scripts for a job through a warden, and passes on what they write while they run."""
+"""Runs shell scripts for a job in a warden process, and passes their output on while they run."""
 
 import codecs
 import contextlib
@@ -16,15 +16,15 @@ from typing import Self
 
 WARDEN = Path(__file__).with_name("warden.py")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BUFFER_BYTES = 1024
-BUFFER_SECONDS = 0.1
-_LOOK_SECONDS = 0.05  # how long an interrupt may have to wait for us
-_OUTPUT_BYTES = 1024 * 1024
+BUFFER_BYTES = 1024  # of output are enough for an event: fewer events for a script that writes much
+BUFFER_SECONDS = 0.1  # until output is passed on: a person who watches sees no delay
+_POLL_SECONDS = 0.05  # the longest time in which an interrupt cannot reach this thread
+_OUTPUT_BYTES = 1024 * 1024  # of output that a job may store: the rest is dropped, so that no script fills the database
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """For all processes of a job together, but `file_mb`, which is for any one file."""
+    """Limits for all processes of a job together, except `file_mb`, which limits each single file."""
 
     seconds: float
     memory_mb: int
@@ -34,7 +34,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Results:
-    """Exit codes in the order of the scripts; `broken_limit` names the limit that ended the last one."""
+    """Exit codes in the order of the scripts. `broken_limit` names the limit that ended the last script."""
 
     exit_codes: list[int | None] = field(default_factory=list)
     broken_limit: str | None = None
@@ -42,7 +42,7 @@ class Results:
 
 
 class _Stream:
-    """One of the two outputs: bytes in, text out in pieces of 1 kB or 100 ms."""
+    """Buffers one of the two outputs: takes bytes, gives text in pieces of 1 kB or of 100 ms."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class _Stream:
 
 
 class ShellRun:
-    """The scripts of one job in one workspace. Leaving the `with` ends every process they started."""
+    """Runs the scripts of one job in its workspace. Leaving the `with` ends every process that they started."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ShellRun:
         finally:
             os.close(status_write)
         self._status = os.fdopen(status_read, "rb", buffering=0)
-        self._said = b""
+        self._unread = b""  # the beginning of a status line whose end has not come yet
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +105,7 @@ class ShellRun:
         self._end()
 
     def wait(self) -> Results:
-        """Pass output on until the scripts are done. An interrupt of this thread comes through within 50 ms."""
+        """Pass output on until the scripts are done. An interrupt reaches this thread within 50 ms."""
         assert self._warden.stdin is not None
         order = {"worker": os.getpid(), "scripts": list(self._scripts), **asdict(self._limits)}
         with contextlib.suppress(BrokenPipeError), self._warden.stdin as stdin:
@@ -115,9 +115,9 @@ class ShellRun:
                 assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
                 selector.register(pipe, selectors.EVENT_READ, name)
-            # A background process may hold the outputs open: the end of the status pipe is the end.
+            # Wait for the end of the status pipe only: a background process may keep the outputs open.
             while self._status in {key.fileobj for key in selector.get_map().values()}:
-                for key, _ in sorted(selector.select(_LOOK_SECONDS), key=lambda event: event[0].data == ""):
+                for key, _ in sorted(selector.select(_POLL_SECONDS), key=lambda event: event[0].data == ""):
                     self._read(selector, key)
                 self._pass_on(lambda stream: stream.is_ripe())
         self._pass_on(lambda _: True)
@@ -135,11 +135,11 @@ class ShellRun:
             self.results.output_cut |= len(data) > self._left
             self._left = max(0, self._left - len(data))
         else:
-            self._hear(data)
+            self._on_status(data)
 
-    def _hear(self, data: bytes) -> None:
-        """A script has ended: what it wrote until now is still its own."""
-        *lines, self._said = (self._said + data).split(b"\n")
+    def _on_status(self, data: bytes) -> None:
+        """Record the exit code of a script. First pass on all output so far, because it belongs to that script."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             for name, pipe in (("stdout", self._warden.stdout), ("stderr", self._warden.stderr)):
                 assert pipe is not None
@@ -149,9 +149,9 @@ class ShellRun:
                         self.results.output_cut |= len(chunk) > self._left
                         self._left = max(0, self._left - len(chunk))
             self._pass_on(lambda _: True)
-            words = json.loads(line)
-            self.results.exit_codes.append(words["exit"])
-            self.results.broken_limit = words.get("limit")
+            ended = json.loads(line)
+            self.results.exit_codes.append(ended["exit"])
+            self.results.broken_limit = ended.get("limit")
 
     def _pass_on(self, wanted: Callable[[_Stream], bool]) -> None:
         script = min(len(self.results.exit_codes), len(self._scripts) - 1)
@@ -160,7 +160,7 @@ class ShellRun:
                 self._on_output(script, stream.name, text)
 
     def _end(self) -> None:
-        """The warden ends what it started; if it cannot, we end it, and its death ends the rest."""
+        """Ask the warden to end what it started. If it does not, kill it: its death ends the rest."""
         if self._warden.poll() is None:
             self._warden.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

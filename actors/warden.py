@@ -1,15 +1,14 @@
-"""Stands between a worker and the shell of one job: starts the scripts, keeps the limits, leaves nobody behind.
+"""A process between a worker and the shell of one job: starts the scripts, enforces the limits, ends every process.
 
-Run as a program of its own, with the standard library alone. Its standard input is one JSON object
-(`worker`, the id of the process it serves, `scripts`, and the limits below); scripts write to its standard
-output and error; on the descriptor named by its argument it says, one JSON object a line, how each script
-ended. It ends everything it started when the scripts are done, when a limit is broken, when it gets SIGTERM,
-and when the worker dies in whatever way.
+It is a program of its own that uses only the standard library. Its standard input is one JSON object: `worker`, the id
+of the process that it serves, `scripts`, and the limits below. Scripts write to its standard output and error. To the
+file descriptor in its argument it writes how each script ended, a JSON object per line. It ends everything that it
+started when the scripts are done, when a limit is exceeded, when it gets SIGTERM, and when the worker dies.
 
-Limits: `seconds` and `memory_mb` for all processes together, `processes` at once, `file_mb` for any one file.
-Processes and memory are counted several times a second besides: the kernel's own limit on processes does not
-hold for root. For the same reason root's scripts get a process namespace of their own where the kernel allows
-it: the end of its first process, the keeper, is the end of all of them, faster than anything can fork.
+Limits: `seconds` and `memory_mb` for all processes together, `processes` at once, `file_mb` for each single file.
+Processes and memory are also counted several times a second, because the kernel's limit on processes does not apply to
+root. For the same reason root's scripts run in a process namespace of their own, where the kernel allows it: when its
+first process, the keeper, ends, the kernel kills all others, however fast they fork.
 """
 
 import contextlib
@@ -21,11 +20,11 @@ import signal
 import sys
 import time
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-CLONE_NEWPID = 0x20000000
-LOOK_SECONDS = 0.1
-MB = 1024 * 1024
+PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
+CLONE_NEWPID = 0x20000000  # from <linux/sched.h>
+COUNT_SECONDS = 0.1  # between two counts: a fork bomb is found early, and counting costs little
+MB = 1024 * 1024  # bytes
 ON_LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None)
 
@@ -33,10 +32,10 @@ Order = dict[str, float]
 
 
 class Stopped(BaseException):
-    """SIGTERM: the worker wants everything ended, or is gone."""
+    """SIGTERM came: the worker wants everything to end, or has died."""
 
 
-# The warden: keeps the limits from outside.
+# The warden: enforces the limits from outside.
 
 
 def main() -> int:
@@ -59,7 +58,7 @@ def main() -> int:
 
 
 def prepare(worker: int) -> None:
-    """Adopt what our children leave behind, get SIGTERM when the worker is gone, and be heard in any crowd."""
+    """Adopt orphans of our children, get SIGTERM when the worker dies, and get a high scheduling priority."""
 
     def stop(_signum: int, _frame: object) -> None:
         raise Stopped
@@ -74,18 +73,18 @@ def prepare(worker: int) -> None:
     if os.getppid() != worker:
         raise Stopped
     if os.geteuid() == 0:
-        LIBC.unshare(CLONE_NEWPID)  # takes hold with the next fork; where it is forbidden, counting has to do
-        be_heard()
+        LIBC.unshare(CLONE_NEWPID)  # takes effect with the next fork; where it is forbidden, only the counts protect us
+        raise_priority()
 
 
-def be_heard() -> None:
-    """Get the processor whenever it is wanted, among thousands who want it, too. Children do not inherit that."""
+def raise_priority() -> None:
+    """Get the processor before ordinary processes, even thousands of them. Children do not inherit this."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def watch(keeper: int, order: Order) -> str | None:
-    """Wait for the keeper; the limit that was broken first, in words, or None."""
+    """Wait for the keeper. Returns a text that names the limit that was exceeded first, or None."""
     deadline = time.monotonic() + order["seconds"]
     while not os.waitpid(keeper, os.WNOHANG)[0]:
         if time.monotonic() > deadline:
@@ -96,12 +95,12 @@ def watch(keeper: int, order: Order) -> str | None:
             return f"processes ({most})"
         if sum(map(resident_bytes, ours)) > order["memory_mb"] * MB:
             return f"memory ({order['memory_mb']:g} MB)"
-        signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+        signal.sigtimedwait({signal.SIGCHLD}, COUNT_SECONDS)
     return None
 
 
 def end_all(keeper: int | None) -> None:
-    """Kill the keeper, and with it its namespace; then every descendant, as often as it takes."""
+    """Kill the keeper, and with it its namespace; then all descendants, repeatedly until none is left."""
     kill(keeper)
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
@@ -113,7 +112,7 @@ def end_all(keeper: int | None) -> None:
             return
         for pid in ours:
             kill(pid)
-        signal.sigtimedwait({signal.SIGCHLD}, 0.05)  # they need the processor, to die
+        signal.sigtimedwait({signal.SIGCHLD}, 0.05)  # a killed process needs the processor to end
 
 
 def kill(pid: int | None) -> None:
@@ -123,7 +122,7 @@ def kill(pid: int | None) -> None:
 
 
 def descendants(top: int, most: int) -> list[int]:
-    """Live processes below one, `most` at the most. Orphans are among them: they were adopted."""
+    """Live descendants of a process; the search stops once there are `most`. Includes orphans, which were adopted."""
     found: list[int] = []
     open_ends = [top]
     while open_ends and len(found) < most:
@@ -144,11 +143,11 @@ def resident_bytes(pid: int) -> int:
     return int(fields[1]) * resource.getpagesize() if len(fields) > 1 else 0
 
 
-# The keeper: runs the scripts, inside.
+# The keeper: runs the scripts, inside the namespace.
 
 
 def keep(scripts: list[str], order: Order, status: int) -> None:
-    """One script after the other, until one fails; then all is done, and what they left running ends."""
+    """Run the scripts in order until one fails. This process then ends, and what they left running ends with it."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -156,7 +155,7 @@ def keep(scripts: list[str], order: Order, status: int) -> None:
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
             if os.geteuid() == 0:
-                be_heard()  # it is this process that ends its namespace, in its own last moment
+                raise_priority()  # the namespace ends with this process, which must get the processor for that
         for script in scripts:
             code = run(script, order)
             os.write(status, json.dumps({"exit": code}).encode() + b"\n")
@@ -167,12 +166,12 @@ def keep(scripts: list[str], order: Order, status: int) -> None:
 
 
 def run(script: str, order: Order) -> int:
-    """One script; its exit code, 128 + n for signal n."""
+    """Run one script. Returns its exit code; 128 + n when signal n ended it."""
     shell = os.fork()
     if shell == 0:
         become_the_shell(script, order)
     while True:
-        pid, ended = os.waitpid(-1, 0)  # orphans among them
+        pid, ended = os.waitpid(-1, 0)  # may also return an orphan
         if pid == shell:
             code = os.waitstatus_to_exitcode(ended)
             return code if code >= 0 else 128 - code
@@ -189,7 +188,7 @@ def become_the_shell(script: str, order: Order) -> None:
         limit(resource.RLIMIT_FSIZE, int(order["file_mb"]) * MB)
         limit(resource.RLIMIT_DATA, int(order["memory_mb"]) * MB)
         if os.geteuid() != 0:
-            # Behind the count, which names what was broken; this one stops what is faster than it.
+            # Higher than the limit of the counts, which can name the limit; this one stops what forks faster.
             limit(resource.RLIMIT_NPROC, processes_of(os.geteuid()) + 2 * int(order["processes"]) + 16)
         os.execv("/bin/sh", ["sh", "-c", script])
     finally:
@@ -199,12 +198,12 @@ def become_the_shell(script: str, order: Order) -> None:
 def limit(what: int, value: int) -> None:
     _, most = resource.getrlimit(what)
     value = value if most == resource.RLIM_INFINITY else min(value, most)
-    with contextlib.suppress(OSError, ValueError):  # a kernel without this limit: the count has to do
+    with contextlib.suppress(OSError, ValueError):  # the kernel does not have this limit: the counts still protect us
         resource.setrlimit(what, (value, value))
 
 
 def processes_of(user: int) -> int:
-    """Threads of a user, since the kernel's limit counts those."""
+    """The number of a user's threads, because the kernel's limit on processes counts threads."""
     count = 0
     for name in listed("/proc"):
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Background jobs from Postgres on Dramatiq's fleet.
+"""Background jobs from Postgres, run by Dramatiq workers.
 
-The public names load on first use, so that importing the package costs nothing and opens nothing.
+The public names are imported on first use, so that importing the package is cheap and opens no connection.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`mobvibe`, also as `python -m bridge`."""
+"""The command `mobvibe`, run as `python -m bridge`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`@actor`: a Dramatiq actor that is given its job."""
+"""`@actor`: declares a Dramatiq actor that receives its Job."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
@@ -36,9 +36,9 @@ def actor(
 ) -> Any:
     """Declare an actor: a function of one Job, sync or async, whose return value is stored in `result`.
 
-    Any exception is a failed attempt; `Fail` ends the job, `Retry(delay=…)` chooses the wait. `max_retries`
-    is how many attempts a job of this actor gets unless its row says otherwise; `time_limit` is in
-    milliseconds. Call `connect_broker()` before declaring actors.
+    Any exception fails the attempt; `Fail` fails the job, `Retry(delay=…)` sets the wait before the next attempt.
+    `max_retries` is the number of attempts of a job whose row does not set it; `time_limit` of one attempt is in
+    milliseconds. Raises RuntimeError before `connect_broker()` was called.
     """
     if global_broker() is None:
         raise RuntimeError("no broker yet: call connect_broker() (from bridge.broker) before declaring actors")
@@ -58,5 +58,5 @@ def actor(
 
 
 def global_broker() -> dramatiq.Broker | None:
-    """The broker in use, without making one up as dramatiq.get_broker() does."""
+    """The broker in use, or None; dramatiq.get_broker() would create one."""
     return dramatiq.broker.global_broker

@@ -1,11 +1,11 @@
-"""Store addresses: what is wrong with one, and how to show one without its password."""
+"""Addresses of Postgres and Redis: checks them, and formats them for display without the password."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a percent code (@ is %40)"
 _REDIS_OPTIONS = {"db", "username", "password", "protocol", "max_connections"}
-# Never one whose password holds a bare @, / or ?: it would be told the wrong thing.
+# Does not match when the password holds an unencoded @, / or ?: that needs the message about percent codes instead.
 _SEVERAL_PORTS = re.compile(
     r"[a-z]+://(?:[^@/?#]*@)?(?=[^@/?#]*:\d)[^@/?#:,]+(?::\d+)?(?:,[^@/?#:,]+(?::\d+)?)+(?:[/?][^@]*)?$"
 )
@@ -20,40 +20,41 @@ _KINDS = {
 
 
 def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
-    """Raise ValueError that says what is wrong with a store's address, without showing it."""
+    """Raise ValueError, which says what is wrong with a store's address without showing the address."""
     scheme, separator, _ = address.partition("://")
     if not separator:
         is_dsn = re.search(r"(?:^|\s)(?:host|dbname|service)\s*=", address) and "postgresql" in schemes
-        kind = "no URL but key=value, which is not read" if is_dsn else "no address"
-        raise ValueError(f"is {kind}; it looks like {example}")
+        kind = "not a URL but key=value, which is not read" if is_dsn else "not a valid URL"
+        raise ValueError(f"is {kind}; expected {example}")
     if scheme not in schemes:
         kind = f" (that is {_KINDS[scheme]})" if scheme in _KINDS else ""
         raise ValueError(f"begins with {scheme[:20]}://{kind}; it must begin with {schemes[0]}://")
     if scheme == "unix":
         return
     if _SEVERAL_PORTS.match(address):
-        raise ValueError(f"names several hosts with ports, which is not read: name one host; it looks like {example}")
+        raise ValueError(f"names several hosts with ports, which is not read: name one host; expected {example}")
     try:
         parts = urlsplit(address)
         port = parts.port
     except ValueError:
         raise ValueError(f"cannot be read; {_PERCENT_ENCODE}") from None
     stray_percent = re.search(r"%(?![0-9A-Fa-f]{2})", parts.password or "")
-    is_cut_short = "@" in parts.path + parts.query.partition("=")[0]  # by a / or ? in the password
+    # An unencoded / or ? in the password ends the host part early, and leaves the @ behind it.
+    is_cut_short = "@" in parts.path + parts.query.partition("=")[0]
     if parts.netloc.count("@") > 1 or is_cut_short or stray_percent or "#" in address:
         raise ValueError(f"cannot be read; {_PERCENT_ENCODE}")
     if port == 0:
         raise ValueError("names port 0")
     if not parts.hostname and "host=" not in parts.query:
-        raise ValueError(f"names no host; it looks like {example}")
+        raise ValueError(f"names no host; expected {example}")
     if not all(map(may_be_host, unquote(parts.hostname or "").split(","))):
         raise ValueError(
-            f"names a host that cannot be: a part between two dots is empty or too long; {_PERCENT_ENCODE}"
+            f"names a host that cannot exist: a part between two dots is empty or too long; {_PERCENT_ENCODE}"
         )
 
 
 def may_be_host(name: str) -> bool:
-    """Whether a resolver can be asked for it at all. A path is a socket's."""
+    """Whether `name` has the form of a host name, or is the path of a Unix socket."""
     try:
         if not name.startswith("/"):
             name.encode("idna")
@@ -63,31 +64,31 @@ def may_be_host(name: str) -> bool:
 
 
 def check_redis_details(address: str) -> None:
-    """Raise ValueError for what the driver would overlook, or stumble over with the first command."""
+    """Raise ValueError for a mistake that the driver ignores, or reports only at its first command."""
     parts = urlsplit(address)
     database = parts.path.strip("/")
     if parts.scheme != "unix" and database and not re.fullmatch(r"[0-9]{1,5}", database):
-        raise ValueError("names a database that is no number; it looks like redis://:password@host:6379/0")
+        raise ValueError("names a database that is not a number; expected redis://:password@host:6379/0")
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _REDIS_OPTIONS and not name.startswith("ssl_"):
             raise ValueError(f"has the option {name[:40]!r}, which is not known here: leave it out")
         if name == "db" and not re.fullmatch(r"[0-9]{1,5}", value):
-            raise ValueError("names a database that is no number: db=0")
+            raise ValueError("names a database that is not a number; expected db=0")
 
 
 def in_an_address(host: str) -> str:
-    """A host as it stands before a port: IPv6 in brackets."""
+    """A host as it is written before a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def mask_address(address: str) -> str:
-    """The address with its password starred out, fit for logs and screens."""
+    """The address with *** for its password, safe for logs and screens."""
     masked = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", address)
     return re.sub(r"(?i)(password=)[^&\s]+", r"\1***", masked)
 
 
 def host_and_port(address: str, default_port: int) -> str:
-    """Where a store lives, as people say it: 127.0.0.1:5432."""
+    """Host and port of an address, such as 127.0.0.1:5432; for a Unix socket, its path."""
     parts = urlsplit(address)
     if not parts.hostname:
         return parts.path or address.partition("?")[0]
@@ -95,9 +96,9 @@ def host_and_port(address: str, default_port: int) -> str:
 
 
 def host_port_and_name(address: str) -> str:
-    """Which Postgres database an address is of, and nothing else of it: 127.0.0.1:5432/mobvibe.
+    """Host, port and database name of a Postgres address, such as 127.0.0.1:5432/mobvibe, and nothing else of it.
 
-    Where a part cannot be told from a password, it says so and shows none.
+    For an address that cannot be parsed, a text that says so: any part of it could be the password.
     """
     try:
         check_address(address, ("postgresql", "postgres"), "")

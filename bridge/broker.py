@@ -1,4 +1,4 @@
-"""The worker's side put together: `connect_broker()` for an actors package."""
+"""`connect_broker()`: builds the broker of an actors package, with everything that its worker needs."""
 
 import sys
 from typing import Any
@@ -27,7 +27,7 @@ from bridge.worker.interrupts import InterruptGuard
 from bridge.worker.middleware import JobMiddleware
 from bridge.worker.watched import Watched
 
-stand_in: "FleetBroker | None" = None  # what `connect_broker()` gives instead of a new one: set by bridge.testing
+stand_in: "FleetBroker | None" = None  # `connect_broker()` returns it instead of a new one; set by bridge.testing
 
 # What these middleware of Dramatiq do, this broker does already: they are not added a second time.
 _INCLUDED = (AsyncIO, Callbacks, Pipelines, CurrentMessage)
@@ -49,7 +49,10 @@ class FleetBroker(JobBroker):
         self._is_complete = True
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
-        """As Dramatiq's, but its Retries is refused, and what this broker includes is not added again."""
+        """Add a middleware as Dramatiq does, but ignore one whose work this broker does already.
+
+        AgeLimit and ShutdownNotifications replace the broker's own. Raises SettingsError for Retries.
+        """
         kind = type(middleware)
         if kind is Retries:
             raise SettingsError(
@@ -64,14 +67,16 @@ class FleetBroker(JobBroker):
                 self._hooks.clear()
                 return
         super().add_middleware(middleware, **where)
-        # Instrumentation puts itself before all others, where it would see a message that is not a job yet.
+        # Instrumentation inserts itself before all others, where a message has not become a job yet: move ours back
+        # to the front.
         self.middleware.sort(key=_place)
         self._hooks.clear()
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
-        """What `.send()` calls: inserts the message's job, in a transaction of its own.
+        """Insert a message as a job, in a transaction of its own. `.send()` ends here.
 
-        Raises DirectSendError for what cannot be a job, StoreUnavailableError when Postgres does not take it.
+        Raises DirectSendError for a message that cannot be a job, StoreUnavailableError when Postgres does not
+        accept it.
         """
         actor = self.actors.get(message.actor_name)
         self.emit_before("enqueue", message, delay)
@@ -85,7 +90,7 @@ class FleetBroker(JobBroker):
 
 
 def _place(middleware: Middleware) -> int:
-    """Ours come first; the others keep the order in which they were added."""
+    """Sort key: ours first, the others in the order they were added."""
     kind = type(middleware)
     return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
@@ -93,10 +98,10 @@ def _place(middleware: Middleware) -> int:
 def connect_broker(settings: Settings | None = None) -> FleetBroker:
     """Read the settings and make our broker Dramatiq's current one. Opens no connection.
 
-    In tests that called `connect_testing_broker()` (bridge.testing) it gives that one and reads nothing.
-
     Call it in the `__init__` of an actors package, before the modules that declare actors are imported.
     A setting that is missing or malformed ends the program with one line and exit code 1.
+
+    In tests, after `connect_testing_broker()` (bridge.testing), it returns that broker and reads no settings.
     """
     if stand_in is not None and settings is None:
         return stand_in
@@ -105,7 +110,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         settings.postgres_dsn()  # raises for an address that cannot be used
         client = connect_redis(settings.redis_address())
     except SettingsError as error:
-        if "pytest" in sys.modules:  # which takes a SystemExit at import for an error of its own
+        if "pytest" in sys.modules:  # pytest reports a SystemExit at import as an internal error
             raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
         raise SystemExit(f"mobvibe: {error}") from None
     job_middleware = JobMiddleware(settings)
@@ -113,9 +118,11 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
         client,
         settings=settings,
         namespace=settings.redis_namespace,
-        # The order matters. No job passes Watched; its after-hooks come when JobMiddleware has set up logging.
-        # JobMiddleware is the first of those that a job passes: TimeLimit must be off again before a report is made,
-        # and no job may be started that another hook then keeps from running unseen. InterruptGuard is the last.
+        # The order matters: Dramatiq runs before-hooks from first to last, after-hooks from last to first.
+        # Watched has no hooks for messages. Its after-hook at boot needs the logging that JobMiddleware's sets up.
+        # JobMiddleware is the first with hooks for messages: its after-hook must run when TimeLimit is off again, and
+        # must see each job that another middleware skips after JobMiddleware has started it.
+        # InterruptGuard is last: it opens and closes directly around the actor.
         middleware=[
             Watched(settings),
             job_middleware,
@@ -132,7 +139,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
 
 
 def connected_settings() -> Settings:
-    """The settings that `connect_broker()` read. Raises RuntimeError where it was not called."""
+    """The settings that `connect_broker()` read. Raises RuntimeError before it was called."""
     broker = dramatiq.broker.global_broker
     if not isinstance(broker, FleetBroker):
         raise RuntimeError("no broker of ours: call connect_broker() (from bridge.broker) first")

@@ -1,14 +1,17 @@
-"""Every exception this package raises, named for what the caller can do about it."""
+"""The exceptions that several folders of this package share, named for what the caller can do about them.
+
+Other exceptions are defined beside the code that raises them.
+"""
 
 from collections.abc import Collection
 from datetime import timedelta
 
 
 class BridgeError(Exception):
-    """Ends a command with one clear line and `exit_code`; never with a traceback."""
+    """Ends a command with one clear line and `exit_code`, never with a traceback."""
 
     exit_code = 1
-    rest_most_seconds = 1.0  # for a thread that tries again: a store that is back is in use within two seconds
+    rest_most_seconds = 1.0  # longest pause before a retry: a store that is back is in use again within two seconds
 
 
 class SettingsError(BridgeError):
@@ -16,16 +19,16 @@ class SettingsError(BridgeError):
 
 
 class PortTakenError(BridgeError):
-    """Somebody else listens on the address we were told to use."""
+    """We cannot listen on the configured address: it is taken, privileged, or not of this machine."""
 
 
 class StoreUnavailableError(BridgeError):
-    """A store does not answer. Waiting may help; whoever calls decides for how long."""
+    """A store does not answer. Waiting may help; the caller decides how long."""
 
     exit_code = 3
     store = "a store"
-    condition = "is unreachable"
-    waiting_helps = True  # False: it answers, and will say the same until somebody changes a setting
+    condition = "is unreachable"  # follows the store's name in log lines
+    waiting_helps = True  # False: it answers, and refuses until an operator changes something
 
 
 class PostgresUnavailableError(StoreUnavailableError):
@@ -33,40 +36,40 @@ class PostgresUnavailableError(StoreUnavailableError):
 
 
 class NoConnectionFreeError(PostgresUnavailableError):
-    """A limit on connections is reached, in Postgres or in a pooler before it. What is connected already works on."""
+    """The connection limit of Postgres, or of a pooler before it, is reached. Open connections still work."""
 
     condition = "has no connection free"
-    rest_most_seconds = 5.0  # each try costs the server a process, or the pooler a place in its line
+    rest_most_seconds = 5.0  # each try costs the server a process, or the pooler a place in its queue
 
 
 class PostgresBusyError(PostgresUnavailableError):
-    """Postgres answers, but this statement did not get through: a lock, a timeout, a deadlock, a bug of its own."""
+    """Postgres answers, but this statement failed: a lock, a timeout, a deadlock, an internal error. Retry it."""
 
     condition = "is busy"
 
 
 class PostgresSetupError(PostgresBusyError):
-    """The database as somebody has set it up does not allow this statement: tried again, for they may change it."""
+    """The set-up of the database does not allow this statement. It is retried: an operator may change the set-up."""
 
     condition = "does not allow this the way it is set up"
 
 
 class UnfitSessionError(PostgresUnavailableError):
-    """This session does not serve: read-only, planned for an earlier schema, or not ours alone. A new one may."""
+    """This session cannot be used: read-only, with plans of an earlier schema, or shared. A new one may work."""
 
     condition = "does not serve this session"
 
 
 class ReadOnlyError(UnfitSessionError):
-    """The database takes no writes: a standby, or a setting, which a session keeps as it was at its start."""
+    """The database accepts no writes: it is a standby, or a setting says so, which each session reads at its start."""
 
     condition = "is read-only"
 
 
 class PostgresRefusedError(BridgeError):
-    """Postgres will not take this, now or later: its data, not the weather.
+    """Postgres refuses this because of the data itself, so retrying cannot help.
 
-    What is refused is given up, so only errors count that the data itself can cause.
+    The caller gives the item up. Therefore only SQLSTATEs that the data itself can cause become this error.
     """
 
 
@@ -75,14 +78,14 @@ class RedisUnavailableError(StoreUnavailableError):
 
     def __init__(self, text: str = "", queues: Collection[str] = ()) -> None:
         super().__init__(text)
-        self.queues = frozenset(queues)  # that alone were not served; none for all
+        self.queues = frozenset(queues)  # only these failed; empty: all of them
 
     def concerns(self, queue: str) -> bool:
         return not self.queues or queue in self.queues
 
 
 class RedisUnfitError(RedisUnavailableError):
-    """What answers at REDIS_URL is no Redis that can serve us: a Sentinel, a cluster, another protocol, too old."""
+    """The server at REDIS_URL is not a Redis that we can use: a Sentinel, a cluster, another protocol, too old."""
 
     exit_code = 1
     condition = "is not the server that is needed"
@@ -90,7 +93,7 @@ class RedisUnfitError(RedisUnavailableError):
 
 
 class RedisRefusedError(RedisUnavailableError):
-    """Redis answers and does not let us in, or not at what we need: password, user, rights."""
+    """Redis answers, but refuses our password or user, or the user lacks rights that we need."""
 
     exit_code = 4
     condition = "refuses this user"
@@ -98,7 +101,7 @@ class RedisRefusedError(RedisUnavailableError):
 
 
 class WrongKeyError(RedisUnavailableError):
-    """A key of ours has another type: somebody else wrote it."""
+    """One of our keys has another type: another application wrote it."""
 
     exit_code = 4
     condition = "has a key of another type"
@@ -106,7 +109,7 @@ class WrongKeyError(RedisUnavailableError):
 
 
 class NamespaceTakenError(RedisUnavailableError):
-    """The namespace carries the mark of another database: its messages are not ours, nor ours its workers'."""
+    """The Redis namespace has the mark of another database: its messages are not for us, ours not for its workers."""
 
     exit_code = 4
     condition = "has the mark of another database"
@@ -114,13 +117,13 @@ class NamespaceTakenError(RedisUnavailableError):
 
 
 class SchemaError(BridgeError):
-    """The database is not migrated, or by a newer version than this one."""
+    """The database is not migrated, or has the schema of another version."""
 
     exit_code = 4
 
 
 class RightsError(BridgeError):
-    """The database role may not do what the bridge needs."""
+    """The database role lacks a right that the bridge needs."""
 
     exit_code = 4
 
@@ -134,7 +137,7 @@ class PayloadError(BridgeError, ValueError):
 
 
 class BadMessageError(BridgeError):
-    """A Redis message that is not ours: `reason` is a short fixed word, for counting."""
+    """A Redis message that is not one of ours. `reason` is a short fixed text, for counting."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -142,15 +145,15 @@ class BadMessageError(BridgeError):
 
 
 class DirectSendError(BridgeError):
-    """What was given to `.send()` cannot be a job. The actor that sent it fails, with no further attempt."""
+    """A message given to `.send()` cannot be a job. An actor that sends one fails, with no further attempt."""
 
 
-class Fail(Exception):  # noqa: N818 -- a verb: the actor says what shall happen
+class Fail(Exception):  # noqa: N818 -- a verb: an actor raises it to request this
     """Raise in an actor to fail the job at once, with no further attempt."""
 
 
 class Retry(Exception):  # noqa: N818 -- a verb, as above
-    """Raise in an actor to fail this attempt and choose the wait before the next one.
+    """Raise in an actor to fail this attempt and set the wait before the next one.
 
     `delay` is in seconds, or a timedelta; None keeps the usual backoff.
     """

@@ -1,4 +1,4 @@
-"""The words of the trade: a job, how it may stand, how an attempt may end. No I/O here."""
+"""The types of the domain: a job, its statuses, and how an attempt can end. No I/O here."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from uuid import UUID
 
 
 class Status(StrEnum):
-    """Where a job's row stands."""
+    """The status of a job, as in `coding_jobs.status`."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -33,9 +33,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken for hand-over. A Redis message says its first four fields at most.
+    """A job claimed for hand-over. A Redis message carries at most its first four fields.
 
-    `isolated`: a worker was lost that ran it, so that it runs alone. `isolated_until_end`: however long it runs.
+    `isolated`: it must run with no other job in its worker process, since an earlier process died while it ran.
+    `isolated_until_end`: it stays isolated until it ends, however long that takes.
     """
 
     job_id: UUID
@@ -50,7 +51,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A pending job whose row Postgres will not change, with the first line of why not."""
+    """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
 
     job_id: UUID
     actor: str
@@ -58,19 +59,20 @@ class Refusal:
 
 
 def _nobody_cancels() -> bool:
-    """A job built by hand stays whose it is."""
+    """For a job built by hand, in a test: it is never cancelled."""
     return False
 
 
 def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:
-    """A job built by hand, in a test, streams to nobody."""
+    """For a job built by hand, in a test: its events are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an actor sees of its job. `attempt` counts from 1; `fence` orders the job's effects.
+    """A job as its actor sees it. `attempt` counts from 1.
 
-    The text form names the job only: prompts and payloads never reach a log by accident.
+    `fence` grows with each attempt: a system that the job writes to can refuse writes of an older attempt.
+    The text form shows only id, attempt and fence, so that no prompt or payload gets into a log by accident.
     """
 
     id: UUID
@@ -85,26 +87,25 @@ class Job:
 
     @property
     def cancelled(self) -> bool:
-        """True once the job was cancelled, or this attempt is no longer its own: nothing it does counts any more.
+        """True once the job was cancelled, or another attempt has replaced this one: no result is stored any more.
 
-        The actor is interrupted by an exception besides. This is for code that an exception does not reach, such
-        as threads of its own.
+        The actor is also interrupted by an exception. Ask this property in code that the exception does not reach,
+        such as the actor's own threads.
         """
         return self._is_cancelled()
 
     def emit(self, event_type: str, data: Mapping[str, Any]) -> None:
-        """Append an event to the job's session, in order, while the job runs.
+        """Append an event to the job's session, while the job runs. Events keep their order.
 
-        Returns at once; the event is stored in groups, and only while this attempt is still the job's
-        own. A job without a session has no stream: the event is dropped. Raises PayloadError for data
-        that JSON cannot hold.
+        Returns at once: events are written in groups, and only while this attempt is the current one. A job
+        without a session has no stream, so the event is dropped. Raises PayloadError for data that JSON cannot hold.
         """
         self._emit(event_type, data)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of one attempt, as the start call returned it. `is_last`: the job has no other one left."""
+    """One run of one attempt, as the start call returned it. `is_last`: no attempt is left after this one."""
 
     job: Job
     exec: UUID
@@ -116,7 +117,7 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Completed:
     result: str | None  # JSON text
-    dropped: str | None = None  # why the result was left out
+    dropped: str | None = None  # why the result is not stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Handed back unfinished: no retry is spent. A delay keeps it from coming straight back.
+    """Handed back unfinished; no retry is spent. `delay` is the wait before it may be claimed again.
 
-    The database waits longer where a job is handed back again and again.
+    The database waits longer for a job that is handed back many times.
     """
 
     delay: timedelta | None = None
@@ -138,14 +139,17 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Called off where it ran, such as by a middleware that skipped it: there is no further attempt."""
+    """Cancelled in its worker, for example by a middleware that skipped it: there is no further attempt."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many jobs were deleted, how many refused (`kept_by` says why), where it ended, whether more may follow."""
+    """One step of retention: how many jobs it deleted, and how many Postgres refused to delete (`kept_by` says why).
+
+    `last_at` and `last_id` say where it ended; `more`: there may be jobs left to delete.
+    """
 
     pruned: int = 0
     kept: int = 0
@@ -161,10 +165,7 @@ _current: ContextVar[Job | None] = ContextVar("mobvibe_current_job", default=Non
 
 
 def current_job() -> Job:
-    """The job whose actor is running here, in sync and async actors alike.
-
-    Raises RuntimeError outside of one.
-    """
+    """The job of the actor that calls this, sync or async. Raises RuntimeError outside an actor."""
     job = _current.get()
     if job is None:
         raise RuntimeError("no job is running here: current_job() works inside an actor only")
@@ -177,7 +178,7 @@ def set_current_job(job: Job | None) -> None:
 
 @contextmanager
 def running_as(job: Job) -> Iterator[Job]:
-    """Make `job` the current one for a while: for tests of code that calls `current_job()`."""
+    """Make `job` the current one inside the `with`: for tests of code that calls `current_job()`."""
     token = _current.set(job)
     try:
         yield job

@@ -1,4 +1,4 @@
-"""The command line: data on standard output, talk on standard error, one line for each mistake."""
+"""The command line: data on standard output, messages on standard error, one line for each error."""
 
 import sys
 from importlib import import_module
@@ -18,7 +18,7 @@ _HOME = {
 
 
 class _Commands(click.Group):
-    """Each command is imported when it is used: a probe is run again and again, and needs little of the rest."""
+    """Imports a command only when it is used: a probe runs every few seconds, and needs little of the other code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's name
         return sorted(_HOME)
@@ -33,7 +33,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mobvibe-bridge", prog_name="mobvibe")
 def cli() -> None:
-    # No raw string: click wants the control character itself.
+    # Not a raw string: click needs the control character \b itself.
     """Background jobs from Postgres on Dramatiq's fleet.
 
     \b
@@ -46,7 +46,7 @@ def cli() -> None:
 
 
 def main() -> int:
-    """Run a command; its exit code."""
+    """Run a command. Returns its exit code."""
     try:
         result = cli.main(standalone_mode=False)
     except StoreUnavailableError as error:

@@ -1,4 +1,4 @@
-"""Finding out what is wrong, and what is set."""
+"""The commands `doctor` and `config`: find what is wrong, and show the settings."""
 
 import json
 
@@ -12,7 +12,7 @@ _MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 
 
 @click.command()
-@click.option("--database", is_flag=True, help="Tell beforehand what `mobvibe migrate up` would meet and change.")
+@click.option("--database", is_flag=True, help="Show what `mobvibe migrate up` would change, and what would stop it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def doctor(*, database: bool, as_json: bool) -> None:
     """Check both stores, the schema, LISTEN, the workers and the clocks, and name the fix for what is wrong.

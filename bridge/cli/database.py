@@ -1,4 +1,4 @@
-"""Setting up the database."""
+"""The commands `migrate …`: set up or upgrade the database."""
 
 import json
 
@@ -45,7 +45,7 @@ def migrate_sql() -> None:
     from bridge.postgres.migrations import migrations
 
     for migration in migrations():
-        # Each as one transaction, as `migrate up` applies them: what stops midway leaves nothing half done.
+        # Each as one transaction, as `migrate up` applies it: an error midway leaves no half of it behind.
         click.echo(f"-- {migration.name}\n\nBEGIN;\n")
         click.echo(migration.text)
         click.echo("COMMIT;\n")
@@ -54,7 +54,7 @@ def migrate_sql() -> None:
 @migrate.command("grants")
 @click.argument("role")
 def migrate_grants(role: str) -> None:
-    """Print the GRANT statements that a role of its own for the bridge needs. Needs no database."""
+    """Print the GRANT statements for a separate role that the bridge connects as. Needs no database."""
     from bridge.postgres.migrations.grants import grants
 
     click.echo(grants(role))

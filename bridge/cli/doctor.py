@@ -1,4 +1,4 @@
-"""`mobvibe doctor`: looks at everything the bridge leans on, changes nothing, and names the fix."""
+"""`mobvibe doctor`: checks everything that the bridge depends on, and names the fix. Changes nothing."""
 
 import threading
 from collections.abc import Iterator
@@ -23,15 +23,15 @@ from bridge.postgres.startup_checks import check_database
 from bridge.settings import Settings, given_names, likely_typos, names_not_read
 
 _STOCK_ACTOR = "run_coding_session"
-_POOLER_PORT = 6543
-_OLDEST_POSTGRES = 15
-_CLOCK_SECONDS = 5.0
+_POOLER_PORT = 6543  # Supabase's pooler in transaction mode
+_OLDEST_POSTGRES = 15  # the oldest version that the README promises to support
+_CLOCK_SECONDS = 5.0  # more than the check itself takes; clocks set by NTP differ by far less
 _CHANNEL = "mobvibe_doctor"
-_HEARD_SECONDS = 3.0
+_ARRIVAL_SECONDS = 3.0  # a notification arrives in milliseconds, also from a distant server
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """All findings, in the order of the road. A check that cannot be made because an earlier one failed is left out."""
+    """All findings: settings, Postgres, Redis. A check is left out when an earlier one failed that it depends on."""
     findings = list(_settings(settings))
     postgres = list(_postgres(settings))
     redis = list(examine_redis(settings))
@@ -39,7 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def look_ahead(settings: Settings) -> list[Finding]:
-    """What `mobvibe migrate up` would meet and change in this database. Changes nothing."""
+    """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
     with connect(settings.postgres_dsn(), "doctor") as connection, in_our_words():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
         changes = [Finding("change", "ok", change) for change in find_changes(connection)]
@@ -48,7 +48,7 @@ def look_ahead(settings: Settings) -> list[Finding]:
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for given, meant in likely_typos(given_names()):
-        yield Finding("settings", "warn", f"{given} is no setting", f"did you mean {meant}?")
+        yield Finding("settings", "warn", f"{given} is not a setting", f"did you mean {meant}?")
     for given, instead in names_not_read(given_names()):
         yield Finding("settings", "warn", f"{given} is not read here", instead)
     for name, value in (("DATABASE_URL", settings.postgres_dsn), ("REDIS_URL", settings.redis_address)):
@@ -127,14 +127,15 @@ def _clock(database_time: datetime) -> Finding:
 
 def _listen(dsn: str) -> Finding:
     token, arrived = uuid4().hex, threading.Event()
-    listener = Listener(dsn, _CHANNEL, lambda word: arrived.set() if word == token else None)
+    listener = Listener(dsn, _CHANNEL, lambda payload: arrived.set() if payload == token else None)
     listener.start()
     works = listener.listening.wait(6.0)
     if works:
-        # Behind a pooler in transaction mode a session may hear itself, while nobody else uses its link to the server.
+        # Sent from another connection: behind a pooler in transaction mode a session may receive its own notification,
+        # as long as no other client is given its connection to the server.
         with connect(dsn, "doctor") as connection, in_our_words():
             connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
-        works = arrived.wait(_HEARD_SECONDS)
+        works = arrived.wait(_ARRIVAL_SECONDS)
     listener.close()
     if isinstance(listener.trouble, NoConnectionFreeError):
         raise listener.trouble
@@ -156,7 +157,7 @@ def _open_rights(link: Link) -> Iterator[Finding]:
 
 
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
-    """Jobs that no live worker can take: what is found, and what to do."""
+    """Jobs that no live worker can take: pairs of what was found and what to do."""
     for row in link.call("waiting_in_vain"):
         fix = "start a worker whose actors package has it, or call them off: mobvibe jobs cancel"
         if row["actor"] == _STOCK_ACTOR:
@@ -192,7 +193,7 @@ def _stuck(link: Link) -> Iterator[Finding]:
 def _vacuum(link: Link) -> Iterator[Finding]:
     holder = JobQueue(link).vacuum_holder(HELD_SECONDS)
     if holder is not None:
-        since = f"for {holder.seconds:.0f} s" if holder.seconds else "for long"
+        since = f"for {holder.seconds:.0f} s" if holder.seconds else "for a long time"
         yield Finding(
             "vacuum",
             "warn",

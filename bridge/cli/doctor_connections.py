@@ -1,4 +1,4 @@
-"""What the doctor says of connections to Postgres: needed, open and free."""
+"""The doctor's check of connections to Postgres: how many are needed, open and free."""
 
 from bridge.cli.finding import Finding
 from bridge.errors import NoConnectionFreeError
@@ -11,13 +11,13 @@ _FIX = "raise the limit, or settle for fewer: docs/reference/connections.md"
 
 
 def examine_connections(link: Link, settings: Settings) -> Finding:
-    """For one process of each kind with these settings, wherever they run."""
+    """Compare what a bridge, `mobvibe worker` and a web process with these settings need with what is free."""
     workers = min(settings.worker_processes, settings.max_concurrent_jobs)
     need = budget.BRIDGE + workers * budget.WORKER_PROCESS + budget.of_web(settings)
     whose = f"a bridge, {workers} worker process{'es' * (workers > 1)} and a web process need up to {need}"
     room = find_room(link)
     if room is None:
-        return Finding("connections", "ok", f"{whose}; a pooler stands before Postgres, see that its pool has as many")
+        return Finding("connections", "ok", f"{whose}; behind a pooler: make sure that its pool has as many")
     return _compare(whose, need, room)
 
 

@@ -1,4 +1,4 @@
-"""The doctor's look at Redis: can it serve us, may our user do what is needed, and who else is in the namespace."""
+"""The doctor's checks of Redis: can it serve us, has our user the rights, and who else uses the namespace."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """What Postgres knows of it; nothing where it does not answer."""
+    """What Postgres knows about our use of Redis; empty when Postgres does not answer."""
 
     mark: str = ""
     queues: Sequence[str] = ()
@@ -92,7 +92,7 @@ def _ours(settings: Settings) -> _Ours:
         queues |= {row["queue"] for row in link.call("queue_counts")}
         return _Ours(mark_of_database(dsn), sorted(queues))
     except BridgeError:
-        return _Ours()  # told where Postgres is looked at
+        return _Ours()  # the checks of Postgres report the error
     finally:
         if link is not None:
             link.close()
@@ -143,8 +143,8 @@ def _mark(client: Client, namespace: str, text: str) -> Finding:
     try:
         found = mark.compare()
     except NamespaceTakenError as error:
-        said, _, fix = str(error).partition(". ")
-        return Finding("redis namespace", "fail", said, fix)
+        what, _, fix = str(error).partition(". ")
+        return Finding("redis namespace", "fail", what, fix)
     if not found:
         return Finding("redis namespace", "ok", f"{namespace} has no mark yet: the first bridge or worker sets it")
     whose = "this database" if text else "a database, and Postgres does not say whether it is this one"

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, and the fix where there is something to do."""
+"""A finding of the doctor: one line, and the fix when there is something to do."""
 
 from dataclasses import dataclass
 from typing import Literal

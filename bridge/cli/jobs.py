@@ -1,4 +1,4 @@
-"""Looking at jobs, and doing something about them."""
+"""The commands `jobs …`, `queues` and `status`."""
 
 import difflib
 import getpass
@@ -19,13 +19,13 @@ from bridge.postgres.link import Link
 from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
-_EVENTS_SHOWN = 50
-_LOOKED_AT = 50_000  # of each kind of jobs, by a list
-_ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error in a table; in JSON
+_EVENTS_SHOWN = 50  # the newest ones: about a screen
+_LOOKED_AT = 50_000  # of each status: a list must be quick also over millions of rows, most of them of other actors
+_ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error: in a table a few lines, in JSON all (Postgres' largest)
 
 
 class _Text(click.types.StringParamType):
-    """An argument as the database takes it. A byte that is no UTF-8 comes here as half a character."""
+    """An argument that Postgres can store. Python passes a byte that is not UTF-8 as a lone surrogate."""
 
     name = "text"
 
@@ -41,11 +41,11 @@ _TEXT = _Text()
 
 
 class NoSuchJobError(BridgeError):
-    """The id names no job."""
+    """No job has this id."""
 
 
 class UnreadableJobError(BridgeError):
-    """The job holds JSON that Postgres takes and Python does not."""
+    """The job holds JSON that Postgres can store and Python cannot read."""
 
 
 def open_link() -> Link:
@@ -58,12 +58,12 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--status", type=_STATUSES, help="Only jobs that stand so.")
+@click.option("--status", type=_STATUSES, help="Only jobs with this status.")
 @click.option("--actor", type=_TEXT, help="Only jobs of this actor.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="List at most this many.")
 @json_option
 def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
-    """The latest jobs: what was made, claimed or ended last comes first."""
+    """List the latest jobs: the one that was made, claimed or ended last comes first."""
     link = open_link()
     asked = {"status": status, "actor": actor, "limit": limit}
     rows = link.call("list_jobs", asked | {"looked_at": _LOOKED_AT, "error_most": _WHOLE if as_json else _ERROR_MOST})
@@ -82,7 +82,7 @@ def _has_older_ones(link: Link) -> bool:
 @click.argument("job_id", type=click.UUID)
 @json_option
 def show_job(job_id: UUID, *, as_json: bool) -> None:
-    """One job with its attempts."""
+    """Show one job with its attempts."""
     link = open_link()
     try:
         found = link.call("show_job", {"id": job_id})
@@ -107,7 +107,7 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
 
 @jobs.command("send")
 @click.argument("prompt", type=_TEXT, required=False)
-@click.option("--actor", type=_TEXT, default="run_coding_session", show_default=True, help="Who shall run it.")
+@click.option("--actor", type=_TEXT, default="run_coding_session", show_default=True, help="The actor that runs it.")
 @click.option("--payload", type=_TEXT, help="A JSON object.")
 @click.option("--session", "session_id", type=click.UUID, help="The session it belongs to.")
 @click.option(
@@ -124,11 +124,11 @@ def send_job(
     run_at: datetime | None,
     max_retries: int | None,
 ) -> None:
-    """Insert a job; prints its id. A coding session is made for a prompt that comes without one."""
+    """Insert a job and print its id. For a prompt without a session, a coding session is created."""
     try:
         data = json.loads(payload) if payload else {}
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"is no JSON: {error}", param_hint="--payload") from None
+        raise click.BadParameter(f"is not JSON: {error}", param_hint="--payload") from None
     if not isinstance(data, dict):
         raise click.BadParameter("must be a JSON object", param_hint="--payload")
     if not 0 < len(actor) <= ACTOR_MOST:
@@ -148,12 +148,12 @@ def send_job(
             max_retries=max_retries,
         )
     click.echo(job_id)
-    if warning := _nobody_runs(link, actor, prompt):
+    if warning := _warning_if_not_run(link, actor, prompt):
         click.echo(f"mobvibe: {visible(warning)}", err=True)
 
 
-def _nobody_runs(link: Link, actor: str, prompt: str | None) -> str | None:
-    """What to say of a job that waits for a worker nobody has started, and perhaps for a mistyped one."""
+def _warning_if_not_run(link: Link, actor: str, prompt: str | None) -> str | None:
+    """A warning when no live worker has the actor: none is started, or the name is mistyped. None otherwise."""
     live = [row for row in link.call("list_workers") if row["live"]]
     known = {name for row in live for name in row["actors"]}
     if actor in known:
@@ -178,18 +178,18 @@ def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
 @click.option("--reason", type=_TEXT, help="Kept in the audit trail.")
 def cancel_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
     """Cancel jobs: pending ones at once, running ones with their worker's next heartbeat."""
-    words = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}
-    _operate("cancel_job", job_ids, reason, words)
+    texts = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}
+    _operate("cancel_job", job_ids, reason, texts)
 
 
-def _operate(action: str, job_ids: tuple[UUID, ...], reason: str | None, words: dict[Status, str]) -> None:
+def _operate(action: str, job_ids: tuple[UUID, ...], reason: str | None, texts: dict[Status, str]) -> None:
     queue = JobQueue(open_link())
     unknown = 0
     for job_id in job_ids:
         status = getattr(queue, action)(job_id, by=_operator(), reason=reason)
         unknown += status is None
-        said = "does not exist" if status is None else words.get(status, f"is {status.value}, left alone")
-        click.echo(f"{job_id} {said}")
+        what = "does not exist" if status is None else texts.get(status, f"is {status.value}, left alone")
+        click.echo(f"{job_id} {what}")
     if unknown:
         raise SystemExit(1)
 
@@ -204,7 +204,7 @@ def _operator() -> str:
 @click.command()
 @json_option
 def queues(*, as_json: bool) -> None:
-    """Open jobs by queue."""
+    """Show the number of open jobs of each queue."""
     shown = ("queue", "pending", "processing", "oldest_pending_seconds")
     rows = [row for row in open_link().call("queue_counts") if row["pending"] or row["processing"]]
     echo_rows([{name: row[name] for name in shown} for row in rows], as_json=as_json, empty="No open jobs.")
@@ -213,7 +213,7 @@ def queues(*, as_json: bool) -> None:
 @click.command()
 @json_option
 def status(*, as_json: bool) -> None:
-    """How many jobs stand where, and who works on them."""
+    """Show the number of jobs by status, and of live workers."""
     link = open_link()
     stats = JobQueue(link).get_queue_stats()
     workers = {name: int(value) for name, value in link.call("worker_counts")[0].items()}

@@ -1,6 +1,6 @@
-"""What the commands print of rows, which may be anybody's: a table for people, JSON for scripts.
+"""Prints rows, whose texts are not trusted: a table for people, JSON for scripts.
 
-On a terminal no line is wider than it; into a pipe or a file everything is written whole.
+On a terminal no line is wider than the terminal. Into a pipe or a file everything is written in full.
 """
 
 import json
@@ -16,19 +16,19 @@ import click
 from bridge.logs.terminal import cut, display_width, visible, visible_lines, wrap
 
 _GAP = "  "
-_NARROWEST = 12
-_NAME_COLUMNS = 20
+_NARROWEST = 12  # columns that a text keeps on a narrow terminal: enough to recognize it
+_NAME_COLUMNS = 20  # for the longest column name of a job, and for the time and type of an event
 _NOT_ASCII = re.compile(r"[^ -~]+")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
 def echo_json(value: Any) -> None:
-    """One line, exact: what would steer a terminal is there as JSON's own escapes."""
+    """Print one line of JSON. Control characters, which would affect a terminal, are written as JSON escapes."""
     click.echo(_NOT_ASCII.sub(_escaped, json.dumps(value, default=_text, ensure_ascii=False)))
 
 
 def echo_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
-    """A table. On a terminal texts give way, the widest first; then the lines end at its edge."""
+    """Print rows as a table or as JSON. On a terminal texts are shortened, the widest first, then lines are cut."""
     if as_json:
         echo_json(rows)
     elif not rows:
@@ -39,7 +39,7 @@ def echo_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
 
 
 def echo_field(name: str, value: Any) -> None:
-    """A name, and a value that may have many lines: none of them begins where a name does."""
+    """Print a name and its value. Further lines of the value are indented, so that none looks like a name."""
     columns = _terminal_columns()
     lines = visible_lines(_text(value))
     if columns is not None:
@@ -68,7 +68,7 @@ def _table(rows: list[dict[str, Any]], columns: int | None) -> Iterator[str]:
 
 
 def _narrow(widths: list[int], texts: list[int], room: int) -> None:
-    """Ids, times and numbers stay whole."""
+    """Make the `texts` columns narrower until the table fits. Ids, times and numbers are never shortened."""
     while texts and sum(widths) > room:
         widest = max(texts, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:

@@ -1,4 +1,4 @@
-"""`mobvibe healthcheck`: run every few seconds in every container, so it imports no more than each probe needs."""
+"""`mobvibe healthcheck`. It runs every few seconds in every container, so it imports only what each probe needs."""
 
 import os
 import time
@@ -14,7 +14,7 @@ _ROLES = ("bridge", "worker")
 
 
 class ProbeFailedError(BridgeError):
-    """A process is not well, or not there."""
+    """A process does not run, or does not work."""
 
 
 @click.command()
@@ -38,25 +38,24 @@ class ProbeFailedError(BridgeError):
     help="Seconds that the web process may take to answer.",
 )
 def healthcheck(probes: tuple[str, ...], max_age_seconds: float, timeout_seconds: float) -> None:
-    """Ask processes of this machine how they are; exit code 1 unless all are well. For container probes.
+    """Check processes of this machine; exit code 1 unless all work. For container probes.
 
-    bridge, worker: do their loops turn? A store that is away is none of that. web (or live): does it answer?
-    ready, the default: are its stores there, too?
+    bridge, worker: do all their loops run? A store that is away does not count. web (or live): does it answer?
+    ready, the default: are its stores available, too?
     """
     failures = []
     for probe in probes or ("ready",):
         try:
-            said = _look(probe, max_age_seconds) if probe in _ROLES else _ask(_PATHS[probe], timeout_seconds)
-            click.echo(said)
+            click.echo(_check(probe, max_age_seconds) if probe in _ROLES else _ask(_PATHS[probe], timeout_seconds))
         except ProbeFailedError as error:
             failures.append(str(error))
     if failures:
         raise SystemExit("\n".join(failures))
 
 
-def _look(role: str, max_age_seconds: float) -> str:
-    """How the processes of a role are, by the files that they keep."""
-    mobvibe_dir, database_url = _where_and_whose()
+def _check(role: str, max_age_seconds: float) -> str:
+    """Check the processes of a role by the files that they keep. Raises ProbeFailedError."""
+    mobvibe_dir, database_url = _folder_and_database_url()
     folder, database = liveness_file.folder_of(mobvibe_dir), liveness_file.database_of(database_url)
     try:
         found = liveness_file.find(folder, role)
@@ -71,19 +70,20 @@ def _look(role: str, max_age_seconds: float) -> str:
         raise ProbeFailedError(f"mobvibe: no {role} runs here for {database}, by {folder}{but}")
     for one in ours:
         if one.late_seconds > max_age_seconds or one.sign.standing:
-            raise ProbeFailedError(_stands(one))
+            raise ProbeFailedError(_stalled(one))
     return f"{role}: {', '.join(str(one.sign.pid) for one in ours)} alive"
 
 
-def _stands(one: liveness_file.Found) -> str:
+def _stalled(one: liveness_file.Found) -> str:
     seconds = max(0.0, one.late_seconds)
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))
     what = f" ({one.sign.standing})" if one.sign.standing else ""
-    return f"mobvibe: the {one.sign.role} process {one.sign.pid}{what} stands still since {since}, for {seconds:.0f} s"
+    process = f"the {one.sign.role} process {one.sign.pid}{what}"
+    return f"mobvibe: {process} has stood still since {since}, for {seconds:.0f} s"
 
 
-def _where_and_whose() -> tuple[Path, str]:
-    """MOBVIBE_DIR and DATABASE_URL. Reading all settings takes five times as long as the rest of a probe."""
+def _folder_and_database_url() -> tuple[Path, str]:
+    """MOBVIBE_DIR and DATABASE_URL, from the environment if possible: all settings take five times a probe's time."""
     mobvibe_dir, database_url = (os.environ.get(name) for name in ("MOBVIBE_DIR", "DATABASE_URL"))
     if mobvibe_dir and database_url:
         return Path(mobvibe_dir), database_url
@@ -94,7 +94,7 @@ def _where_and_whose() -> tuple[Path, str]:
 
 
 def _ask(path: str, timeout_seconds: float) -> str:
-    """What the web process answers."""
+    """The answer of the web process. Raises ProbeFailedError."""
     import http.client
     import urllib.error
     import urllib.request
@@ -110,12 +110,12 @@ def _ask(path: str, timeout_seconds: float) -> str:
             return _readable(answer.read())
     except urllib.error.HTTPError as error:
         raise ProbeFailedError(_readable(error.read())) from None
-    except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, no number, no HTTP
+    except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, a bad port, not HTTP
         raise ProbeFailedError(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}") from None
 
 
 def _readable(answer: bytes) -> str:
-    """Whoever listens there may have said anything."""
+    """An answer, safe for a terminal: another program may listen on the port and answer anything."""
     from bridge.logs.terminal import visible_lines
 
     return "\n".join(visible_lines(answer.decode(errors="replace")))

@@ -1,4 +1,4 @@
-"""The processes of the Procfile, and all of them at once."""
+"""The commands that run our processes: `run`, `worker`, `web`, and `up` for all at once."""
 
 import logging
 
@@ -9,15 +9,15 @@ from bridge.settings import Settings, given_names, likely_typos, load_settings, 
 
 logger = logging.getLogger(__name__)
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 10.0  # longer than a call to a store can take: its statement timeout is 8 s
 
 
 def service_settings() -> Settings:
-    """Settings for a long-running process, with logging set up and likely typing errors pointed out."""
+    """The settings of a long-running process. Sets up logging, and warns of misspelled and unused variables."""
     settings = load_settings()
     configure_logging(settings)
     for given, meant in likely_typos(given_names()):
-        logger.warning("%s is no setting; did you mean %s?", given, meant)
+        logger.warning("%s is not a setting; did you mean %s?", given, meant)
     for given, instead in names_not_read(given_names()):
         logger.warning("%s is not read here: %s", given, instead)
     return settings
@@ -29,7 +29,7 @@ def run() -> None:
     from bridge.runtime.liveness import Liveness
 
     settings = service_settings()
-    settings.postgres_dsn(), settings.redis_address()
+    settings.check_store_addresses()
     liveness = Liveness("bridge", settings)
     liveness.start()
     try:
@@ -63,11 +63,11 @@ def _run_bridge(settings: Settings) -> None:
 
 @click.command()
 def worker() -> None:
-    """Run the workers: `dramatiq` with the options that the settings give, each process restarted when it dies."""
+    """Run the workers: `dramatiq` with options from the settings, each process restarted when it dies."""
     from bridge.worker.supervisor import Supervisor
 
     settings = service_settings()
-    settings.postgres_dsn(), settings.redis_address()
+    settings.check_store_addresses()
     Supervisor(settings).run()
     logger.info("Workers stopped")
 
@@ -83,7 +83,7 @@ def web() -> None:
 @click.command()
 @click.option("--sample/--no-sample", default=True, help="Send a sample job when everything is up (the default).")
 def up(*, sample: bool) -> None:
-    """Run everything on this machine, with Postgres and Redis of its own where none are set.
+    """Run everything on this machine, with its own Postgres and Redis unless their addresses are set.
 
     Ctrl-C stops it all; the data stays in .mobvibe/. While it runs, other commands in this folder find its
     stores by themselves. For development only.

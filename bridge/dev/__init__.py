@@ -1,1 +1,1 @@
-"""For development only: `mobvibe up`, and stores from wheels."""
+"""For development only: `mobvibe up`, and embedded stores, whose servers come from Python wheels."""

@@ -1,1 +1,1 @@
-"""Log lines: their forms, their fields, and how a busy process writes them."""
+"""Log lines: their formats, their fields, and how a busy process writes them."""

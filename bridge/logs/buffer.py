@@ -1,4 +1,4 @@
-"""Log lines of a busy process, written a few milliseconds' worth at a time."""
+"""A log handler for a busy process: it gathers lines for a few milliseconds and writes them together."""
 
 import contextlib
 import logging
@@ -9,20 +9,21 @@ from typing import Protocol, TextIO, cast
 
 from bridge.logs.fields import LogFields
 
-_GATHER_SECONDS = 0.005
+_GATHER_SECONDS = 0.005  # long enough for many lines of a busy process, and little to lose when it is killed
 
 
 class LineFormatter(Protocol):
-    """What makes a line without a record of the library's."""
+    """A formatter that can make a line without a LogRecord."""
 
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str: ...
 
 
 class BufferedHandler(logging.StreamHandler[TextIO]):
-    """Gathers lines for 5 ms and writes them together; a warning or worse goes out at once, with all before it.
+    """Gathers lines for 5 ms and writes them together. A warning or worse is written at once, with all lines before it.
 
-    A write lets other threads run, and coming back from it takes a busy process longer than the work between
-    two lines. A process that is killed takes its last milliseconds of talk with it: what it did is in Postgres.
+    Reason: a write lets other threads run, and in a busy process the writing thread then waits for its turn longer
+    than the work between two lines takes. Danger: a process that is killed loses the lines of its last milliseconds.
+    What it did is in Postgres.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -33,13 +34,13 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
         threading.Thread(target=self._run, name="log lines", daemon=True).start()
 
     def createLock(self) -> None:  # noqa: N802 -- the library's name
-        """None around each line: taking one is a single step, and a lock held while writing would stop everybody."""
+        """No lock around each line: `deque.append` is atomic, and a lock held while writing would block all threads."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.append(self.format(record))
-        except Exception:  # noqa: BLE001 -- as every handler: a line that cannot be made must not hurt its caller
+        except Exception:  # noqa: BLE001 -- as in every handler: a line that cannot be formatted must not fail its caller
             self.handleError(record)
             return
         if record.levelno >= logging.WARNING:
@@ -48,7 +49,7 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
             self._gathering.set()
 
     def say(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> None:
-        """Write a line below a warning that needs no record."""
+        """Write a line below the level of a warning, without a LogRecord."""
         self._lines.append(cast("LineFormatter", self.formatter).line(levelno, message, fields, more))
         if not self._gathering.is_set():
             self._gathering.set()
@@ -65,5 +66,5 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
         while self._gathering.wait():
             pause.wait(_GATHER_SECONDS)
             self._gathering.clear()
-            with contextlib.suppress(Exception):  # a reader that went away
+            with contextlib.suppress(Exception):  # the reader of a pipe has gone
                 self.flush()

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class LogFields(dict[str, object]):
-    """Fields that several lines share: a formatter makes their text once, and keeps it here."""
+    """Fields that several lines share. `text` caches them as a formatter writes them, so that it is done once."""
 
     __slots__ = ("text",)
 

@@ -1,7 +1,7 @@
-"""Log lines: one JSON object each in production, readable and coloured in development.
+"""Formats of log lines: a JSON object per line in production, readable and coloured text in development.
 
-Names and numbers follow pino, so that what reads the Node worker's logs reads these: `level` 10 (trace)
-to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, then the fields of the event.
+Names and numbers follow pino, so that programs which read the Node worker's logs can read these: `level` 10 (trace)
+to 60 (fatal), `time` in epoch milliseconds, `pid`, `hostname`, `msg`, and the fields of the event.
 """
 
 import json
@@ -25,7 +25,7 @@ from bridge.logs.record import LeanRecord
 from bridge.logs.terminal import visible, visible_lines
 from bridge.settings import Settings
 
-TRACE = 5
+TRACE = 5  # Python has no level below DEBUG, which is 10
 LEVELS = {
     "trace": TRACE,
     "debug": logging.DEBUG,
@@ -43,10 +43,10 @@ _PINO_LEVEL = {
     logging.CRITICAL: 60,
 }
 _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
-_BORN_WITH = 20
-_MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters; an actor's error may be anything
+_BORN_WITH = 20  # attributes that every record has from its creation; a line's own fields come after them
+_MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters of an error in one line: an actor's may be of any length
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Lines about its threads at every start of a worker process.
+# Dramatiq writes these about its threads at every start of a worker process. They help nobody and are left out.
 _DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
 
 
@@ -66,7 +66,7 @@ def _pino_level(levelno: int) -> int:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    # What a record is born with comes first, and needs no look.
+    # The attributes from its creation come first, and are skipped to save time.
     return {name: value for name, value in islice(vars(record).items(), _BORN_WITH, None) if name not in _STANDARD}
 
 
@@ -85,7 +85,7 @@ def _error(record: logging.LogRecord) -> dict[str, str] | None:
         return None
     error = record.exc_info[1]
     if record.exc_info[2] is None and error.__traceback__ is not None:
-        return None  # left out on purpose: the line says it all, and the exception is for error trackers
+        return None  # without its traceback on purpose: the line says all, and the exception is for error trackers
     return {
         "type": type(error).__name__,
         "message": _cut(_text(error), _MESSAGE_MOST),
@@ -96,17 +96,17 @@ def _error(record: logging.LogRecord) -> dict[str, str] | None:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 -- an exception whose own text fails is one, too
+    except Exception:  # noqa: BLE001 -- the `__str__` of an actor's exception may itself fail
         return "(its text could not be made)"
 
 
 def _cut(text: str, most: int) -> str:
-    """The beginning and the end of a text that is too long for a line."""
+    """`text`, or its beginning and its end when it is longer than `most` characters."""
     return text if len(text) <= most else f"{text[: most // 2]} … (cut) … {text[-most // 2 :]}"
 
 
 class PinoFormatter(JsonFormatter):
-    """One JSON object a line."""
+    """Formats a record as one line of JSON."""
 
     def __init__(self) -> None:
         super().__init__(json_ensure_ascii=False)
@@ -134,7 +134,7 @@ class PinoFormatter(JsonFormatter):
         log_data["msg"] = record.getMessage()
 
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
-        """The same for a message and fields by themselves."""
+        """Format a line from its parts, without a LogRecord."""
         if fields.text is None:
             born = json.dumps({"pid": os.getpid(), "hostname": self._hostname} | fields, ensure_ascii=False)
             fields.text = born[1:-1]
@@ -144,7 +144,7 @@ class PinoFormatter(JsonFormatter):
 
 
 class PrettyFormatter(logging.Formatter):
-    """HH:MM:SS.mmm INFO  Job completed jobId=… duration=12"""
+    """Formats a record for people: HH:MM:SS.mmm INFO  Job completed jobId=… duration=12."""
 
     def __init__(self, *, colour: bool, clock: bool = True) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class PrettyFormatter(logging.Formatter):
         return "\n".join([line, *(visible_lines(error["stack"].rstrip()) if error else [])])
 
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
-        """The same for a message and fields by themselves."""
+        """Format a line from its parts, without a LogRecord."""
         if fields.text is None:
             fields.text = _pairs(fields)
         own = "".join([f" {name}={number}" for name, number in more.items()])
@@ -172,22 +172,22 @@ class PrettyFormatter(logging.Formatter):
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffered: bool = False) -> None:
-    """Make the root logger speak our form, at LOG_LEVEL, on stderr (or `stream`)."""
-    # What our lines do not show need not be found out for each of them: where in the code, which thread.
-    logging._srcfile = None  # noqa: SLF001 -- the documented way
+    """Make the root logger write in our format, at LOG_LEVEL, to stderr or `stream`."""
+    # Our lines do not show the place in the code and the thread: do not spend time to find them for each line.
+    logging._srcfile = None  # noqa: SLF001 -- Python documents it as the way to do this
     logging.setLogRecordFactory(LeanRecord)
     logging.addLevelName(TRACE, "TRACE")
-    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- for good
+    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- open until the process ends
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
     handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
     colour = _wants_colour(stream)
     handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
-    handler.addFilter(_worth_saying)
+    handler.addFilter(_is_wanted)
     root, level = logging.getLogger(), LEVELS[settings.log_level]
     for old in list(root.handlers):
         if _is_replaced(old):
             root.removeHandler(old)
-    if not any(_writes_where_people_look(other) for other in root.handlers):
+    if not any(_is_seen(other) for other in root.handlers):
         root.addHandler(handler)
         root.setLevel(level)
     make_our_own(handler, level)
@@ -195,7 +195,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
         logging.getLogger(chatty).setLevel(max(logging.WARNING, LEVELS[settings.log_level]))
 
 
-def _worth_saying(record: logging.LogRecord) -> bool:
+def _is_wanted(record: logging.LogRecord) -> bool:
     return record.msg not in _DRAMATIQS_OWN
 
 
@@ -206,14 +206,17 @@ def _wants_colour(stream: TextIO) -> bool:
 
 
 def _is_replaced(handler: logging.Handler) -> bool:
-    """Of an earlier call, or Dramatiq's, which sends each line through its parent. A host's own handlers stay."""
+    """Whether `configure_logging` removes a handler: its own of an earlier call, or Dramatiq's.
+
+    Dramatiq's sends each line through the parent process. Handlers of the host application are kept.
+    """
     if isinstance(handler.formatter, PrettyFormatter | PinoFormatter):
         return True
     return type(handler) is logging.StreamHandler and type(handler.stream).__name__ == "StreamablePipe"
 
 
-def _writes_where_people_look(handler: logging.Handler) -> bool:
-    """A host's own console or file. Beside any other handler ours says nothing twice."""
+def _is_seen(handler: logging.Handler) -> bool:
+    """Whether a handler of the host application writes to its console or a file: with ours, lines would come twice."""
     if isinstance(handler, logging.FileHandler):
         return handler.baseFilename != os.devnull
     consoles = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
@@ -221,6 +224,6 @@ def _writes_where_people_look(handler: logging.Handler) -> bool:
 
 
 def write_last_lines() -> None:
-    """Before this process ends: every handler's, and ours, which a host's logging configuration may have unlisted."""
+    """Flush every handler before this process ends, ours too: a host's configuration may have taken it off the list."""
     logging.shutdown()
     flush_our_own()

@@ -1,16 +1,16 @@
-"""Loggers of this package, whose lines come out whatever a host does to the library's configuration.
+"""The loggers of this package: their lines are written whatever the host application does to its logging.
 
-`dictConfig()` disables by default every logger it does not name, `basicConfig(force=True)` and others take the handlers
-off the root, `logging.disable()` silences everybody. A worker that fell silent would look like one that hangs.
+By default `dictConfig()` disables every logger that it does not name, `basicConfig(force=True)` removes the handlers of
+the root logger, `logging.disable()` disables all loggers. A worker without log lines would look like one that hangs.
 """
 
 import logging
 
-_ours: list[logging.Handler] = []  # one, from the first `make_our_own` on
+_ours: list[logging.Handler] = []  # empty before the first `make_our_own`, then one
 
 
 class OwnLogger(logging.Logger):
-    """Goes the usual way while our handler is on the root logger, and straight to our handler when it is not."""
+    """Works as usual while our handler is on the root logger; passes records to our handler itself when it is not."""
 
     @property
     def disabled(self) -> bool:
@@ -18,10 +18,10 @@ class OwnLogger(logging.Logger):
 
     @disabled.setter
     def disabled(self, _: bool) -> None:
-        """By those who do not name us: not heard."""
+        """Ignored: `dictConfig()` sets it for every logger that it does not name."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 -- the library's name
-        """By our own level alone, not by `logging.disable()`."""
+        """Decided by our level alone, not by `logging.disable()`."""
         cache: dict[int, bool] = self._cache  # type: ignore[attr-defined]
         if (known := cache.get(level)) is None:
             known = cache[level] = level >= self.getEffectiveLevel()
@@ -35,7 +35,7 @@ class OwnLogger(logging.Logger):
 
 
 def make_our_own(handler: logging.Handler, level: int) -> None:
-    """From now on loggers below `bridge` are ours, at this level of their own. Done once by a process of ours."""
+    """Make all loggers below `bridge` OwnLoggers with this handler and level. Each of our processes calls it once."""
     _ours[:] = [handler]
     for logger in _loggers():
         logger.__dict__.pop("disabled", None)
@@ -44,7 +44,7 @@ def make_our_own(handler: logging.Handler, level: int) -> None:
 
 
 def give_up_our_own() -> None:
-    """The opposite, for a process that goes on as somebody else's."""
+    """Undo `make_our_own`, for a process that goes on without the bridge, such as one of tests."""
     _ours.clear()
     for logger in _loggers():
         logger.__class__ = logging.Logger

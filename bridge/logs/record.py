@@ -1,4 +1,4 @@
-"""A log record without what our lines never show: where in the code, which thread, which process by name."""
+"""A log record without the place in the code, thread and process name: our lines do not show them."""
 
 import logging
 import os
@@ -10,9 +10,9 @@ _BEGAN = time.time()
 
 
 class LeanRecord(logging.LogRecord):
-    """Has every attribute of the library's, the ones left out as empty as the library itself leaves them."""
+    """Has every attribute of a LogRecord. Those left out are empty, as when the library is set to omit them."""
 
-    def __init__(  # the library's own signature; its own work is what is saved here
+    def __init__(  # has the library's signature, but does not call it: that is the time saved
         self,
         name: str,
         level: int,

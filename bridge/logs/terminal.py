@@ -1,47 +1,47 @@
-"""Texts of others on a terminal: nothing in them steers it, and how many columns they take is known."""
+"""Makes untrusted text safe for a terminal, and counts the columns that it takes."""
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from unicodedata import category, east_asian_width
 
-_MARKS_MOST = 8  # on one letter; a pile of them would cover the lines above
+_MARKS_MOST = 8  # combining marks on one letter: ordinary text has fewer, and a tall stack would cover the lines above
 _NOT_ASCII = re.compile(r"[^ -~]+")
 _EMOJI_FORM = "\ufe0f"
 
 
 def visible(text: str) -> str:
-    r"""`text` as one line that can be printed: ESC as `\x1b`, a line break as `\n`, a bidi override as `\u202e`.
+    r"""`text` as one printable line: ESC becomes `\x1b`, a line break `\n`, a bidi override `\u202e`.
 
-    Written out are control and format characters, what no font has, and a combining mark that stands on nothing.
+    Escaped are control and format characters, unassigned ones, and combining marks without a character before them.
     """
-    if text.isascii() and text.isprintable():  # most are, and each log line asks for some
+    if text.isascii() and text.isprintable():  # fast path for most texts: each log line calls this for its fields
         return text
     return _NOT_ASCII.sub(_written_out, text)
 
 
 def visible_lines(text: str) -> list[str]:
-    """The same line by line."""
+    """The lines of `text`, each made `visible`."""
     return [visible(line) for line in text.split("\n")]
 
 
 def display_width(text: str) -> int:
-    """The columns that a `visible` text takes: two for a wide East Asian character or an emoji, none for a mark."""
+    """The columns that a `visible` text takes: two for a wide East Asian character or an emoji, 0 for a mark."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def cut(text: str, columns: int) -> str:
-    """The beginning of a `visible` text in so many columns, with … where something is missing."""
+    """A `visible` text, shortened to `columns` with … at its end when it is wider."""
     return text if display_width(text) <= columns else next(_lines(text, columns - 1)) + "…"
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """A `visible` text in lines of so many columns, two at least."""
+    """A `visible` text, split into lines of at most `columns`, which must be at least 2."""
     return list(_lines(text, columns))
 
 
 def _written_out(found: re.Match[str]) -> str:
-    marks = _MARKS_MOST if found.start() == 0 else 0  # a mark would join what is printed before
+    marks = _MARKS_MOST if found.start() == 0 else 0  # a mark at the start would join the character printed before it
     shown = []
     for char in found[0]:
         marks = marks + 1 if category(char).startswith("M") else 0
@@ -56,7 +56,7 @@ def _written_out(found: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def _columns(char: str) -> int:
     if category(char) in ("Mn", "Me"):
-        return int(char == _EMOJI_FORM)  # terminals differ in whether it widens the character before it
+        return int(char == _EMOJI_FORM)  # on some terminals it makes the character before it wider: allow for that
     return 2 if east_asian_width(char) in "WF" else 1
 
 

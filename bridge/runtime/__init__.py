@@ -1,1 +1,1 @@
-"""What any process needs to run: loops, outages, signals, signs of life. No store."""
+"""What each of our processes needs to run: loops, outages, signals, liveness. Imports no store."""

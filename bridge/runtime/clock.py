@@ -1,15 +1,15 @@
-"""The clock of leases in this process: it goes on while the machine sleeps, as the database's does."""
+"""Clock for lease deadlines: it keeps running while the machine is suspended, as the database's clock does."""
 
 import time
 
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # where the first is missing, the second counts sleep
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # on systems without the first, the second counts sleep
 
 
 def now() -> float:
-    """Seconds from any fixed moment."""
+    """Seconds since a fixed moment in the past."""
     return time.clock_gettime(_CLOCK)
 
 
 def seconds_asleep() -> float:
-    """For how long this machine has slept, from any fixed moment; always the same where no clock tells."""
+    """Seconds that this machine was suspended, since a fixed moment; constant where no clock measures it."""
     return now() - time.monotonic()

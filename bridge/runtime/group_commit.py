@@ -1,4 +1,4 @@
-"""Many callers, one writer: what is waiting when the last write ends goes out together."""
+"""Group commit: many callers submit items, one thread writes all that wait when its last write has ended."""
 
 import logging
 import math
@@ -18,24 +18,26 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-# The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
-_LARGE = 3
-_LINGER_SECONDS = 0.01
-_LONG_SECONDS = 30.0  # for something to be locked
+_LARGE = 3  # items: a group of this size shows that more come while one is written, so a wait makes the next one larger
+_LINGER_SECONDS = 0.01  # of that wait: several items more under load, and too short for a person to notice
+_LONG_SECONDS = 30.0  # a row that is locked longer is not ordinary traffic: log it
+
+# After these the whole group is tried again. The last two as well: an operator may be about to migrate or to grant, and
+# finished work must not be thrown away meanwhile.
 _MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 
 
 class GroupCommit(Generic[Item]):
-    """A thread that writes submitted items in order, as many at a time as have come together.
+    """A thread that writes submitted items in order, all that wait as one group.
 
-    An item alone is written at once. While groups are large already, each waits a few milliseconds to become
-    larger: nobody notices, and the store has less to do. While the store is away the items wait, in order, and
-    are written when it is back; writing an item twice must therefore be harmless.
+    A single item is written at once. While groups are large, each waits a few milliseconds to become larger, which
+    saves the store work. While the store is away the items wait in order, and are written when it is back. Danger:
+    an item may be written twice, so that must be harmless.
 
-    No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
-    a lock goes to the back of the queue, and those with the same `key` behind it, in order, and is tried by itself from
-    then on; one that the store refuses is given to `on_refused`, which says so in the log and may return another one to
-    write in its place.
+    One item cannot block the others. A group that fails is written item by item, inside `in_haste()`. An item that
+    meets a lock goes to the back of the queue, together with later items of the same `key` to keep their order, and
+    is written alone from then on. An item that the store refuses is passed to `on_refused`, which logs it and may
+    return another item to write in its place.
     """
 
     def __init__(
@@ -56,11 +58,11 @@ class GroupCommit(Generic[Item]):
         self._key = key
         self._group_size = group_size
         self._capacity = capacity
-        # Not a lock and a list: an actor is interrupted wherever it is, in `submit` too, and a lock it held
-        # then would never be let go. A put is one step that is done or not.
+        # Not a lock and a list: an actor may be interrupted anywhere, inside `submit` too, and a lock that it held
+        # then would never be released. SimpleQueue.put is atomic.
         self._submitted: SimpleQueue[Item | None] = SimpleQueue()
-        self._waiting: list[Item] = []  # the writer's own
-        self._behind = 0  # of those, what met a lock the last time: that leaves room for as many others as ever
+        self._waiting: list[Item] = []  # used by the writer thread only
+        self._behind = 0  # how many at its front met a lock the last time: they do not count towards the group size
         self._behind_since = math.inf
         self._last_size = 0
         self._closing = threading.Event()
@@ -71,13 +73,13 @@ class GroupCommit(Generic[Item]):
         self._thread.start()
 
     def submit(self, item: Item) -> None:
-        """Queue an item for writing. Blocks only while `capacity` items wait, until the store is back."""
+        """Queue an item for writing. Blocks only while `capacity` items wait for a store that is away."""
         while len(self._waiting) + self._submitted.qsize() >= self._capacity and not self._closing.is_set():
             time.sleep(0.05)
         self._submitted.put(item)
 
     def close(self, timeout_seconds: float) -> int:
-        """Write what is left, within the time given; how many items were not."""
+        """Write what is left, within the timeout. Returns how many items were not written."""
         self._give_up_at = time.monotonic() + timeout_seconds
         self._closing.set()
         self._submitted.put(None)  # wakes the writer
@@ -115,11 +117,11 @@ class GroupCommit(Generic[Item]):
                 self._name,
                 extra={"waiting": behind},
             )
-            self._behind_since = math.inf  # said once, until all were written
+            self._behind_since = math.inf  # log it once, until all were written
         self._behind = behind
 
     def _next_group(self) -> list[Item] | None:
-        """What waits, in order; None when it is time to end."""
+        """The items that wait, in order; None when the thread must end."""
         while not self._waiting:
             if self._closing.is_set() and self._submitted.empty():
                 return None
@@ -135,7 +137,7 @@ class GroupCommit(Generic[Item]):
         return list(self._waiting)
 
     def _wait(self) -> None:
-        WATCHDOG.turn(math.inf)  # nothing to write may come for ever
+        WATCHDOG.turn(math.inf)  # it may be any time until the next item is submitted
         self._take()
         WATCHDOG.turn()
 
@@ -145,7 +147,7 @@ class GroupCommit(Generic[Item]):
             self._waiting.append(item)
 
     def _write_in_turn(self, group: Sequence[Item]) -> list[Item]:
-        """First what has met no lock, so that it waits for none; what must be tried again."""
+        """Write first the items that met no lock before, so that no lock delays them. Returns what to try again."""
         if not self._behind:
             return self._write_or_take_apart(group)
         locked = {self._key(one) for one in group[: self._behind]}
@@ -154,7 +156,7 @@ class GroupCommit(Generic[Item]):
         return self._write_one_by_one([one for one in group if self._key(one) in locked]) + behind
 
     def _write_or_take_apart(self, group: Sequence[Item]) -> list[Item]:
-        """Write a group, one by one where it does not get through; what must be tried again behind the others."""
+        """Write a group, item by item when it fails as a whole. Returns what to try again after the others."""
         try:
             self._write(group)
         except PostgresBusyError:
@@ -162,7 +164,7 @@ class GroupCommit(Generic[Item]):
                 return list(group)
         except _MAY_PASS:
             raise
-        except Exception as error:  # noqa: BLE001 -- a bug met by one item is that item's alone
+        except Exception as error:  # noqa: BLE001 -- a bug that one item meets must not stop the others
             if len(group) == 1:
                 instead = self._refused(group[0], error)
                 return [] if instead is None else [instead]
@@ -196,4 +198,4 @@ class GroupCommit(Generic[Item]):
         WATCHDOG.turn(seconds)
         self._closing.wait(0.05 + seconds)
         if self._closing.is_set():
-            time.sleep(0.05)  # the store may come back within the time that is left
+            time.sleep(0.05)  # keep trying while closing: the store may come back before the timeout

@@ -1,7 +1,7 @@
-"""Named places where a process can be made to die, to prove that nothing is lost when it does.
+"""Named places where a test can kill a process, to prove that nothing is lost when it dies there.
 
-Armed by the environment alone, read once at import: MOBVIBE_TEST_BUILD=1 and MOBVIBE_KILL_POINT=name or name:n,
-the n-th pass. Never in production. Where nothing is armed a kill point is a call that does nothing.
+Armed only by the environment, which is read once at import: MOBVIBE_TEST_BUILD=1 and MOBVIBE_KILL_POINT=name, or
+name:n for the n-th pass. Never armed in production. A kill point that is not armed is a call that does nothing.
 """
 
 import os
@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Mapping
 
 KILL_POINTS = (
-    "claim.committed",  # jobs are claimed, and not handed over
-    "publish.sent",  # handed over, and the bridge does not know it yet
-    "deliver.received",  # a worker has the messages, and has started nothing
-    "start.committed",  # started in Postgres, and no actor has run
-    "effect.done",  # the actor did its work, and nothing is reported; passed by actors of tests
-    "complete.committed",  # the reports are written, and Redis may not know it yet
+    "claim.committed",  # jobs are claimed, but not handed over
+    "publish.sent",  # jobs are handed over, but the bridge has not recorded it
+    "deliver.received",  # a worker has the messages, but has started none
+    "start.committed",  # jobs are started in Postgres, but no actor has run
+    "effect.done",  # the actor has done its work, but nothing is reported; called by actors of tests
+    "complete.committed",  # the reports are written, but the messages may not be acknowledged in Redis
 )
 _PRODUCTION = "production"
 
@@ -26,7 +26,7 @@ def _nothing(name: str) -> None:
 
 
 def arm(environment: Mapping[str, str], die: Callable[[], None]) -> Callable[[str], None]:
-    """The function to call at each kill point; one that does nothing unless all of the conditions hold."""
+    """The function to call at each kill point. It does nothing unless all the conditions above hold."""
     modes = {environment.get(name, "").strip().lower() for name in ("NODE_ENV", "APP_ENV")}
     wanted = re.fullmatch(r"([a-z.]+)(?::([1-9]\d*))?", environment.get("MOBVIBE_KILL_POINT", ""))
     if environment.get("MOBVIBE_TEST_BUILD") != "1" or _PRODUCTION in modes or wanted is None:

@@ -1,4 +1,4 @@
-"""What a process does for its probe: it says, again and again and to nobody in particular, that its threads turn."""
+"""The process's side of `mobvibe healthcheck`: it renews a file about once a second while all its threads progress."""
 
 import logging
 import math
@@ -12,12 +12,12 @@ from bridge.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_SAY_SECONDS = 1.0
-_PAUSE_SECONDS = 5.0  # between two signs: then this whole process, or the machine, was stopped
+_SAY_SECONDS = 1.0  # between two renewals: far below the 30 s after which a probe fails
+_PAUSE_SECONDS = 5.0  # a renewal that is later than this was delayed by a stop of the whole process or machine
 
 
 class Liveness:
-    """Keeps this process's file in MOBVIBE_DIR. No trouble with that file may keep the process from its work."""
+    """Keeps this process's file in MOBVIBE_DIR. A failure to write it is logged, and does not stop the process."""
 
     def __init__(self, role: str, settings: Settings) -> None:
         self._role = role
@@ -26,23 +26,23 @@ class Liveness:
         self._path = liveness_file.path_of(self._folder, self._sign(None))
         self._is_written = self._is_refused = False
         self._standing: Standing | None = None
-        self._due = math.inf  # when the next sign was promised
+        self._due = math.inf  # when the next renewal was promised
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
 
     def begin(self) -> None:
-        """Say it for the first time. Whoever has no use for `start` goes on with `say`, once a second or so."""
+        """Write the file for the first time. A caller without `start` must go on with `say`, about once a second."""
         with suppress(OSError):
             liveness_file.remove_leftovers(self._folder)
         self.say()
 
     def start(self) -> None:
-        """Say it from now on, in a thread: one that does nothing else turns whenever this process can."""
+        """Renew the file in a thread of its own, which runs whenever this process can run at all."""
         self.begin()
         self._thread.start()
 
     def say(self, rest_seconds: float = 0.0) -> None:
-        """Everything turns here, and says so again after this rest at the latest; or who it is that stands still."""
+        """Renew the file, or write into it which thread is stalled. The next call comes within `rest_seconds`."""
         now = time.monotonic()
         if now - self._due > _PAUSE_SECONDS:
             WATCHDOG.allow(now - self._due)
@@ -58,7 +58,7 @@ class Liveness:
             self._refused(error)
 
     def close(self) -> None:
-        """The end of this process is no trouble."""
+        """Remove the file: a process that has ended is not a failed one."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_SAY_SECONDS)
@@ -76,7 +76,7 @@ class Liveness:
         elif standing is None:
             try:
                 liveness_file.renew(self._path, due)
-            except FileNotFoundError:  # somebody removed it: the next time it is there again
+            except FileNotFoundError:  # another program removed it: write it again the next time
                 self._is_written = False
 
     def _sign(self, standing: Standing | None) -> liveness_file.Sign:

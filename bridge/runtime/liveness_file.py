@@ -1,8 +1,8 @@
-"""The files in MOBVIBE_DIR/liveness: by its own, each process shows a probe that it is alive.
+"""The files in MOBVIBE_DIR/liveness: each process keeps one, which shows a probe that the process is alive.
 
-The time of a file is when its process promised the next sign at the latest, on the monotonic clock: it is the same for
-all processes of a machine, and nobody can set it. The text says which process it is. A probe imports this every few
-seconds, so it imports little.
+The modification time of a file is the latest time at which its process promised to renew it. It is on the monotonic
+clock, which is the same for all processes of a machine and cannot be set. The text names the process. A probe imports
+this module every few seconds, so it imports little.
 """
 
 import json
@@ -16,26 +16,26 @@ from bridge.addresses import host_port_and_name
 from bridge.settings.running_stores import process_started
 
 _FOLDER = "liveness"
-_KEPT_SECONDS = 86_400.0  # of machines that are gone
+_KEPT_SECONDS = 86_400.0  # then a file of another machine is removed: whether its process lives cannot be seen here
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """What a process says of itself."""
+    """The content of a file: which process keeps it."""
 
     role: str  # bridge, worker
     pid: int
-    started: str  # tells the process from a later one with the same id
-    database: str  # whose process it is: host, port and name
-    standing: str | None = None  # which of its threads stands still
+    started: str  # distinguishes the process from a later one with the same id
+    database: str  # that the process works for: host, port and name
+    standing: str | None = None  # name of a stalled thread
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The sign of a process that is there."""
+    """The file of a process that exists."""
 
     sign: Sign
-    late_seconds: float  # negative before its next sign is due
+    late_seconds: float  # negative while the next renewal is not due
 
 
 def folder_of(mobvibe_dir: Path) -> Path:
@@ -43,7 +43,7 @@ def folder_of(mobvibe_dir: Path) -> Path:
 
 
 def database_of(database_url: str) -> str:
-    """What two processes have in common that work for one database. It is shown, and holds no user or password."""
+    """The same text for all processes of one database. It is shown to people: it has no user and no password."""
     return host_port_and_name(database_url)
 
 
@@ -56,7 +56,7 @@ def path_of(folder: Path, sign: Sign) -> Path:
 
 
 def write(path: Path, sign: Sign, due: float) -> None:
-    """Put the file there, whole or not at all. Raises OSError."""
+    """Write the file, whole or not at all. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
     draft.write_text(json.dumps(asdict(sign)))
@@ -65,17 +65,17 @@ def write(path: Path, sign: Sign, due: float) -> None:
 
 
 def renew(path: Path, due: float) -> None:
-    """Raises FileNotFoundError when somebody has removed it, or another OSError."""
+    """Set the file's time. Raises FileNotFoundError when the file was removed, or another OSError."""
     os.utime(path, (due, due))
 
 
 def find(folder: Path, role: str) -> list[Found]:
-    """The signs of live processes of this machine. Raises OSError for a folder that cannot be read."""
+    """The files of live processes of this machine. Raises OSError for a folder that cannot be read."""
     now, prefix = time.monotonic(), f"{role}.{_machine()}."
     found = []
     for path in folder.iterdir():
         if path.name.startswith(prefix):
-            with suppress(FileNotFoundError, ValueError, TypeError):  # it ends just now; another version wrote it
+            with suppress(FileNotFoundError, ValueError, TypeError):  # its process just ended; another version wrote it
                 sign, late = Sign(**json.loads(path.read_text())), now - path.stat().st_mtime
                 if process_started(sign.pid) == sign.started:
                     found.append(Found(sign, late))
@@ -83,7 +83,7 @@ def find(folder: Path, role: str) -> list[Found]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Of processes that ended without a farewell."""
+    """Remove the files of processes that were killed before they could do it."""
     machine = _machine()
     for path in folder.iterdir():
         with suppress(OSError, ValueError):
@@ -94,7 +94,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _machine() -> str:
-    """The boot and the space of process ids: elsewhere such an id, and the monotonic clock, mean something else."""
+    """This boot and pid namespace: process ids and the monotonic clock can be compared inside one of these only."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
         return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"

@@ -1,4 +1,4 @@
-"""A named thread that runs one step over and over, and can be woken and stopped."""
+"""A named thread that calls one step repeatedly, and can be woken and stopped."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
 
-    A failing step never ends the loop: it rests a jittered while and goes on.
+    A step that fails never ends the loop: it rests for a random time and goes on.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
@@ -38,17 +38,17 @@ class Loop:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Ask the loop to end after the step it is in. Does not wait: see `join`."""
+        """Ask the loop to end after its current step. Does not wait: see `join`."""
         self._stopping.set()
         self._wake.set()
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait for the loop to end; False when it has not in time."""
+        """Wait for the loop to end. False when it has not ended in time."""
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def run_once(self) -> float:
-        """One step with the loop's own error handling; returns the rest in seconds."""
+        """Run one step with the loop's error handling. Returns the seconds to rest."""
         try:
             rest = self._step()
         except BridgeError as error:
@@ -67,14 +67,14 @@ class Loop:
 
     def _run(self) -> None:
         while True:
-            self._wake.clear()  # before the check and the step: a wake during either must survive
+            self._wake.clear()  # before the check and the step, so that a wake during either is not lost
             if self._stopping.is_set():
                 self._errors.close()
                 return
             WATCHDOG.turn()
             rest = self.run_once()
             WATCHDOG.turn(rest)
-            # After a failure only the end cuts the rest short: wake-ups must not make the loop spin.
+            # After a failure only `stop` cuts the rest short, or wake-ups would make the loop spin.
             (self._stopping if self._failures else self._wake).wait(rest)
 
 

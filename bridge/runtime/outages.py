@@ -63,7 +63,7 @@ class ErrorReporter:
         self._text = text
         self._over = over
         self._failures: Counter[Outage] = Counter()
-        self._is_logged = False  # an error that is no outage
+        self._is_logged = False  # an error that is not an outage
 
     def failed(self, error: BridgeError) -> None:
         extra = {"met_by": self._name, "reason": str(error)}

@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them."""
+"""Ends processes whose parent has died, so that none outlives the process that started it."""
 
 import ctypes
 import logging
@@ -11,14 +11,14 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+_PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 
 
-def watch_parent(patience_seconds: float, interval_seconds: float = 1.0) -> None:
-    """Send this process SIGTERM when its parent has died, and SIGKILL when that has not ended it after the patience.
+def watch_parent(grace_seconds: float, interval_seconds: float = 1.0) -> None:
+    """Send this process SIGTERM when its parent has died, and SIGKILL if it still runs after `grace_seconds`.
 
-    Works everywhere; takes up to the interval.
+    Works on every system; notices the death within `interval_seconds`.
     """
     parent = os.getppid()
 
@@ -28,7 +28,7 @@ def watch_parent(patience_seconds: float, interval_seconds: float = 1.0) -> None
             if os.getppid() != parent:
                 logger.warning("The parent process is gone, stopping")
                 os.kill(os.getpid(), signal.SIGTERM)
-                never.wait(patience_seconds)
+                never.wait(grace_seconds)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
@@ -42,20 +42,20 @@ def dies_with_parent(signum: int) -> Callable[[], None]:
     def in_child() -> None:
         if libc is not None:
             libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the call took hold
+            if os.getppid() != parent:  # it died before prctl took effect
                 os.kill(os.getpid(), signum)
 
     return in_child
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what our children leave behind, so that it can be found and ended. Linux only."""
+    """Become the parent of processes that our children leave behind, so that we can find and end them. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def children_of(pid: int) -> list[int]:
-    """The live children of a process, by /proc; none where there is no /proc."""
+    """The live children of a process, read from /proc; an empty list where there is no /proc."""
     try:
         candidates = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     except OSError:

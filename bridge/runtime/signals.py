@@ -1,4 +1,4 @@
-"""Stop signals for a process of ours: the first one asks, the second one insists."""
+"""Stop signals of our processes: the first one asks the process to stop, the second one ends it at once."""
 
 import os
 import select
@@ -6,27 +6,28 @@ import signal
 import time
 from types import FrameType
 
-# Ctrl-C, honcho and systemd signal a whole process group, and parents pass on what they got: what comes within a
-# second of the first signal is the same one.
+# Ctrl-C, honcho and systemd signal a whole process group, and parents forward their signal too. So a signal that comes
+# within a second of the first one is taken for the same one.
 SAME_SIGNAL_SECONDS = 1.0
 
 
 class StoppedError(Exception):
-    """A stop signal came while something was waited for."""
+    """A stop signal came during a wait."""
 
 
 class StopSignal:
-    """Set by the first SIGTERM or SIGINT. The second one, not the same one again, ends the process at once.
+    """Set by the first SIGTERM or SIGINT. A second one, later than SAME_SIGNAL_SECONDS, ends the process at once.
 
-    Pipes, and no lock: a handler may run in the middle of anything, another handler included. Made in the main thread.
+    Must be created in the main thread. Uses pipes and no lock, because a handler may interrupt any code, also another
+    handler.
     """
 
     def __init__(self) -> None:
         self.name = ""
         self._came_at = 0.0
         self._readable, self._writable = os.pipe()
-        # Python runs a handler between two of its own steps. A signal that comes on the last step before `select`
-        # would be lost in there: only this pipe, written to when the signal itself comes, ends that call.
+        # Python runs a handler between two bytecodes. A signal that comes just before `select` would not end that call:
+        # only this pipe does, which is written to when the signal itself arrives.
         self._any_signal, wakeup = os.pipe()
         os.set_blocking(self._any_signal, False)
         os.set_blocking(wakeup, False)
@@ -41,13 +42,13 @@ class StopSignal:
             os._exit(128 + signum)
         self._came_at = time.monotonic()
         self.name = signal.Signals(signum).name
-        os.write(self._writable, b".")  # never read: the pipe stays readable, and so the signal stays set
+        os.write(self._writable, b".")  # never read, so the pipe stays readable and the signal stays set
 
     def is_set(self) -> bool:
         return bool(self.name)
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for the signal; False when it has not come in time."""
+        """Wait for the signal. False when it has not come in time."""
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
@@ -61,10 +62,10 @@ class StopSignal:
     def _forget_other_signals(self) -> None:
         try:
             os.read(self._any_signal, 4096)
-        except BlockingIOError:  # another thread was first
+        except BlockingIOError:  # another thread has read it already
             return
 
     def rest(self, seconds: float) -> None:
-        """Rest so long. Raises StoppedError as soon as the signal is there."""
+        """Rest for `seconds`. Raises StoppedError as soon as the signal comes."""
         if self.wait(seconds):
             raise StoppedError

@@ -1,4 +1,4 @@
-"""Every setting, read once at an edge and passed on from there."""
+"""All settings. A process reads them once at its start and passes them on."""
 
 import difflib
 import os
@@ -15,18 +15,18 @@ from bridge.addresses import check_address, check_redis_details
 from bridge.errors import SettingsError
 from bridge.settings.running_stores import find_running_stores
 
-SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the one to refuse
-# Of the Node worker. Those who bring its environment along shall not believe that these do something here.
+SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the public sample, which is refused
+# Variables of the Node worker that have no effect here. A warning names them, for users who move with its environment.
 _NOT_READ = {
     "JOB_TIMEOUT_MS": "a time limit is its actor's, @actor(time_limit=…), and a coding session's SANDBOX_TIMEOUT_MS",
-    "LOG_PRETTY": "say LOG_FORMAT=pretty or LOG_FORMAT=json",
+    "LOG_PRETTY": "set LOG_FORMAT=pretty or LOG_FORMAT=json",
     "WORKER_ID": "each worker process has an id of its own, and its name is host:pid",
 }
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 def _milliseconds(value: Any) -> Any:
-    """Accept 30s, 500ms, 5m beside plain milliseconds."""
+    """Accept 30s, 500ms and 5m as well as a plain number of milliseconds."""
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,12})\s*(ms|s|m|h)\s*", value)):
         return int(match[1]) * _UNITS[match[2]]
     return value
@@ -36,7 +36,7 @@ Milliseconds = Annotated[int, BeforeValidator(_milliseconds), Field(ge=1, le=86_
 
 
 class _RunningStoresSource(PydanticBaseSettingsSource):
-    """What a live `mobvibe up` in this folder offers; the last resort, and never in production."""
+    """The addresses of a running `mobvibe up` in this folder. Used last, and never in production."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # pragma: no cover -- __call__ gives all values at once
@@ -57,9 +57,9 @@ class _RunningStoresSource(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """All settings. The environment wins over `.env`, `.env` over a running `mobvibe up`.
+    """All settings. The environment has priority over `.env`, and `.env` over a running `mobvibe up`.
 
-    An empty variable counts as not set. Names ending in `_ms` are milliseconds; `30s` is read too.
+    An empty variable counts as not set. Names that end in `_ms` are in milliseconds, and also accept `30s`.
     """
 
     model_config = SettingsConfigDict(
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
 
     @property
     def http_port(self) -> int:
-        """HEALTH_CHECK_PORT, else a platform's PORT, else 8080. honcho's own PORT (5000 …) is no wish of ours."""
+        """HEALTH_CHECK_PORT, else the PORT that a platform sets, else 8080. Ignores the PORT that honcho sets."""
         platform_port = None if self.under_honcho else self.port
         return self.health_check_port or platform_port or 8080
 
@@ -166,31 +166,31 @@ class Settings(BaseSettings):
         return self.lease_ms / 1000
 
     @property
-    def heartbeat_seconds(self) -> float:
-        """A third of the lease: two heartbeats may be lost before anybody is declared dead."""
-        return self.lease_ms / 3000
-
-    @property
     def grace_seconds(self) -> float:
-        """How long running jobs may go on after a stop signal.
+        """How long running jobs may continue after a stop signal.
 
-        honcho kills everything 5 s after its first signal, whatever we ask for; what is handed back by
-        then is safe, so under honcho less is promised and kept.
+        honcho kills all processes 5 s after its signal, and this cannot be changed. Jobs that are handed back by then
+        are safe, so under honcho the time is at most 1.5 s.
         """
         wanted = self.shutdown_timeout_ms / 1000
         return min(wanted, 1.5) if self.under_honcho else wanted
 
     @property
     def retention(self) -> timedelta | None:
-        """How long finished jobs are kept; None: for ever."""
+        """How long finished jobs are kept. None: they are never deleted."""
         return None if self.retention_days is None else timedelta(days=self.retention_days)
 
     @property
     def workspaces(self) -> Path:
         return self.workspaces_dir or self.mobvibe_dir / "workspaces"
 
+    def check_store_addresses(self) -> None:
+        """Raise SettingsError, which says what to set, when the address of a store is missing."""
+        self.postgres_dsn()
+        self.redis_address()
+
     def postgres_dsn(self) -> str:
-        """The address of Postgres. Raises SettingsError, saying what to set, when there is none."""
+        """The address of Postgres. Raises SettingsError, which says what to set, when it is missing."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         if self.supabase_url:
@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         raise SettingsError(_missing("DATABASE_URL", "postgresql://user:password@host:5432/name") + too)
 
     def redis_address(self) -> str:
-        """The address of Redis. Raises SettingsError when there is none."""
+        """The address of Redis. Raises SettingsError, which says what to set, when it is missing."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
         raise SettingsError(_missing("REDIS_URL", "redis://host:6379/0"))
@@ -217,7 +217,7 @@ def _missing(name: str, example: str) -> str:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read all settings. Raises SettingsError with one line that names each bad variable, never its value."""
+    """Read all settings. Raises SettingsError: one line that names each bad variable, and never shows its value."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -244,12 +244,12 @@ def _explain(problem: Any) -> str:
 
 
 def names_not_read(names: Iterable[str]) -> list[tuple[str, str]]:
-    """(given, what to do instead) for variables of the Node worker that nothing here reads."""
+    """(name, what to do instead) for variables of the Node worker that have no effect here."""
     return [(name, _NOT_READ[name]) for name in sorted(set(names) & set(_NOT_READ))]
 
 
 def likely_typos(names: Iterable[str]) -> list[tuple[str, str]]:
-    """(given, meant) for names that no setting has but one nearly has, such as POLL_INTERVAL_SEC."""
+    """(given, meant) for names that are not settings but similar to one, such as POLL_INTERVAL_SEC."""
     known = {name.upper() for name in Settings.model_fields} | {"APP_ENV"}
     close = (
         (name, difflib.get_close_matches(name, known, n=1, cutoff=0.8))

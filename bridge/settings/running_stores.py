@@ -1,4 +1,4 @@
-"""The note a running `mobvibe up` leaves in its folder, so that other commands there find its stores."""
+"""The file that a running `mobvibe up` keeps in its folder, so that other commands there find its stores."""
 
 import json
 import os
@@ -10,7 +10,7 @@ FILE_NAME = "stores.json"
 
 @dataclass(frozen=True, slots=True)
 class RunningStores:
-    """Addresses of the embedded stores and the launcher that keeps them; holds passwords."""
+    """Addresses of the stores, and the launcher that runs them. Contains passwords."""
 
     launcher_pid: int
     launcher_started: str
@@ -21,7 +21,7 @@ class RunningStores:
 
 
 def process_started(pid: int) -> str | None:
-    """A mark that tells a process from a later one with the same id; None when there is none."""
+    """A text that distinguishes a process from a later one with the same id; None when no such process runs."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]  # start time, in ticks since boot
@@ -29,7 +29,7 @@ def process_started(pid: int) -> str | None:
         pass
     if Path("/proc/self/stat").exists():
         return None
-    try:  # no /proc: the id alone has to do
+    try:  # without /proc only the id can be checked
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
@@ -39,7 +39,7 @@ def process_started(pid: int) -> str | None:
 
 
 def write_running_stores(folder: Path, stores: RunningStores) -> None:
-    """Write the note whole or not at all, readable by its owner only."""
+    """Write the file, whole or not at all, readable by its owner only."""
     draft = folder / f"{FILE_NAME}.new"
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(asdict(stores)))
@@ -47,7 +47,7 @@ def write_running_stores(folder: Path, stores: RunningStores) -> None:
 
 
 def find_running_stores(folder: Path) -> RunningStores | None:
-    """The stores a live launcher keeps for this folder; None when nobody does."""
+    """The stores that a live launcher runs for this folder; None when there is no such launcher."""
     try:
         stores = RunningStores(**json.loads((folder / FILE_NAME).read_text()))
     except (OSError, ValueError, TypeError, RecursionError):

@@ -1,8 +1,8 @@
-"""Actors in tests, without stores: a job runs to its end in the thread that asks for it.
+"""Runs actors in tests, without stores: a job runs to its end in the calling thread.
 
-Call `connect_testing_broker()` before the actors package is imported, in the tests' `conftest.py`; then
-`run_job(actor, payload)`. What belongs to the fleet has no place here: claims, leases, time limits, and the waits
-before retries, which are reported and not waited for.
+Call `connect_testing_broker()` before the actors package is imported, for example in `conftest.py`; then
+`run_job(actor, payload)`. There are no claims, leases and time limits. The waits before retries are recorded, and not
+waited for.
 """
 
 import json
@@ -32,16 +32,17 @@ from bridge.worker.follow_ups import follow_ups, with_retry_options
 from bridge.worker.middleware import ACTOR_OPTIONS
 from bridge.worker.outcome import report_of_message, skipped
 
-_NOWHERE = "redis://127.0.0.1:9/0"  # never opened
+_NOWHERE = "redis://127.0.0.1:9/0"  # no connection is ever opened to it
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A job after its last attempt here, as its row would be.
+    """A job after its last attempt here, with the values that its row would have.
 
-    `status` is completed, failed or cancelled, or pending when the last attempt was handed back. `result` has been
-    through JSON. `error` is the last failure's text; `errors` has one for each failed attempt, and `waits` the time to
-    the next attempt where the actor chose it. `events` are what `job.emit()` was given, as (type, data).
+    `status` is completed, failed or cancelled, or pending when the last attempt was handed back. `result` was
+    converted to JSON and back. `error` is the text of the last failure, `errors` has the text of each. `waits` has the
+    wait before each further attempt, None where the actor did not set it. `events` are the arguments of `job.emit()`:
+    (type, data).
     """
 
     status: Status
@@ -54,9 +55,9 @@ class Ended:
 
 
 class TestingBroker(FleetBroker):
-    """Knows actors as the broker of a worker does. `.send()` only puts the message into `sent`."""
+    """Declares actors as the broker of a worker does. `.send()` only appends the message to `sent`."""
 
-    __test__ = False  # pytest takes each Test… for a class of tests
+    __test__ = False  # pytest would take a class of this name for a class of tests
 
     def __init__(self) -> None:
         self._loops = JobAsyncIO(lambda _: None)
@@ -79,7 +80,7 @@ class TestingBroker(FleetBroker):
         self.sent: list[Message[Any]] = []
 
     def enqueue(self, message: "Message[Any]", *, delay: int | None = None) -> "Message[Any]":
-        """Keep the message. Raises DirectSendError for what cannot be a job, ActorNotFound for no actor of ours."""
+        """Keep the message. Raises DirectSendError when it cannot be a job, ActorNotFound for an unknown actor."""
         payload_of(message, self.get_actor(message.actor_name).options)
         self.emit_before("enqueue", message, delay)
         self.sent.append(message)
@@ -87,7 +88,7 @@ class TestingBroker(FleetBroker):
         return message
 
     def run_sent(self) -> list[Ended]:
-        """Run what was sent, and what those jobs send in turn, until nothing is left."""
+        """Run the messages in `sent`, and those that their jobs send, until none is left."""
         ended = []
         while self.sent:
             message = self.sent.pop(0)
@@ -98,9 +99,9 @@ class TestingBroker(FleetBroker):
         return ended
 
     def open_event_loop(self) -> None:
-        """Async actors run in a thread that a worker starts at boot. Here it stays until the broker is closed."""
+        """Start the thread that runs async actors; a worker does so at boot. It runs until the broker is closed."""
         if get_event_loop_thread() is None:
-            self._loops.before_worker_boot(self, None)  # type: ignore[arg-type]  # it asks for no worker
+            self._loops.before_worker_boot(self, None)  # type: ignore[arg-type]  # it does not use the worker
 
     def close(self) -> None:
         """End the thread of async actors, if there is one."""
@@ -115,9 +116,9 @@ class _ActorOptions(Middleware):
 
 
 def connect_testing_broker() -> TestingBroker:
-    """Make a broker without stores Dramatiq's current one; `connect_broker()` in an actors package gives it from now.
+    """Make a broker without stores Dramatiq's current one. From now on `connect_broker()` returns it.
 
-    Reads no `.env`, opens no connection. Called again it gives a new one, which knows no actors yet.
+    Reads no `.env` and opens no connection. A second call makes a new broker, which has no actors yet.
     """
     if isinstance(brokers.stand_in, TestingBroker):
         brokers.stand_in.close()
@@ -137,8 +138,9 @@ def run_job(
 ) -> Ended:
     """Run a job of `actor` here, attempt after attempt, until it has ended.
 
-    `payload` is the row's: of a plain Dramatiq actor `{"args": [...], "kwargs": {...}}`. `max_retries` are attempts
-    in all, as in the row; None leaves it to the actor. Raises PayloadError for a payload that is no JSON object.
+    `payload` is that of the row; for a plain Dramatiq actor it is `{"args": [...], "kwargs": {...}}`. `max_retries` is
+    the number of all attempts, as in the row; None takes the actor's. Raises PayloadError for a payload that is not a
+    JSON object.
     """
     broker = actor.broker
     if not isinstance(broker, TestingBroker):
@@ -170,6 +172,8 @@ def _run(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, most: int) -
 
 @dataclass
 class _Record:
+    """What has happened to a job so far."""
+
     errors: list[str] = field(default_factory=list)
     waits: list[timedelta | None] = field(default_factory=list)
     events: list[tuple[str, Any]] = field(default_factory=list)
@@ -178,20 +182,20 @@ class _Record:
         self.events.append((event_type, json.loads(to_json(data, "event's data"))))
 
     def ended(self, report: Report, attempts: int) -> Ended:
-        told = Ended(
+        ended = Ended(
             Status.PENDING, attempts=attempts, errors=self.errors, waits=self.waits, events=self.events,
             error=self.errors[-1] if self.errors else None,
         )  # fmt: skip
         match report:
             case Completed():
                 result = None if report.result is None else json.loads(report.result)
-                return replace(told, status=Status.COMPLETED, result=result)
+                return replace(ended, status=Status.COMPLETED, result=result)
             case Failed():
-                return replace(told, status=Status.FAILED)
+                return replace(ended, status=Status.FAILED)
             case Cancelled():
-                return replace(told, status=Status.CANCELLED, error=report.error)
+                return replace(ended, status=Status.CANCELLED, error=report.error)
             case _:
-                return told
+                return ended
 
 
 def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", attempt: Attempt) -> Report:
@@ -215,9 +219,9 @@ def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", attempt: Attem
         by, reason = getattr(message, "skipped", None) or ("skipped by its actor", skip)
         broker.emit_after("skip_message", message)
         return skipped(by, reason)
-    except KeyboardInterrupt:  # somebody ends the tests
+    except KeyboardInterrupt:  # the developer stops the tests
         raise
-    except BaseException as error:  # noqa: BLE001 -- as a worker takes it
+    except BaseException as error:  # noqa: BLE001 -- as a worker does
         exception = error
     broker.emit_after("process_message", message, result=result, exception=exception)
     return _report(broker, actor, message, attempt, result, exception)
@@ -241,5 +245,5 @@ def _report(
 
 
 def _call_of(actor: "Actor[Any, Any]", job: Job) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    """Raises ValueError for a payload that is no call of a plain actor."""
+    """The arguments and options of the call. Raises ValueError for a payload that is not a call of a plain actor."""
     return ((job,), {}, {}) if actor.options.get("takes_job") else plain_call(job.payload)

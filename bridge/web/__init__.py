@@ -1,4 +1,4 @@
-"""The window: health, statistics, the sessions API and the start page."""
+"""The web process: health, statistics, the sessions API and the start page."""
 
 import logging
 
@@ -13,15 +13,15 @@ from bridge.web.services import Services
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024  # the longest prompt has 5000 characters, which JSON may escape with 12 bytes each
 
 
 def create_app(settings: Settings) -> Flask:
     """The web app. Opens no connection until the first request needs one."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.merge_slashes = False  # a redirect for people; here another path is another path
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    app.url_map.merge_slashes = False  # `//health` is another path: answer 404, do not redirect
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # an attribute of Flask's default provider
     services = Services(settings)
     app.extensions["mobvibe"] = services
     for blueprint in (
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _refuse)
-    app.register_error_handler(ParseException, _garbled)
+    app.register_error_handler(ParseException, _unreadable_body)
     app.register_error_handler(BridgeError, _unavailable)
     app.register_error_handler(Exception, _crash)
     app.after_request(_secure)
@@ -44,7 +44,7 @@ def _failure(message: str, status: int) -> tuple[Response, int]:
 
 
 def _refuse(error: HTTPException) -> tuple[Response, int] | Response:
-    if error.code is None or error.code < 400:  # noqa: PLR2004 -- a redirect is no error
+    if error.code is None or error.code < 400:  # noqa: PLR2004 -- a redirect is not an error
         return error.get_response()  # type: ignore[return-value]
     messages = {404: "Not found", 405: "Method not allowed", 413: f"Body is larger than {MAX_BODY_BYTES // 1024} kB"}
     response, status = _failure(messages.get(error.code, error.name), error.code)
@@ -53,14 +53,14 @@ def _refuse(error: HTTPException) -> tuple[Response, int] | Response:
     return response, status
 
 
-def _garbled(error: ParseException) -> tuple[Response, int]:
-    """A body whose chunks cannot be read: the server finds out when the app asks for it."""
+def _unreadable_body(error: ParseException) -> tuple[Response, int]:
+    """Answer a body with broken chunks. gunicorn raises the error only when the app reads the body."""
     logger.info("Request refused", extra={"reason": str(error)[:200]})
     return _failure("Body is not readable", 400)
 
 
 def _unavailable(error: BridgeError) -> tuple[Response, int]:
-    """A store is away, or not set up: the caller may come back, the operator finds why in the log."""
+    """Answer when a store is away or not set up. The caller can retry; the reason is in the log, for the operator."""
     logger.warning("Request failed: %s", error)
     store = error.store if isinstance(error, StoreUnavailableError) else "The service"
     return _failure(f"{store} is unavailable, try again later", 503)

@@ -1,4 +1,4 @@
-"""Is it up: /health as the Node worker had it, /livez and /readyz as orchestrators want it."""
+"""The health checks: /health as the Node worker answered it, /livez and /readyz for orchestrators."""
 
 import time
 from datetime import UTC, datetime
@@ -13,19 +13,19 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.get("/health")
     def health() -> Response:
-        """The three keys that monitors of the Node worker read. Touches no store."""
+        """Three keys, which monitors of the Node worker read. Uses no store."""
         timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         uptime = round(time.monotonic() - services.started, 3)
         return jsonify(status="healthy", uptime=uptime, timestamp=timestamp)
 
     @pages.get("/livez")
     def livez() -> Response:
-        """This process serves. Touches no store: restarting us would not bring one back."""
+        """This process answers. Uses no store: a restart of this process would not bring a store back."""
         return jsonify(status="alive")
 
     @pages.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        """Postgres, its schema and Redis; 503 names what is wrong."""
+        """The state of Postgres, its schema and Redis. Status 503 when one of them is not ok."""
         readiness = services.readiness.get()
         status = "ready" if readiness.ready else "unavailable"
         return jsonify(status=status, checks=readiness.checks), 200 if readiness.ready else 503

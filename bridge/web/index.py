@@ -1,4 +1,4 @@
-"""The start page: where everything is, and how many jobs stand where."""
+"""The start page: links to all pages, and the number of jobs by status."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The web process: the app under gunicorn, in one process with threads."""
+"""Runs the web app under gunicorn: one process with threads."""
 
 import logging
 import os
@@ -26,24 +26,26 @@ from bridge.web import create_app
 
 logger = logging.getLogger(__name__)
 
+# A request takes milliseconds, so few threads are busy at once. The others are for slow clients, each of which occupies
+# one for up to 10 s (slow_clients.py).
 THREADS = 16
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's, but that a second stop signal ends it at once, as it does our other processes."""
+    """gunicorn's arbiter, except that a second stop signal ends it at once, as it ends our other processes."""
 
-    _told_at: float | None = None
+    _signalled_at: float | None = None
 
     def signal(self, sig: int, frame: Any) -> None:
         if sig in (signal.SIGTERM, signal.SIGINT):
-            if self._told_at is not None and time.monotonic() - self._told_at < SAME_SIGNAL_SECONDS:
+            if self._signalled_at is not None and time.monotonic() - self._signalled_at < SAME_SIGNAL_SECONDS:
                 return
-            if self._told_at is not None:
+            if self._signalled_at is not None:
                 for pid in list(self.WORKERS):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 os._exit(128 + sig)
-            self._told_at = time.monotonic()
+            self._signalled_at = time.monotonic()
         super().signal(sig, frame)
 
 
@@ -57,14 +59,14 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         options: dict[str, Any] = {
             "bind": f"{in_an_address(settings.bind_host)}:{settings.http_port}",
             "workers": 1,
-            "worker_class": "bridge.web.slow_clients.PatientWorker",
+            "worker_class": "bridge.web.slow_clients.DeadlineWorker",
             "threads": THREADS,
             "graceful_timeout": int(min(settings.grace_seconds, 10)) or 1,
             "timeout": 30,
             "keepalive": 5,
             "proc_name": "mobvibe web",
             "logger_class": "bridge.web.server_log.ServerLog",
-            "post_worker_init": lambda _: self._look_at_connections(),
+            "post_worker_init": lambda _: self._check_connections(),
             "when_ready": lambda _: logger.info("Web ready", extra={"port": settings.http_port}),
         }
         for name, value in options.items():
@@ -73,29 +75,28 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Flask:
         return create_app(self._settings)
 
-    def _look_at_connections(self) -> None:
-        """Beside the requests: a Postgres that does not answer must not keep us from answering probes."""
+    def _check_connections(self) -> None:
+        """In a thread of its own: probes must be answered also while Postgres does not answer this check."""
         need = connection_budget.of_web(self._settings)
-        look = partial(warn_of_few_connections, self._settings.postgres_dsn(), need)
-        threading.Thread(target=look, name="look at connections", daemon=True).start()
+        check = partial(warn_of_few_connections, self._settings.postgres_dsn(), need)
+        threading.Thread(target=check, name="connection check", daemon=True).start()
 
     def run(self) -> None:
         _Arbiter(self).run()
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop. Raises PortTakenError, in one line, when somebody else has the port."""
-    settings.postgres_dsn()
-    settings.redis_address()
+    """Serve until a stop signal. Raises PortTakenError, a line for the operator, when we cannot listen on the port."""
+    settings.check_store_addresses()
     check_port(settings.bind_host, settings.http_port)
-    _look_at_redis(settings)
+    _check_redis(settings)
     if settings.supabase_jwt_secret is None:
         logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
     _Server(settings).run()
 
 
-def _look_at_redis(settings: Settings) -> None:
-    """Refuse what is no Redis for us; one that only does not answer is /readyz's to tell."""
+def _check_redis(settings: Settings) -> None:
+    """Refuse to start with a server that we cannot use. One that only does not answer is reported by /readyz."""
     client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
     where = host_and_port(settings.redis_address(), 6379)
     try:
@@ -109,7 +110,7 @@ def _look_at_redis(settings: Settings) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise PortTakenError unless we could listen there."""
+    """Raise PortTakenError unless we can listen on this host and port."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -120,7 +121,7 @@ def check_port(host: str, port: int) -> None:
             f"Port {port} needs rights we do not have. Set HEALTH_CHECK_PORT to one above 1023."
         ) from None
     except (socket.gaierror, UnicodeError):
-        raise PortTakenError(f"BIND_HOST {host} is no address of this machine.") from None
+        raise PortTakenError(f"BIND_HOST {host} is not an address of this machine.") from None
     except OSError as error:
         raise PortTakenError(
             f"Cannot listen on {host}:{port}: {error.strerror}. Set HEALTH_CHECK_PORT to a free port."

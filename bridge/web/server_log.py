@@ -1,4 +1,4 @@
-"""gunicorn's log, on our terms: our format, no line per request."""
+"""gunicorn's log in our format, without a line per request."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from gunicorn.glogging import Logger
 
 
 class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """Hands everything to the root logger that `configure_logging` has set up."""
+    """Passes all lines to the root logger, which `configure_logging` has set up."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ARG002 -- gunicorn passes it
         self.loglevel = logging.getLogger().level
@@ -18,14 +18,14 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
             log.setLevel(max(self.loglevel, logging.WARNING))
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """A client that went away, or does not take its answer, is no crash."""
+        """Log a crash. A client that has gone, or does not read its answer, is not one."""
         if isinstance(error := sys.exc_info()[1], OSError):
             self.error_log.info("Connection lost", extra={"reason": str(error)})
         else:
             super().exception(msg, *args, **kwargs)
 
     def access(self, *_: Any, **__: Any) -> None:
-        """Probes would fill the log."""
+        """No line per request: probes would fill the log."""
 
     def reopen_files(self) -> None:
-        """There are none."""
+        """Does nothing: we log to no file."""

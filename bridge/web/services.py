@@ -1,4 +1,4 @@
-"""What the pages share: the stores, and answers that need not be asked for by every viewer."""
+"""What the pages share: the stores, and cached answers, so that many viewers cost no more than one."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """By component, `ok` or what is wrong with it."""
+    """The state of each component: `ok`, or what is wrong with it."""
 
     checks: dict[str, str]
 
@@ -29,7 +29,7 @@ class Readiness:
 
 
 class Cached:
-    """The last answer for a while, and one question at a time: many viewers cost what one does."""
+    """Keeps the last answer for `seconds`, and asks one question at a time: many viewers cost no more than one."""
 
     def __init__(self, ask: Callable[[], Any], seconds: float) -> None:
         self._ask = ask
@@ -50,14 +50,14 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pool = Pool(settings.postgres_dsn(), "web", size=settings.web_database_connections)
-        # Probes have a link of their own: a busy pool must not make the process look dead.
+        # Probes have a connection of their own: a busy pool must not make the process look dead.
         self._probe = Pool(settings.postgres_dsn(), "probe", size=1, patience_seconds=1.0, statement_timeout_ms=1_000)
         self._redis = connect_redis(settings.redis_address(), timeout_seconds=1.0)
         self.started = time.monotonic()
-        self.readiness = Cached(self._look, seconds=1.0)
+        self.readiness = Cached(self._check, seconds=1.0)
         self.statistics = Cached(self._count, seconds=1.0)
 
-    def _look(self) -> Readiness:
+    def _check(self) -> Readiness:
         return Readiness({"postgres": self._ask_postgres(), "schema": self._ask_schema(), "redis": self._ask_redis()})
 
     def _ask_postgres(self) -> str:
@@ -86,17 +86,17 @@ def _ok_or_why(ask: Callable[[], object]) -> str:
     try:
         ask()
     except NoConnectionFreeError as error:
-        return _out(f"{error.store} {error.condition}", error)
+        return _not_ready(f"{error.store} {error.condition}", error)
     except StoreUnavailableError as error:
-        return _out(f"{error.store} {'does not answer' if error.waiting_helps else error.condition}", error)
+        return _not_ready(f"{error.store} {'does not answer' if error.waiting_helps else error.condition}", error)
     except SchemaError as error:
-        return _out("the database is not migrated, or by another version", error)
+        return _not_ready("the database is not migrated, or by another version", error)
     except BridgeError as error:
-        return _out("refused", error)
+        return _not_ready("refused", error)
     return "ok"
 
 
-def _out(seen: str, error: BridgeError) -> str:
-    # Anybody may ask; addresses and roles are for the log.
+def _not_ready(shown: str, error: BridgeError) -> str:
+    # Anyone may ask for /readyz, so addresses and roles in the error's text go to the log only.
     logger.debug("Not ready", extra={"reason": str(error)})
-    return seen
+    return shown

@@ -1,4 +1,4 @@
-"""The sessions API of MobVibe's apps: start a coding session, and see how it stands."""
+"""The sessions API of MobVibe's apps: start a coding session, and read its status and events."""
 
 import json
 import logging
@@ -16,13 +16,13 @@ from bridge.web.tokens import TokenError, read_user
 logger = logging.getLogger(__name__)
 
 ACTOR = "run_coding_session"
-PROMPT_LEAST, PROMPT_MOST = 10, 5000
-EVENTS_SHOWN = 1000
+PROMPT_LEAST, PROMPT_MOST = 10, 5000  # characters: refuses a prompt that was sent by accident, and bounds a row
+EVENTS_SHOWN = 1000  # the newest ones: all events of an ordinary session, and a bound for the size of an answer
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 class RefusedError(Exception):
-    """A request that is not served: what the caller is told, and the HTTP status."""
+    """A request is refused: the text for the caller, and the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -49,14 +49,14 @@ def blueprint(services: Services) -> Blueprint:
             raise RefusedError("Body must not be compressed", 415)
         body = request.get_data()
         if request.content_length is None and len(body) == request.max_content_length:
-            raise RequestEntityTooLarge  # one that does not say its length is cut there, without a word
+            raise RequestEntityTooLarge  # werkzeug cuts a body without a Content-Length there, and raises no error
         project, prompt = read_order(body)
         return jsonify(success=True, data=_start(services, owner, project, prompt)), 201
 
     @pages.get("/get-session-status")
     def get_session_status() -> Response:
         owner = user()
-        session = _session_id(_asked_for("sessionId"))
+        session = _session_id(_query_value("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
     @pages.errorhandler(RefusedError)
@@ -65,7 +65,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.after_request
     def allow_other_origins(response: Response) -> Response:
-        # Web builds of the app call from their own origin. A token is needed anyway, and no cookie is used.
+        # Web builds of the app call from another origin. This is safe: a token is required, and cookies are not used.
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Access-Control-Allow-Headers"] = "authorization, x-client-info, apikey, content-type"
         return response
@@ -105,11 +105,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[str, Any]:
-    """Session and job in one transaction: both are there, or neither."""
+    """Insert the session and its job in one transaction: both or neither."""
     who = {"user": user, "project": project}
     if services.pool.call("projects_table")[0]["present"] and not services.pool.call("owns_project", who)[0]["owned"]:
         raise RefusedError("Project not found or access denied", 404)
@@ -125,10 +125,10 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
     }
 
 
-def _asked_for(name: str) -> str | None:
+def _query_value(name: str) -> str | None:
     try:
         return request.args.get(name)
-    except UnicodeDecodeError:  # bytes that should have been percent codes
+    except UnicodeDecodeError:  # raw bytes instead of percent codes
         raise RefusedError("Query is not valid UTF-8") from None
 
 
@@ -142,7 +142,9 @@ def _session_id(text: str | None) -> UUID:
 
 def _status(services: Services, user: UUID, session_id: UUID) -> dict[str, Any]:
     rows = services.pool.call("session_status", {"session": session_id, "user": user})
-    if not rows:  # the same answer whether it does not exist or is somebody else's
+    if (
+        not rows
+    ):  # the same answer for an unknown session and another user's: an answer must not confirm that one exists
         raise RefusedError("Session not found or access denied", 404)
     session = rows[0]
     events = services.pool.call("get_session_events", {"session": session_id, "limit": EVENTS_SHOWN})

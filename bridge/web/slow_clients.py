@@ -1,4 +1,7 @@
-"""gunicorn's threaded worker, on our terms: nobody holds a thread by talking slowly, and every refusal is JSON."""
+"""gunicorn's threaded worker with a deadline for each request, so that slow clients cannot occupy its threads.
+
+It also answers requests that never reach the app with JSON.
+"""
 
 import json
 import logging
@@ -16,7 +19,7 @@ from werkzeug.exceptions import RequestTimeout
 
 logger = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 10.0  # ample for 64 kB over a poor mobile link; and how long a slow client can occupy a thread
 _STATUSES = (
     (RequestTimeout, HTTPStatus.REQUEST_TIMEOUT),
     (LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
@@ -27,9 +30,9 @@ _STATUSES = (
 
 
 class _Deadline:
-    """The reading end of a connection: a request has to be here, body included, in REQUEST_SECONDS.
+    """The reading side of a connection: a whole request, body included, must arrive within REQUEST_SECONDS.
 
-    A time limit for each read would not do: one byte now and then keeps every one of them.
+    A timeout per read is not enough: a client that sends one byte now and then would never exceed it.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -39,14 +42,14 @@ class _Deadline:
         self.begin()
 
     def begin(self) -> None:
-        """The next request's time begins."""
+        """Start the time of the next request."""
         self._ends_at = time.monotonic() + REQUEST_SECONDS
 
     def gettimeout(self) -> float | None:
         return self._limit
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set while gunicorn throws away a body that the app did not want: the answer has been given."""
+        """Called by gunicorn while it discards a body that the app did not read: the answer is sent by then."""
         self._limit = seconds
 
     def recv(self, size: int) -> bytes:
@@ -66,18 +69,19 @@ class _Deadline:
             self._connection.settimeout(None)
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def handle(self, conn: Any) -> Any:
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, _Deadline(conn.sock), conn.client)
-            # Nor by reading slowly. The system waits so long twice: once with what fitted in, once with what did not.
+            # Limit slow readers too. The kernel waits this long twice: for the part of an answer that fits into the
+            # send buffer, and for the rest.
             wait = struct.pack("ll", int(REQUEST_SECONDS / 2), 0)
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
         conn.parser.unreader.sock.begin()
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 -- gunicorn's
-        """Answer what never became a request of the app."""
+        """Answer a request that could not be parsed and so never reached the app."""
         status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("Request crashed", exc_info=exc)

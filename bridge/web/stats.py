@@ -1,4 +1,4 @@
-"""How it goes: /stats for people and scripts, /metrics for Prometheus."""
+"""Statistics: /stats for people and scripts, /metrics for Prometheus."""
 
 import time
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def aggregated_stats(services: Services) -> dict[str, Any]:
-    """Jobs by status under the names of the log line, the same by queue, and the fleet."""
+    """Jobs by status, with the names of the log line "Queue statistics"; the same by queue; and the workers."""
     figures = services.statistics.get()
     queues = figures["queues"]
     total = {status: sum(row[status] for row in queues) for status in _STATUSES}
@@ -54,7 +54,7 @@ def aggregated_stats(services: Services) -> dict[str, Any]:
 
 
 class _Figures(Collector):
-    """Taken from Postgres when Prometheus asks, so that they are the same whichever web process it meets."""
+    """Metrics, read from Postgres when Prometheus asks, so that every web process gives the same figures."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -76,7 +76,7 @@ class _Figures(Collector):
         try:
             figures = self._services.statistics.get()
         except BridgeError:
-            return  # bridge_up says why; absent figures are better than old ones
+            return  # bridge_up shows why. Missing figures are better than old ones
         yield from _of_jobs(figures)
         yield from _of_workers(figures["workers"])
 

@@ -1,4 +1,4 @@
-"""Who is asking: Supabase's user tokens, signed with HS256."""
+"""Supabase's user tokens, signed with HS256: which user sends a request."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -6,18 +6,18 @@ from uuid import UUID
 import jwt
 
 AUDIENCE = "authenticated"
-LEEWAY_SECONDS = 10
+LEEWAY_SECONDS = 10  # tolerated difference between this machine's clock and that of the token's issuer
 
 
 class TokenError(Exception):
-    """A token that does not let anybody in. The reason is for the log, never for the caller."""
+    """A token is not accepted. The reason is for the log, never for the caller."""
 
 
 def read_user(authorization: str | None, secret: str) -> UUID:
-    """The user that an Authorization header proves. Raises TokenError with the reason.
+    """The user whose token an Authorization header carries. Raises TokenError with the reason.
 
-    The project's own keys (anon, service_role) are signed with the same secret: they are no users, and
-    their role and missing subject keep them out.
+    The project's own keys (anon, service_role) are signed with the same secret, but are not users: they are refused
+    for their role and their missing subject.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -26,7 +26,7 @@ def read_user(authorization: str | None, secret: str) -> UUID:
         claims = jwt.decode(
             token.strip(),
             secret,
-            algorithms=["HS256"],  # fixed here: what the token says of itself does not count
+            algorithms=["HS256"],  # fixed here: the token's own header must not choose it
             audience=AUDIENCE,
             leeway=LEEWAY_SECONDS,
             options={"require": ["exp", "sub", "aud"], "strict_aud": True},
@@ -38,10 +38,10 @@ def read_user(authorization: str | None, secret: str) -> UUID:
     try:
         return UUID(claims["sub"])
     except (ValueError, AttributeError, TypeError):
-        raise TokenError("the subject is no UUID") from None
+        raise TokenError("the subject is not a UUID") from None
 
 
 def make_token(user: UUID, secret: str, lifetime: timedelta) -> str:
-    """A user token, for development and tests."""
+    """Make a user token, for development and tests."""
     claims = {"sub": str(user), "aud": AUDIENCE, "role": AUDIENCE, "exp": datetime.now(UTC) + lifetime}
     return jwt.encode(claims, secret, algorithm="HS256")

@@ -25,8 +25,8 @@ REQUEST_SECONDS = 3.0  # a test need not wait as long as a client may
 _PROGRAM = """
 import sys
 from bridge.__main__ import main
-from bridge.web import slow_clients as patience
-patience.REQUEST_SECONDS = float(sys.argv.pop(1))
+from bridge.web import slow_clients
+slow_clients.REQUEST_SECONDS = float(sys.argv.pop(1))
 sys.exit(main())
 """
 

@@ -1,3 +1,3 @@
-"""A real Postgres and a real Redis from wheels, for development and tests. Never for production."""
+"""A real Postgres and a real Redis from Python wheels, for development and tests. Never for production."""
 
 from bridge.dev.embedded.stores import EmbeddedStores as EmbeddedStores

@@ -1,8 +1,8 @@
-"""As whom Postgres runs. It refuses root, and root's folders are closed to everybody else.
+"""The user that the embedded Postgres runs as. It refuses to run as root, and root's folders are closed to others.
 
-An ordinary user runs it as himself. Root runs it in a user namespace where the same user has another number:
-Postgres sees no root, the files stay root's, and no permission of any folder changes. Where the kernel or a
-container forbids that, it runs as `nobody`, if `nobody` can get to the folders at all.
+For an ordinary user it runs as that user. For root it runs in a user namespace in which root has another number:
+Postgres does not see root, the files still belong to root, and no permission changes. Where the kernel or a container
+forbids that, it runs as the user `nobody`, if `nobody` can enter the folders.
 """
 
 import ctypes
@@ -17,24 +17,25 @@ from pathlib import Path
 
 from bridge.errors import EmbeddedStoreError
 
-_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWUSER = 0x10000000  # from <linux/sched.h>
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`in_child` is what a child does between fork and exec to take it on; `owns` hands a folder over to it."""
+    """A user to run Postgres as. A child process calls `in_child` between fork and exec to become that user."""
 
     in_child: Callable[[], None]
     owner: int | None = None
 
     def owns(self, folder: Path) -> None:
+        """Make this user the owner of a folder and everything in it."""
         if self.owner is not None:
             for path in [folder, *folder.rglob("*")]:
                 os.chown(path, self.owner, self.owner, follow_symlinks=False)
 
 
 def find_identity(data: Path, programs: Path) -> Identity:
-    """How Postgres can run on `data` from here. Raises EmbeddedStoreError, saying what to do, when it cannot."""
+    """The user that can run Postgres on `data`. Raises EmbeddedStoreError, which says what to do, when none can."""
     if os.geteuid() != 0:
         return Identity(lambda: None)
     nobody = pwd.getpwnam("nobody").pw_uid
@@ -60,7 +61,7 @@ def _enter_namespace(number: int) -> Callable[[], None] | None:
         if libc.unshare(_CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "unshare")
         for name, text in (("setgroups", "deny"), ("uid_map", f"{number} 0 1"), ("gid_map", f"{number} 0 1")):
-            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 -- between fork and exec: as little as can be
+            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 -- between fork and exec run as little code as possible
                 file.write(text)
 
     return in_child
@@ -84,7 +85,7 @@ def _works(in_child: Callable[[], None]) -> bool:
 
 
 def _closed_to_others(path: Path) -> Path | None:
-    """The first folder on the way to `path` that lets no stranger through; None when all do."""
+    """The first folder above `path` that other users cannot enter; None when they can enter all."""
     for folder in reversed(path.resolve().parents):
         if folder.exists() and not folder.stat().st_mode & 0o001:
             return folder

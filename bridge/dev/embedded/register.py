@@ -1,4 +1,4 @@
-"""The processes a launcher started, noted in its folder, so that the next one can end what a crash left."""
+"""The register of processes that a launcher started: after a crash, the next launcher ends those that still run."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from bridge.settings.running_stores import process_started
 
 _FILE_NAME = "processes.json"
-_PATIENCE_SECONDS = 6.0
+_GRACE_SECONDS = 6.0  # honcho is the slowest to end: it kills its processes 5 s after its signal
 
 
 def remember_process(folder: Path, name: str, pid: int, stop_signal: signal.Signals) -> None:
@@ -27,7 +27,7 @@ def forget_process(folder: Path, name: str) -> None:
 
 
 def end_leftovers(folder: Path) -> list[str]:
-    """End what a launcher that crashed left running; the names of what was still there."""
+    """End the processes that a crashed launcher left running. Returns their names."""
     ended = []
     for name, entry in reversed(_read(folder).items()):
         pid, started = int(entry["pid"]), entry["started"]
@@ -37,7 +37,7 @@ def end_leftovers(folder: Path) -> list[str]:
         for signum in (int(entry["stop_signal"]), signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signum)
-            deadline = time.monotonic() + _PATIENCE_SECONDS
+            deadline = time.monotonic() + _GRACE_SECONDS
             while process_started(pid) == started and time.monotonic() < deadline:
                 time.sleep(0.02)
     _write(folder, {})

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a process, a port, a log, an end."""
+"""What the embedded servers have in common: starting and stopping the process, a free port, the log."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 class ServerProcess:
-    """A server we started, in a session of its own: Ctrl-C in the terminal does not reach it."""
+    """A server that we start in a session of its own, so that Ctrl-C in the terminal does not reach it."""
 
     def __init__(self, name: str, folder: Path, *, stop_signal: signal.Signals) -> None:
         self.name = name
@@ -39,9 +39,9 @@ class ServerProcess:
         config: str = "",
         timeout_seconds: float = 30.0,
     ) -> None:
-        """Start the server, `config` on its standard input, and wait until it serves.
+        """Start the server with `config` on its standard input, and wait until `is_ready()`.
 
-        Raises EmbeddedStoreError with the server's own last words.
+        Raises EmbeddedStoreError, with the reason from the server's log, when it ends or is not ready in time.
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -60,7 +60,7 @@ class ServerProcess:
         while not is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                reason = f"{last_words(self.log)} (log: {self.log})"
+                reason = f"{_reason_in(self.log)} (log: {self.log})"
                 raise EmbeddedStoreError(f"Embedded {self.name} did not start: {reason}")
             time.sleep(0.01)
 
@@ -68,37 +68,37 @@ class ServerProcess:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """End the server, gently if it lets us. Harmless when it has ended already."""
+        """End the server, by force when it ignores its stop signal. Harmless when it has ended already."""
         if self._process is not None:
             end_child(self._process, self._stop_signal)
             self._process = None
             forget_process(self._folder, self.name)
 
 
-def end_child(process: "subprocess.Popen[bytes]", signum: signal.Signals, *, patience_seconds: float = 4.0) -> None:
-    """Ask a child of ours to end, then make it."""
-    for step, patience in ((signum, patience_seconds), (signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0)):
+def end_child(process: "subprocess.Popen[bytes]", signum: signal.Signals, *, grace_seconds: float = 4.0) -> None:
+    """Send a child its stop signal, then SIGQUIT, then SIGKILL, until it has ended."""
+    for step, grace in ((signum, grace_seconds), (signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0)):
         if process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(step)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+            process.wait(grace)
 
 
 def pick_port(preferred: int | None = None) -> int:
-    """The preferred port when it is free, else any free one."""
+    """The preferred port when it is free, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers themselves will
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the servers set it too
             if port is not None:
                 probe.bind((HOST, port))
                 return int(probe.getsockname()[1])
     raise EmbeddedStoreError(f"No free port on {HOST}")
 
 
-def last_words(log: Path) -> str:
-    """The line of a server's log that tells most about why it ended."""
+def _reason_in(log: Path) -> str:
+    """The last line of a server's log that names an error, else its last line."""
     lines = log.read_text(errors="replace").strip().splitlines()[-50:] if log.exists() else []
-    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror"))]
-    return (telling or lines or ["it said nothing"])[-1].strip()
+    errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "rror"))]
+    return (errors or lines or ["its log is empty"])[-1].strip()

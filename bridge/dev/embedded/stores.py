@@ -1,4 +1,4 @@
-"""Both stores of one folder, for one launcher at a time."""
+"""Both embedded stores of one folder, used by one launcher at a time."""
 
 import fcntl
 import os
@@ -15,8 +15,8 @@ from bridge.errors import EmbeddedStoreError
 class EmbeddedStores:
     """Postgres and Redis in `folder`, started and stopped together.
 
-    The folder is locked for as long as this process lives, however it ends; the next start then ends what
-    was left running.
+    The folder is locked while this process lives. The kernel releases the lock even after a crash; the next start
+    then ends the servers that were left running.
     """
 
     def __init__(self, folder: Path, postgres_options: Mapping[str, str] | None = None) -> None:
@@ -26,11 +26,11 @@ class EmbeddedStores:
         self._lock: IO[str] | None = None
 
     def open_folder(self) -> list[str]:
-        """Make the folder ours; the names of leftovers that were ended. Raises EmbeddedStoreError."""
+        """Create and lock the folder. Returns the names of old processes that it ended. Raises EmbeddedStoreError."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.folder / "launcher.lock").open("a+")
-            (self.folder / ".gitignore").write_text("*\n")  # passwords and a database: no part of the project
+            (self.folder / ".gitignore").write_text("*\n")  # passwords and a database must not be committed
         except PermissionError as error:
             raise EmbeddedStoreError(
                 f"{error.filename} belongs to another user. Remove it, or set MOBVIBE_DIR."
@@ -41,7 +41,9 @@ class EmbeddedStores:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             lock.close()
-            raise EmbeddedStoreError(f"mobvibe up runs already in this folder (pid {owner}). Stop it first.") from None
+            raise EmbeddedStoreError(
+                f"mobvibe up is already running in this folder (pid {owner}). Stop it first."
+            ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -49,7 +51,7 @@ class EmbeddedStores:
         return end_leftovers(self.folder)
 
     def start(self, *, postgres_port: int | None = None, redis_port: int | None = None) -> None:
-        """Start both; neither stays when the other one fails."""
+        """Start both. When one fails, the other is stopped too."""
         try:
             self.postgres.start(postgres_port)
             self.redis.start(redis_port)
@@ -58,7 +60,7 @@ class EmbeddedStores:
             raise
 
     def stop(self) -> None:
-        """Stop both and let go of the folder."""
+        """Stop both and unlock the folder."""
         self.redis.stop()
         self.postgres.stop()
         if self._lock is not None:

@@ -1,4 +1,4 @@
-"""`mobvibe up`: stores, schema and all processes on this machine, and the end of all of them."""
+"""`mobvibe up`: starts stores, schema and all processes on this machine, and stops them together."""
 
 from bridge.dev.up.launcher import Launcher
 

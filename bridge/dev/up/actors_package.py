@@ -1,4 +1,4 @@
-"""Whether the project has the package that its workers import."""
+"""Checks before anything is started that the project has the package that its workers import."""
 
 import re
 import shlex
@@ -20,15 +20,16 @@ _OUR_WORKER = re.compile(r"\b(?:bridge|mobvibe) worker\b")
 
 
 class NoActorsPackageError(BridgeError):
-    """ACTORS_MODULE names nothing that can be imported here."""
+    """There is no package with the name in ACTORS_MODULE."""
 
     exit_code = 2
 
 
 def check_actors_package(module: str, procfile: Path) -> None:
-    """Raises NoActorsPackageError, with what to create, where the worker of the Procfile would not find `module`.
+    """Raise NoActorsPackageError, with a command that creates one, when our worker would not find `module`.
 
-    Imports nothing. What is wrong inside the package is the worker's to say, and so is another worker's own package.
+    Imports nothing: the worker itself reports errors inside the package. A Procfile with another worker command is not
+    checked, for we do not know what that imports.
     """
     if not _OUR_WORKER.search(procfile.read_text(encoding="utf-8", errors="replace")) or _is_found(
         module.partition(".")[0]
@@ -42,7 +43,7 @@ def check_actors_package(module: str, procfile: Path) -> None:
 
 
 def _is_found(package: str) -> bool:
-    """In this folder, which is where the worker looks first, or installed."""
+    """Whether a package is in this folder, which is first in the worker's import path, or is installed."""
     sys.path.insert(0, str(Path.cwd()))
     try:
         return find_spec(package) is not None

@@ -1,4 +1,4 @@
-"""The first job of a project: which actors there are for it, and a sample where the one for coding sessions is."""
+"""The first job of a project: how to send it, and a sample job when the actor for coding sessions runs."""
 
 import json
 import shlex
@@ -20,11 +20,11 @@ ORDER = {
     "projectId": str(PROJECT),
     "prompt": "Say hello.\n```sh\necho Hello from the MobVibe bridge\n```",
 }
-_NAMED_MOST = 10
+_NAMED_MOST = 10  # actors: fits into a line or two
 
 
 def announced_actors(database_url: str) -> list[str]:
-    """The names that live workers say they run, in order."""
+    """The names of the actors that live workers have registered, sorted."""
     link = Link(database_url, "up")
     workers = link.call("list_workers")
     link.close()
@@ -32,7 +32,7 @@ def announced_actors(database_url: str) -> list[str]:
 
 
 def how_to_send_one(actors: list[str], address: str, token: str) -> str:
-    """The command for a first job, as text that begins with two spaces."""
+    """The command that sends a first job, as a text indented by two spaces."""
     if SAMPLE_ACTOR in actors:
         return f"""  Start a coding session:
 
@@ -50,7 +50,7 @@ def how_to_send_one(actors: list[str], address: str, token: str) -> str:
 def send_sample(
     web: WebProcess, token: str, began: float, stop: StopSignal, wait: Callable[[Callable[[], bool]], bool]
 ) -> None:
-    """Send it and say how it ended. `wait` is False when the condition is not met in time, or before a stop."""
+    """Send the sample job and print how it ended. `wait(condition)` is False after its time limit or a stop signal."""
     status, answer = web.ask("/functions/v1/start-coding-session", ORDER, token)
     if status != 201:  # noqa: PLR2004
         click.echo(f"  The sample job was refused: {answer.get('error', status)}", err=True)

@@ -1,4 +1,4 @@
-"""From the start of the stores to the end of the last process."""
+"""The launcher behind `mobvibe up`: from the start of the stores to the end of the last process."""
 
 import os
 import secrets
@@ -36,17 +36,17 @@ from bridge.web.tokens import make_token
 
 DEVELOPER = UUID("00000000-0000-4000-8000-000000000001")
 _USUAL = ("bridge", "worker", "web")
-_TOKEN_LIFETIME = timedelta(days=7)
-_READY_SECONDS = 60.0
-_STOP_SECONDS = 7.0
+_TOKEN_LIFETIME = timedelta(days=7)  # a copied curl command works for some days; each start prints a new token
+_READY_SECONDS = 60.0  # a start takes seconds, except for actors that import large packages
+_STOP_SECONDS = 7.0  # honcho kills its processes 5 s after its signal, and then has to end itself
 
 
 class StartFailedError(BridgeError):
-    """A process of the Procfile ended before everything was up."""
+    """A process of the Procfile ended, so that honcho stopped all of them."""
 
 
 class Launcher:
-    """From start to stop, in the order of the methods."""
+    """Starts and stops everything. The methods are in the order in which they run."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class Launcher:
             )
         adopt_orphans()
         stop = StopSignal()
-        for name in self._stores.open_folder():  # before anything that would have to be undone
+        for name in self._stores.open_folder():  # first: until it succeeds there is nothing to stop
             click.echo(f"Ended a leftover of an earlier start: {name}", err=True)
         try:
             check_actors_package(self._settings.actors_module, self._procfile())
@@ -75,7 +75,7 @@ class Launcher:
             if self._wait(web.is_up, stop, _READY_SECONDS):
                 token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
                 actors = announced_actors(running.database_url)
-                self._tell(running, actors, web.address, token)
+                self._print_ready(running, actors, web.address, token)
                 if sample and SAMPLE_ACTOR in actors:
                     wait = partial(self._wait, stop=stop, seconds=_READY_SECONDS)
                     send_sample(web, token, self._began, stop, wait)
@@ -108,7 +108,8 @@ class Launcher:
         applied = migrate_up(database_url)
         click.echo(f"Schema: {len(applied)} migrations applied" if applied else "Schema: up to date", err=True)
         if self._stores.postgres.is_running():
-            # Nobody who used these stores is alive: what a crash left running may go on at once.
+            # All processes that used these stores have ended. So the jobs that a crash left running can be retried at
+            # once, without waiting for their leases.
             link = Link(database_url, "up")
             link.call("stop_all_workers")
             link.close()
@@ -161,13 +162,13 @@ class Launcher:
         self._honcho = subprocess.Popen(
             [sys.executable, "-m", "honcho", "start", "--procfile", self._procfile()],
             env=environment,
-            start_new_session=True,  # Ctrl-C comes to us alone: the stores must outlive the processes
+            start_new_session=True,  # only we get Ctrl-C, for the stores must outlive the processes
             preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- no other threads here
         )
         remember_process(self._folder, "honcho", self._honcho.pid, signal.SIGTERM)
 
     def _procfile(self) -> Path:
-        """The project's, or where it has none the usual three."""
+        """The project's Procfile. For a project without one, a file with our three processes."""
         ours = Path("Procfile")
         if ours.exists():
             return ours
@@ -177,11 +178,11 @@ class Launcher:
 
     def _check_processes(self) -> None:
         if self._honcho is not None and self._honcho.poll() is not None:
-            raise StartFailedError("A process of the Procfile ended, and so all did: the lines above say why.")
+            raise StartFailedError("A process of the Procfile ended, so all were stopped: the lines above say why.")
 
     # Ready.
 
-    def _tell(self, running: RunningStores, actors: list[str], address: str, token: str) -> None:
+    def _print_ready(self, running: RunningStores, actors: list[str], address: str, token: str) -> None:
         click.echo(
             f"""
   Ready after {time.monotonic() - self._began:.1f} s
@@ -201,7 +202,7 @@ class Launcher:
         )
 
     def _wait(self, condition: Callable[[], bool], stop: StopSignal, seconds: float) -> bool:
-        """Wait for a condition; False when told to stop before it is met, or when it is not met in time."""
+        """Wait for a condition. False when a stop signal comes first, or when it is not met in time."""
         deadline = time.monotonic() + seconds
         while not stop.is_set() and time.monotonic() < deadline:
             if condition():
@@ -219,7 +220,7 @@ class Launcher:
     # Down.
 
     def _stop(self) -> None:
-        """Processes first, stores last: a worker hands its jobs back to a Postgres that still runs."""
+        """Stop the processes first and the stores last: a worker needs Postgres to hand its jobs back."""
         if self._honcho is not None:
             self._honcho.send_signal(signal.SIGTERM)
             try:
@@ -233,7 +234,7 @@ class Launcher:
         self._stores.stop()
 
     def _end_orphans(self) -> None:
-        """What honcho left behind is our child by now. The stores are, too, and stay."""
+        """End what honcho left behind: we have adopted it. The stores are our children too; leave them running."""
         stores = {server.pid for server in (self._stores.postgres, self._stores.redis) if server.is_running()}
         deadline = time.monotonic() + 2.0
         while orphans := set(children_of(os.getpid())) - stores:

@@ -1,4 +1,4 @@
-"""The web process of this machine, asked over HTTP as anybody may ask it."""
+"""A client of the web process on this machine, over its public HTTP interface."""
 
 import http.client
 import json
@@ -12,14 +12,14 @@ class WebProcess:
         self.address = f"http://127.0.0.1:{port}"
 
     def is_up(self) -> bool:
-        """Ready, and with a worker behind it."""
+        """Whether it is ready, and a worker is alive."""
         status, _ = self.ask("/readyz")
         return status == 200 and self.ask("/stats")[1].get("workers", {}).get("workers", 0) > 0  # noqa: PLR2004
 
     def ask(
         self, path: str, body: dict[str, Any] | None = None, token: str | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of the answer; 0 when nobody answers."""
+        """The status and the JSON of the answer. The status is 0 when there is no answer."""
         request = urllib.request.Request(  # noqa: S310 -- an address of this machine
             self.address + path,
             data=None if body is None else json.dumps(body).encode(),
@@ -30,6 +30,7 @@ class WebProcess:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
-        # HTTPException too: before anybody listens, a port may be the very one that the question comes from.
+        # HTTPException too: while nobody listens on the port, the kernel may choose it as the source of this request,
+        # which then reaches itself.
         except (OSError, ValueError, http.client.HTTPException):
             return 0, {}

@@ -17,7 +17,8 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 IMPATIENT_BRIDGE = (
-    "from bridge import watchdog; watchdog.STANDS_SECONDS = 7.0; from bridge.cli import main; raise SystemExit(main())"
+    "from bridge.cli import main; from bridge.runtime import watchdog; watchdog.STANDS_SECONDS = 7.0; "
+    "raise SystemExit(main())"
 )
 SLOW_HOOK = """
 import os, pathlib, time
@@ -50,7 +51,7 @@ def becomes_well(probe: Probe, role: str) -> None:
 
 
 def becomes_unwell(probe: Probe, role: str, pid: int) -> None:
-    line = f"the {role} process {pid} stands still since "
+    line = f"the {role} process {pid} has stood still since "
     eventually(lambda: line in probe(role).err, seconds=15, what=line)
 
 
@@ -136,7 +137,7 @@ def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unwell(
     eventually((tmp_path / "effects").exists)
 
     if is_unwell:
-        eventually(lambda: "stands still" in probe("worker").err, seconds=10, what="a process that stands")
+        eventually(lambda: "has stood still" in probe("worker").err, seconds=10, what="a process that stands")
     else:
         with pytest.raises(AssertionError):
             eventually(lambda: probe("worker").code != 0, seconds=MAX_AGE + 3)
@@ -154,7 +155,7 @@ def test_a_loop_that_stands_makes_its_process_unwell(outside: Fleet, probe: Prob
 
     rows.add_job(actor="hold_the_reports", queue="topic", payload={"gate": str(tmp_path / "gate")})
 
-    eventually(lambda: "(reports) stands still since " in probe("worker").err, seconds=15)
+    eventually(lambda: "(reports) has stood still since " in probe("worker").err, seconds=15)
     worker.wait_for("A loop of this process stands still")
     (tmp_path / "gate").touch()
     becomes_well(probe, "worker")

@@ -66,9 +66,9 @@ def test_an_option_that_postgres_does_not_know_is_one_line(tmp_path: Path, query
 
 
 @pytest.mark.parametrize("host", ["a" * 70, "a b", "a..b"])
-def test_a_host_that_cannot_be_is_one_line(run: Run, host: str) -> None:
+def test_a_host_that_cannot_exist_is_one_line(run: Run, host: str) -> None:
     serving = run("web", BIND_HOST=host, SUPABASE_JWT_SECRET="s" * 40)
-    assert (serving.code, serving.one_line()) == (1, f"mobvibe: BIND_HOST {host} is no address of this machine.")
+    assert (serving.code, serving.one_line()) == (1, f"mobvibe: BIND_HOST {host} is not an address of this machine.")
 
     asking = run("healthcheck", BIND_HOST=host)
     assert (asking.code, asking.one_line()[:33]) == (1, "mobvibe: nobody answers at http:/")
@@ -131,7 +131,7 @@ def test_a_newer_schema_is_one_line_and_exit_code_4(run: Run, rows: Rows) -> Non
 def test_a_probable_typing_error_is_pointed_out(run: Run, empty_dsn: str) -> None:
     said = run("run", DATABASE_URL=empty_dsn, POLL_INTERVAL_SEC="5")
 
-    assert "POLL_INTERVAL_SEC is no setting; did you mean POLL_INTERVAL_MS?" in said.err
+    assert "POLL_INTERVAL_SEC is not a setting; did you mean POLL_INTERVAL_MS?" in said.err
 
 
 def test_a_variable_of_the_node_worker_that_nothing_reads_is_said(run: Run, empty_dsn: str) -> None:

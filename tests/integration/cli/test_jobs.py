@@ -54,10 +54,10 @@ def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("jobs", "send", "--payload", "{"), "is no JSON"),
+        (("jobs", "send", "--payload", "{"), "is not JSON"),
         (("jobs", "send", "--payload", "[]"), "must be a JSON object"),
-        (("jobs", "send", "--payload", "[" * 100_000), "is no JSON"),
-        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is no JSON"),
+        (("jobs", "send", "--payload", "[" * 100_000), "is not JSON"),
+        (("jobs", "send", "--payload", '{"n": ' + "9" * 5000 + "}"), "is not JSON"),
         (("jobs", "send", "--actor", ""), "must be a name of 1 to 200 characters"),
         (("jobs", "send", "--actor", "a" * 201), "must be a name of 1 to 200 characters"),
         (("jobs", "send", "--actor", "a\udcff"), "is not UTF-8 text"),

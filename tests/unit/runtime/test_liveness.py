@@ -48,7 +48,7 @@ def test_a_process_without_a_sign_of_life_is_named(live: Liveness, settings: Set
 
     said = probe("bridge")
     assert said.code == 1
-    assert f"the bridge process {os.getpid()} stands still since " in said.one_line()
+    assert f"the bridge process {os.getpid()} has stood still since " in said.one_line()
     assert said.err.strip().endswith(", for 31 s")
     assert probe("bridge", "--max-age", "60").code == 0
 
@@ -70,7 +70,7 @@ def test_a_loop_that_stands_is_said_at_once_and_once(
         live.say()
         live.say()
         line = probe("bridge").one_line()
-        assert f"the bridge process {os.getpid()} (dispatcher) stands still since " in line
+        assert f"the bridge process {os.getpid()} (dispatcher) has stood still since " in line
         assert re.search(r", for ([5-9]|\d\d) s$", line)
 
     live.say()

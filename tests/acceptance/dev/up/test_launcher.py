@@ -220,7 +220,8 @@ def test_one_launcher_a_folder(launch: Launch) -> None:
         json.loads((launch.project / ".mobvibe" / "processes.json").read_text())
     )
     assert (
-        second.output.strip() == f"mobvibe: mobvibe up runs already in this folder (pid {up.popen.pid}). Stop it first."
+        second.output.strip()
+        == f"mobvibe: mobvibe up is already running in this folder (pid {up.popen.pid}). Stop it first."
     )
 
 
@@ -248,7 +249,7 @@ def test_a_process_that_cannot_start_ends_the_launcher_with_its_reason(launch: L
 
     assert up.wait(40) == 1
     assert "No module named 'a_module_that_is_not_there'" in up.output
-    assert "A process of the Procfile ended, and so all did" in up.output.strip().splitlines()[-1]
+    assert "A process of the Procfile ended, so all were stopped" in up.output.strip().splitlines()[-1]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that others may not reach")

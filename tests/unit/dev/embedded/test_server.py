@@ -1,4 +1,4 @@
-"""A server of ours: started until it serves, its last words where it does not, and ended even if it will not."""
+"""A server of ours: started until it serves, the reason where it does not, and ended even if it will not."""
 
 import signal
 import socket
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.dev.embedded.server import HOST, ServerProcess, last_words, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, _reason_in, pick_port
 from bridge.errors import EmbeddedStoreError
 
 
@@ -41,4 +41,4 @@ def test_a_taken_port_is_stepped_over() -> None:
 
 
 def test_a_log_with_nothing_in_it_says_so(tmp_path: Path) -> None:
-    assert last_words(tmp_path / "none.log") == "it said nothing"
+    assert _reason_in(tmp_path / "none.log") == "its log is empty"
