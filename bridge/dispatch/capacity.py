@@ -12,10 +12,10 @@ from bridge.job import Claim
 from bridge.postgres.queue_rows import QueueCapacity
 from bridge.transport.freed import FreedSlots, HandedOver
 
-# A lost message leaves the numbers wrong until the next count, so counts are frequent. Slow counts are rarer, to take
-# one part in _COUNT_SHARE of the time; but never so rare that a lost message matters for long.
+# A lost message leaves the numbers wrong until the next count, so counts are frequent, and slow ones never so rare that
+# a lost message matters for long.
 _COUNT_SECONDS, _COUNT_MOST_SECONDS = 1.0, 5.0
-_COUNT_SHARE = 50
+_COUNT_SHARE = 50  # slow counts are made so rarely that they take one fiftieth of the time, too little to slow claims
 
 
 class Capacity:

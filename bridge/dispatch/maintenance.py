@@ -23,8 +23,9 @@ from bridge.runtime.outages import ErrorReporter
 logger = logging.getLogger(__name__)
 
 _FOLD_MOST = 10_000  # rows in one statement, so that it stays short
-# Statistics add up all rows that are not folded yet. _MANY of them in one round mean traffic, and a shorter rest.
+# Statistics add up all rows that are not folded yet. So many of them in one round mean traffic, and a shorter rest.
 _MANY = 100
+# An idle database is asked seldom; under traffic there are no more rows to add up than about a second makes.
 _REST_SECONDS, _BUSY_REST_SECONDS = 10.0, 1.0
 _HOLDER_CHECK_SECONDS = 60.0  # often enough for transactions that are reported after HELD_SECONDS (five minutes)
 _PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days

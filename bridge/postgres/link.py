@@ -60,6 +60,8 @@ _SESSION = {
 
 # A row may be held by somebody else for as long as they like; others must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
+# Our statements take milliseconds: one that takes this long hangs. Several waits for a lock fit into it, and it ends
+# before a third of the default lease is over.
 _STATEMENT_TIMEOUT_MS = 8_000
 _answered_at: dict[str, float] = {}  # by address, when a link of this process had its last answer
 _ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has

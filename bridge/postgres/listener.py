@@ -20,8 +20,9 @@ from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 5.0
-_ECHO_SECONDS = 4.0
+PROBE_SECONDS = 5.0  # until then a dead link costs only speed: the poll finds the jobs
+_ECHO_SECONDS = 4.0  # less than PROBE_SECONDS; a busy server may be late with a notification
+# Behind a pooler each try may get the right session. Bounded, as the end of the process waits for it.
 _UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
 
 

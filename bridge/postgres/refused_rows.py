@@ -9,7 +9,7 @@ import re
 logger = logging.getLogger(__name__)
 
 _SAID = re.compile(r"mobvibe: job (?P<job>\S+) (?P<what>cannot be [a-z ]+): (?P<why>.*)")
-_KEPT_MOST = 10_000
+_KEPT_MOST = 10_000  # a few megabytes; when they are exceeded, all are forgotten and logged once more
 _told: dict[tuple[str, str, str], None] = {}
 
 

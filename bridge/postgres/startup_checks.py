@@ -14,7 +14,7 @@ from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 12  # raised by each release that changes the schema
 T = TypeVar("T")
 
 

@@ -20,9 +20,8 @@ _OTHER_DATABASE = "OTHERDB "
 
 
 # A Redis that forks, or runs a slow command of somebody else, answers late: only after five seconds it counts as away.
-# A connection that was idle for half a minute is tried with a PING first: firewalls and proxies drop those silently.
 _TIMEOUT_SECONDS = 5.0
-_IDLE_SECONDS = 30
+_IDLE_SECONDS = 30  # after that a PING is sent first: firewalls and proxies drop idle connections silently
 
 
 def connect_redis(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Client:

@@ -9,7 +9,7 @@ from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.languages import other_language
 from bridge.transport.rights import check_rights, rule_for
 
-_OLDEST = (6, 2)
+_OLDEST = (6, 2)  # the first that knows channels in ACL rules, which `rule_for` prints
 
 
 def check_road(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:

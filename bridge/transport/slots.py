@@ -7,7 +7,7 @@ from collections.abc import Callable
 # The stock hides the time to fetch and start jobs, which is about the same for many as for one. When the process dies,
 # each job in stock has spent a retry: so it is limited, and smaller while jobs take longer than _SHORT_SECONDS each.
 _STOCK_SECONDS, _STOCK_MOST = 0.1, 500
-_SHORT_SECONDS, _SLOW_STOCK_SECONDS = 0.01, 0.02
+_SHORT_SECONDS, _SLOW_STOCK_SECONDS = 0.01, 0.02  # a job of 10 ms hides much of a fetch by itself
 _AVERAGE_SECONDS = 0.1  # as long as the stock: a change of load is followed before the stock is used up
 _MEASURED_SECONDS = 0.01  # shorter spans hold too few jobs to measure a rate
 _QUIET_SECONDS = 0.5  # after such a gap the old rate says nothing about the next jobs

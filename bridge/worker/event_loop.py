@@ -21,9 +21,9 @@ OnDead = Callable[[frozenset[int]], None]
 _INTERRUPT_CHECK_SECONDS = 0.1
 _CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores its interrupt (UNRESPONSIVE_SECONDS)
 # After a stop of the loop that was not ours, doubled each time: a callback that stops it whenever it runs must not
-# take a whole core. A loop that has run for _STEADY_SECONDS begins with the short pause again.
+# take a whole core.
 _PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0
-_STEADY_SECONDS = 5.0
+_STEADY_SECONDS = 5.0  # a loop that has run for longer than the longest pause begins with the short pause again
 _STOP_SECONDS = 2.0  # to end at the shutdown; the thread is a daemon, so the process does not wait for a longer one
 
 

@@ -23,12 +23,10 @@ logger = logging.getLogger(__name__)
 # A link that died without an error is noticed by the next heartbeat at the latest, and a cancelled job stops then.
 _REST_MOST_SECONDS = 5.0
 _LINK_CHECK_SECONDS = 0.2  # looking at the link asks nothing of Postgres, and a cancelled job should stop soon
-# How long a worker whose link broke may need to open a new one, by what is known of its link. A new link with TLS and
-# a password takes nine round trips; twelve leave a margin, as does twice the time that the last opening took. Up to a
-# second is granted to everybody: `mobvibe run` waits that long before it takes a broken link for a dead worker.
-_TRIPS = 12
-_OPENINGS = 2
-_GRANTED_SECONDS = 1.0
+# How long a worker whose link broke may need to open a new one, by what is known of its link.
+_TRIPS = 12  # a new link with TLS and a password takes nine round trips: a margin of three
+_OPENINGS = 2  # times what the last opening took, as a margin
+_GRANTED_SECONDS = 1.0  # to everybody: `mobvibe run` waits that long before it takes a broken link for a dead worker
 # Attempts that are set aside and get a slot more. Bounded: where every report is refused, the whole backlog would run,
 # and none of it could be reported.
 _SET_ASIDE_MOST = 100

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _LOCK_TIMEOUT = "1500ms"  # while we wait, everybody who comes later waits behind us
 _STATEMENT_TIMEOUT = "30min"
-TRIES = 10
+TRIES = 10  # about a minute and a half with the rests between them: a transaction of an application has ended by then
+# Short at first, as most locks are; longer each time, so that those who waited behind us get through meanwhile.
 _FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.5, 15.0
 _IN_THE_WAY = (
     psycopg.errors.LockNotAvailable,

@@ -18,7 +18,7 @@ from bridge.postgres.migrations.locks import MigrationError, holders, with_patie
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 5_000
+_BATCH = 5_000  # rows in one transaction, so that their locks are held for a moment only
 _PACED_BATCH, _PACE_SECONDS = 500, 0.25  # where each change is sent to subscribers
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")
 _COUNT_WAITING = "SELECT count(*) FROM public.coding_jobs WHERE seq = 0 AND status IN ('pending', 'processing')"
