@@ -12,7 +12,7 @@ def test_a_folder_is_one_launchers_until_it_lets_go(tmp_path: Path) -> None:
     first, second = EmbeddedStores(tmp_path / "dir"), EmbeddedStores(tmp_path / "dir")
     assert first.open_folder() == []
 
-    with pytest.raises(EmbeddedStoreError, match=r"runs already in this folder \(pid \d+\)"):
+    with pytest.raises(EmbeddedStoreError, match=r"is already running in this folder \(pid \d+\)"):
         second.open_folder()
     first.stop()
 
