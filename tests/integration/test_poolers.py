@@ -7,17 +7,33 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from pydantic import SecretStr
 
 from bridge import listener
 from bridge.attempts import AttemptBook
 from bridge.connection_budget import find_room
 from bridge.database import Link
+from bridge.doctor import examine, look_ahead
 from bridge.listener import Listener
+from bridge.migrations import migrate_up, migration_states
 from bridge.pool import Pool
+from bridge.settings import Settings
+from tests.support import legacy
+from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 _LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"
+
+# Behind a pooler in transaction mode the next client would find it.
+_LEFT = """
+    SELECT 'left: [' || coalesce(string_agg(it, ', '), '') || ']'
+    FROM (SELECT name || ' = ' || setting FROM pg_settings WHERE source = 'session'
+          UNION ALL SELECT 'a lock: ' || mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
+          UNION ALL SELECT 'a channel: ' || channel FROM pg_listening_channels() channel
+          UNION ALL SELECT 'prepared: ' || statement FROM pg_prepared_statements
+          UNION ALL SELECT 'a table: ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()) AS l (it)"""
 
 
 def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool) -> None:
@@ -60,71 +76,76 @@ class SessionKeeper:
     A deaf one passes no notifications on.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self._there = host, port
+    def __init__(self, dsn: str) -> None:
+        self._address = urlsplit(dsn)
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
+        self.dsn = (
+            dsn.replace(self._address.netloc.rpartition("@")[2], f"127.0.0.1:{self._server.getsockname()[1]}")
+            + "?sslmode=disable&gssencmode=disable"
+        )
         self.is_deaf = False
-        self._session: socket.socket
+        self.sessions: list[socket.socket] = []
         self.heard = bytearray()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def ask(self, query: str) -> bytes:
-        """What the server's session that was used last answers."""
+    def ask(self, query: str, session: int = -1) -> bytes:
+        """What one of the server's sessions answers, whose client has gone: the one that was used last."""
         self.heard.clear()
-        self._session.sendall(b"Q" + struct.pack("!i", len(query) + 5) + query.encode() + b"\0")
+        self.sessions[session].sendall(b"Q" + struct.pack("!i", len(query) + 5) + query.encode() + b"\0")
         eventually(lambda: b"Z\0\0\0\5" in self.heard, what="an answer of the session")
         return bytes(self.heard)
 
     def close(self) -> None:
         self._server.close()
+        for session in self.sessions:
+            session.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                self._session = socket.create_connection(self._there)
+                session = socket.create_connection((self._address.hostname, self._address.port))
+                self.sessions.append(session)
+                for end in (client, session):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for pump in (self._ask_server, self._tell_client):
-                    threading.Thread(target=pump, args=(client, self._session), daemon=True).start()
+                    threading.Thread(target=pump, args=(client, session), daemon=True).start()
 
     @staticmethod
     def _ask_server(client: socket.socket, session: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with client, contextlib.suppress(OSError):
             while data := client.recv(65536):
                 session.sendall(data.removesuffix(b"X\0\0\0\4"))
 
     def _tell_client(self, client: socket.socket, session: socket.socket) -> None:
         buffer = b""
-        while data := session.recv(65536):
-            self.heard += data
-            buffer += data
-            while len(buffer) >= 5 and len(buffer) > (size := struct.unpack("!i", buffer[1:5])[0]):
-                message, buffer = buffer[: size + 1], buffer[size + 1 :]
-                if message[:1] == b"K":
-                    message = message[:5] + struct.pack("!i", 7) + message[9:]
-                if message[:1] != b"A" or not self.is_deaf:
-                    with contextlib.suppress(OSError):
-                        client.sendall(message)
+        with session, contextlib.suppress(OSError):
+            while data := session.recv(65536):
+                self.heard += data
+                buffer += data
+                while len(buffer) >= 5 and len(buffer) > (size := struct.unpack("!i", buffer[1:5])[0]):
+                    message, buffer = buffer[: size + 1], buffer[size + 1 :]
+                    if message[:1] == b"K":
+                        message = message[:5] + struct.pack("!i", 7) + message[9:]
+                    if message[:1] != b"A" or not self.is_deaf:
+                        with contextlib.suppress(OSError):
+                            client.sendall(message)
 
 
 @pytest.fixture
 def keeper(dsn: str) -> Iterator[SessionKeeper]:
-    address = urlsplit(dsn)
-    assert address.hostname is not None
-    assert address.port is not None
-    keeper = SessionKeeper(address.hostname, address.port)
+    keeper = SessionKeeper(dsn)
     yield keeper
     keeper.close()
 
 
 @pytest.mark.parametrize("is_deaf", [False, True])
 def test_nobody_is_left_listening_on_a_pooled_session(
-    dsn: str, keeper: SessionKeeper, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
+    keeper: SessionKeeper, monkeypatch: pytest.MonkeyPatch, is_deaf: bool
 ) -> None:
     monkeypatch.setattr(listener, "_ECHO_SECONDS", 0.5)
     keeper.is_deaf = is_deaf
-    address = dsn.replace(urlsplit(dsn).netloc.rpartition("@")[2], f"127.0.0.1:{keeper.port}")
-    one = Listener(f"{address}?sslmode=disable&gssencmode=disable", "new_job", lambda _: None)
+    one = Listener(keeper.dsn, "new_job", lambda _: None)
     one.start()
     if is_deaf:
         eventually(lambda: b"mobvibe_echo" in keeper.heard, what="the probe")
@@ -138,6 +159,38 @@ def test_nobody_is_left_listening_on_a_pooled_session(
     said = keeper.ask("SELECT pg_listening_channels()")
     assert b"new_job" not in said
     assert b"mobvibe_echo" not in said
+
+
+def left_on(keeper: SessionKeeper) -> list[bytes]:
+    """What the next clients of its sessions would find there."""
+    assert keeper.sessions
+    answers = [keeper.ask(_LEFT, session) for session in range(len(keeper.sessions))]
+    return [answer for answer in answers if b"left: []" not in answer]
+
+
+def test_setting_up_and_asking_for_the_state_leave_nothing_on_a_pooled_session(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
+        project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+        session = rows.add_session(user_id=project, project_id=project, initial_prompt="p", expires_at="2999-01-01")
+        rows.add_job(session_id=session, prompt="p", priority=None)
+    with contextlib.closing(SessionKeeper(empty_dsn)) as keeper:
+        assert not any(state.applied for state in migration_states(keeper.dsn))
+        assert left_on(keeper) == []
+        assert migrate_up(keeper.dsn)
+        assert left_on(keeper) == []
+        assert all(state.applied for state in migration_states(keeper.dsn))
+        assert left_on(keeper) == []
+
+
+def test_the_doctor_leaves_nothing_on_a_pooled_session(keeper: SessionKeeper, settings: Settings) -> None:
+    pooled = settings.model_copy(update={"database_url": SecretStr(keeper.dsn)})
+
+    examine(pooled)
+    look_ahead(pooled)
+
+    assert left_on(keeper) == []
 
 
 def test_a_session_of_our_own_has_our_limits(link: Link) -> None:
