@@ -13,7 +13,7 @@ import psycopg
 
 from bridge.connection import Connection
 from bridge.migrations.files import indexes, sections
-from bridge.migrations.locks import MigrationError, holders, with_patience
+from bridge.migrations.locks import MigrationError, in_the_way, with_patience
 from bridge.postgres_errors import first_line
 
 logger = logging.getLogger(__name__)
@@ -149,8 +149,8 @@ def _in_the_background(connection: Connection, text: str, name: str) -> None:
             psycopg.errors.DeadlockDetected,
         ) as error:
             raise MigrationError(
-                f"The index {name} could not be made beside the traffic ({first_line(error)}): {holders(connection)}. "
-                "End that transaction, then run again: mobvibe migrate up"
+                f"The index {name} could not be made beside the traffic ({first_line(error)}): "
+                f"{in_the_way(connection, error)}. End that transaction, then run again: mobvibe migrate up"
             ) from error
         except psycopg.errors.UniqueViolation as error:
             if error.diag.constraint_name != name:

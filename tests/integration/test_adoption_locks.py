@@ -1,0 +1,118 @@
+"""Moving into a database with rows in it while clients of the host's write there."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from bridge import migrations
+from bridge.migrations import MigrationError, migrate_up
+from bridge.migrations.locks import with_patience
+from bridge.startup_checks import check_database
+from tests.support import legacy
+from tests.support.openings import open_to_the_web, tables
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+WAITS_FOR = """
+    SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE a.application_name = 'mobvibe migrate' AND NOT l.granted AND l.relation = %s::regclass"""
+
+
+@pytest.fixture
+def old(web_roles: None, empty_dsn: str) -> Iterator[Rows]:
+    """A MobVibe database on Supabase as the Node worker knew it, with a session and its job."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
+        user = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+        session = rows.add_session(user_id=user, project_id=user, initial_prompt="p", expires_at="2999-01-01")
+        rows.add_job(session_id=session, prompt="p")
+        yield rows
+
+
+class Client(threading.Thread):
+    """Has a row of one table and asks for one of another as soon as the migration, which has that, waits for the first.
+
+    It never gives way itself.
+    """
+
+    def __init__(self, dsn: str, first: str, second: str) -> None:
+        super().__init__(daemon=True)
+        self._connection = psycopg.connect(dsn, application_name="their app")
+        self._watching = psycopg.connect(dsn, autocommit=True)
+        self._first, self._second = first, second
+        self.has_committed = False
+
+    def begin(self) -> None:
+        self._connection.execute("SET deadlock_timeout = '60s'")
+        self._connection.execute(f"UPDATE {self._first} SET updated_at = now()")
+        self.start()
+
+    def run(self) -> None:
+        eventually(lambda: self._watching.execute(WAITS_FOR, [self._first]).fetchone() != (0,))
+        self._connection.execute(f"UPDATE {self._second} SET updated_at = now()")
+        self._connection.commit()
+        self.has_committed = True
+
+    def close(self) -> None:
+        self.join(20)
+        self._connection.close()
+        self._watching.close()
+
+
+@pytest.fixture(
+    params=[
+        ("Migration 0001_sessions", "coding_jobs", "coding_sessions"),
+        ("Migration 0009_triggers", "coding_sessions", "coding_jobs"),
+    ],
+    ids=["in the first file", "in a later one"],
+)
+def client(
+    request: pytest.FixtureRequest, old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Client]:
+    """One that gets into a deadlock with this step of the migration."""
+    at, first, second = request.param
+    client = Client(empty_dsn, first, second)
+
+    def step_by_step(connection: Any, name: str, step: Callable[[], Any]) -> Any:
+        if name == at and not client.ident:
+            client.begin()
+        return with_patience(connection, name, step)
+
+    monkeypatch.setattr(migrations, "with_patience", step_by_step)
+    yield client
+    client.close()
+    assert client.has_committed
+
+
+def test_a_deadlock_is_named_for_what_it_is_and_the_step_taken_again(
+    client: Client, empty_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrate_up(empty_dsn)
+
+    assert "waits for a deadlock with process" in caplog.text
+    assert "(their app, role " in caplog.text
+    check_database(empty_dsn)
+
+
+def test_deadlocks_that_do_not_end_are_one_line_and_leave_nothing_open(
+    client: Client, old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tables(old)
+    assert with_patience.__kwdefaults__ is not None
+    monkeypatch.setitem(with_patience.__kwdefaults__, "tries", 1)
+
+    with pytest.raises(
+        MigrationError,
+        match=r"^Migration \w+ did not get through: a deadlock with process \d+ \(their app.*mobvibe migrate up$",
+    ):
+        migrate_up(empty_dsn)
+
+    assert open_to_the_web(old, theirs) == []
+    monkeypatch.undo()
+    migrate_up(empty_dsn)
+    check_database(empty_dsn)
+    assert open_to_the_web(old, theirs) == []
