@@ -19,7 +19,7 @@ from bridge.database import connect, statement
 from bridge.errors import SchemaError
 from bridge.migrations.files import migration_files, private_functions
 from bridge.migrations.locks import MigrationError, limited, with_patience
-from bridge.migrations.online import prepare_events, prepare_jobs
+from bridge.migrations.online import prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres_errors import in_our_words
 from bridge.read_only import read_only
 from bridge.startup_checks import SCHEMA_VERSION
@@ -68,6 +68,7 @@ def migrate_up(dsn: str) -> list[str]:
             listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
             raise MigrationError(f"Nothing was changed. In the way: {listed}")
         prepare_events(connection)
+        prepare_sessions(connection)
         for file in migration_files():
             if file.stem == _COUNTS:
                 _apply_and_count(dsn, connection, file.read_bytes())

@@ -110,7 +110,7 @@ def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
 
 def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
     assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
-    assert len(indexes()) == 10
+    assert len(indexes()) == 11
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
 
 

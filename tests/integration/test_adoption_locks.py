@@ -1,13 +1,17 @@
 """Moving into a database with rows in it while clients of the host's write there."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
+from psycopg.sql import Composable
 
 from bridge import migrations
+from bridge.connection import Connection
 from bridge.migrations import MigrationError, migrate_up
 from bridge.migrations.locks import with_patience
 from bridge.startup_checks import check_database
@@ -116,3 +120,90 @@ def test_deadlocks_that_do_not_end_are_one_line_and_leave_nothing_open(
     migrate_up(empty_dsn)
     check_database(empty_dsn)
     assert open_to_the_web(old, theirs) == []
+
+
+MANY = 3000
+LARGE = "('coding_jobs'::regclass, 'coding_sessions'::regclass, 'session_events'::regclass)"
+FILL = """
+    INSERT INTO coding_sessions (user_id, project_id, initial_prompt, expires_at)
+    SELECT user_id, project_id, 'p', expires_at FROM coding_sessions, generate_series(1, %(many)s);
+    INSERT INTO session_events (session_id, event_type, data) SELECT id, 'thinking', '{}' FROM coding_sessions;
+    INSERT INTO coding_jobs (session_id, prompt, priority, status)
+    SELECT id, 'p', nullif(n %% 2, 1), CASE WHEN n %% 4 = 0 THEN 'pending' ELSE 'completed' END
+    FROM (SELECT id, row_number() OVER () AS n FROM coding_sessions) s"""
+# Of rows that this transaction has read, and what writers wait for.
+READ = f"""
+    SELECT relname AS name, pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid) AS rows,
+           EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.relation = c.oid AND l.granted AND l.mode
+                   IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS is_locked
+    FROM pg_class c WHERE oid IN {LARGE}"""
+A_STATEMENT = re.compile(r"(?:--[^\n]*|'[^']*'|\$(\w*)\$.*?\$\1\$|[^;])+(?:;|\Z)", re.DOTALL)
+
+
+class Watch:
+    """Each statement of the migration's transactions: whether it read much of a table while writers had to wait."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+        self.under_lock: list[tuple[str, str]] = []
+        self.beside: list[str] = []
+
+    def execute(self, connection: Connection, query: Any, params: Any) -> Any:
+        text = query.decode() if isinstance(query, bytes) else query
+        is_ours = connection.info.parameter_status("application_name") == "mobvibe migrate"
+        is_inside = connection.info.transaction_status == TransactionStatus.INTRANS
+        if not (is_ours and is_inside) or isinstance(
+            text, Composable
+        ):  # which is SET TRANSACTION, to come first in one
+            return psycopg.Connection.execute(connection, query, params)
+        for one in [text] if params else [found[0] for found in A_STATEMENT.finditer(text) if found[0].strip()]:
+            cursor = self._look(connection, one, params)
+        return cursor
+
+    def _look(self, connection: Connection, text: Any, params: Any) -> Any:
+        before = self._read(connection)
+        cursor = psycopg.Connection.execute(connection, text, params)
+        for table, now in self._read(connection).items():
+            if now["rows"] - before[table]["rows"] < MANY / 10:
+                continue
+            if now["is_locked"]:
+                self.under_lock.append((table, text))
+            else:
+                self.beside.append(text)
+                self._write()
+        return cursor
+
+    @staticmethod
+    def _read(connection: Connection) -> dict[str, Any]:
+        return {row["name"]: row for row in psycopg.Connection.execute(connection, READ).fetchall()}
+
+
+def test_nothing_reads_a_whole_table_while_writers_wait(
+    old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for statement in FILL.split(";"):
+        old.all(statement, {"many": MANY})
+    session = old.value("SELECT id FROM coding_sessions LIMIT 1")
+    files = f"SELECT oid, pg_relation_filenode(oid) FROM pg_class WHERE oid IN {LARGE}"
+    before = old.all(files)
+    old.all("SET statement_timeout = '3s'")
+
+    def write() -> None:
+        job = old.add_job(session_id=session, prompt="p")
+        old.all("UPDATE coding_jobs SET status = 'completed' WHERE id = %s", [job])
+        old.all("UPDATE coding_sessions SET status = 'completed' WHERE id = %s", [session])
+        old.all("INSERT INTO session_events (session_id, event_type, data) VALUES (%s, 'thinking', '{}')", [session])
+
+    watch = Watch(write)
+
+    def execute(connection: Connection, query: Any, params: Any = None) -> Any:
+        return watch.execute(connection, query, params)
+
+    monkeypatch.setattr(Connection, "execute", execute)
+
+    migrate_up(empty_dsn)
+
+    assert watch.under_lock == []
+    assert old.all(files) == before, "a table was written anew"
+    for part in ("UPDATE public.coding_jobs SET", "VALIDATE CONSTRAINT", "count_jobs()"):
+        assert any(part in " ".join(text.split()) for text in watch.beside), part
