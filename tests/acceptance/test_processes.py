@@ -333,6 +333,22 @@ def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) 
     assert "ACTORS_MODULE" in said.out
 
 
+def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
+    outside: Fleet, rows: Rows, tmp_path: Path
+) -> None:
+    with (outside.project / "actors" / "__init__.py").open("a") as package:
+        package.write("import logging.config\nlogging.config.dictConfig({'version': 1, 'root': {'level': 'ERROR'}})\n")
+    outside.bridge()
+    worker = outside.start(sys.executable, "-m", "bridge", "worker", LOG_FORMAT="json")
+
+    job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
+    eventually(lambda: rows.status(job) == "completed", seconds=30)
+
+    assert worker.stop() == 0
+    said = [json.loads(line)["msg"] for line in worker.output.splitlines() if str(job) in line]
+    assert said == ["Processing job", "Job completed"]
+
+
 def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
     outside.environment = {}
     worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bridge.database import connect
 from bridge.doctor import look_ahead
 from bridge.migrations import MigrationError, find_conflicts, migrate_up, migration_files, migration_states, online
-from bridge.migrations.files import indexes, private_functions, sections
+from bridge.migrations.files import ORIGINAL_FUNCTIONS, indexes, private_functions, sections
 from bridge.migrations.locks import with_patience
 from bridge.settings import Settings
 from bridge.startup_checks import SCHEMA_VERSION, check_database
@@ -374,6 +374,20 @@ def test_a_right_that_is_missing_is_named_with_the_statement_that_gives_it(role:
         caught.value
     )
     assert "does not own public.coding_jobs, mobvibe does (→ run as mobvibe" in str(caught.value)
+
+
+def test_the_owner_of_the_tables_needs_no_right_on_the_database(role: Callable[[str], str], old: Rows) -> None:
+    owned = ("coding_jobs", "coding_sessions", "session_events")
+    address = role(
+        "GRANT USAGE, CREATE ON SCHEMA public TO ROLE; GRANT REFERENCES ON projects TO ROLE;"
+        + "".join(f"ALTER TABLE {table} OWNER TO ROLE;" for table in owned)
+        + "".join(f"ALTER FUNCTION {name} OWNER TO ROLE;" for name in sorted(ORIGINAL_FUNCTIONS))
+    )
+    fill(old, 20, "pending")
+
+    migrate_up(address)
+
+    check_database(address)
 
 
 def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str], str], old: Rows) -> None:
