@@ -44,13 +44,14 @@ _SERVER_DEFAULTS = {
 }
 
 # A host may have set these otherwise, for a role or a database: what we and the driver read and write relies on them,
-# and the functions on seeing what others commit meanwhile. Links that rest or wait are none to end.
+# and the functions on seeing what others commit meanwhile, and on being heard. Links that rest or wait are none to end.
 # Not default_transaction_read_only: who sets it means us too. The other settings change nothing that we say or read.
 _SESSION = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
+    "client_min_messages": "warning",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "extra_float_digits": "1",
