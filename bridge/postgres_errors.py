@@ -31,6 +31,7 @@ _SET_UP = ("55000", "42")
 _REFUSED = ("22", "23", "54", "P0")
 # Links, sessions, rights, names, conflicts with other transactions: nothing that the next row would not meet as well.
 _OF_NO_ROW = (*_PASSING, *_UNFIT, "0A", "25", "26", "40", "42", "55", "XX")
+_OF_NO_TRIGGER = ("25", "57")  # a database that is read-only, a statement that took too long
 # The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
 # Supavisor, Odyssey and RDS Proxy in their words.
 _NONE_FREE = re.compile(
@@ -74,9 +75,14 @@ def in_our_words() -> Iterator[None]:
 
 
 def may_be_of_a_row(error: BaseException) -> bool:
-    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through."""
+    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through.
+
+    Inside our functions a host's trigger may say anything: they tell when each row is tried by itself (0011).
+    """
     cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and not cause.sqlstate.startswith(_OF_NO_ROW)
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None or cause.sqlstate.startswith(_OF_NO_TRIGGER):
+        return False
+    return bool(cause.diag.context) or not cause.sqlstate.startswith(_OF_NO_ROW)
 
 
 def _is_for_lack_of_connections(error: psycopg.Error) -> bool:

@@ -112,8 +112,8 @@ END $$;
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
 -- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
 -- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
--- by itself, for two seconds in all, and what fails is said to the caller and in the server's log, and tried again with the next sweep.
--- Index: jobs_processing.
+-- by itself (0011), for two seconds in all, and what fails is said to the caller and in the server's log. The caller's
+-- setting mobvibe.skip names those to leave out for now. Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -122,8 +122,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    ids uuid[]; outcomes text[]; errors text[]; delays interval[];
-    back uuid[]; back_fences bigint[];
+    skip uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
+    ids uuid[]; fences bigint[]; outcomes text[]; errors text[]; delays interval[];
+    taken uuid[]; taken_outcomes text[]; statuses text[];
+    start integer; stop integer; until timestamptz; context text;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.reclaim')) THEN
         RETURN;
@@ -136,14 +138,9 @@ BEGIN
         WHERE w.id = silent.id;
     END IF;
 
-    SELECT array_agg(s.id) FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.outcome) FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.error) FILTER (WHERE s.outcome <> 'released'),
+    SELECT array_agg(s.id), array_agg(s.fence), array_agg(s.outcome), array_agg(s.error),
            array_agg(CASE WHEN s.outcome = 'crashed' AND s.crashes = 0 THEN interval '0' END)
-               FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.id) FILTER (WHERE s.outcome = 'released'),
-           array_agg(s.fence) FILTER (WHERE s.outcome = 'released')
-    INTO ids, outcomes, errors, delays, back, back_fences
+    INTO ids, fences, outcomes, errors, delays
     FROM (SELECT j.id, j.fence, j.crashes,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
                    WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
@@ -159,38 +156,39 @@ BEGIN
                      -- What was started since may be in a worker that registered since: it is not to be seen here.
                      ELSE (j.started_at >= this_moment) IS NOT TRUE
                           AND NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
+            AND (skip IS NULL OR j.id NOT IN (SELECT unnest(skip)))
           -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
           ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
 
-    BEGIN
-        RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-            ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), delays) e;
-    EXCEPTION WHEN OTHERS THEN
-        FOR i IN 1 .. coalesce(cardinality(ids), 0) LOOP
-            EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
-            BEGIN
-                RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-                    ids[i:i], outcomes[i:i], errors[i:i], '{false}', delays[i:i]) e;
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
-            END;
-        END LOOP;
-    END;
-    BEGIN
-        RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
-            back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
-    EXCEPTION WHEN OTHERS THEN
-        FOR i IN 1 .. coalesce(cardinality(back), 0) LOOP
-            EXIT WHEN clock_timestamp() - this_moment > interval '4 s';
-            BEGIN
-                RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
-                    back[i:i], back_fences[i:i], '{}', '{}', 'no worker started it in time') AS r (id);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', back[i], SQLERRM;
-            END;
-        END LOOP;
-    END;
+    IF ids IS NULL THEN
+        RETURN;
+    END IF;
+    SET CONSTRAINTS ALL IMMEDIATE;  -- one that waits for the commit would undo all of them
+    FOR turn IN 0 .. cardinality(ids) LOOP  -- all of them, then one by one
+        EXIT WHEN clock_timestamp() > until;
+        start := greatest(turn, 1);
+        stop := CASE WHEN turn = 0 THEN cardinality(ids) ELSE turn END;
+        BEGIN
+            SELECT array_agg(t.job_id), array_agg(t.outcome), array_agg(t.status) INTO taken, taken_outcomes, statuses
+            FROM public.take_back(ids[start:stop], fences[start:stop], outcomes[start:stop], errors[start:stop],
+                                  delays[start:stop]) t;
+            PERFORM public.check_changed(cardinality(taken), ids[start:stop]);
+            RETURN QUERY SELECT t.id, t.outcome, t.status FROM unnest(taken, taken_outcomes, statuses) AS t (id, outcome, status);
+            EXIT WHEN turn = 0;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+            -- Who holds a row of a host's, or was quicker, holds up no other.
+            IF SQLSTATE NOT IN ('40001', '40P01', '55P03') AND NOT public.is_of_a_row(SQLSTATE, context, 'reclaim_jobs') THEN
+                RAISE;
+            END IF;
+            IF turn = 0 THEN
+                until := clock_timestamp() + interval '2 s';
+            ELSE
+                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', ids[turn], SQLERRM;
+            END IF;
+        END;
+    END LOOP;
 END $$;
 
 -- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
@@ -198,7 +196,7 @@ END $$;
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
 -- (bridge/worker/solitude.py says when) is in no line any more; `throughout` says of which that is never so. One caller
 -- at a time, or two would both find room for one line; the second one finds nothing to do. Rows that cannot be changed
--- are passed over (0011). Index: jobs_suspect.
+-- are passed over (0011), and so are those that the caller's setting mobvibe.skip names. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
@@ -213,7 +211,7 @@ DECLARE
     ids uuid[];
     one record;
     claimed uuid[] := '{}';
-    refused uuid[] := '{}';
+    refused uuid[] := coalesce(nullif(current_setting('mobvibe.skip', true), ''), '{}')::uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
@@ -234,6 +232,7 @@ BEGIN
     IF lines >= lines_most THEN
         RETURN;
     END IF;
+    SET CONSTRAINTS ALL IMMEDIATE;
     LOOP
         WITH found AS MATERIALIZED (
             SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
@@ -241,14 +240,14 @@ BEGIN
               AND EXISTS (SELECT FROM public.workers w
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-              AND s.id <> ALL (refused)
+              AND s.id NOT IN (SELECT unnest(refused))
             ORDER BY s.priority DESC, s.seq LIMIT p_line
             FOR UPDATE SKIP LOCKED
         )
         SELECT array_agg(f.id) INTO ids FROM found f
         WHERE f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1);
         EXIT WHEN ids IS NULL OR clock_timestamp() - this_moment > interval '2 s';
-        FOR one IN SELECT e.job_id AS id, e.refusal FROM public.claim_each(p_bridge, p_lease, ids) e LOOP
+        FOR one IN SELECT e.job_id AS id, e.refusal FROM public.change_each('claim', ids, p_bridge, p_lease) e LOOP
             IF one.refusal IS NULL THEN
                 claimed := claimed || one.id;
             ELSE
@@ -342,7 +341,7 @@ BEGIN
 EXCEPTION
     WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
         RAISE;  -- tried again as a whole: another time it may get through
-    WHEN OTHERS THEN
+    WHEN OTHERS OR assert_failure THEN
         IF cardinality(p_sessions) = 1 THEN
             RAISE LOG 'mobvibe: session % cannot be marked as failed: %', p_sessions[1], SQLERRM;
             RETURN;
