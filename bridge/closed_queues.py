@@ -41,23 +41,25 @@ class ClosedQueues:
             self._closed.setdefault(queue, _Closed()).rest()
 
     def open_among(self, room: Mapping[str, int]) -> dict[str, int]:
-        """`room` without queues that are closed; looks at those whose time has come. Raises RedisUnavailableError."""
-        return {queue: jobs for queue, jobs in room.items() if queue not in self._closed or self._opens(queue)}
+        """`room` without queues that are closed. Raises RedisUnavailableError."""
+        # Those without room are looked at as well: `seconds_to_next_look` is of all, and would stay 0 for them.
+        for queue in list(self._closed):
+            self._look(queue)
+        return {queue: jobs for queue, jobs in room.items() if queue not in self._closed}
 
     def seconds_to_next_look(self) -> float:
-        """Infinite when none is closed."""
+        """Of `open_among`, for any of the closed queues; infinite when none is."""
         next_look = min((closed.next_look for closed in self._closed.values()), default=math.inf)
         return max(0.0, next_look - time.monotonic())
 
-    def _opens(self, queue: str) -> bool:
+    def _look(self, queue: str) -> None:
         closed = self._closed[queue]
         if time.monotonic() < closed.next_look:
-            return False
+            return
         try:
             self._check(queue)
         except WrongKeyError:
             closed.rest()
-            return False
+            return
         del self._closed[queue]
         logger.info("A queue's jobs are handed over again", extra={"queue": queue})
-        return True

@@ -12,16 +12,17 @@ from typing import Generic, TypeVar
 from bridge.backoff import full_jitter
 from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.outages import Trouble
+from bridge.postgres_errors import may_be_of_an_item
 from bridge.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-# The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
 _LARGE = 3
 _LINGER_SECONDS = 0.01
 _LONG_SECONDS = 30.0  # for something to be locked
+# The last two: somebody is about to migrate, or to grant. What is finished must not be thrown away for that.
 _MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 
 
@@ -35,7 +36,8 @@ class GroupCommit(Generic[Item]):
     No item holds up the others. A group that does not get through is taken apart, `in_haste`: an item that meets
     a lock goes to the back of the queue, and those with the same `key` behind it, in order, and is tried by itself from
     then on; one that the store refuses is given to `on_refused`, which says so in the log and may return another one to
-    write in its place.
+    write in its place. One that meets a missing right, table or setting is given to `on_stuck`, unless all would meet
+    it: `probe` writes nothing, as those items are written, and raises what is in the way of all. Then they wait.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class GroupCommit(Generic[Item]):
         write: Callable[[Sequence[Item]], None],
         *,
         on_refused: Callable[[Item, BridgeError], Item | None] | None = None,
+        on_stuck: Callable[[Item, BridgeError], object] | None = None,
+        probe: Callable[[Sequence[Item]], object] | None = None,
         in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
         key: Callable[[Item], Hashable] = id,
         group_size: int = 500,
@@ -52,6 +56,8 @@ class GroupCommit(Generic[Item]):
         self._name = name
         self._write = write
         self._on_refused = on_refused
+        self._on_stuck = on_stuck or self._refused
+        self._probe = probe
         self._in_haste = in_haste
         self._key = key
         self._group_size = group_size
@@ -157,11 +163,16 @@ class GroupCommit(Generic[Item]):
         """Write a group, one by one where it does not get through; what must be tried again behind the others."""
         try:
             self._write(group)
-        except PostgresBusyError:
-            if len(group) == 1:
+        except _MAY_PASS as error:
+            if may_be_of_an_item(error):
+                self._raise_if_all_meet(error, group)
+                if len(group) == 1:
+                    self._on_stuck(group[0], error)
+                    return []
+            elif not isinstance(error, PostgresBusyError):
+                raise
+            elif len(group) == 1:
                 return list(group)
-        except _MAY_PASS:
-            raise
         except Exception as error:  # noqa: BLE001 -- a bug met by one item is that item's alone
             if len(group) == 1:
                 instead = self._refused(group[0], error)
@@ -182,6 +193,16 @@ class GroupCommit(Generic[Item]):
                     behind += left
                     held_back.add(self._key(one))
         return behind
+
+    def _raise_if_all_meet(self, error: BridgeError, group: Sequence[Item]) -> None:
+        if self._probe is None:
+            raise error
+        try:
+            self._probe(group)
+        except _MAY_PASS:
+            raise
+        except Exception:  # no answer to the question: each is tried by itself
+            logger.debug("One of the probes failed", exc_info=True)
 
     def _refused(self, item: Item, error: Exception) -> Item | None:
         if not isinstance(error, BridgeError):

@@ -46,6 +46,8 @@ class Reports:
             "reports",
             self._write,
             on_refused=self._on_refused,
+            on_stuck=self._on_stuck,
+            probe=self._probe,
             in_haste=book.in_haste,
             key=lambda item: item.held,  # the events of an attempt come before its ending
         )
@@ -89,6 +91,27 @@ class Reports:
         elif item.first is None and not self._refused.has(item):
             logger.error("One of the reports was refused", extra=_fields(item, error))
         return plainer
+
+    def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
+        """A right or a table is missing that others do not need: a report waits for it as it is, an event does not."""
+        if isinstance(item, Event):
+            self._on_refused(item, error)
+        else:
+            self._keep(item, str(error))
+
+    def _probe(self, items: Sequence[Event | Ending]) -> None:
+        """Say of no attempt what these say of theirs. Raises what every report would meet."""
+        if any(isinstance(item, Event) for item in items):
+            self._book.add_events([])
+        kinds = {type(item.report) for item in items if isinstance(item, Ending)}
+        if Completed in kinds:
+            self._book.complete([])
+        if Failed in kinds:
+            self._book.fail([])
+        if Cancelled in kinds:
+            self._book.cancel([])
+        if Released in kinds:
+            self._book.release([])
 
     def _keep(self, ending: Ending, reason: str) -> None:
         if ending.held.exec is None or (ending.run is None and self._runs.has(ending.held.exec)):

@@ -428,6 +428,85 @@ def test_an_actors_package_that_takes_the_stop_signals_does_not_outlive_its_work
     eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
 
 
+CHAINS = """
+import signal
+for signum in (signal.SIGTERM, signal.SIGHUP):
+    def chain(*of_signal, found=signal.getsignal(signum)):
+        print("their handler")
+        found(*of_signal)
+    signal.signal(signum, chain)
+"""
+PASSES_ON = """
+import signal
+def pass_on(signum, frame, found=signal.getsignal(signal.SIGTERM)):
+    print("their handler")
+    signal.signal(signum, found)
+    signal.raise_signal(signum)
+signal.signal(signal.SIGTERM, pass_on)
+"""
+RAISES = """
+import signal, sys
+def leave(*_):
+    print("their handler")
+    sys.exit(0)
+for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(signum, leave)
+"""
+DOES_NOTHING = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('their handler'))\n"
+IGNORES = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('their handler')\n"
+
+
+def take_signals(outside: Fleet, before: str, after: str) -> None:
+    """In the actors package, before and after it calls connect_broker()."""
+    package = outside.project / "actors" / "__init__.py"
+    package.write_text(before + package.read_text() + after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "signum", "called"),
+    [
+        (CHAINS, "", signal.SIGTERM, 1),
+        ("", CHAINS, signal.SIGTERM, 1),
+        (CHAINS, CHAINS, signal.SIGTERM, 2),
+        (PASSES_ON, "", signal.SIGTERM, 1),
+        ("", PASSES_ON, signal.SIGTERM, 1),
+        (RAISES, "", signal.SIGTERM, 1),
+        ("", RAISES, signal.SIGTERM, 1),
+        ("", RAISES, signal.SIGINT, 1),
+        (RAISES, CHAINS, signal.SIGTERM, 2),
+        (DOES_NOTHING, "", signal.SIGTERM, 1),
+        ("", DOES_NOTHING, signal.SIGTERM, 1),
+        (IGNORES, "", signal.SIGTERM, 1),
+    ],
+)
+def test_one_stop_signal_is_one_whatever_the_package_made_of_it(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str, signum: signal.Signals, called: int
+) -> None:
+    take_signals(outside, before, after)
+    outside.bridge()
+    worker = outside.worker(threads=1)
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    os.killpg(worker.popen.pid, signum)  # by itself, and passed on by the parent
+    worker.wait_for("Shutting down")
+    gate.touch()
+
+    assert worker.wait(20) == 0
+    assert rows.outcomes(job_id) == ["completed"]
+    assert worker.output.count("Stopping worker process") == 1
+    assert worker.output.count("their handler") == called
+    assert ("handler of a stop signal raised" in worker.output) == (RAISES in (before, after))
+
+
+@pytest.mark.parametrize(("before", "after"), [(CHAINS, ""), ("", CHAINS), (RAISES, "")])
+def test_the_second_signal_ends_the_workers_at_once_whatever_the_package_made_of_it(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str
+) -> None:
+    take_signals(outside, before, after)
+    test_a_second_signal_ends_the_workers_at_once(outside, rows, effects, gate)
+
+
 def test_what_does_not_stop_is_killed_with_all_that_is_below_it(outside: Fleet) -> None:
     """As where the package blocks the signal: no handler is called then."""
     with (outside.project / "actors" / "__init__.py").open("a") as package:

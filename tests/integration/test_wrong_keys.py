@@ -1,11 +1,13 @@
 """Keys of ours that another application made something else of: named, left alone, and in the way of one queue only."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
 import redis
 
+from bridge.dispatcher import Dispatcher
 from bridge.doctor_redis import examine_redis
 from bridge.errors import WrongKeyError
 from bridge.settings import Settings
@@ -84,6 +86,42 @@ def test_a_closed_queue_is_claimed_for_once_and_the_others_go_on(fleet: Fleet, r
 
     claims = [rows.job(job_id)["fence"] for job_id in [*stopped, *others]]
     assert max(claims) <= 2, claims
+
+
+@pytest.mark.parametrize("worker", ["busy", "gone"])
+def test_a_closed_queue_without_room_costs_the_bridge_no_hot_loop(
+    new_fleet: Callable[..., Fleet], rows: Rows, client: redis.Redis, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, worker: str,
+) -> None:  # fmt: skip
+    steps: list[float] = []
+    step = Dispatcher.step
+
+    def counted(self: Dispatcher) -> float:
+        steps.append(time.monotonic())
+        return step(self)
+
+    monkeypatch.setattr(Dispatcher, "step", counted)
+    fleet = new_fleet()
+    process = fleet.start_worker(threads=1)
+    fleet.start_bridge()
+    wrong(client, "mobvibe:default")
+    stopped = rows.add_job(actor="plain", queue="default", payload={"args": []})
+    eventually(lambda: lines(caplog, "A queue's jobs wait: Redis has a key of another type"))
+    if worker == "busy":
+        rows.add_job(actor="wait_at_gate", queue="tests", payload={})
+        eventually(lambda: fleet.doings.started, what="a full slot")
+    else:
+        process.stop(5000)
+    since = time.monotonic() + 2.5  # by then its next look has come
+
+    eventually(lambda: time.monotonic() > since + 1, what="steps to count")
+
+    assert sum(1 for at in steps if since <= at < since + 1) <= 50
+    client.delete("mobvibe:default")
+    if worker == "gone":
+        new_fleet().start_worker(threads=1)
+    fleet.doings.gates["gate"].set()
+    completed(rows, stopped)
 
 
 def test_the_mark_of_a_database(client: redis.Redis) -> None:
