@@ -151,8 +151,8 @@ AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$
 -- one can, the most urgent of each queue first, and tells which actors nobody alive knows. From the default queue it
 -- also moves what a worker there could run, where others serve its actor's own queue: not all that listen to the
 -- default queue need know the actor, and an INSERT would not have left it there. Looks at p_limit jobs of either kind
--- at the most. A row that somebody holds, or that cannot be changed (0011), waits for the next look; the caller's setting mobvibe.skip
--- names those to leave out of that. Index: jobs_ready.
+-- at the most. A row that somebody holds, or that cannot be changed (0011), waits for the next look; the caller's
+-- setting mobvibe.skip names those to leave out of that. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
