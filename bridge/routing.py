@@ -3,9 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
 
-from bridge.job_queue import JobQueue, StuckJobs
+from bridge.job_queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,6 @@ class Routing:
         self._began = threading.Event()
         self._next_look = 0.0
         self._stuck: set[tuple[str, str]] = set()
-        self._kept: set[tuple[str, str]] = set()
 
     def worker_began(self) -> None:
         """Somebody may run what waits in vain. For any thread; wake the loop after it."""
@@ -29,7 +27,7 @@ class Routing:
 
     @property
     def has_more(self) -> bool:
-        """The last look found as many jobs as it may, and moved some of them."""
+        """The last look moved as many jobs as it may."""
         return self._next_look == 0.0
 
     def step(self) -> bool:
@@ -38,41 +36,22 @@ class Routing:
             return False
         self._began.clear()  # first: who begins during this look may have been missed by it
         self._next_look = time.monotonic() + _LOOK_SECONDS
-        stuck = self._queue.route_jobs(limit=_BATCH)
-        self._tell_waiting(stuck)
-        self._tell_kept(stuck)
-        moved = self._tell_moved(stuck)
-        if moved and sum(group.jobs for group in stuck if group.routed_to is not None) >= _BATCH:
+        moved = self._route()
+        if moved >= _BATCH:
             self._next_look = 0.0
         return moved > 0
 
-    def _tell_moved(self, stuck: Sequence[StuckJobs]) -> int:
-        """How many jobs went to a queue where somebody can run them."""
-        moved = [group for group in stuck if group.routed_to is not None and group.routed_to != group.queue]
-        for group in moved:
-            logger.info(
-                "Jobs moved to the queue of their actor",
-                extra={"actor": group.actor, "queue": group.queue, "to": group.routed_to, "jobs": group.jobs},
-            )
-        return sum(group.jobs for group in moved)
-
-    def _tell_kept(self, stuck: Sequence[StuckJobs]) -> None:
-        """Say once which jobs a trigger or rule of the host leaves where they are: their move changed nothing."""
-        kept = {(group.actor, group.queue): group for group in stuck if group.routed_to == group.queue}
-        for key, group in kept.items():
-            if key not in self._kept:
-                logger.warning(
-                    "Jobs wait: Postgres keeps them in a queue where no worker runs their actor. "
-                    "See the triggers and rules of coding_jobs",
-                    extra={"actor": group.actor, "queue": group.queue, "jobs": group.jobs},
-                )
-        self._kept = set(kept)
-
-    def _tell_waiting(self, stuck: Sequence[StuckJobs]) -> None:
-        """Say once who waits in vain, and when that is over."""
+    def _route(self) -> int:
+        """Move jobs to a queue where somebody can run them; say once who waits in vain."""
+        stuck = self._queue.route_jobs(limit=_BATCH)
         waiting = {(group.actor, group.queue) for group in stuck if group.routed_to is None}
         for group in stuck:
-            if group.routed_to is None and (group.actor, group.queue) not in self._stuck:
+            if group.routed_to is not None:
+                logger.info(
+                    "Jobs moved to the queue of their actor",
+                    extra={"actor": group.actor, "queue": group.queue, "to": group.routed_to, "jobs": group.jobs},
+                )
+            elif (group.actor, group.queue) not in self._stuck:
                 logger.warning(
                     "Jobs wait: no live worker knows their actor. Start one that does: dramatiq actors",
                     extra={"actor": group.actor, "queue": group.queue, "jobs": group.jobs},
@@ -80,3 +59,4 @@ class Routing:
         for actor, queue in self._stuck - waiting:
             logger.info("Jobs wait no longer for a worker", extra={"actor": actor, "queue": queue})
         self._stuck = waiting
+        return sum(group.jobs for group in stuck if group.routed_to is not None)

@@ -376,31 +376,6 @@ def test_a_backlog_is_moved_look_after_look_without_a_rest(
     assert (len(freed), rows.value("SELECT count(*) FROM coding_jobs WHERE queue = 'reports'")) == (3, 25)
 
 
-def test_jobs_that_a_trigger_leaves_where_they_are_are_told_once_and_moved_when_it_lets_them(
-    hands: Hands, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("bridge.routing._BATCH", 3)
-    monkeypatch.setattr("bridge.routing._LOOK_SECONDS", 0.0)
-    rows.all("INSERT INTO coding_jobs (actor) SELECT 'build_report' FROM generate_series(1, 3)")
-    rows.all(
-        "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN NEW.queue := OLD.queue; RETURN NEW; END $$"
-    )
-    rows.all("CREATE TRIGGER stay BEFORE UPDATE ON coding_jobs FOR EACH ROW EXECUTE FUNCTION stay()")
-    announce(hands)
-    caplog.set_level(logging.INFO)
-    recovery = Recovery(link, lambda: None, lease_seconds=30)
-
-    rests = [recovery.step() for _ in range(3)]
-
-    assert all(rests), rests
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["Jobs wait"]
-    rows.all("DROP TRIGGER stay ON coding_jobs")
-    recovery.step()
-    assert {queue for queue, _ in places(rows)} == {"reports"}
-    assert caplog.records[-1].message == "Jobs moved to the queue of their actor"
-
-
 def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
     new_fleet: Callable[..., Fleet],
     rows: Rows,
