@@ -21,6 +21,7 @@ from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up
 from bridge.runtime.outages import OPEN_OUTAGES
 from bridge.settings import Settings
+from tests.support import legacy
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.steps import Steps
@@ -95,6 +96,16 @@ def dsn(servers: Servers, template_database: str) -> Iterator[str]:
 def empty_dsn(servers: Servers) -> Iterator[str]:
     """A database with nothing in it."""
     yield from new_database(servers, "template0")
+
+
+@pytest.fixture
+def web_roles(servers: Servers, template_database: str) -> Iterator[None]:
+    """Roles belong to all databases of a server: here for one test, and only after the template was made."""
+    with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(legacy.NO_ROLES)
+        connection.execute(legacy.ROLES)
+        yield
+        connection.execute(legacy.NO_ROLES)
 
 
 @pytest.fixture

@@ -42,23 +42,26 @@ class ClosedQueues:
             self._closed.setdefault(queue, _Closed()).rest()
 
     def open_among(self, available: Mapping[str, int]) -> dict[str, int]:
-        """`available` without closed queues; checks again those that are due. Raises RedisUnavailableError."""
-        return {queue: jobs for queue, jobs in available.items() if queue not in self._closed or self._opens(queue)}
+        """`available` without closed queues. Raises RedisUnavailableError."""
+        # Checks all closed queues that are due, also those that are not in `available`: `seconds_to_next_check` is of
+        # all, and would stay 0 for them.
+        for queue in list(self._closed):
+            self._check_again(queue)
+        return {queue: jobs for queue, jobs in available.items() if queue not in self._closed}
 
     def seconds_to_next_check(self) -> float:
-        """Infinite when no queue is closed."""
+        """Until `open_among` checks one of the closed queues; infinite when no queue is closed."""
         next_check = min((closed.next_check for closed in self._closed.values()), default=math.inf)
         return max(0.0, next_check - time.monotonic())
 
-    def _opens(self, queue: str) -> bool:
+    def _check_again(self, queue: str) -> None:
         closed = self._closed[queue]
         if time.monotonic() < closed.next_check:
-            return False
+            return
         try:
             self._check(queue)
         except WrongKeyError:
             closed.rest()
-            return False
+            return
         del self._closed[queue]
         logger.info("A queue's jobs are handed over again", extra={"queue": queue})
-        return True

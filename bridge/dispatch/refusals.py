@@ -4,7 +4,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,51 +12,38 @@ from bridge.job import Claim, Refusal
 from bridge.postgres.errors import may_be_of_a_row
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.queue_rows import Span
+from bridge.postgres.refused_rows import RetryTimes
 
 logger = logging.getLogger(__name__)
 
-# Until a refused job is tried again: soon at first, then twice as long each time. Every five minutes costs next to
-# nothing, and is soon enough after somebody mended the constraint or trigger that refuses it.
-_FIRST_SECONDS, _MOST_SECONDS = 1.0, 300.0
-_FORGOTTEN_SECONDS = 600.0  # not seen for so long after it was due: it ended another way, or nobody can run it
 _NAMED_MOST = 10  # ids in one log line
-
-
-@dataclass(slots=True)
-class _Aside:
-    due_at: float  # monotonic
-    wait_seconds: float
 
 
 class Refusals:
     """Jobs that one bridge has set aside, in memory. For one thread."""
 
     def __init__(self) -> None:
-        self._aside: dict[UUID, _Aside] = {}
+        self._times = RetryTimes()
 
     def __bool__(self) -> bool:
-        return bool(self._aside)
+        return bool(self._times)
+
+    @property
+    def is_full(self) -> bool:
+        return self._times.is_full
 
     def skip(self, now: float) -> list[UUID]:
         """Jobs that are not due yet, which a claim must pass over."""
-        for job_id in [one for one, aside in self._aside.items() if now > aside.due_at + _FORGOTTEN_SECONDS]:
-            del self._aside[job_id]
-        return [job_id for job_id, aside in self._aside.items() if aside.due_at > now]
+        return self._times.skip(now)
 
     def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
         """Note what a claim returned. Once a job is no longer refused, the others are tried again at once."""
-        through = [claim.job_id for claim in claims if self._aside.pop(claim.job_id, None)]
-        if through:
+        if through := self._times.got_through((claim.job_id for claim in claims), now):
             logger.info("Job runs that Postgres had refused to change", extra=_named(through))
-            for aside in self._aside.values():
-                aside.due_at = min(aside.due_at, now)
         fresh: defaultdict[tuple[str, str], list[UUID]] = defaultdict(list)
         for one in refused:
-            if one.job_id not in self._aside:
+            if self._times.refused(one.job_id, now):
                 fresh[one.actor, one.reason].append(one.job_id)
-            before = self._aside.get(one.job_id)
-            wait = min(2 * before.wait_seconds, _MOST_SECONDS) if before else _FIRST_SECONDS
-            self._aside[one.job_id] = _Aside(now + wait, wait)
         for (actor, reason), job_ids in fresh.items():
             logger.error(
                 "Job cannot be handed over: Postgres refuses to change its row. "
@@ -98,7 +84,7 @@ class Claims:
             skip=self._refusals.skip(time.monotonic()),
         )
         self._refusals.claimed(claims, refused, time.monotonic())
-        self.found_refused = bool(refused)
+        self.found_refused = bool(refused) and not self._refusals.is_full  # else the same would come again at once
         return claims
 
 

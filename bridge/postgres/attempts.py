@@ -202,7 +202,7 @@ class Attempts:
             ("fail_jobs", [report for report in reports if report[0].exec is not None]),
             ("fail_claims", [report for report in reports if report[0].exec is None]),
         ):
-            if chosen:
+            if chosen or not reports:  # of none, it says whether it could be said
                 settled |= self._fail(name, chosen)
         return settled
 

@@ -5,7 +5,6 @@ names that the caller gives them, with a type where the driver cannot tell it.
 """
 
 _REPORTS = "ids uuid[], fences bigint[], execs uuid[]"
-_SUSPECT = "job_id, fence, queue, actor, alone AS isolated, throughout AS isolated_until_end"
 _SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], afters bigint[]"
 
 # Function → its columns, its parameters.
@@ -16,13 +15,9 @@ _ROWS = {
         "job_id, fence, queue, actor, priority, seq, refusal",
         f"bridge, limit, lease, {_SPANS}, skip uuid[]",
     ),
-    "claim_suspects": (
-        _SUSPECT,
-        "bridge, lease, line",
-    ),
     "claim_next_job": ("job_id, session_id, prompt, priority", ""),
     "waiting_claims": (
-        _SUSPECT,
+        "job_id, fence, queue, actor, alone AS isolated, throughout AS isolated_until_end",
         "age, limit",
     ),
     "keep_claims": ("id", "ids uuid[], fences bigint[], lease"),
@@ -34,9 +29,7 @@ _ROWS = {
     "fail_jobs": ("job_id, status", f"{_REPORTS}, errors text[], finals boolean[], delays interval[]"),
     "cancel_attempts": ("job_id", f"{_REPORTS}, errors text[]"),
     "release_jobs": ("job_id", f"{_REPORTS}, delays interval[], error"),
-    "reclaim_jobs": ("job_id, outcome, status", "limit, grace"),
     "heartbeat_worker": ("verdict, job_id, exec, fence", "worker, lease, draining, ids uuid[], execs uuid[]"),
-    "route_jobs": ("actor, queue, jobs, routed_to", "limit"),
     "get_queue_stats": (
         "pending_count, processing_count, completed_count, failed_count, oldest_pending_age",
         "",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 
 from bridge.errors import (
+    BridgeError,
     NoConnectionFreeError,
     PostgresBusyError,
     PostgresRefusedError,
@@ -27,10 +28,9 @@ _UNFIT = ("0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
 # A table that is published without a replica identity, a host's trigger whose statement is none any more.
 _SET_UP = ("55000", "42")
-# Bad values, broken constraints, a limit of the server, a host's trigger that says no.
-_REFUSED = ("22", "23", "54", "P0")
 # Links, sessions, rights, names, conflicts with other transactions: nothing that the next row would not meet as well.
 _OF_NO_ROW = (*_PASSING, *_UNFIT, "0A", "25", "26", "40", "42", "55", "XX")
+_OF_NO_TRIGGER = ("25", "57")  # a database that is read-only, a statement that took too long
 # The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
 # Supavisor, Odyssey and RDS Proxy in their words.
 _NONE_FREE = re.compile(
@@ -40,6 +40,8 @@ _NONE_FREE = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE_THE_POOLERS = (None, "08", "53", "58", "XX")  # the first two characters: anything else is a statement's own
+# What any statement may meet, and the next one may not: conflicts, locks, resources, a full queue, a shutdown.
+_FOR_NOW = ("25", "40", "53", "54", "55006", "55P03", "57")
 _NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
 
 
@@ -74,9 +76,27 @@ def in_our_words() -> Iterator[None]:
 
 
 def may_be_of_a_row(error: BaseException) -> bool:
-    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through."""
+    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through.
+
+    Inside our functions a host's trigger may say anything: they tell when each row is tried by itself (refusals.sql).
+    """
     cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and not cause.sqlstate.startswith(_OF_NO_ROW)
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None or cause.sqlstate.startswith(_OF_NO_TRIGGER):
+        return False
+    return bool(cause.diag.context) or not cause.sqlstate.startswith(_OF_NO_ROW)
+
+
+def may_be_of_an_item(error: BridgeError) -> bool:
+    """Whether it may be one row's alone though it looks like everybody's: a host's trigger may lack a right or a table.
+
+    Only whether others get through can tell.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        return isinstance(error, RightsError | SchemaError)
+    if cause.sqlstate.startswith(_FOR_NOW):
+        return False
+    return bool(cause.diag.context) or isinstance(error, RightsError | SchemaError | PostgresBusyError)
 
 
 def _is_for_lack_of_connections(error: psycopg.Error) -> bool:
@@ -93,6 +113,7 @@ def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefus
         return UnfitSessionError
     if state.startswith(_PASSING):
         return PostgresUnavailableError
-    if state.startswith(_REFUSED) and error.diag.source_file != _NOTIFY:
+    # Bad values, broken constraints, a limit of the server; a host's trigger that says no, in a class of its own maybe.
+    if not state.startswith(_OF_NO_ROW) and error.diag.source_file != _NOTIFY:
         return PostgresRefusedError
     return PostgresSetupError if state.startswith(_SET_UP) else PostgresBusyError

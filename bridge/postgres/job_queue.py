@@ -21,6 +21,10 @@ from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Re
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
+# What our functions cannot do with a job, in their words: see refused_rows.py.
+_CLAIM = "cannot be handed over now"
+_RECLAIM = "cannot be taken back now"
+_ROUTE = "cannot be moved to another queue now"
 ACTOR_MOST = 200  # characters of a name: the table's own limit
 
 
@@ -93,8 +97,11 @@ class JobQueue:
 
     def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
         """Take up to `line` jobs of one queue that are to run alone, since a worker was lost that ran them."""
-        params = {"bridge": bridge, "lease": lease, "line": line}
-        return [Claim(**row) for row in self._link.call("claim_suspects", params)]
+        refused = self._link.refused
+        params = {"bridge": bridge, "lease": lease, "line": line, "skip": refused.skip(_CLAIM)}
+        claims = [Claim(**row) for row in self._link.call("claim_suspects", params)]
+        refused.got_through(_CLAIM, (claim.job_id for claim in claims))
+        return claims
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
         """Put back what was claimed and not started; the ids of those that were still ours."""
@@ -112,7 +119,9 @@ class JobQueue:
         return float(rows[0]["seconds"]) if rows else None
 
     def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
-        rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace})
+        refused = self._link.refused
+        rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace, "skip": refused.skip(_RECLAIM)})
+        refused.got_through(_RECLAIM, (row["job_id"] for row in rows))
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
     def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
@@ -124,7 +133,8 @@ class JobQueue:
         return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
 
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
-        return [StuckJobs(**row) for row in self._link.call("route_jobs", {"limit": limit})]
+        params = {"limit": limit, "skip": self._link.refused.skip(_ROUTE)}
+        return [StuckJobs(**row) for row in self._link.call("route_jobs", params)]
 
     def fold_job_counts(self, *, limit: int) -> int:
         """Add up the differences that statements left; how many rows went."""

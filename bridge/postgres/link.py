@@ -13,9 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from bridge.errors import SettingsError, StoreUnavailableError, UnfitSessionError
-from bridge.postgres import refused_rows
 from bridge.postgres.connection import Connection, found_dead
 from bridge.postgres.errors import POOLED, in_our_words
+from bridge.postgres.refused_rows import RefusedRows
 from bridge.postgres.statements import statement
 from bridge.runtime.watchdog import WATCHDOG
 
@@ -43,13 +43,14 @@ _SERVER_DEFAULTS = {
 }
 
 # A host may have set these otherwise, for a role or a database: what we and the driver read and write relies on them,
-# and the functions on seeing what others commit meanwhile. Links that rest or wait are none to end.
+# and the functions on seeing what others commit meanwhile, and on being heard. Links that rest or wait are none to end.
 # Not default_transaction_read_only: who sets it means us too. The other settings change nothing that we say or read.
 _SESSION = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
+    "client_min_messages": "warning",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "extra_float_digits": "1",
@@ -146,6 +147,7 @@ class Link:
 
     def __init__(self, dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> None:
         self.dsn = dsn
+        self.refused = RefusedRows()
         self._name = name
         self._timeout_ms = statement_timeout_ms
         self._connection: Connection | None = None
@@ -165,7 +167,7 @@ class Link:
             if not self._prepares:
                 self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
-            self._connection.add_notice_handler(lambda said: refused_rows.heard(said.message_primary))
+            self._connection.add_notice_handler(lambda said: self.refused.heard(said.message_primary))
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
             self.opening_seconds = self.opened_at - began

@@ -38,6 +38,10 @@ class GroupCommit(Generic[Item]):
     meets a lock goes to the back of the queue, together with later items of the same `key` to keep their order, and
     is written alone from then on. An item that the store refuses is passed to `on_refused`, which logs it and may
     return another item to write in its place.
+
+    An error for which `may_be_of_an_item` is true looks like everybody's (a missing right, table or setting) and may be
+    of one item. `probe` decides: it makes the calls that these items need, writes nothing, and raises what all would
+    meet. If it raises, all wait. If not, the item that meets the error is passed to `on_stuck`.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class GroupCommit(Generic[Item]):
         write: Callable[[Sequence[Item]], None],
         *,
         on_refused: Callable[[Item, BridgeError], Item | None] | None = None,
+        on_stuck: Callable[[Item, BridgeError], object] | None = None,
+        may_be_of_an_item: Callable[[BridgeError], bool] = lambda _: False,
+        probe: Callable[[Sequence[Item]], object] | None = None,
         in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
         key: Callable[[Item], Hashable] = id,
         group_size: int = 500,
@@ -54,6 +61,9 @@ class GroupCommit(Generic[Item]):
         self._name = name
         self._write = write
         self._on_refused = on_refused
+        self._on_stuck = on_stuck or self._refused
+        self._may_be_of_an_item = may_be_of_an_item
+        self._probe = probe
         self._in_haste = in_haste
         self._key = key
         self._group_size = group_size
@@ -159,11 +169,16 @@ class GroupCommit(Generic[Item]):
         """Write a group, item by item when it fails as a whole. Returns what to try again after the others."""
         try:
             self._write(group)
-        except PostgresBusyError:
-            if len(group) == 1:
+        except _MAY_PASS as error:
+            if self._may_be_of_an_item(error):
+                self._raise_if_all_meet(error, group)
+                if len(group) == 1:
+                    self._on_stuck(group[0], error)
+                    return []
+            elif not isinstance(error, PostgresBusyError):
+                raise
+            elif len(group) == 1:
                 return list(group)
-        except _MAY_PASS:
-            raise
         except Exception as error:  # noqa: BLE001 -- a bug that one item meets must not stop the others
             if len(group) == 1:
                 instead = self._refused(group[0], error)
@@ -184,6 +199,16 @@ class GroupCommit(Generic[Item]):
                     behind += left
                     held_back.add(self._key(one))
         return behind
+
+    def _raise_if_all_meet(self, error: BridgeError, group: Sequence[Item]) -> None:
+        if self._probe is None:
+            raise error
+        try:
+            self._probe(group)
+        except _MAY_PASS:
+            raise
+        except Exception:  # no answer to the question: each is tried by itself
+            logger.debug("One of the probes failed", exc_info=True)
 
     def _refused(self, item: Item, error: Exception) -> Item | None:
         if not isinstance(error, BridgeError):

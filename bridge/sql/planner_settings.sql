@@ -9,9 +9,9 @@ BEGIN
         SELECT p.oid::regprocedure AS name, f.turned_off
         FROM (VALUES
             (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan'],
-             ARRAY['add_session_events', 'cancel_attempts', 'claim_each', 'complete_jobs', 'end_failed_attempts',
-                   'fail_claims', 'fail_jobs', 'heartbeat_worker', 'keep_claims', 'promote_each', 'promote_jobs',
-                   'queue_room', 'reclaim_jobs', 'release_jobs', 'route_each', 'settle_sessions', 'start_jobs',
+             ARRAY['add_session_events', 'cancel_attempts', 'change_each', 'complete_jobs', 'end_failed_attempts',
+                   'fail_claims', 'fail_jobs', 'heartbeat_worker', 'keep_claims', 'promote_jobs', 'queue_room',
+                   'reclaim_jobs', 'release_jobs', 'route_each', 'settle_sessions', 'start_jobs', 'take_back',
                    'waiting_claims']),
             (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan', 'enable_sort'],
              ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'promote_due_jobs',

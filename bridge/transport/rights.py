@@ -123,6 +123,8 @@ def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) 
         except theirs.NoPermissionError as error:
             missing.rights.add(_named(str(error), command, namespace))
         except theirs.ResponseError as error:
+            if "NOPERM" in str(error):  # of EXEC, whose own error stands before it
+                missing.rights.add(_named(str(error), command, namespace))
             if "unknown command" in str(error):
                 missing.commands.add(command)
             if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):

@@ -34,8 +34,9 @@ Used, though not documented:
 - `dramatiq.worker.WorkerThread.run`, `dramatiq.worker.Worker.join`, `dramatiq.common.iter_queue`: what they ask of the
   queue between the threads, WorkQueue has.
 - `dramatiq.worker.Worker.stop`: JobMiddleware winds the process down meanwhile, and ends it if this takes too long.
-- `dramatiq.cli.worker_process`: the order of the boot; its signal handlers, which StopSignals wraps; its last
-  argument, the event by which the parent process knows that this one has booted (`rest_at_boot`).
+- `dramatiq.cli.worker_process`: the order of the boot; its handler of signals, which StopSignals finds in its local
+  `termhandler` and calls, and its `running`, which says whether that was called before; its last argument, the event by
+  which the parent process knows that this one has booted (`rest_at_boot`).
 - `dramatiq.middleware.time_limit.TimeLimit`: its `time_limit`, in milliseconds, is that of actors that do not say.
 - `dramatiq.threading.raise_thread_exception`: how a run is interrupted.
 - `dramatiq.common.compute_backoff`: the wait that `min_backoff` and `max_backoff` ask for.

@@ -15,6 +15,7 @@ from bridge.job import Cancelled, Completed, Failed, Released, Status
 from bridge.logs import job_lines as log_lines
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey, Attempts, Event
+from bridge.postgres.errors import may_be_of_an_item
 from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
@@ -46,6 +47,9 @@ class Reports:
             "reports",
             self._write,
             on_refused=self._on_refused,
+            on_stuck=self._on_stuck,
+            may_be_of_an_item=may_be_of_an_item,
+            probe=self._probe,
             in_haste=attempts.in_haste,
             key=lambda item: item.key,  # the events of an attempt come before its ending
         )
@@ -89,6 +93,27 @@ class Reports:
         elif item.first is None and not self._refused.has(item):
             logger.error("One of the reports was refused", extra=_fields(item, error))
         return plainer
+
+    def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
+        """A right or a table is missing that other rows do not need: a report is kept as it is, an event is dropped."""
+        if isinstance(item, Event):
+            self._on_refused(item, error)
+        else:
+            self._keep(item, str(error))
+
+    def _probe(self, items: Sequence[Event | Ending]) -> None:
+        """Make the calls that these items need, for no attempt. Raises what every report would meet."""
+        if any(isinstance(item, Event) for item in items):
+            self._attempts.add_events([])
+        kinds = {type(item.report) for item in items if isinstance(item, Ending)}
+        if Completed in kinds:
+            self._attempts.complete([])
+        if Failed in kinds:
+            self._attempts.fail([])
+        if Cancelled in kinds:
+            self._attempts.cancel([])
+        if Released in kinds:
+            self._attempts.release([])
 
     def _keep(self, ending: Ending, reason: str) -> None:
         if ending.key.exec is None or (ending.run is None and self._runs.has(ending.key.exec)):

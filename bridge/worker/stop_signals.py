@@ -1,5 +1,6 @@
 """What a stop signal does to a worker process. Dramatiq's child process runs this."""
 
+import inspect
 import logging
 import multiprocessing
 import multiprocessing.synchronize
@@ -14,7 +15,7 @@ from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -25,40 +26,85 @@ class StopSignals:
     and `timeout` send it, reaches a worker twice: directly, and passed on by the parent. One that comes within a
     second of the first is the same signal.
 
-    Made by `connect_broker()`: by then Dramatiq's handlers are set, and those of the package are not.
+    Handlers of the package are called with the first signal, whether they were set before `connect_broker()`, which
+    makes this object, or after it. They may call the handler that they found, and raise anything.
     """
 
     def __init__(self) -> None:
-        found: Any = signal.getsignal(signal.SIGTERM)
-        self._dramatiqs: Handler | None = found if getattr(found, "__module__", "") == "dramatiq.cli" else None
-        self._theirs: dict[int, Handler] = {}
+        self._dramatiqs = _dramatiqs_handler()
+        self._installed: dict[int, Handler] = {}
         self._came_at: list[float] = []
+        self._is_calling_theirs = False
         self._may_end_at_once = False
+        # A handler that the package sets from now on finds ours, and may call it any number of times.
+        self._found_theirs = self._install()
 
     def take(self) -> None:
-        """Handle them from now on. A handler of the package's is called after Dramatiq's. May be called again."""
-        if self._dramatiqs is None:
-            return
-        for signum in _SIGNALS:
-            found: Any = signal.getsignal(signum)
-            if found == self._on_signal:
-                continue
-            if found != self._dramatiqs:
-                logger.warning("The actors package has taken a stop signal: the worker takes it back, and ends with it")
-                if callable(found):
-                    self._theirs[signum] = found
-            signal.signal(signum, self._on_signal)
+        """Handle them from now on, also those that the package has taken meanwhile. May be called again."""
+        self._dramatiqs = self._dramatiqs or _dramatiqs_handler()
+        if self._install() or self._found_theirs:
+            logger.warning("The actors package has taken a stop signal: the worker takes it back, and ends with it")
+        self._found_theirs = False
 
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+    def _install(self) -> bool:
+        """Replace the handlers that are set by ours. Returns whether one of them was the package's."""
+        if self._dramatiqs is None:
+            return False
+        found_theirs = [self._install_over(signum, signal.getsignal(signum)) for signum in _SIGNALS]
+        return any(found_theirs)
+
+    def _install_over(self, signum: int, found: Any) -> bool:
+        if found is self._installed.get(signum):
+            return False
+        if signum == signal.SIGINT and found == signal.SIG_IGN:  # Dramatiq's: the parent passes it on as a SIGTERM
+            return False
+        is_theirs = found is not self._dramatiqs
+        self._installed[signum] = self._handler(found if is_theirs and callable(found) else None)
+        signal.signal(signum, self._installed[signum])
+        return is_theirs and getattr(found, "__module__", "") != __name__  # one of ours, of a second connect_broker()
+
+    def _handler(self, theirs: Handler | None) -> Handler:
+        def on_signal(signum: int, frame: FrameType | None) -> None:
+            if self._is_calling_theirs and self._installed[signum] is not on_signal:
+                if theirs is not None:  # no signal, but a call by the handler that was set over this one
+                    theirs(signum, frame)
+            elif self._is_another_signal():
+                self._stop(theirs, signum, frame)
+
+        return on_signal
+
+    def _is_another_signal(self) -> bool:
         if self._came_at and time.monotonic() - self._came_at[0] < SAME_SIGNAL_SECONDS:
-            return
+            return False
         self._came_at.append(time.monotonic())
+        return True
+
+    def _stop(self, theirs: Handler | None, signum: int, frame: FrameType | None) -> None:
         assert self._dramatiqs is not None
-        self._dramatiqs(signum, frame)
-        if signum in self._theirs:
-            self._theirs[signum](signum, frame)
+        is_second = len(self._came_at) > 1
+        if theirs is not None and not is_second:
+            self._call(theirs, signum, frame)
+        if _still_runs(self._dramatiqs):  # theirs may have called it
+            self._dramatiqs(signum, frame)
+        if is_second:
+            self._dramatiqs(signum, frame)  # raises SystemExit
         if self._may_end_at_once:
             raise SystemExit(0)
+
+    def _call(self, theirs: Handler, signum: int, frame: FrameType | None) -> None:
+        self._is_calling_theirs = True
+        try:
+            theirs(signum, frame)
+        except BaseException as error:
+            if len(self._came_at) > 1:
+                raise  # a second signal came meanwhile: that is Dramatiq's "at once"
+            logger.warning(
+                "The actors package's handler of a stop signal raised: the worker stops as if it had not",
+                extra={"signal": signal.Signals(signum).name, "error": repr(error)},
+            )
+        finally:
+            self._is_calling_theirs = False
+            signal.signal(signum, self._installed[signum])  # some put back what they had found
 
     @contextmanager
     def ending_at_once(self) -> Iterator[None]:
@@ -73,6 +119,22 @@ class StopSignals:
             yield
         finally:
             self._may_end_at_once = False
+
+
+def _dramatiqs_handler() -> Handler | None:
+    """The handler that Dramatiq set in this worker process, even if another was set since. Runs in the main thread."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "worker_process" and "termhandler" in frame.f_locals:
+            handler: Handler = frame.f_locals["termhandler"]
+            return handler
+        frame = frame.f_back
+    return None
+
+
+def _still_runs(dramatiqs: Handler) -> bool:
+    """Whether Dramatiq's handler was not called yet. A second call of it ends the process at once."""
+    return bool(inspect.getclosurevars(dramatiqs).nonlocals["running"])
 
 
 def rest_at_boot(seconds: float) -> None:

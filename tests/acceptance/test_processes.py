@@ -333,6 +333,22 @@ def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) 
     assert "ACTORS_MODULE" in said.out
 
 
+def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
+    outside: Fleet, rows: Rows, tmp_path: Path
+) -> None:
+    with (outside.project / "actors" / "__init__.py").open("a") as package:
+        package.write("import logging.config\nlogging.config.dictConfig({'version': 1, 'root': {'level': 'ERROR'}})\n")
+    outside.bridge()
+    worker = outside.start(sys.executable, "-m", "bridge", "worker", LOG_FORMAT="json")
+
+    job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
+    eventually(lambda: rows.status(job) == "completed", seconds=30)
+
+    assert worker.stop() == 0
+    said = [json.loads(line)["msg"] for line in worker.output.splitlines() if str(job) in line]
+    assert said == ["Processing job", "Job completed"]
+
+
 def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
     outside.environment = {}
     worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")
@@ -410,6 +426,85 @@ def test_an_actors_package_that_takes_the_stop_signals_does_not_outlive_its_work
     assert time.monotonic() - began < 10, "it stopped, and was not killed"
     assert "The actors package has taken a stop signal" in supervisor.output
     eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+
+
+CHAINS = """
+import signal
+for signum in (signal.SIGTERM, signal.SIGHUP):
+    def chain(*of_signal, found=signal.getsignal(signum)):
+        print("their handler")
+        found(*of_signal)
+    signal.signal(signum, chain)
+"""
+PASSES_ON = """
+import signal
+def pass_on(signum, frame, found=signal.getsignal(signal.SIGTERM)):
+    print("their handler")
+    signal.signal(signum, found)
+    signal.raise_signal(signum)
+signal.signal(signal.SIGTERM, pass_on)
+"""
+RAISES = """
+import signal, sys
+def leave(*_):
+    print("their handler")
+    sys.exit(0)
+for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(signum, leave)
+"""
+DOES_NOTHING = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('their handler'))\n"
+IGNORES = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('their handler')\n"
+
+
+def take_signals(outside: Fleet, before: str, after: str) -> None:
+    """In the actors package, before and after it calls connect_broker()."""
+    package = outside.project / "actors" / "__init__.py"
+    package.write_text(before + package.read_text() + after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "signum", "called"),
+    [
+        (CHAINS, "", signal.SIGTERM, 1),
+        ("", CHAINS, signal.SIGTERM, 1),
+        (CHAINS, CHAINS, signal.SIGTERM, 2),
+        (PASSES_ON, "", signal.SIGTERM, 1),
+        ("", PASSES_ON, signal.SIGTERM, 1),
+        (RAISES, "", signal.SIGTERM, 1),
+        ("", RAISES, signal.SIGTERM, 1),
+        ("", RAISES, signal.SIGINT, 1),
+        (RAISES, CHAINS, signal.SIGTERM, 2),
+        (DOES_NOTHING, "", signal.SIGTERM, 1),
+        ("", DOES_NOTHING, signal.SIGTERM, 1),
+        (IGNORES, "", signal.SIGTERM, 1),
+    ],
+)
+def test_one_stop_signal_is_one_whatever_the_package_made_of_it(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str, signum: signal.Signals, called: int
+) -> None:
+    take_signals(outside, before, after)
+    outside.bridge()
+    worker = outside.worker(threads=1)
+    job_id = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+
+    os.killpg(worker.popen.pid, signum)  # by itself, and passed on by the parent
+    worker.wait_for("Shutting down")
+    gate.touch()
+
+    assert worker.wait(20) == 0
+    assert rows.outcomes(job_id) == ["completed"]
+    assert worker.output.count("Stopping worker process") == 1
+    assert worker.output.count("their handler") == called
+    assert ("handler of a stop signal raised" in worker.output) == (RAISES in (before, after))
+
+
+@pytest.mark.parametrize(("before", "after"), [(CHAINS, ""), ("", CHAINS), (RAISES, "")])
+def test_the_second_signal_ends_the_workers_at_once_whatever_the_package_made_of_it(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str
+) -> None:
+    take_signals(outside, before, after)
+    test_a_second_signal_ends_the_workers_at_once(outside, rows, effects, gate)
 
 
 def test_what_does_not_stop_is_killed_with_all_that_is_below_it(outside: Fleet) -> None:

@@ -11,7 +11,7 @@ DROP TRIGGER IF EXISTS a_guard_job ON public.coding_jobs;
 
 DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choose_actor, public.mobvibe_close_rights,
     public.release_delay, public.route_new_job, public.take_event_numbers, public.postpone_event_number,
-    public.number_events, public.claim_each, public.claim_jobs_apart, public.promote_each, public.promote_jobs,
+    public.number_events, public.claim_jobs_apart, public.promote_jobs,
     public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id;
 
 DROP TABLE public.actor_queues, public.session_streams;

@@ -20,7 +20,7 @@ from bridge.postgres.errors import in_our_words
 from bridge.postgres.link import connect
 from bridge.postgres.migrations.files import Migration, migrations, pending, private_functions
 from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
-from bridge.postgres.migrations.online import prepare_events, prepare_jobs
+from bridge.postgres.migrations.online import prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres.read_only import read_only
 from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.postgres.statements import statement
@@ -70,6 +70,7 @@ def migrate_up(dsn: str) -> list[str]:
             listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
             raise MigrationError(f"Nothing was changed. In the way: {listed}")
         prepare_events(connection)
+        prepare_sessions(connection)
         for migration in missing:
             if migration.name == _JOBS:
                 prepare_jobs(connection)  # the guard stands by now

@@ -14,7 +14,8 @@ from bridge.postgres.startup_checks import SCHEMA_VERSION
 
 _SECTION = re.compile(r"^-- \[(\w+)\]\n(.*?)^-- \[end\]$", re.MULTILINE | re.DOTALL)
 _INDEX = re.compile(
-    r"^ *CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+) ON (public\.(?:coding_jobs|session_events) [^;]+);",
+    r"^ *CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
+    r" ON (public\.(?:coding_jobs|coding_sessions|session_events) [^;]+);",
     re.MULTILINE,
 )
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")

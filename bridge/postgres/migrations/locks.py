@@ -1,6 +1,7 @@
 """Steps that need a lock for a moment: they give up soon and try again, later each time, naming who is in the way."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -53,7 +54,7 @@ def with_patience(connection: Connection, name: str, step: Callable[[], T], *, t
                 return step()
         except _IN_THE_WAY as error:
             kind = "a deadlock with" if isinstance(error, psycopg.errors.DeadlockDetected) else "a lock that is held by"
-            why = f"{kind} {holders(connection)}"
+            why = f"{kind} {in_the_way(connection, error)}"
             if attempt == tries:
                 raise MigrationError(
                     f"{name} did not get through: {why}. It was rolled back and tried {tries} times; what came before "
@@ -69,9 +70,9 @@ def with_patience(connection: Connection, name: str, step: Callable[[], T], *, t
     raise AssertionError("unreachable")
 
 
-def holders(connection: Connection) -> str:
-    """Who has locks on our tables now, in words."""
-    rows = connection.execute(statement("lock_holders")).fetchall()
+def in_the_way(connection: Connection, error: psycopg.Error) -> str:
+    """Whom a step met, in words: those of a deadlock, else whoever has locks on our tables now."""
+    rows = connection.execute(statement("lock_holders"), {"pids": _others_in(error)}).fetchall()
     return (
         "; ".join(
             f"process {row['pid']} ({row['name']}, role {row['role']}, {row['state']}, for {row['seconds']} s)"
@@ -79,3 +80,11 @@ def holders(connection: Connection) -> str:
         )
         or "somebody who is gone by now"
     )
+
+
+def _others_in(error: psycopg.Error) -> list[int]:
+    """The processes of a deadlock but ours, which may have gone on by now: a line for each, ours first."""
+    if not isinstance(error, psycopg.errors.DeadlockDetected):
+        return []
+    lines = (error.diag.message_detail or "").splitlines()[1:]
+    return [int(found[0]) for line in lines if (found := re.search(r"\d+", line))]

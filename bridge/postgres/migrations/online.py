@@ -5,7 +5,6 @@ The migrations do the same in one transaction each. Each step is safe to stop an
 
 import logging
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ import psycopg
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import first_line
 from bridge.postgres.migrations.files import indexes, sections
-from bridge.postgres.migrations.locks import MigrationError, holders, with_patience
+from bridge.postgres.migrations.locks import MigrationError, in_the_way, with_patience
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +21,7 @@ _BATCH = 5_000  # rows in one transaction, so that their locks are held for a mo
 _PACED_BATCH, _PACE_SECONDS = 500, 0.25  # where each change is sent to subscribers
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")
 _COUNT_WAITING = "SELECT count(*) FROM public.coding_jobs WHERE seq = 0 AND status IN ('pending', 'processing')"
+_MORE_MEANWHILE = 100_000  # that may come between the count and the lock: a second and a half
 _NUMBER = """
     UPDATE public.coding_jobs j SET seq = n.seq
     FROM (SELECT o.id, %(place)s + row_number() OVER (ORDER BY o.created_at, o.id) AS seq
@@ -43,6 +43,11 @@ def prepare_events(connection: Connection) -> None:
         CREATE SEQUENCE IF NOT EXISTS public.session_events_seq;
         ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint"""))  # fmt: skip
     _create_indexes(connection, "session_events")
+
+
+def prepare_sessions(connection: Connection) -> None:
+    if _value(connection, "SELECT to_regclass('public.coding_sessions') IS NOT NULL"):
+        _create_indexes(connection, "coding_sessions")
 
 
 def prepare_jobs(connection: Connection) -> None:
@@ -149,8 +154,8 @@ def _in_the_background(connection: Connection, text: str, name: str) -> None:
             psycopg.errors.DeadlockDetected,
         ) as error:
             raise MigrationError(
-                f"The index {name} could not be made beside the traffic ({first_line(error)}): {holders(connection)}. "
-                "End that transaction, then run again: mobvibe migrate up"
+                f"The index {name} could not be made beside the traffic ({first_line(error)}): "
+                f"{in_the_way(connection, error)}. End that transaction, then run again: mobvibe migrate up"
             ) from error
         except psycopg.errors.UniqueViolation as error:
             if error.diag.constraint_name != name:
@@ -192,29 +197,24 @@ class _session_limits:  # noqa: N801 -- reads as a function where it is used
 def _number(connection: Connection, set_default: str, *, is_paced: bool) -> None:
     """Give waiting rows their place in the order of age. New rows draw numbers behind them from the first moment on."""
 
-    def begin() -> tuple[int, int]:
+    def begin() -> int:
+        waiting = int(_value(connection, _COUNT_WAITING))  # reads them all, and so comes before the strong lock
         _run(connection, set_default)
-        count = int(_value(connection, _COUNT_WAITING))
         last = int(
             _value(connection, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM public.coding_jobs_seq")
         )
-        if count:
-            _run(connection, "SELECT setval('public.coding_jobs_seq', %(last)s)", {"last": last + count})
-        return last, count
+        last_kept = last + waiting + _MORE_MEANWHILE
+        _run(connection, "SELECT setval('public.coding_jobs_seq', %(last_kept)s)", {"last_kept": last_kept})
+        return last
 
-    place, left = with_patience(connection, "coding_jobs: order", begin)
-    for batch in _batches(left, _PACED_BATCH if is_paced else _BATCH):
-        numbers = {"place": place, "size": batch}
-        with_patience(connection, "coding_jobs: order", partial(_change, connection, _NUMBER, numbers))
-        place += batch
+    place = with_patience(connection, "coding_jobs: order", begin)
+    size = _PACED_BATCH if is_paced else _BATCH
+    while numbered := with_patience(
+        connection, "coding_jobs: order", partial(_change, connection, _NUMBER, {"place": place, "size": size})
+    ):
+        place += numbered
         if is_paced:
             time.sleep(_PACE_SECONDS)
-
-
-def _batches(left: int, size: int) -> Iterator[int]:
-    while left > 0:
-        yield min(size, left)
-        left -= size
 
 
 def _run(connection: Connection, text: str, params: dict[str, Any] | None = None) -> int:

@@ -35,6 +35,7 @@ END $$;
 -- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as its room.
 -- Where to look is given as spans: of one queue, the priorities from low to high, behind the place `after` in the
 -- order of age. Suspects are claim_suspects' (suspects.sql). One span holds a whole queue; several keep out of stretches where only dead index entries lie.
+-- Raises an error where a row does not let itself be claimed: claim_jobs_apart (refusals.sql) then tells which.
 -- A claim that a crash of this server undoes has handed over nothing that could be started, so its commit need not
 -- wait for the disk. Index: jobs_ready.
 DROP FUNCTION IF EXISTS public.claim_jobs(text, integer, interval, jsonb);
@@ -47,10 +48,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
+    ids uuid[];
+    claimed bigint;
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     PERFORM public.promote_due_jobs(1000);
-    RETURN QUERY
     WITH lane AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
@@ -72,15 +74,21 @@ BEGIN
         ) c
     ), next AS MATERIALIZED (
         SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
-    ), claimed AS (
+    )
+    SELECT array_agg(n.id) INTO ids FROM next n;
+    RETURN QUERY
+    WITH claimed AS (
         UPDATE public.coding_jobs j
         SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
             claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
             cancel_requested_at = NULL, updated_at = this_moment
-        FROM next WHERE j.id = next.id
-        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq
+        FROM unnest(ids) AS r (id) WHERE j.id = r.id
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq, j.status
     )
-    SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c ORDER BY c.priority DESC, c.seq;
+    SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c WHERE c.status = 'processing'
+    ORDER BY c.priority DESC, c.seq;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    PERFORM public.check_changed(claimed, ids);
 END $$;
 
 -- promote_due_jobs: waiting jobs whose time has come join the ready ones. From the default queue they go to their
@@ -103,7 +111,8 @@ BEGIN
         ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED));
 END $$;
 
--- promote_jobs: does so with the given jobs, which the caller has locked. Index: primary key.
+-- promote_jobs: does so with the given jobs, which the caller has locked. Raises an error where one stays as it is.
+-- Index: primary key.
 CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -111,15 +120,19 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
     promoted integer;
 BEGIN
-    UPDATE public.coding_jobs j
-    SET due = true,
-        queue = CASE WHEN j.queue = 'coding' THEN coalesce(
-            (SELECT a.queue FROM public.actor_queues a
-             WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
-                 SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
-                     AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors))), j.queue) ELSE j.queue END
-    FROM unnest(p_ids) AS d (id)
-    WHERE j.id = d.id;
-    GET DIAGNOSTICS promoted = ROW_COUNT;
+    WITH promoted AS (
+        UPDATE public.coding_jobs j
+        SET due = true,
+            queue = CASE WHEN j.queue = 'coding' THEN coalesce(
+                (SELECT a.queue FROM public.actor_queues a
+                 WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
+                     SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
+                         AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors))), j.queue) ELSE j.queue END
+        FROM unnest(p_ids) AS d (id)
+        WHERE j.id = d.id
+        RETURNING j.due
+    )
+    SELECT count(*) INTO promoted FROM promoted p WHERE p.due;
+    PERFORM public.check_changed(promoted, p_ids);
     RETURN promoted;
 END $$;

@@ -2,7 +2,8 @@
 -- Old bodies may return other types; their signatures are the same, so replacing is enough.
 
 -- claim_next_job: highest priority first, then oldest. There are no heartbeats on this path: the holder has
--- unwatched_lease() to report.
+-- unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for two seconds, and named in
+-- a warning.
 CREATE OR REPLACE FUNCTION public.claim_next_job()
 RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
 LANGUAGE plpgsql SET search_path = ''
@@ -10,32 +11,73 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
+    -- In a transaction that has written, constraints wait as its owner wants them to.
+    is_ours boolean := pg_current_xact_id_if_assigned() IS NULL;
+    ids uuid[];
+    candidate uuid;
+    claimed uuid;
+    refused uuid[] := '{}';
+    one record;
+    found text; context text; until timestamptz;
 BEGIN
-    PERFORM public.promote_due_jobs(1000);
-    RETURN QUERY
-    WITH RECURSIVE queues AS (
-        (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
-        UNION ALL
-        SELECT (SELECT j.queue FROM public.coding_jobs j
-                WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
-        FROM queues q WHERE q.queue IS NOT NULL
-    ), next AS MATERIALIZED (
-        SELECT c.id
-        FROM queues q CROSS JOIN LATERAL (
-            SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
-            WHERE j.status = 'pending' AND j.due AND j.queue = q.queue
-              AND (j.run_at IS NULL OR j.run_at <= this_moment)
-            ORDER BY j.priority DESC, j.seq LIMIT 1
-            FOR UPDATE SKIP LOCKED
-        ) c
-        ORDER BY c.priority DESC, c.seq LIMIT 1
-    )
-    UPDATE public.coding_jobs j
-    SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = this_moment,
-        claimed_at = this_moment, claimed_by = 'claim_next_job',
-        lease_expires_at = this_moment + public.unwatched_lease(), cancel_requested_at = NULL, updated_at = this_moment
-    FROM next WHERE j.id = next.id
-    RETURNING j.id, j.session_id, j.prompt, j.priority;
+    IF is_ours THEN
+        PERFORM public.check_at_once('public.coding_jobs', true);
+    END IF;
+    FOR one IN
+        SELECT e.job_id AS id, e.refusal
+        FROM public.change_each('promote', ARRAY(
+            SELECT s.id FROM public.coding_jobs s
+            WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment
+            ORDER BY s.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED), NULL, NULL) e
+        WHERE e.refusal IS NOT NULL
+    LOOP
+        RAISE WARNING 'mobvibe: job % cannot be handed over now: %', one.id, one.refusal;
+    END LOOP;
+    until := clock_timestamp() + interval '2 s';
+    LOOP
+        ids := ARRAY(
+            WITH RECURSIVE queues AS (
+                (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
+                UNION ALL
+                SELECT (SELECT j.queue FROM public.coding_jobs j
+                        WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
+                FROM queues q WHERE q.queue IS NOT NULL
+            )
+            SELECT c.id
+            FROM queues q CROSS JOIN LATERAL (
+                SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
+                WHERE j.status = 'pending' AND j.due AND j.queue = q.queue
+                  AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.id NOT IN (SELECT unnest(refused))
+                ORDER BY j.priority DESC, j.seq LIMIT 1 + cardinality(refused)
+                FOR UPDATE SKIP LOCKED
+            ) c
+            ORDER BY c.priority DESC, c.seq LIMIT 1 + cardinality(refused));
+        FOREACH candidate IN ARRAY ids LOOP
+            BEGIN
+                UPDATE public.coding_jobs j
+                SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = this_moment,
+                    claimed_at = this_moment, claimed_by = 'claim_next_job', cancel_requested_at = NULL,
+                    lease_expires_at = this_moment + public.unwatched_lease(), updated_at = this_moment
+                WHERE j.id = candidate
+                RETURNING j.status INTO found;
+                PERFORM public.check_changed((found = 'processing')::integer, ARRAY[candidate]);
+                claimed := candidate;
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+                IF NOT public.is_of_a_row(SQLSTATE, context, 'claim_next_job') THEN
+                    RAISE;
+                END IF;
+                refused := refused || candidate;
+                RAISE WARNING 'mobvibe: job % cannot be handed over now: %', candidate, SQLERRM;
+            END;
+            EXIT WHEN claimed IS NOT NULL OR clock_timestamp() > until;
+        END LOOP;
+        EXIT WHEN claimed IS NOT NULL OR clock_timestamp() > until OR ids = '{}';
+    END LOOP;
+    IF is_ours THEN
+        PERFORM public.check_at_once('public.coding_jobs', false);
+    END IF;
+    RETURN QUERY SELECT j.id, j.session_id, j.prompt, j.priority FROM public.coding_jobs j WHERE j.id = claimed;
 END $$;
 COMMENT ON FUNCTION public.claim_next_job() IS 'Takes the most urgent due job: one row, or none';
 

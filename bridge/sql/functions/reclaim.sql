@@ -6,8 +6,8 @@
 -- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
 -- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
 -- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
--- by itself, for two seconds in all, and what fails is said to the caller and in the server's log, and tried again with the next sweep.
--- Index: jobs_processing.
+-- by itself (refusals.sql), for two seconds in all, and what fails is said to the caller and in the server's log. The
+-- caller's setting mobvibe.skip names those to leave out for now. Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
 LANGUAGE plpgsql SET search_path = ''
@@ -16,8 +16,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    ids uuid[]; outcomes text[]; errors text[]; delays interval[];
-    back uuid[]; back_fences bigint[];
+    skip uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
+    ids uuid[]; fences bigint[]; outcomes text[]; errors text[]; delays interval[];
+    taken uuid[]; taken_outcomes text[]; statuses text[];
+    start integer; stop integer; until timestamptz; context text;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.reclaim')) THEN
         RETURN;
@@ -30,14 +32,9 @@ BEGIN
         WHERE w.id = silent.id;
     END IF;
 
-    SELECT array_agg(s.id) FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.outcome) FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.error) FILTER (WHERE s.outcome <> 'released'),
+    SELECT array_agg(s.id), array_agg(s.fence), array_agg(s.outcome), array_agg(s.error),
            array_agg(CASE WHEN s.outcome = 'crashed' AND s.crashes = 0 THEN interval '0' END)
-               FILTER (WHERE s.outcome <> 'released'),
-           array_agg(s.id) FILTER (WHERE s.outcome = 'released'),
-           array_agg(s.fence) FILTER (WHERE s.outcome = 'released')
-    INTO ids, outcomes, errors, delays, back, back_fences
+    INTO ids, fences, outcomes, errors, delays
     FROM (SELECT j.id, j.fence, j.crashes,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
                    WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
@@ -53,38 +50,72 @@ BEGIN
                      -- What was started since may be in a worker that registered since: it is not to be seen here.
                      ELSE (j.started_at >= this_moment) IS NOT TRUE
                           AND NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
+            AND (skip IS NULL OR j.id NOT IN (SELECT unnest(skip)))
           -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
           ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
 
-    BEGIN
-        RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-            ids, outcomes, errors, array_fill(false, ARRAY[coalesce(cardinality(ids), 0)]), delays) e;
-    EXCEPTION WHEN OTHERS THEN
-        FOR i IN 1 .. coalesce(cardinality(ids), 0) LOOP
-            EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
-            BEGIN
-                RETURN QUERY SELECT e.job_id, e.outcome, e.status FROM public.end_failed_attempts(
-                    ids[i:i], outcomes[i:i], errors[i:i], '{false}', delays[i:i]) e;
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', ids[i], SQLERRM;
-            END;
-        END LOOP;
-    END;
-    BEGIN
-        RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
-            back, back_fences, '{}', '{}', 'no worker started it in time') AS r (id);
-    EXCEPTION WHEN OTHERS THEN
-        FOR i IN 1 .. coalesce(cardinality(back), 0) LOOP
-            EXIT WHEN clock_timestamp() - this_moment > interval '4 s';
-            BEGIN
-                RETURN QUERY SELECT r.id, 'released', 'pending' FROM public.release_jobs(
-                    back[i:i], back_fences[i:i], '{}', '{}', 'no worker started it in time') AS r (id);
-            EXCEPTION WHEN OTHERS THEN
-                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', back[i], SQLERRM;
-            END;
-        END LOOP;
-    END;
+    IF ids IS NULL THEN
+        RETURN;
+    END IF;
+    SET CONSTRAINTS ALL IMMEDIATE;  -- one that waits for the commit would undo all of them
+    FOR turn IN 0 .. cardinality(ids) LOOP  -- all of them, then one by one
+        EXIT WHEN clock_timestamp() > until;
+        start := greatest(turn, 1);
+        stop := CASE WHEN turn = 0 THEN cardinality(ids) ELSE turn END;
+        BEGIN
+            SELECT array_agg(t.job_id), array_agg(t.outcome), array_agg(t.status) INTO taken, taken_outcomes, statuses
+            FROM public.take_back(ids[start:stop], fences[start:stop], outcomes[start:stop], errors[start:stop],
+                                  delays[start:stop]) t;
+            PERFORM public.check_changed(cardinality(taken), ids[start:stop]);
+            RETURN QUERY SELECT t.id, t.outcome, t.status FROM unnest(taken, taken_outcomes, statuses) AS t (id, outcome, status);
+            EXIT WHEN turn = 0;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+            -- Who holds a row of a host's, or was quicker, holds up no other.
+            IF SQLSTATE NOT IN ('40001', '40P01', '55P03') AND NOT public.is_of_a_row(SQLSTATE, context, 'reclaim_jobs') THEN
+                RAISE;
+            END IF;
+            IF turn = 0 THEN
+                until := clock_timestamp() + interval '2 s';
+            ELSE
+                RAISE WARNING 'mobvibe: job % cannot be taken back now: %', ids[turn], SQLERRM;
+            END IF;
+        END;
+    END LOOP;
+END $$;
+
+-- take_back: ends attempts for reclaim_jobs, which has locked their rows; those that are over. Index: primary key.
+CREATE OR REPLACE FUNCTION public.take_back(
+    p_ids uuid[], p_fences bigint[], p_outcomes text[], p_errors text[], p_delays interval[])
+RETURNS TABLE (job_id uuid, outcome text, status text)
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[]; outcomes text[]; errors text[]; delays interval[];
+    back uuid[]; back_fences bigint[];
+BEGIN
+    SELECT array_agg(r.id) FILTER (WHERE r.outcome <> 'released'),
+           array_agg(r.outcome) FILTER (WHERE r.outcome <> 'released'),
+           array_agg(r.error) FILTER (WHERE r.outcome <> 'released'),
+           array_agg(r.delay) FILTER (WHERE r.outcome <> 'released'),
+           array_agg(r.id) FILTER (WHERE r.outcome = 'released'),
+           array_agg(r.fence) FILTER (WHERE r.outcome = 'released')
+    INTO ids, outcomes, errors, delays, back, back_fences
+    FROM unnest(p_ids, p_fences, p_outcomes, p_errors, p_delays) AS r (id, fence, outcome, error, delay);
+    IF ids IS NOT NULL THEN
+        RETURN QUERY
+        SELECT e.job_id, e.outcome, e.status
+        FROM public.end_failed_attempts(ids, outcomes, errors, array_fill(false, ARRAY[cardinality(ids)]), delays) e
+        WHERE e.status <> 'processing';
+    END IF;
+    IF back IS NOT NULL THEN
+        back := ARRAY(SELECT public.release_jobs(back, back_fences, '{}', '{}', 'no worker started it in time'));
+        RETURN QUERY
+        SELECT j.id, 'released', j.status FROM unnest(back) AS r (id) JOIN public.coding_jobs j ON j.id = r.id
+        WHERE j.status <> 'processing';
+    END IF;
 END $$;
 
 -- unwatched_lease: how long a holder may be silent that sends no heartbeats, such as the Node worker.

@@ -1,64 +1,98 @@
--- Rows that Postgres will not change: they break a constraint that a host added as NOT VALID, or a host's trigger says no.
--- Where many rows at once do not get through, each is tried by itself, for two seconds in all. What is not the row's
--- own doing (a deadlock, a lock, lack of resources, a shutdown) ends the call, as everywhere.
+-- Rows that Postgres will not change: they break a constraint that a host added as NOT VALID, a host's trigger says no, or
+-- leaves the change out. Where many rows at once do not get through, each is tried by itself, for two seconds in all.
+-- What is not the row's own doing (a lock, missing rights, lack of resources, a shutdown) ends the call, as everywhere.
 
--- claim_each: hands over the given jobs, which the caller has locked. Says of each whether it was, or why not (`refusal`).
-CREATE OR REPLACE FUNCTION public.claim_each(p_bridge text, p_lease interval, p_ids uuid[])
-RETURNS TABLE (job_id uuid, refusal text)
+-- is_of_a_row: whether an error may be one row's own. What comes out of a host's code, such as a trigger's, may be,
+-- whatever it is. p_context is the error's, and counts up to the frame of p_caller: who called that has no part in it. A
+-- server that speaks another language keeps these words.
+CREATE OR REPLACE FUNCTION public.is_of_a_row(p_state text, p_context text, p_caller text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT left(p_state, 2) NOT IN ('0A', '25', '26', '40', '42', '53', '55', '57', '58', 'XX')
+        OR regexp_replace(split_part(p_context, p_caller || '(', 1),
+               'PL/pgSQL[^\n]*\y(guard_job|keep_due|take_by_hand|notify_job_status_change|count_changed_jobs|count_no_jobs'
+               '|promote_jobs|take_back|end_failed_attempts|release_jobs|fail_sessions|settle_sessions|postpone_event_number'
+               '|number_events|take_event_numbers)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
+$$;
+
+-- check_at_once: lets a table's constraints that wait for the commit be checked with each statement, or wait again. For
+-- a transaction that is not ours alone; where it is: SET CONSTRAINTS ALL IMMEDIATE.
+CREATE OR REPLACE FUNCTION public.check_at_once(p_table regclass, p_at_once boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
-    this_moment timestamptz := clock_timestamp();
-    batch uuid[];
+    waiting text;
 BEGIN
-    IF p_ids IS NULL THEN
-        RETURN;
+    SELECT string_agg(format('%I.%I', n.nspname, c.conname), ', ') INTO waiting
+    FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
+    WHERE c.conrelid = p_table AND c.condeferred;
+    IF waiting IS NOT NULL THEN
+        EXECUTE format('SET CONSTRAINTS %s %s', waiting, CASE WHEN p_at_once THEN 'IMMEDIATE' ELSE 'DEFERRED' END);
     END IF;
-    -- A constraint that waits for the commit would fail where no row can be told from another.
-    SET CONSTRAINTS ALL IMMEDIATE;
-    FOR turn IN 0 .. cardinality(p_ids) LOOP  -- all of them, then one by one
-        EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
-        batch := CASE WHEN turn = 0 THEN p_ids ELSE p_ids[turn:turn] END;
-        BEGIN
-            UPDATE public.coding_jobs j
-            SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
-                claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
-                cancel_requested_at = NULL, updated_at = this_moment
-            FROM unnest(batch) AS r (id) WHERE j.id = r.id;
-            RETURN QUERY SELECT r.id, NULL::text FROM unnest(batch) AS r (id);
-            EXIT WHEN turn = 0;
-        EXCEPTION WHEN OTHERS THEN
-            IF left(SQLSTATE, 2) IN ('40', '53', '55', '57', '58', 'XX') THEN
-                RAISE;
-            END IF;
-            IF turn > 0 THEN
-                RETURN QUERY SELECT p_ids[turn], SQLERRM;
-            END IF;
-        END;
-    END LOOP;
 END $$;
 
--- promote_each: the same for promote_due_jobs. Only what was refused is returned.
-CREATE OR REPLACE FUNCTION public.promote_each(p_ids uuid[]) RETURNS TABLE (job_id uuid, refusal text)
+-- check_changed: raises an error where fewer rows were changed than were given. A trigger or rule left one out, or as it was.
+CREATE OR REPLACE FUNCTION public.check_changed(p_changed bigint, p_ids uuid[]) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF coalesce(p_changed, 0) < cardinality(p_ids) THEN
+        RAISE 'the update of its row was suppressed: see the triggers and rules of coding_jobs';
+    END IF;
+END $$;
+
+-- change_each: changes the given jobs, which the caller has locked: 'claim' hands them over, 'promote' is promote_jobs
+-- (claim.sql), 'route' moves them to their actors' queues. Says of each whether it was changed, or why not (`refusal`);
+-- those there was no time for are not named. A constraint that waits for the commit would fail where no row can be told
+-- from another: the caller sees to that. Index: primary key.
+CREATE OR REPLACE FUNCTION public.change_each(p_change text, p_ids uuid[], p_bridge text, p_lease interval)
+RETURNS TABLE (job_id uuid, refusal text)
+LANGUAGE plpgsql SET search_path = ''
+    SET lock_timeout = '500ms'
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
+    most integer := coalesce(cardinality(p_ids), 0);
+    batch uuid[];
+    changed bigint;
+    context text;
+    until timestamptz;
 BEGIN
-    IF cardinality(p_ids) = 0 THEN
-        RETURN;
-    END IF;
-    SET CONSTRAINTS ALL IMMEDIATE;
-    FOR turn IN 0 .. cardinality(p_ids) LOOP
-        EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
+    FOR turn IN 0 .. most LOOP  -- all of them, then one by one
+        EXIT WHEN most = 0 OR clock_timestamp() > until;
+        batch := CASE WHEN turn = 0 THEN p_ids ELSE p_ids[turn:turn] END;
         BEGIN
-            PERFORM public.promote_jobs(CASE WHEN turn = 0 THEN p_ids ELSE p_ids[turn:turn] END);
+            IF p_change = 'claim' THEN
+                WITH claimed AS (
+                    UPDATE public.coding_jobs j
+                    SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+                        claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+                        cancel_requested_at = NULL, updated_at = this_moment
+                    FROM unnest(batch) AS r (id) WHERE j.id = r.id
+                    RETURNING j.status
+                )
+                SELECT count(*) INTO changed FROM claimed c WHERE c.status = 'processing';
+            ELSIF p_change = 'promote' THEN
+                changed := public.promote_jobs(batch);
+            ELSE
+                WITH routed AS (
+                    UPDATE public.coding_jobs j SET queue = a.queue, updated_at = this_moment
+                    FROM unnest(batch) AS r (id) CROSS JOIN public.actor_queues a WHERE j.id = r.id AND a.actor = j.actor
+                    RETURNING j.queue = a.queue AS is_there
+                )
+                SELECT count(*) INTO changed FROM routed m WHERE m.is_there;
+            END IF;
+            PERFORM public.check_changed(changed, batch);
+            RETURN QUERY SELECT r.id, NULL::text FROM unnest(batch) AS r (id);
             EXIT WHEN turn = 0;
-        EXCEPTION WHEN OTHERS THEN
-            IF left(SQLSTATE, 2) IN ('40', '53', '55', '57', '58', 'XX') THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+            IF NOT public.is_of_a_row(SQLSTATE, context, 'change_each') THEN
                 RAISE;
             END IF;
-            IF turn > 0 THEN
+            IF turn = 0 THEN
+                until := clock_timestamp() + interval '2 s';
+            ELSE
                 RETURN QUERY SELECT p_ids[turn], SQLERRM;
             END IF;
         END;
@@ -80,12 +114,14 @@ DECLARE
     refusals text[];
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    SET CONSTRAINTS ALL IMMEDIATE;
     ids := ARRAY(SELECT s.id FROM public.coding_jobs s
-                 WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment AND s.id <> ALL (p_skip)
+                 WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment AND s.id NOT IN (SELECT unnest(p_skip))
                  ORDER BY s.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
     RETURN QUERY
     SELECT j.id, j.fence, j.queue, j.actor, j.priority, j.seq, e.refusal
-    FROM public.promote_each(ids) e JOIN public.coding_jobs j ON j.id = e.job_id;
+    FROM public.change_each('promote', ids, NULL, NULL) e JOIN public.coding_jobs j ON j.id = e.job_id
+    WHERE e.refusal IS NOT NULL;
 
     WITH lane AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
@@ -102,7 +138,7 @@ BEGIN
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
               AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
-              AND j.id <> ALL (p_skip)
+              AND j.id NOT IN (SELECT unnest(p_skip))
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
@@ -112,7 +148,8 @@ BEGIN
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
 
-    SELECT array_agg(e.job_id), array_agg(e.refusal) INTO ids, refusals FROM public.claim_each(p_bridge, p_lease, ids) e;
+    SELECT array_agg(e.job_id), array_agg(e.refusal) INTO ids, refusals
+    FROM public.change_each('claim', ids, p_bridge, p_lease) e;
     RETURN QUERY  -- a statement of its own: only so it sees the new fences
     SELECT j.id, j.fence, j.queue, j.actor, j.priority, j.seq, e.refusal
     FROM unnest(ids, refusals) AS e (id, refusal) JOIN public.coding_jobs j ON j.id = e.id
@@ -125,28 +162,19 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
-    this_moment timestamptz := clock_timestamp();
-    batch uuid[];
+    moved uuid[];
+    one record;
 BEGIN
     IF cardinality(p_ids) = 0 THEN
         RETURN;
     END IF;
     SET CONSTRAINTS ALL IMMEDIATE;
-    FOR turn IN 0 .. cardinality(p_ids) LOOP
-        EXIT WHEN clock_timestamp() - this_moment > interval '2 s';
-        batch := CASE WHEN turn = 0 THEN p_ids ELSE p_ids[turn:turn] END;
-        BEGIN
-            UPDATE public.coding_jobs j SET queue = a.queue, updated_at = this_moment
-            FROM unnest(batch) AS s (id) CROSS JOIN public.actor_queues a WHERE j.id = s.id AND a.actor = j.actor;
-            RETURN QUERY SELECT j.id, j.actor, j.queue FROM unnest(batch) AS s (id) JOIN public.coding_jobs j ON j.id = s.id;
-            EXIT WHEN turn = 0;
-        EXCEPTION WHEN OTHERS THEN
-            IF left(SQLSTATE, 2) IN ('40', '53', '55', '57', '58', 'XX') THEN
-                RAISE;
-            END IF;
-            IF turn > 0 THEN
-                RAISE WARNING 'mobvibe: job % cannot be moved to another queue now: %', p_ids[turn], SQLERRM;
-            END IF;
-        END;
+    FOR one IN SELECT e.job_id AS id, e.refusal FROM public.change_each('route', p_ids, NULL, NULL) e LOOP
+        IF one.refusal IS NULL THEN
+            moved := moved || one.id;
+        ELSE
+            RAISE WARNING 'mobvibe: job % cannot be moved to another queue now: %', one.id, one.refusal;
+        END IF;
     END LOOP;
+    RETURN QUERY SELECT j.id, j.actor, j.queue FROM unnest(moved) AS m (id) JOIN public.coding_jobs j ON j.id = m.id;
 END $$;

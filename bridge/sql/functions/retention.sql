@@ -36,7 +36,7 @@ BEGIN
     BEGIN
         DELETE FROM public.coding_jobs j WHERE j.id = ANY (ids);
         GET DIAGNOSTICS gone = ROW_COUNT;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
         gone := 0;
         until := clock_timestamp() + interval '2 s';
         FOR i IN 1 .. cardinality(ids) LOOP
@@ -45,7 +45,7 @@ BEGIN
                 DELETE FROM public.coding_jobs j WHERE j.id = ids[i];
                 GET DIAGNOSTICS deleted = ROW_COUNT;
                 gone := gone + deleted;
-            EXCEPTION WHEN OTHERS THEN
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
                 first_error := coalesce(first_error, left(split_part(SQLERRM, E'\n', 1), 300));
             END;
             EXIT WHEN clock_timestamp() > until;

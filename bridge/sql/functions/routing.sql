@@ -30,7 +30,8 @@ $$;
 -- one can, the most urgent of each queue first, and tells which actors nobody alive knows. From the default queue it
 -- also moves what a worker there could run, where others serve its actor's own queue: not all that listen to the
 -- default queue need know the actor, and an INSERT would not have left it there. Looks at p_limit jobs of either kind
--- at the most. A row that somebody holds, or that cannot be changed (refusals.sql), waits for the next look. Index: jobs_ready.
+-- at the most. A row that somebody holds, or that cannot be changed (refusals.sql), waits for the next look; the
+-- caller's setting mobvibe.skip names those to leave out of that. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = ''
@@ -38,6 +39,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
+    skip uuid[] := coalesce(nullif(current_setting('mobvibe.skip', true), ''), '{}')::uuid[];
     known text[];
 BEGIN
     PERFORM public.keep_actor_queues(false);
@@ -61,6 +63,7 @@ BEGIN
         SELECT c.id, l.queue FROM lanes l CROSS JOIN LATERAL (
             SELECT j.id FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
+              AND j.id NOT IN (SELECT unnest(skip))
             ORDER BY j.priority DESC, j.seq LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c
         LIMIT p_limit
     ), routed AS MATERIALIZED (

@@ -41,7 +41,7 @@ BEGIN
 EXCEPTION
     WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
         RAISE;  -- tried again as a whole: another time it may get through
-    WHEN OTHERS THEN
+    WHEN OTHERS OR assert_failure THEN
         IF cardinality(p_sessions) = 1 THEN
             RAISE LOG 'mobvibe: session % cannot be marked as failed: %', p_sessions[1], SQLERRM;
             RETURN;

@@ -5,7 +5,7 @@
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
 -- (bridge/worker/quarantine.py says when) is in no line any more; `throughout` says of which that is never so. One caller
 -- at a time, or two would both find room for one line; the second one finds nothing to do. Rows that cannot be changed
--- are passed over (refusals.sql). Index: jobs_suspect.
+-- are passed over (refusals.sql), and so are those that the caller's setting mobvibe.skip names. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
@@ -20,7 +20,7 @@ DECLARE
     ids uuid[];
     one record;
     claimed uuid[] := '{}';
-    refused uuid[] := '{}';
+    refused uuid[] := coalesce(nullif(current_setting('mobvibe.skip', true), ''), '{}')::uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
@@ -41,6 +41,7 @@ BEGIN
     IF lines >= lines_most THEN
         RETURN;
     END IF;
+    SET CONSTRAINTS ALL IMMEDIATE;
     LOOP
         WITH found AS MATERIALIZED (
             SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
@@ -48,14 +49,14 @@ BEGIN
               AND EXISTS (SELECT FROM public.workers w
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-              AND s.id <> ALL (refused)
+              AND s.id NOT IN (SELECT unnest(refused))
             ORDER BY s.priority DESC, s.seq LIMIT p_line
             FOR UPDATE SKIP LOCKED
         )
         SELECT array_agg(f.id) INTO ids FROM found f
         WHERE f.queue = (SELECT o.queue FROM found o ORDER BY o.priority DESC, o.seq LIMIT 1);
         EXIT WHEN ids IS NULL OR clock_timestamp() - this_moment > interval '2 s';
-        FOR one IN SELECT e.job_id AS id, e.refusal FROM public.claim_each(p_bridge, p_lease, ids) e LOOP
+        FOR one IN SELECT e.job_id AS id, e.refusal FROM public.change_each('claim', ids, p_bridge, p_lease) e LOOP
             IF one.refusal IS NULL THEN
                 claimed := claimed || one.id;
             ELSE

@@ -37,6 +37,7 @@ def test_a_missing_address_is_one_line_and_exit_code_1(tmp_path: Path, command: 
 
     assert said.code == 1
     assert said.one_line().startswith("mobvibe: DATABASE_URL is missing: set it in the environment or in .env")
+    assert "REDIS_URL is missing, too" in said.one_line()
     assert said.out == ""
 
 

@@ -1,13 +1,14 @@
 """Rows that Postgres will not change: nobody waits behind them, they are named once, and run when the cause is gone."""
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bridge.dispatch.recovery import Recovery
-from bridge.postgres.refused_rows import _told
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
@@ -16,27 +17,33 @@ from tests.support.waiting import eventually
 CHECKED = "ALTER TABLE coding_jobs ADD CONSTRAINT low CHECK (priority < 5) NOT VALID"
 UNCHECKED = "ALTER TABLE coding_jobs DROP CONSTRAINT low"
 TRIGGER = """
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not %%', NEW.priority {how}; END $$;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {what}; END $$;
     CREATE {kind} TRIGGER refuse {when} UPDATE ON coding_jobs {deferred} FOR EACH ROW WHEN (NEW.priority >= 5)
     EXECUTE FUNCTION refuse()"""
+
+
+def trigger(what: str, when: str = "BEFORE", *, kind: str = "", deferred: str = "") -> tuple[str, str]:
+    """What makes Postgres refuse the rows of high priority, and what ends it."""
+    return TRIGGER.format(what=what, kind=kind, when=when, deferred=deferred), "DROP FUNCTION refuse CASCADE"
+
+
+DEFERRED = trigger("RAISE 'not now'", "AFTER", kind="CONSTRAINT", deferred="DEFERRABLE INITIALLY DEFERRED")
 CAUSES = [
     (CHECKED, UNCHECKED),
-    *(
-        (TRIGGER.format(how=how, kind=kind, when=when, deferred=deferred), "DROP FUNCTION refuse CASCADE")
-        for how, kind, when, deferred in (
-            ("", "", "BEFORE", ""),
-            ("USING ERRCODE = 'MY001'", "", "AFTER", ""),
-            ("", "CONSTRAINT", "AFTER", "DEFERRABLE INITIALLY DEFERRED"),
-        )
-    ),
+    DEFERRED,
+    trigger("RAISE 'not now'"),
+    trigger("RAISE 'not now' USING ERRCODE = 'MY001'", "AFTER"),
+    # As if it were ours: a right, a table, an object's state, a lock, a bug.
+    trigger("RAISE 'not yours' USING ERRCODE = '42501'"),
+    trigger("PERFORM FROM nobody.knows"),
+    trigger("PERFORM currval('public.coding_jobs_seq')"),
+    trigger("RAISE 'held' USING ERRCODE = '55P03'", "AFTER"),
+    trigger("RAISE 'conflict' USING ERRCODE = '40001'", "AFTER"),
+    trigger("ASSERT false"),
+    # No error at all.
+    trigger("RETURN NULL"),
+    trigger("RETURN OLD"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_told() -> Iterator[None]:
-    _told.clear()
-    yield
-    _told.clear()
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[Any]:
@@ -72,6 +79,30 @@ def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
     rows.all(end)
     eventually(lambda: rows.job(refused)["status"] == "completed", seconds=12)
     assert said(caplog) == [str(refused)]
+
+
+@pytest.mark.parametrize("what", ["RAISE 'not now'", "RETURN NULL", "RETURN OLD"])
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_refused_one_is_tried_ever_more_seldom(
+    new_fleet: Callable[..., Fleet], rows: Rows, what: str, scheduled: bool
+) -> None:
+    of = {"actor": "double", "queue": "tests", "payload": '{"n": 1}'}
+    refused = rows.add_job(**of, priority=9)
+    if scheduled:
+        rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + interval '100 ms' WHERE id = %s", [refused])
+    rows.all("CREATE SEQUENCE tries")  # a sequence: what is rolled back counts
+    rows.all(trigger(f"PERFORM nextval('public.tries'); {what}")[0])
+    new_fleet(poll_interval_ms=100).start()
+    eventually(lambda: rows.value("SELECT is_called FROM tries"))
+
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        other = rows.add_job(**of)
+        eventually(
+            partial(rows.value, "SELECT status = 'completed' FROM coding_jobs WHERE id = %s", [other]), seconds=3
+        )
+
+    assert rows.value("SELECT last_value FROM tries") < 12  # each try is two: all of them, and each by itself
 
 
 def test_a_suspect_that_is_refused_holds_up_no_other(
@@ -114,4 +145,4 @@ def test_a_running_job_that_cannot_be_taken_back_is_named_once(
     assert said(caplog) == [str(refused)]
 
     rows.all(UNCHECKED)
-    assert set(steps.reclaim()) == {refused}
+    eventually(lambda: set(steps.reclaim()) == {refused}, seconds=3)

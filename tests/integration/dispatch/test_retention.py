@@ -41,7 +41,11 @@ def by_silent_trigger(rows: Rows, ids: list[UUID]) -> None:
     by_trigger(rows, ids, "RETURN NULL")
 
 
-@pytest.mark.parametrize("keep", [by_reference, by_deferred_reference, by_trigger, by_silent_trigger])
+def by_assertion(rows: Rows, ids: list[UUID]) -> None:
+    by_trigger(rows, ids, "ASSERT false, 'invoices_job_id_fkey, in effect'")
+
+
+@pytest.mark.parametrize("keep", [by_reference, by_deferred_reference, by_trigger, by_silent_trigger, by_assertion])
 def test_what_a_host_keeps_stays_and_the_others_go(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, keep: Callable[[Rows, list[UUID]], None]
 ) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.support.rows import Rows
+from tests.support.session_keeper import SessionKeeper
 
 
 def as_role(dsn: str, role: str) -> str:
@@ -26,3 +27,10 @@ def stranger(dsn: str, rows: Rows) -> Iterator[str]:
 def connection(dsn: str) -> Any:
     with psycopg.connect(dsn) as connection:
         yield connection
+
+
+@pytest.fixture
+def keeper(dsn: str) -> Iterator[SessionKeeper]:
+    keeper = SessionKeeper(dsn)
+    yield keeper
+    keeper.close()

@@ -7,14 +7,31 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from pydantic import SecretStr
 
+from bridge.cli.doctor import examine, look_ahead
 from bridge.postgres.attempts import Attempts
 from bridge.postgres.connection_budget import find_room
 from bridge.postgres.link import Link
+from bridge.postgres.migrations import migrate_up, migration_states
 from bridge.postgres.pool import Pool
+from bridge.settings import Settings
+from tests.support import legacy
+from tests.support.rows import Rows
+from tests.support.session_keeper import SessionKeeper
 
 _LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"
+
+# Behind a pooler in transaction mode the next client would find it.
+_LEFT = """
+    SELECT 'left: [' || coalesce(string_agg(it, ', '), '') || ']'
+    FROM (SELECT name || ' = ' || setting FROM pg_settings WHERE source = 'session'
+          UNION ALL SELECT 'a lock: ' || mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
+          UNION ALL SELECT 'a channel: ' || channel FROM pg_listening_channels() channel
+          UNION ALL SELECT 'prepared: ' || statement FROM pg_prepared_statements
+          UNION ALL SELECT 'a table: ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()) AS l (it)"""
 
 
 def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool) -> None:
@@ -49,6 +66,38 @@ def pooled_dsn(dsn: str) -> Iterator[str]:
     threading.Thread(target=accept, daemon=True).start()
     yield dsn.replace(address.netloc.rpartition("@")[2], f"127.0.0.1:{server.getsockname()[1]}")
     server.close()
+
+
+def left_on(keeper: SessionKeeper) -> list[bytes]:
+    """What the next clients of its sessions would find there."""
+    assert keeper.sessions
+    answers = [keeper.ask(_LEFT, session) for session in range(len(keeper.sessions))]
+    return [answer for answer in answers if b"left: []" not in answer]
+
+
+def test_setting_up_and_asking_for_the_state_leave_nothing_on_a_pooled_session(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
+        project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
+        session = rows.add_session(user_id=project, project_id=project, initial_prompt="p", expires_at="2999-01-01")
+        rows.add_job(session_id=session, prompt="p", priority=None)
+    with contextlib.closing(SessionKeeper(empty_dsn)) as keeper:
+        assert not any(state.applied for state in migration_states(keeper.dsn))
+        assert left_on(keeper) == []
+        assert migrate_up(keeper.dsn)
+        assert left_on(keeper) == []
+        assert all(state.applied for state in migration_states(keeper.dsn))
+        assert left_on(keeper) == []
+
+
+def test_the_doctor_leaves_nothing_on_a_pooled_session(keeper: SessionKeeper, settings: Settings) -> None:
+    pooled = settings.model_copy(update={"database_url": SecretStr(keeper.dsn)})
+
+    examine(pooled)
+    look_ahead(pooled)
+
+    assert left_on(keeper) == []
 
 
 def test_a_session_of_our_own_has_our_limits(link: Link) -> None:

@@ -10,6 +10,7 @@ from bridge.errors import PostgresBusyError
 from bridge.postgres.link import Link
 from tests.support.rows import Rows
 from tests.support.steps import Steps
+from tests.support.waiting import eventually
 
 
 def test_a_job_that_cannot_be_taken_back_holds_up_nobody(steps: Steps, rows: Rows, dsn: str) -> None:
@@ -25,7 +26,7 @@ def test_a_job_that_cannot_be_taken_back_holds_up_nobody(steps: Steps, rows: Row
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session])
         assert steps.reclaim() == {free: ("crashed", "pending")}
 
-    assert steps.reclaim() == {stuck: ("crashed", "failed")}
+    eventually(lambda: steps.reclaim() == {stuck: ("crashed", "failed")}, seconds=3)
 
 
 def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(steps: Steps, rows: Rows, dsn: str) -> None:
@@ -84,7 +85,7 @@ def test_a_hand_over_that_cannot_be_released_holds_up_nobody(steps: Steps, rows:
         assert steps.reclaim() == {other: ("released", "pending")}
     finally:
         rows.all("DROP FUNCTION refuse CASCADE")
-    assert steps.reclaim() == {refused: ("released", "pending")}
+    eventually(lambda: steps.reclaim() == {refused: ("released", "pending")}, seconds=3)
 
 
 def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_taken_back(

@@ -12,8 +12,8 @@ from bridge.errors import PostgresUnavailableError, RightsError, SettingsError
 from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up, migrations
 from bridge.postgres.startup_checks import check_database
-from tests.conftest import Servers
 from tests.support import legacy
+from tests.support.openings import open_to_the_web, tables
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
@@ -22,26 +22,6 @@ OUR_FUNCTIONS = """
     WHERE p.pronamespace = 'public'::regnamespace AND p.proname NOT IN ('mobvibe_schema_version', 'mobvibe_database_id')
       AND p.proname NOT IN ('touch', 'note_usage')
 """
-ORIGINAL = {
-    "touch",
-    "note_usage",
-    "claim_next_job",
-    "complete_job",
-    "fail_job",
-    "get_queue_stats",
-    "notify_new_job",
-    "notify_job_status_change",
-}
-
-
-@pytest.fixture
-def web_roles(servers: Servers, template_database: str) -> Iterator[None]:
-    """Roles belong to all databases of a server: here for one test, and only after the template was made."""
-    with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
-        connection.execute(legacy.NO_ROLES)
-        connection.execute(legacy.ROLES)
-        yield
-        connection.execute(legacy.NO_ROLES)
 
 
 @pytest.fixture
@@ -229,25 +209,11 @@ def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empt
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
-        theirs = {row["oid"] for row in rows.all("SELECT oid FROM pg_class WHERE relkind = 'r'")}
+        theirs = tables(rows)
         for migration in migrations()[:applied]:
             connection.execute(migration.text.encode())
 
-        open_tables = [
-            row["relname"]
-            for row in rows.all(
-                "SELECT oid, relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-                " AND (NOT relrowsecurity OR has_table_privilege('anon', oid, 'SELECT, INSERT, UPDATE, DELETE'))"
-            )
-            if row["oid"] not in theirs
-        ]
-        assert open_tables == []
-        ours = "SELECT p.oid::regprocedure::text AS name FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace"
-        assert [
-            row["name"]
-            for row in rows.all(f"{ours} AND has_function_privilege('anon', p.oid, 'EXECUTE')")
-            if row["name"].split("(")[0] not in ORIGINAL | {"mobvibe_schema_version", "mobvibe_database_id"}
-        ] == []
+        assert open_to_the_web(rows, theirs) == []
 
 
 def test_what_the_service_role_calls_works_whatever_this_database_grants(web_roles: None, empty_dsn: str) -> None:

@@ -131,15 +131,18 @@ def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(steps
         assert steps.complete(held)
 
 
+@pytest.mark.parametrize("how", ["RAISE 'refused'", "ASSERT false"])
 @pytest.mark.parametrize("end", ["fail", "release", "cancel"])
-def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(steps: Steps, rows: Rows, end: str) -> None:
+def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(
+    steps: Steps, rows: Rows, end: str, how: str
+) -> None:
     guarded, free = rows.add_session(initial_prompt="guarded"), rows.add_session()
     jobs = [rows.add_job(session_id=session_id, max_retries=1) for session_id in (guarded, free)]
     worker = steps.add_worker()
     claims = steps.claim()
     both = [attempt for claim in claims if end != "cancel" and (attempt := steps.start(worker, claim))]
     rows.all(
-        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; END $$;
            CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW
            WHEN (NEW.initial_prompt = 'guarded' AND NEW.status = 'failed') EXECUTE FUNCTION refuse()"""
     )

@@ -1,4 +1,4 @@
-"""An actors package that is missing or has a mistake in it: one line with its place."""
+"""An actors package that is missing, has a mistake in it or never connects: one line that says where or how."""
 
 import time
 from pathlib import Path
@@ -45,6 +45,26 @@ def test_an_actors_package_with_a_mistake_in_it_is_one_line_with_its_place(
     last = said.err.splitlines()[-1]
     assert last.startswith(f"mobvibe: The actors package 'tasks' cannot be imported: {reason}")
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import dramatiq\n\n\n@dramatiq.actor\ndef hello(): ...",
+        "import dramatiq\nfrom dramatiq.brokers.stub import StubBroker\ndramatiq.set_broker(StubBroker())",
+    ],
+    ids=["an actor", "another broker"],
+)
+def test_an_actors_package_that_never_connects_is_one_line_that_says_how(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "tasks.py").write_text(text)
+
+    said = run("worker", ACTORS_MODULE="tasks")
+
+    assert said.code == 2
+    assert said.one_line() == (
+        "mobvibe: The actors package 'tasks' never calls connect_broker(), so its actors belong to another broker. "
+        "Put this first in its __init__.py: from bridge.broker import connect_broker; connect_broker()"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.job import Failed, Released
+from bridge.job import Completed, Failed, Released
 from bridge.postgres.attempts import AttemptKey
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
@@ -19,6 +19,7 @@ from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
 LEASE_MS = 1500
+NO_COMPLETED = "IF NEW.status = 'completed' THEN {} END IF;"
 EVERY_ENDING = "IF OLD.status = 'processing' AND NEW.status <> 'processing' THEN RAISE 'no end'; END IF;"
 
 
@@ -49,6 +50,19 @@ def lines(caplog: pytest.LogCaptureFixture, text: str, job_id: UUID) -> list[log
         ("explode", "IF NEW.status = 'failed' THEN RETURN NULL; END IF;", "suppressed", "failed"),
         ("explode", "IF NEW.error_message IS NOT NULL THEN RAISE 'no text'; END IF;", "no text", "failed"),
         ("explode", EVERY_ENDING, "no end", "failed"),
+        # Classes of a host's own, as PostgREST has some.
+        ("explode", EVERY_ENDING.replace("'no end'", "'no end' USING ERRCODE = 'PT409'"), "no end", "failed"),
+        ("explode", EVERY_ENDING.replace("'no end'", "'no end' USING ERRCODE = 'MY001'"), "no end", "failed"),
+        # What looks like everybody's trouble, and is this row's. Nothing is wrong with the result.
+        ("double", NO_COMPLETED.format("RAISE insufficient_privilege;"), "insufficient_privilege", "completed"),
+        ("double", NO_COMPLETED.format("PERFORM no_such_function();"), "no_such_function", "completed"),
+        ("double", NO_COMPLETED.format("PERFORM FROM no_such_table;"), "no_such_table", "completed"),
+        ("double", NO_COMPLETED.format("PERFORM no_such_column FROM public.workers;"), "no_such_column", "completed"),
+        ("double", NO_COMPLETED.format("EXECUTE 'nonsense';"), "nonsense", "completed"),
+        ("double", NO_COMPLETED.format("RAISE internal_error;"), "internal_error", "completed"),
+        ("double", NO_COMPLETED.format("RAISE connection_exception;"), "connection_exception", "completed"),
+        ("double", NO_COMPLETED.format("RAISE feature_not_supported;"), "feature_not_supported", "completed"),
+        ("explode", EVERY_ENDING.replace("'no end'", "insufficient_privilege"), "insufficient_privilege", "failed"),
     ],
 )
 def test_a_refused_report_waits_and_its_job_does_not_run_again(
@@ -83,6 +97,57 @@ def test_a_refused_report_waits_and_its_job_does_not_run_again(
     eventually(lambda: rows.outcomes(job_id) == [outcome], what="the report that was kept")
     assert (rows.status(job_id), fleet.actor_log.starts(job_id)) == (outcome, 1)
     eventually(lambda: rows.value("SELECT slots FROM workers") == 1, what="the slots of the worker's own")
+
+
+def test_a_row_that_meets_a_missing_right_holds_up_no_report_and_is_tried_ever_more_seldom(
+    new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.worker.refused_reports._MOST_SECONDS", 60.0)
+    rows.all("CREATE SEQUENCE tries")  # counts, whatever is rolled back
+    refuse(rows, NO_COMPLETED.format("PERFORM nextval('tries'); RAISE insufficient_privilege;"))
+    fleet = new_fleet(lease_ms=LEASE_MS).start()
+    job_id = rows.add_job(actor="double", queue="tests", payload={"n": 1}, priority=7)
+    others = [rows.add_job(actor="double", queue="tests", payload={"n": 1}) for _ in range(20)]
+
+    eventually(lambda: {rows.status(other) for other in others} == {"completed"}, what="the reports of the others")
+    eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
+
+    since = time.monotonic()
+    eventually(lambda: time.monotonic() > since + 4, what="tries to count")
+    # In the group, by itself, and after 0.5, 1 and 2 s.
+    assert rows.value("SELECT last_value FROM tries") <= 6
+    assert not lines(caplog, "was refused", job_id)
+    assert (rows.status(job_id), fleet.actor_log.starts(job_id)) == ("processing", 1)
+
+
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        ("FUNCTION complete_jobs RENAME TO away", "FUNCTION away RENAME TO complete_jobs"),
+        ("TABLE job_attempts RENAME TO away", "TABLE away RENAME TO job_attempts"),
+        ("TABLE coding_jobs RENAME COLUMN result TO away", "TABLE coding_jobs RENAME COLUMN away TO result"),
+    ],
+)
+def test_while_somebody_migrates_all_reports_wait_and_none_is_lost(
+    settings: Settings, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, away: str, back: str
+) -> None:
+    job_ids = [rows.add_job() for _ in range(5)]
+    process = WorkerProcess(settings, WorkerAbilities(5, ["coding"], CODING), lambda _: None)
+    process.open()
+    try:
+        eventually(lambda: rows.value("SELECT count(*) FROM workers") == 1)
+        keys = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in steps.claim()]
+        started = process.start(keys)[0].values()
+        rows.all(f"ALTER {away}")
+        for run in started:
+            process.end(run, Ending(run.key, Completed(None), run))
+        eventually(lambda: "Postgres does not take the reports, they wait" in caplog.text)
+        rows.all(f"ALTER {back}")
+
+        eventually(lambda: [rows.outcomes(job_id) for job_id in job_ids] == [["completed"]] * 5)
+    finally:
+        process.close()
+    assert "Report kept" not in caplog.text
 
 
 def test_a_failure_that_stays_refused_spends_its_retries_and_no_more(

@@ -1,6 +1,9 @@
 """When a job that Postgres refuses is tried again. The rest is in tests/integration/dispatch/test_refusals.py."""
 
+import logging
 from uuid import uuid4
+
+import pytest
 
 from bridge.dispatch.refusals import Refusals
 from bridge.job import Claim, Refusal
@@ -36,3 +39,16 @@ def test_what_is_seen_no_more_is_forgotten() -> None:
 
     assert refusals.skip(602.0) == []
     assert not refusals
+
+
+def test_of_too_many_the_first_are_kept_and_one_line_tells(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)
+    refusals, refused = Refusals(), [Refusal(uuid4(), "double", "no") for _ in range(4)]
+    for now in (0.0, 0.5):
+        refusals.claimed([], refused, now)
+
+    assert refusals.is_full
+    assert refusals.skip(0.6) == [one.job_id for one in refused[:2]]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2

@@ -1,41 +1,48 @@
-"""What Postgres says of rows that it cannot change: each is told once, whoever hears it."""
+"""What Postgres says of rows that it cannot change: each is told once, and tried again ever more seldom."""
 
-from collections.abc import Iterator
+import logging
+from uuid import uuid4
 
 import pytest
 
-from bridge.postgres import refused_rows
-from bridge.postgres.refused_rows import heard
+from bridge.postgres.refused_rows import RefusedRows, RetryTimes
 
 
-@pytest.fixture(autouse=True)
-def _nothing_told() -> Iterator[None]:
-    refused_rows._told.clear()
-    yield
-    refused_rows._told.clear()
+def test_what_a_function_says_of_a_row_is_told_once_and_waits_longer_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows, job_id, what = RefusedRows(), uuid4(), "cannot be taken back now"
+    rows.heard("mobvibe: session 1 is none of this")
+    assert rows.skip(what) == []
+    for _ in range(2):
+        rows.heard(f"mobvibe: job {job_id} {what}: not today")
 
+    assert rows.skip(what) == [job_id]
+    assert rows.skip("cannot be handed over now") == []
+    (record,) = caplog.records
+    assert record.message == "Job cannot be taken back now: Postgres refuses to change its row"
+    assert (vars(record)["jobId"], vars(record)["reason"]) == (str(job_id), "not today")
 
-def test_a_job_is_told_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
-    for reason in ("it is closed", "it is closed", "it is locked"):
-        heard(f"mobvibe: job 7 cannot be claimed: {reason}")
-
-    assert [(record.message, record.__dict__["jobId"], record.__dict__["reason"]) for record in caplog.records] == [
-        ("Job cannot be claimed: Postgres refuses to change its row", "7", "it is closed"),
-        ("Job cannot be claimed: Postgres refuses to change its row", "7", "it is locked"),
-    ]
+    rows.got_through(what, [job_id])
+    assert rows.skip(what) == []
 
 
 @pytest.mark.parametrize("message", [None, "", "table does not exist, skipping", "mobvibe: something else"])
 def test_other_notices_are_not_told(caplog: pytest.LogCaptureFixture, message: str | None) -> None:
-    heard(message)
+    RefusedRows().heard(message)
 
     assert caplog.records == []
 
 
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refused_rows, "_KEPT_MOST", 10)
+def test_what_is_kept_is_bounded_and_one_line_tells(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)
+    times, job_ids = RetryTimes(), [uuid4() for _ in range(4)]
 
-    for number in range(25):
-        heard(f"mobvibe: job {number} cannot be claimed: why")
+    named = [times.refused(job_id, 0.0) for job_id in job_ids]
 
-    assert len(refused_rows._told) == 5
+    assert named == [True, True, False, False]
+    assert times.is_full
+    assert times.skip(0.5) == job_ids[:2]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]

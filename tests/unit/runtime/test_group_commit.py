@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from dramatiq.middleware import raise_thread_exception
 
-from bridge.errors import PostgresBusyError, PostgresUnavailableError
+from bridge.errors import PostgresBusyError, PostgresUnavailableError, RightsError
 from bridge.runtime.group_commit import GroupCommit
 from tests.support.waiting import eventually
 
@@ -268,3 +268,86 @@ def test_items_that_meet_locks_for_long_are_told_once(
     assert commit.close(5) == 0
     assert sink.written == [1]
     assert len(caplog.records) == 1
+
+
+class Missing:
+    """A right that items ending in `digits` lack, or all; and what was given away for that."""
+
+    def __init__(self, sink: Sink, *digits: int) -> None:
+        self.sink = sink
+        self.digits: tuple[int, ...] = digits
+        self.of_all = False
+        self.stuck: list[int] = []
+        self.tries = 0
+
+    def write(self, items: Sequence[int]) -> None:
+        self.sink.open.wait(10)
+        self.tries += 1
+        if self.of_all or any(item % 10 in self.digits for item in items):
+            raise RightsError("permission denied for table invoices")
+        if items:
+            self.sink.write(items)
+
+    def commit(self, *items: int) -> GroupCommit[int]:
+        commit = GroupCommit[int](
+            "reports",
+            self.write,
+            on_stuck=lambda item, _: self.stuck.append(item),
+            may_be_of_an_item=lambda error: isinstance(error, RightsError),
+            probe=lambda _: self.write([]),
+        )
+        self.sink.open.clear()
+        for item in items:
+            commit.submit(item)
+        commit.start()
+        self.sink.open.set()
+        return commit
+
+
+@pytest.mark.parametrize("items", [[2], [1, 2, 3]])
+def test_what_lacks_a_right_that_others_do_not_need_is_given_away(sink: Sink, items: list[int]) -> None:
+    missing = Missing(sink, 2)
+    commit = missing.commit(*items)
+
+    eventually(lambda: missing.stuck == [2] and len(sink.written) == len(items) - 1)
+
+    assert commit.close(5) == 0
+    assert missing.stuck == [2]
+
+
+def test_while_nobody_has_a_right_all_wait_and_none_is_tried_by_itself(
+    sink: Sink, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = Missing(sink)
+    missing.of_all = True
+    commit = missing.commit(*range(200))
+
+    eventually(lambda: "permission denied" in str([vars(one).get("reason") for one in caplog.records]))
+    eventually(lambda: missing.tries >= 6)
+    assert missing.tries <= 10
+    missing.of_all = False
+
+    eventually(lambda: sink.written == list(range(200)), seconds=5)
+    assert missing.stuck == []
+    assert commit.close(5) == 0
+
+
+def test_a_right_that_goes_missing_meanwhile_is_missed_by_all(sink: Sink) -> None:
+    """Between the group, which met something of one item's, and that item by itself."""
+    missing = Missing(sink, 2)
+    write = sink.write
+
+    def write_and_revoke(items: Sequence[int]) -> None:
+        write(items)
+        missing.of_all = True
+
+    sink.write = write_and_revoke  # type: ignore[method-assign]
+    commit = missing.commit(1, 2, 3)
+    eventually(lambda: missing.of_all)
+    sink.write = write  # type: ignore[method-assign]
+    missing.digits = ()
+    missing.of_all = False
+
+    eventually(lambda: set(sink.written) == {1, 2, 3})
+    assert missing.stuck == []
+    assert commit.close(5) == 0

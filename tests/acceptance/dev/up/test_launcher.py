@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +18,7 @@ import redis
 
 from bridge import enqueue
 from tests.acceptance.processes import BIN, Launched, Process
+from tests.support.commands import PLAIN
 from tests.support.invariants import check_invariants
 from tests.support.waiting import eventually
 
@@ -148,6 +151,21 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
     events = rows.all("SELECT event_type, data FROM session_events WHERE session_id = %s ORDER BY seq", [session_id])
     assert [event["event_type"] for event in events] == ["terminal", "completion"]
     assert events[0]["data"]["output"] == "hi\n"
+
+
+def test_the_readmes_client_finds_the_stores_that_are_up(launch: Launch) -> None:
+    text = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
+    (client,) = re.findall(r"```python\n(# your app, .*?)```", text, re.DOTALL)
+    up = launch("--no-sample").wait_until_ready()
+    rows = up.rows()
+    rows.all("CREATE TABLE orders (what text)")
+
+    client = client.replace("INSERT INTO orders …", "INSERT INTO orders VALUES ('a book')")
+    subprocess.run([sys.executable, "-c", client], cwd=launch.project, env=PLAIN, check=True)
+
+    (job,) = rows.all("SELECT actor, payload, priority, status FROM coding_jobs")
+    assert (job["actor"], job["payload"], job["priority"]) == ("build_report", {"rows": 7}, 5)
+    assert rows.value("SELECT count(*) FROM orders") == 1
 
 
 def test_ctrl_c_hands_a_running_job_back(launch: Launch, tmp_path: Path) -> None:

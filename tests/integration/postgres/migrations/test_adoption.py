@@ -18,7 +18,8 @@ from bridge.postgres.migrations import (
     migration_states,
     migrations,
 )
-from bridge.postgres.startup_checks import SCHEMA_VERSION
+from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS
+from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
 from bridge.settings import Settings
 from tests.conftest import Servers
 from tests.support.legacy import fill, session_of
@@ -183,6 +184,20 @@ def test_a_right_that_is_missing_is_named_with_the_statement_that_gives_it(role:
         caught.value
     )
     assert "does not own public.coding_jobs, mobvibe does (→ run as mobvibe" in str(caught.value)
+
+
+def test_the_owner_of_the_tables_needs_no_right_on_the_database(role: Callable[[str], str], old: Rows) -> None:
+    owned = ("coding_jobs", "coding_sessions", "session_events")
+    address = role(
+        "GRANT USAGE, CREATE ON SCHEMA public TO ROLE; GRANT REFERENCES ON projects TO ROLE;"
+        + "".join(f"ALTER TABLE {table} OWNER TO ROLE;" for table in owned)
+        + "".join(f"ALTER FUNCTION {name} OWNER TO ROLE;" for name in sorted(ORIGINAL_FUNCTIONS))
+    )
+    fill(old, 20, "pending")
+
+    migrate_up(address)
+
+    check_database(address)
 
 
 def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str], str], old: Rows) -> None:

@@ -69,7 +69,7 @@ def test_each_applies_with_psql_and_may_be_applied_again(empty_dsn: str) -> None
 
 def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
     assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
-    assert len(indexes()) == 10
+    assert len(indexes()) == 11
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
 
 

@@ -1,0 +1,17 @@
+-- Calls that leave out jobs whose rows Postgres refused to change a moment ago. The setting holds for the statement
+-- alone, and must come first: a parameter of the function depends on it.
+
+-- name: claim_suspects
+SELECT c.job_id, c.fence, c.queue, c.actor, c.alone AS isolated, c.throughout AS isolated_until_end
+FROM (SELECT set_config('mobvibe.skip', %(skip)s::uuid[]::text, true) AS skip) s
+CROSS JOIN LATERAL public.claim_suspects(%(bridge)s, %(lease)s, CASE WHEN s.skip IS NOT NULL THEN %(line)s::integer END) c
+
+-- name: reclaim_jobs
+SELECT t.job_id, t.outcome, t.status
+FROM (SELECT set_config('mobvibe.skip', %(skip)s::uuid[]::text, true) AS skip) s
+CROSS JOIN LATERAL public.reclaim_jobs(CASE WHEN s.skip IS NOT NULL THEN %(limit)s::integer END, %(grace)s) t
+
+-- name: route_jobs
+SELECT r.actor, r.queue, r.jobs, r.routed_to
+FROM (SELECT set_config('mobvibe.skip', %(skip)s::uuid[]::text, true) AS skip) s
+CROSS JOIN LATERAL public.route_jobs(CASE WHEN s.skip IS NOT NULL THEN %(limit)s::integer END) r

@@ -1,0 +1,38 @@
+"""What the web's roles could do with tables and functions that a migration made."""
+
+from tests.support.rows import Rows
+
+_THEIRS = {
+    "touch",
+    "note_usage",
+    "claim_next_job",
+    "complete_job",
+    "fail_job",
+    "get_queue_stats",
+    "notify_new_job",
+    "notify_job_status_change",
+}
+_FOR_ALL = {"mobvibe_schema_version", "mobvibe_database_id"}
+
+
+def tables(rows: Rows) -> set[str]:
+    """Of the host, before a migration."""
+    return {
+        row["relname"]
+        for row in rows.all(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        )
+    }
+
+
+def open_to_the_web(rows: Rows, theirs: set[str]) -> list[str]:
+    """Tables that are not `theirs` and functions that are new, where `anon` gets in."""
+    found = rows.all(
+        "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        " AND (NOT relrowsecurity OR has_table_privilege('anon', oid, 'SELECT, INSERT, UPDATE, DELETE'))"
+        " AND relname <> ALL (%s) UNION ALL"
+        " SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " AND has_function_privilege('anon', oid, 'EXECUTE') AND proname <> ALL (%s)",
+        [list(theirs), list(_THEIRS | _FOR_ALL)],
+    )
+    return [row["name"] for row in found]
