@@ -11,6 +11,7 @@ from bridge import connection_budget
 from bridge.addresses import host_and_port
 from bridge.database import Link
 from bridge.dispatcher import Dispatcher
+from bridge.errors import WrongKeyError
 from bridge.job_queue import CHANNEL, JobQueue
 from bridge.listener import Listener
 from bridge.loop import Loop
@@ -51,8 +52,11 @@ class BridgeProcess:
         name = f"{socket.gethostname()}:{os.getpid()}"
         pace = Pace()
         again = JobQueue(reconciler_link)
-        suspects = Suspects(again, publisher, pace.in_line, name=name, lease_seconds=settings.lease_seconds)
-        self._reconciler = Reconciler(again, publisher, RoadMark(self._redis, namespace), suspects.hand_over)
+        suspects = Suspects(
+            again, publisher, pace.in_line, self._queues_closed, name=name, lease_seconds=settings.lease_seconds
+        )
+        road = RoadMark(self._redis, namespace)
+        self._reconciler = Reconciler(again, publisher, road, suspects.hand_over, self._queues_closed)
         self._reconcile = Loop("reconciler", self._reconciler.step)
         dispatcher = Dispatcher(
             JobQueue(dispatch_link),
@@ -138,6 +142,9 @@ class BridgeProcess:
         self._dispatch.wake()
         self._reconciler.freed()
         self._reconcile.wake()
+
+    def _queues_closed(self, error: WrongKeyError) -> None:
+        self._dispatcher.close_queues(error)
 
     def _worker_lost(self) -> None:
         self._reconciler.search()

@@ -26,7 +26,7 @@ class _Closed:
 
 
 class ClosedQueues:
-    """For one thread. `check` raises WrongKeyError as long as a queue's keys are not as they should be."""
+    """Any thread may close queues, one looks. `check` raises WrongKeyError as long as a queue's keys are wrong."""
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self._check = check
@@ -35,9 +35,8 @@ class ClosedQueues:
     def close(self, error: WrongKeyError) -> None:
         for queue in error.queues:
             if queue not in self._closed:
-                logger.error(
-                    "A queue's jobs wait: Redis %s", error.condition, extra={"queue": queue, "reason": str(error)}
-                )
+                extra = {"queue": queue, "reason": error.reason_of(queue)}
+                logger.error("A queue's jobs wait: Redis %s", error.condition, extra=extra)
             self._closed.setdefault(queue, _Closed()).rest()
 
     def open_among(self, room: Mapping[str, int]) -> dict[str, int]:
@@ -49,7 +48,7 @@ class ClosedQueues:
 
     def seconds_to_next_look(self) -> float:
         """Of `open_among`, for any of the closed queues; infinite when none is."""
-        next_look = min((closed.next_look for closed in self._closed.values()), default=math.inf)
+        next_look = min((closed.next_look for closed in list(self._closed.values())), default=math.inf)
         return max(0.0, next_look - time.monotonic())
 
     def _look(self, queue: str) -> None:

@@ -64,6 +64,10 @@ class Dispatcher:
         """Something changed that nobody could hear."""
         self._room.count_anew()
 
+    def close_queues(self, error: WrongKeyError) -> None:
+        """Nothing can be put on these for now: say so, and claim nothing for them. For any thread."""
+        self._closed.close(error)
+
     def step(self) -> float:
         """Hand over one batch; the seconds to rest."""
         if not self._road_is_open:
@@ -122,9 +126,9 @@ class Dispatcher:
         except WrongKeyError as error:
             self._closed.close(error)
             self._room.count_anew()
-            self._put_back(
-                [claim for claim in claims if error.concerns(claim.queue)], f"could not be handed over: {error}"
-            )
+            for queue in {claim.queue for claim in claims if error.concerns(claim.queue)}:
+                reason = f"could not be handed over: {error.reason_of(queue)}"
+                self._put_back([claim for claim in claims if claim.queue == queue], reason)
             return
         except RedisUnavailableError as error:
             self._road_is_open = False

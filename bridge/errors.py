@@ -1,6 +1,6 @@
 """Every exception this package raises, named for what the caller can do about it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 
@@ -98,11 +98,18 @@ class RedisRefusedError(RedisUnavailableError):
 
 
 class WrongKeyError(RedisUnavailableError):
-    """A key of ours has another type: somebody else wrote it."""
+    """A key of ours has another type: somebody else wrote it. `reasons` says by queue which, and what to do."""
 
     exit_code = 4
     condition = "has a key of another type"
     waiting_helps = False
+
+    def __init__(self, text: str = "", queues: Collection[str] = (), reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(text, queues)
+        self._reasons = reasons or {}
+
+    def reason_of(self, queue: str) -> str:
+        return self._reasons.get(queue, str(self))
 
 
 class NamespaceTakenError(RedisUnavailableError):

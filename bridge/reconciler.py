@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from bridge.errors import RedisUnavailableError, WrongKeyError
@@ -42,11 +41,13 @@ class Reconciler:
         publisher: Publisher,
         mark: RoadMark,
         hand_over_suspects: Callable[[], None] = lambda: None,
+        on_closed: Callable[[WrongKeyError], object] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
         self._mark = mark
         self._hand_over_suspects = hand_over_suspects
+        self._on_closed = on_closed  # a queue's key is wrong
         self._freed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
@@ -101,17 +102,28 @@ class Reconciler:
             self._look()
 
     def _push_again(self) -> None:
+        closed: set[Claim] = set()  # to be tried again with the next step
         while True:
             # The oldest come first, and what was pushed goes on waiting: look behind it.
-            waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed))
-            lost = [claim for claim in waiting if claim not in self._pushed]
+            waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed) + len(closed))
+            lost = [claim for claim in waiting if claim not in self._pushed and claim not in closed]
             if lost:
-                with suppress(WrongKeyError):  # who hands over says so; the others were pushed
-                    self._publisher.push_again(lost)
-                self._pushed.update(lost)
-                _log(lost)
+                closed |= self._push(lost)
             if len(lost) < _BATCH:
                 return
+
+    def _push(self, lost: Sequence[Claim]) -> set[Claim]:
+        """Publish each again; those that could not be, for their queues are closed."""
+        closed: set[Claim] = set()
+        try:
+            self._publisher.push_again(lost)
+        except WrongKeyError as error:
+            self._on_closed(error)
+            closed = {claim for claim in lost if error.concerns(claim.queue)}
+        pushed = [claim for claim in lost if claim not in closed]
+        self._pushed.update(pushed)
+        _log(pushed)
+        return closed
 
     def _look(self) -> None:
         began = time.monotonic()
@@ -120,9 +132,13 @@ class Reconciler:
         self._some_wait = bool(waiting)
         self._looked_at = began - _OVERDUE.total_seconds()
         self._next_look = now + max(_LOOK_SECONDS, 100 * (now - began))
-        if waiting and self._publisher.publish(waiting):
-            _log(waiting)
+        try:
+            if waiting and self._publisher.publish(waiting):
+                _log(waiting)
+        except WrongKeyError as error:
+            self._on_closed(error)  # the others were published, where they were not there
 
 
 def _log(claims: Sequence[Claim]) -> None:
-    logger.info("Jobs handed over again", extra={"jobs": len(claims)})
+    if claims:
+        logger.info("Jobs handed over again", extra={"jobs": len(claims)})
