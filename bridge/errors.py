@@ -3,7 +3,7 @@
 Other exceptions are defined beside the code that raises them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 
@@ -101,11 +101,18 @@ class RedisRefusedError(RedisUnavailableError):
 
 
 class WrongKeyError(RedisUnavailableError):
-    """One of our keys has another type: another application wrote it."""
+    """One of our keys has another type: another application wrote it. `reasons`: queue → which key, and what to do."""
 
     exit_code = 4
     condition = "has a key of another type"
     waiting_helps = False
+
+    def __init__(self, text: str = "", queues: Collection[str] = (), reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(text, queues)
+        self._reasons = reasons or {}
+
+    def reason_of(self, queue: str) -> str:
+        return self._reasons.get(queue, str(self))
 
 
 class NamespaceTakenError(RedisUnavailableError):

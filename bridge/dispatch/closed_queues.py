@@ -27,7 +27,7 @@ class _Closed:
 
 
 class ClosedQueues:
-    """For one thread. `check` raises WrongKeyError while a key of the queue has the wrong type."""
+    """Any thread may close queues, one checks them. `check` raises WrongKeyError while a queue has a wrong key."""
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self._check = check
@@ -36,9 +36,8 @@ class ClosedQueues:
     def close(self, error: WrongKeyError) -> None:
         for queue in error.queues:
             if queue not in self._closed:
-                logger.error(
-                    "A queue's jobs wait: Redis %s", error.condition, extra={"queue": queue, "reason": str(error)}
-                )
+                extra = {"queue": queue, "reason": error.reason_of(queue)}
+                logger.error("A queue's jobs wait: Redis %s", error.condition, extra=extra)
             self._closed.setdefault(queue, _Closed()).rest()
 
     def open_among(self, available: Mapping[str, int]) -> dict[str, int]:
@@ -51,7 +50,7 @@ class ClosedQueues:
 
     def seconds_to_next_check(self) -> float:
         """Until `open_among` checks one of the closed queues; infinite when no queue is closed."""
-        next_check = min((closed.next_check for closed in self._closed.values()), default=math.inf)
+        next_check = min((closed.next_check for closed in list(self._closed.values())), default=math.inf)
         return max(0.0, next_check - time.monotonic())
 
     def _check_again(self, queue: str) -> None:

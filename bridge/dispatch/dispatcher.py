@@ -74,6 +74,10 @@ class Dispatcher:
         """Slots or jobs changed in a way that no message tells."""
         self._capacity.request_count()
 
+    def close_queues(self, error: WrongKeyError) -> None:
+        """Log that nothing can be published to these queues for now, and claim nothing for them. For any thread."""
+        self._closed.close(error)
+
     def step(self) -> float:
         """Hand over one batch; the seconds to rest until the next step."""
         if not self._redis_is_ready:
@@ -131,9 +135,9 @@ class Dispatcher:
         except WrongKeyError as error:
             self._closed.close(error)
             self._capacity.request_count()
-            self._put_back(
-                [claim for claim in claims if error.concerns(claim.queue)], f"could not be handed over: {error}"
-            )
+            for queue in {claim.queue for claim in claims if error.concerns(claim.queue)}:
+                reason = f"could not be handed over: {error.reason_of(queue)}"
+                self._put_back([claim for claim in claims if claim.queue == queue], reason)
             return
         except RedisUnavailableError as error:
             self._redis_is_ready = False

@@ -17,6 +17,7 @@ from bridge.dispatch.recovery import Recovery
 from bridge.dispatch.running import Running, running
 from bridge.dispatch.suspects import Suspects
 from bridge.dispatch.throughput import Throughput
+from bridge.errors import WrongKeyError
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
@@ -80,11 +81,12 @@ class BridgeProcess:
             queue,
             self._publisher,
             self._throughput.suspects_per_batch,
+            self._on_closed_queues,
             name=self._name,
             lease_seconds=self._settings.lease_seconds,
         )
         epoch = RedisEpoch(self._redis, self._settings.redis_namespace)
-        return Reconciler(queue, self._publisher, epoch, suspects.hand_over)
+        return Reconciler(queue, self._publisher, epoch, suspects.hand_over, self._on_closed_queues)
 
     def _new_monitor(self, link: Link) -> Monitor:
         return Monitor(
@@ -157,6 +159,9 @@ class BridgeProcess:
     def _on_worker_started(self) -> None:
         self._recovery.hop.routing.worker_started()
         self._recovery.loop.wake()
+
+    def _on_closed_queues(self, error: WrongKeyError) -> None:
+        self._dispatcher.hop.close_queues(error)
 
     def _on_worker_lost(self) -> None:
         self._reconciler.hop.search()

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from bridge.errors import RedisUnavailableError, WrongKeyError
@@ -45,11 +44,13 @@ class Reconciler:
         publisher: Publisher,
         epoch: RedisEpoch,
         hand_over_suspects: Callable[[], None] = lambda: None,
+        on_closed: Callable[[WrongKeyError], object] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
         self._epoch = epoch
         self._hand_over_suspects = hand_over_suspects
+        self._on_closed = on_closed  # another application wrote a key of the queue
         self._reclaimed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
@@ -103,17 +104,28 @@ class Reconciler:
             self._check()
 
     def _push_again(self) -> None:
+        closed: set[Claim] = set()  # tried again with the next step
         while True:
             # The oldest come first, and those published again still wait: read that many more.
-            waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed))
-            lost = [claim for claim in waiting if claim not in self._pushed]
+            waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed) + len(closed))
+            lost = [claim for claim in waiting if claim not in self._pushed and claim not in closed]
             if lost:
-                with suppress(WrongKeyError):  # the dispatcher reports it; other queues were served
-                    self._publisher.push_again(lost)
-                self._pushed.update(lost)
-                _log(lost)
+                closed |= self._push(lost)
             if len(lost) < _BATCH:
                 return
+
+    def _push(self, lost: Sequence[Claim]) -> set[Claim]:
+        """Publish each again, and return those that could not be: their queues are closed."""
+        closed: set[Claim] = set()
+        try:
+            self._publisher.push_again(lost)
+        except WrongKeyError as error:
+            self._on_closed(error)
+            closed = {claim for claim in lost if error.concerns(claim.queue)}
+        pushed = [claim for claim in lost if claim not in closed]
+        self._pushed.update(pushed)
+        _log(pushed)
+        return closed
 
     def _check(self) -> None:
         began = time.monotonic()
@@ -122,9 +134,13 @@ class Reconciler:
         self._some_wait = bool(waiting)
         self._checked_at = began - _OVERDUE.total_seconds()
         self._next_check = now + max(_CHECK_SECONDS, _CHECK_SHARE * (now - began))
-        if waiting and self._publisher.publish(waiting):
-            _log(waiting)
+        try:
+            if waiting and self._publisher.publish(waiting):
+                _log(waiting)
+        except WrongKeyError as error:
+            self._on_closed(error)  # messages of other queues were published
 
 
 def _log(claims: Sequence[Claim]) -> None:
-    logger.info("Jobs handed over again", extra={"jobs": len(claims)})
+    if claims:
+        logger.info("Jobs handed over again", extra={"jobs": len(claims)})

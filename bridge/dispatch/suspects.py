@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from bridge.errors import RedisUnavailableError
+from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.postgres.job_queue import JobQueue
 from bridge.transport.publisher import Publisher
 
@@ -19,6 +19,7 @@ class Suspects:
         queue: JobQueue,
         publisher: Publisher,
         batch_size: Callable[[], int] = lambda: 1,
+        on_closed: Callable[[WrongKeyError], object] = lambda _: None,
         *,
         name: str,
         lease_seconds: float,
@@ -26,20 +27,26 @@ class Suspects:
         self._queue = queue
         self._publisher = publisher
         self._batch_size = batch_size
+        self._on_closed = on_closed  # another application wrote a key of the queue
         self._name = name
         self._lease = timedelta(seconds=lease_seconds)
 
     def hand_over(self) -> None:
-        """Claim and publish suspects that may run now. Without Redis they are released, with their fences spent."""
+        """Claim and publish suspects of one queue that may run now.
+
+        Those that Redis does not take are released, with their fences spent.
+        """
         claims = self._queue.claim_suspects(self._name, lease=self._lease, line=self._batch_size())
         if not claims:
             return
         try:
             self._publisher.publish(claims)
         except RedisUnavailableError as error:
-            logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
-            unpublished = [claim for claim in claims if error.concerns(claim.queue)]
-            self._queue.release_claims(unpublished, f"could not be handed over: {error}", delay=timedelta(seconds=1))
+            if isinstance(error, WrongKeyError):
+                self._on_closed(error)
+            else:
+                logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
+            self._queue.release_claims(claims, f"could not be handed over: {error}", delay=timedelta(seconds=1))
             return
         for claim in claims:
             logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

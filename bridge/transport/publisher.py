@@ -123,8 +123,9 @@ class Publisher:
 
 
 def _raise(closed: Mapping[str, WrongKeyError]) -> None:
-    for error in closed.values():
-        raise WrongKeyError(str(error), closed)
+    if closed:
+        reasons = {queue: str(error) for queue, error in closed.items()}
+        raise WrongKeyError("; ".join(dict.fromkeys(reasons.values())), closed, reasons)
 
 
 def in_parts(claims: Sequence[Claim], size: int) -> Iterator[Sequence[Claim]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,7 +12,7 @@ from dramatiq import Broker, Worker
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
 from dramatiq.middleware import AsyncIO, Interrupt
 
-from bridge.worker.forks import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class _Outcome:
             self._discard()
 
     async def _run(self) -> None:
-        process = generation()
+        process = os.getpid()
         try:
             self.result = await self._coroutine
         except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for

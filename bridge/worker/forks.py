@@ -5,30 +5,15 @@ import sys
 import traceback
 from contextlib import suppress
 
-_generation = 0  # how many forks made this process
-
-
-def _count_fork() -> None:
-    global _generation  # noqa: PLW0603 -- a process's own
-    _generation += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
-
-
-def generation() -> int:
-    """A number that no copy of this process shares with it. Each job asks twice, so it costs no system call."""
-    return _generation
-
 
 def end_in_copy_of(process: int) -> None:
-    """End here if this is not the process of that generation, but a copy that an actor's fork made.
+    """End here if this is not the process of that id, but a copy that an actor's fork made, in Python or in C.
 
     Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
     connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback. That is
     written without the streams of Python: a thread that is not in this copy may have held their locks.
     """
-    if _generation == process:
+    if os.getpid() == process:
         return
     error = sys.exception()
     code = 0 if error is None else 1

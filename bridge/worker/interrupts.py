@@ -4,6 +4,7 @@ Around the call Dramatiq's thread does Dramatiq's work and ours. An interrupt th
 """
 
 import functools
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from dramatiq import Actor, Broker, Middleware
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
-from bridge.worker.forks import end_in_copy_of, generation
+from bridge.worker.forks import end_in_copy_of
 from bridge.worker.runs import Run, Runs
 
 
@@ -41,7 +42,7 @@ class InterruptGuard(Middleware):
                 return function(*args, **kwargs)
             self._thread.run = None
             runs = self._runs()
-            process = generation()
+            process = os.getpid()
             try:
                 runs.enter(run)
                 return function(*args, **kwargs)

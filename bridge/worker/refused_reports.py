@@ -62,6 +62,7 @@ class RefusedReports:
                 one.due_at = None
         return [one.ending for one in due]
 
-    def job_ids(self) -> list[UUID]:
+    def left(self) -> list[tuple[UUID, bool]]:
+        """Job ids, and whether Postgres refused the report again since it was last taken."""
         with self._lock:
-            return [one.ending.key.job_id for one in self._refused.values()]
+            return [(one.ending.key.job_id, one.due_at is not None) for one in self._refused.values()]

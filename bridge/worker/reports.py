@@ -75,11 +75,11 @@ class Reports:
             self.submit(ending)
         left = self._writer.close(timeout_seconds)
         self._attempts.close()
-        for job_id in self._refused.job_ids():
-            logger.error(
-                "Report given up: Postgres refused it until the end; the attempt will count as crashed",
-                extra={"jobId": str(job_id)},
-            )
+        for job_id, is_refused_again in self._refused.left():
+            why = "Postgres refused it until the end"
+            if not is_refused_again:
+                why = "Postgres had refused it, and it could not be written again in time"
+            logger.error("Report given up: %s; the attempt will count as crashed", why, extra={"jobId": str(job_id)})
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:

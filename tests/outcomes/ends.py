@@ -222,6 +222,7 @@ def _process() -> Iterator[End]:
         "socket time-out",
         "closes all connections",
         "fork",
+        "fork in C",
     ):
         yield _completes(group, deed, "does", {"deed": deed}, {"done": True})
     yield _completes(group, "fork", "forks_async", {}, {"done": True})

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from bridge.job import Completed, Failed, Released
@@ -158,8 +159,32 @@ def test_a_failure_that_stays_refused_spends_its_retries_and_no_more(
     job_id = rows.add_job(actor="explode", queue="tests", priority=7, max_retries=2)
 
     eventually(lambda: lines(caplog, "Report kept", job_id), seconds=20, what="the last failure")
+    kept_at = time.monotonic()
+    eventually(lambda: time.monotonic() > kept_at + 2 * LEASE_MS / 1000, what="time for a further run")
 
     assert (rows.outcomes(job_id), fleet.actor_log.starts(job_id)) == (["failed"], 2)
+
+
+def test_what_was_kept_and_could_not_be_written_again_is_not_told_as_refused_at_the_end(
+    settings: Settings, steps: Steps, rows: Rows, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(rows, EVERY_ENDING)
+    job_id = rows.add_job(priority=7)
+    process = WorkerProcess(settings, WorkerAbilities(1, ["coding"], CODING), lambda _: None)
+    process.open()
+    with psycopg.connect(dsn) as somebody:
+        try:
+            claim = steps.claim_one()
+            (run,) = process.start([AttemptKey(claim.job_id, claim.fence, uuid4())])[0].values()
+            process.end(run, Ending(run.key, Failed("it broke"), run))
+            eventually(lambda: lines(caplog, "Report kept", job_id), what="the refusal")
+            somebody.execute("SELECT FROM coding_jobs FOR UPDATE")
+        finally:
+            process.close()
+
+    (line,) = lines(caplog, "Report given up", job_id)
+    assert "refused it until the end" not in line.getMessage()
+    assert "could not be written again in time" in line.getMessage()
 
 
 @pytest.mark.parametrize("report", [Failed("it broke"), Released()])

@@ -81,6 +81,7 @@ DEEDS: dict[str, Callable[[], object]] = {
     "loses its thread": _lose_thread,
     "closes all connections": _close_links,
     "fork": _fork,
+    "fork in C": lambda: ctypes.PyDLL(None).fork(),  # Python is told nothing of it
 }
 
 
