@@ -10,8 +10,8 @@ from tests.mutations.sql_terms import terms
 CONDITIONS = "postgres/test_conditions"
 # Each function, and the tests (below tests/integration) most likely to notice, first.
 FUNCTIONS = {
-    "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects"],
-    "claim_jobs_apart": ["postgres/test_refused_steps", "postgres/test_claim_apart"],
+    "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects", "postgres/test_refused_steps"],
+    "claim_jobs_apart": ["postgres/test_claim_apart", "postgres/test_refused_steps"],
     "change_each": ["postgres/test_refused_steps"],
     "check_changed": ["postgres/test_refused_steps"],
     "check_at_once": ["postgres/test_refused_steps"],
@@ -19,7 +19,7 @@ FUNCTIONS = {
     "route_each": ["postgres/test_refused_steps", "dispatch/test_routing"],
     "prune_finished_jobs": ["dispatch/test_retention"],
     "promote_due_jobs": ["postgres/test_claim", "postgres/test_attempts"],
-    "promote_jobs": ["postgres/test_claim", "dispatch/test_default_queue"],
+    "promote_jobs": ["postgres/test_claim", "dispatch/test_default_queue", "postgres/test_refused_steps"],
     "queue_room": ["postgres/test_claim"],
     "start_jobs": ["postgres/test_start", "worker/test_starts"],
     "complete_jobs": ["postgres/test_attempts", "worker/test_reports", "postgres/test_sessions"],
@@ -52,7 +52,7 @@ FUNCTIONS = {
     "settle_sessions": ["postgres/test_sessions"],
     "keep_actor_queues": ["dispatch/test_routing"],
     "route_new_job": ["dispatch/test_routing", "postgres/test_enqueue", "postgres/test_actor_options"],
-    "route_jobs": ["dispatch/test_routing", "postgres/test_reclaim"],
+    "route_jobs": ["dispatch/test_routing", "postgres/test_reclaim", "postgres/test_refused_steps"],
 }
 # The slow ones last.
 ALL_TESTS = [

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bridge.dispatch import retention
 from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.retention import Retention
+from bridge.job import Pruned
 from tests.support.rows import Rows, old_jobs
 from tests.support.steps import Steps
 
@@ -61,6 +63,24 @@ def test_what_a_host_keeps_stays_and_the_others_go(
     assert (told.getMessage(), told.jobs) == (KEPT, 1)  # type: ignore[attr-defined]
     by = "a trigger or rule" if keep is by_silent_trigger else "invoices_job_id_fkey"
     assert by in told.reason  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("behind", [None, retention._BEFORE_ALL])
+def test_only_what_ended_long_ago_goes(steps: Steps, rows: Rows, behind: Pruned | None) -> None:
+    old_jobs(rows, 2)
+    old = "completed_at, retry_count) VALUES (now() - interval '5 days', 0"
+    others = [
+        rows.add_job(),
+        rows.add_job(status="completed", completed_at=datetime.now(UTC)),
+        *(rows.value(f"INSERT INTO coding_jobs ({old}) RETURNING id") for _ in range(2)),
+    ]
+    rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", others[-1:])
+
+    found = steps.queue.prune_jobs(DAY, limit=10, behind=behind)
+
+    assert (found.pruned, found.kept, found.more) == (2, 0, False)
+    assert {row["id"] for row in rows.all("SELECT id FROM coding_jobs")} == set(others)
+    assert steps.queue.prune_jobs(DAY, limit=10, behind=found) == replace(found, pruned=0)
 
 
 def test_a_batch_of_kept_ones_does_not_stand_before_the_others(

@@ -135,3 +135,20 @@ def test_get_queue_stats_counts_by_status(rows: Rows) -> None:
     assert list(stats) == ["pending_count", "processing_count", "completed_count", "failed_count", "oldest_pending_age"]
     assert list(stats.values())[:4] == [2, 1, 2, 1]
     assert timedelta(seconds=90) <= stats["oldest_pending_age"] < timedelta(seconds=150)
+
+
+def test_claim_next_job_promotes_only_what_became_due(rows: Rows) -> None:
+    first, ready = rows.add_job(priority=9), rows.add_job()
+    over, later = rows.add_job(status="cancelled"), rows.add_job()
+    rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_run_at")
+    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s'")
+    rows.all("UPDATE coding_jobs SET due = false WHERE id = ANY (%s)", [[over, later]])
+    rows.all("UPDATE coding_jobs SET run_at = now() + interval '1 hour' WHERE id = %s", [later])
+    versions = "SELECT id, xmin::text FROM coding_jobs WHERE id <> %s ORDER BY id"
+    before = rows.all(versions, [first])
+
+    claimed = claim(rows)
+
+    assert claimed and claimed["job_id"] == first
+    assert rows.all(versions, [first]) == before
+    assert not rows.job(over)["due"] and rows.status(ready) == "pending"

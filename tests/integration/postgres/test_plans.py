@@ -13,6 +13,7 @@ import pytest
 
 from bridge.job import Claim, Completed, Failed, Released
 from bridge.postgres.attempts import AttemptKey
+from bridge.postgres.queue_rows import Span
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
 
@@ -39,13 +40,13 @@ class Meter:
     """What a step read from the job table, by index."""
 
     def __init__(self, steps: Steps, rows: Rows) -> None:
-        self._hands = steps
+        self._steps = steps
         self._rows = rows
 
     def read(self) -> dict[str, int]:
         # What a session counted is told to others when it is idle; it is asked to do so at once.
-        self._hands.link.connection.execute("SELECT pg_stat_force_next_flush()")
-        self._hands.link.connection.execute("SELECT 1")
+        self._steps.link.connection.execute("SELECT pg_stat_force_next_flush()")
+        self._steps.link.connection.execute("SELECT 1")
         return {row["name"]: row["read"] or 0 for row in self._rows.all(READ)}
 
     def during(self, step: Callable[[], object]) -> dict[str, int]:
@@ -68,9 +69,17 @@ def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Ca
         claims[:] = steps.claim(LIVE)
         assert len(claims) == LIVE
 
+    def claim_apart() -> None:
+        rows.all("UPDATE coding_jobs SET status = 'pending' WHERE status = 'processing'")
+        skip = [uuid4() for _ in range(1000)]
+        spans = [Span("coding", LIVE)]
+        claims[:], refused = steps.queue.claim_jobs_apart("bridge", limit=LIVE, lease=LEASE, spans=spans, skip=skip)
+        assert (len(claims), refused) == (LIVE, [])
+
     claims: list[Claim] = []
     yield "queue_room", {WORK}, steps.queue.queue_room
     yield "claim_jobs", {READY, KEY, WAITING, WORK}, claim
+    yield "claim_jobs_apart", {READY, KEY, WAITING, WORK}, claim_apart
     yield "start_jobs", {KEY}, start
     yield "heartbeat_worker", {KEY, WORK}, lambda: steps.book.heartbeat(worker, LEASE, held)
     yield "reclaim_jobs", {KEY, WORK}, steps.reclaim
