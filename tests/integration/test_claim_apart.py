@@ -63,11 +63,15 @@ def test_what_is_to_be_skipped_is_not_tried(hands: Hands, rows: Rows, scheduled:
     assert not rows.value("SELECT is_called FROM tries")
 
 
-def test_a_cancelled_job_that_was_due_is_not_promoted(hands: Hands, rows: Rows) -> None:
+def test_only_what_became_due_is_promoted(hands: Hands, rows: Rows) -> None:
     hands.add_worker()
-    over = rows.add_job(status="cancelled")
+    over, ready = rows.add_job(status="cancelled"), rows.add_job(queue="elsewhere")
     rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_run_at")
-    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s', due = false WHERE id = %s", [over])
+    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s'")
+    rows.all("UPDATE coding_jobs SET due = false WHERE id = %s", [over])
+    version = "SELECT xmin::text FROM coding_jobs WHERE id = %s"
+    before = rows.value(version, [ready])
 
     assert hands.claim() == []
     assert not rows.job(over)["due"]
+    assert rows.value(version, [ready]) == before

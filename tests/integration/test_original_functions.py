@@ -154,3 +154,20 @@ def test_the_same_methods_exist_in_python(hands: Hands, rows: Rows) -> None:
         None,
         0.0,
     )
+
+
+def test_claim_next_job_promotes_only_what_became_due(rows: Rows) -> None:
+    first, ready = rows.add_job(priority=9), rows.add_job()
+    over, later = rows.add_job(status="cancelled"), rows.add_job()
+    rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_run_at")
+    rows.all("UPDATE coding_jobs SET run_at = now() - interval '1 s'")
+    rows.all("UPDATE coding_jobs SET due = false WHERE id = ANY (%s)", [[over, later]])
+    rows.all("UPDATE coding_jobs SET run_at = now() + interval '1 hour' WHERE id = %s", [later])
+    versions = "SELECT id, xmin::text FROM coding_jobs WHERE id <> %s ORDER BY id"
+    before = rows.all(versions, [first])
+
+    claimed = claim(rows)
+
+    assert claimed and claimed["job_id"] == first
+    assert rows.all(versions, [first]) == before
+    assert not rows.job(over)["due"] and rows.status(ready) == "pending"

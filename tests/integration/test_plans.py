@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from bridge.attempts import Held
+from bridge.frontier import Span
 from bridge.job import Claim, Completed, Failed, Released
 from tests.support.hands import LEASE, Hands
 from tests.support.rows import Rows
@@ -68,9 +69,17 @@ def steps(hands: Hands, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[]
         claims[:] = hands.claim(LIVE)
         assert len(claims) == LIVE
 
+    def claim_apart() -> None:
+        rows.all("UPDATE coding_jobs SET status = 'pending' WHERE status = 'processing'")
+        skip = [uuid4() for _ in range(1000)]
+        spans = [Span("coding", LIVE)]
+        claims[:], refused = hands.queue.claim_jobs_apart("bridge", limit=LIVE, lease=LEASE, spans=spans, skip=skip)
+        assert (len(claims), refused) == (LIVE, [])
+
     claims: list[Claim] = []
     yield "queue_room", {WORK}, hands.queue.queue_room
     yield "claim_jobs", {READY, KEY, WAITING, WORK}, claim
+    yield "claim_jobs_apart", {READY, KEY, WAITING, WORK}, claim_apart
     yield "start_jobs", {KEY}, start
     yield "heartbeat_worker", {KEY, WORK}, lambda: hands.book.heartbeat(worker, LEASE, held)
     yield "reclaim_jobs", {KEY, WORK}, hands.reclaim

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from bridge.errors import SchemaError
@@ -73,11 +74,11 @@ def test_those_beside_a_refused_one_are_moved(
     hands: Hands, rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str
 ) -> None:
     refused, other = rows.add_job(actor="build_report", priority=9), rows.add_job(actor="build_report")
-    hands.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 1}})
+    hands.add_worker(actors={name: {"queue": f"{name}s", "max_retries": 1} for name in ("a", "build_report", "z")})
     rows.all(cause)
 
     assert [group.jobs for group in hands.queue.route_jobs(limit=10)] == [1]
-    assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "reports")
+    assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "build_reports")
     assert said(caplog) == [str(refused)]
 
 
@@ -140,6 +141,11 @@ def test_claim_next_job_leaves_the_constraints_of_its_caller_alone(hands: Hands,
         rows.all("UPDATE coding_jobs SET priority = 9")
         rows.all("DELETE FROM kept")
         rows.all("DROP FUNCTION refuse CASCADE")
+    with rows.connection.transaction():
+        rows.all("SET CONSTRAINTS ALL IMMEDIATE")
+        rows.all("SELECT * FROM claim_next_job()")
+        with pytest.raises(psycopg.errors.UniqueViolation), rows.connection.transaction():
+            rows.all("INSERT INTO kept VALUES (4), (4)")
 
 
 def test_events_of_a_hosts_trigger_are_numbered(hands: Hands, rows: Rows) -> None:
@@ -215,12 +221,40 @@ def test_what_is_wrong_with_the_database_is_no_row_that_is_refused(
     assert said(caplog) == []
 
 
+def test_what_is_refused_when_its_time_comes_is_named_once(hands: Hands, rows: Rows) -> None:
+    hands.add_worker()
+    refused, other = rows.add_job(priority=9), rows.add_job()
+    rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + interval '1 ms' WHERE id = %s", [refused])
+    rows.all(trigger("RAISE 'not now'")[0])
+    rows.all("SELECT pg_sleep(0.01)")
+
+    claims, refusals = apart(hands)
+
+    assert [claim.job_id for claim in claims] == [other]
+    assert refusals == [Refusal(refused, "run_coding_session", "not now")]
+
+
 def test_what_is_suppressed_says_where_to_look(hands: Hands, rows: Rows) -> None:
     hands.add_worker()
     refused = rows.add_job(priority=9)
     rows.all(trigger("RETURN NULL")[0])
 
     assert apart(hands) == ([], [Refusal(refused, "run_coding_session", SUPPRESSED)])
+
+
+def test_what_ran_and_what_did_not_is_taken_back_together(hands: Hands, rows: Rows) -> None:
+    """Each by its own fence."""
+    rows.add_job()
+    started = hands.started(hands.add_worker())
+    rows.add_job(fence=6)
+    waiting = hands.claim_one()
+
+    ended = rows.all(
+        "SELECT job_id, outcome FROM take_back(%s, %s, '{crashed,released}', '{lost,NULL}', '{0,NULL}')",
+        [[started.job_id, waiting.job_id], [started.fence, waiting.fence]],
+    )
+
+    assert [tuple(one.values()) for one in ended] == [(started.job_id, "crashed"), (waiting.job_id, "released")]
 
 
 @pytest.mark.parametrize("step", ["reclaim", "route", "suspects"])

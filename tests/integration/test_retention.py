@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from bridge import retention
+from bridge.job import Pruned
 from bridge.retention import Retention
 from bridge.upkeep import Upkeep
 from tests.support.hands import Hands
@@ -73,6 +75,24 @@ def test_what_a_host_keeps_stays_and_the_others_go(
     assert (told.getMessage(), told.jobs) == (KEPT, 1)  # type: ignore[attr-defined]
     by = "a trigger or rule" if keep is by_silent_trigger else "invoices_job_id_fkey"
     assert by in told.reason  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("behind", [None, retention._BEFORE_ALL])
+def test_only_what_ended_long_ago_goes(hands: Hands, rows: Rows, behind: Pruned | None) -> None:
+    old_jobs(rows, 2)
+    old = "completed_at, retry_count) VALUES (now() - interval '5 days', 0"
+    others = [
+        rows.add_job(),
+        rows.add_job(status="completed", completed_at=datetime.now(UTC)),
+        *(rows.value(f"INSERT INTO coding_jobs ({old}) RETURNING id") for _ in range(2)),
+    ]
+    rows.all("UPDATE coding_jobs SET status = 'processing' WHERE id = %s", others[-1:])
+
+    found = hands.queue.prune_jobs(DAY, limit=10, behind=behind)
+
+    assert (found.pruned, found.kept, found.more) == (2, 0, False)
+    assert {row["id"] for row in rows.all("SELECT id FROM coding_jobs")} == set(others)
+    assert hands.queue.prune_jobs(DAY, limit=10, behind=found) == replace(found, pruned=0)
 
 
 def test_a_batch_of_kept_ones_does_not_stand_before_the_others(

@@ -22,6 +22,11 @@ EQUIVALENT: dict[str, str] = {
     "number_events: e.seq < 0 (no. 3)": _PROVISIONAL,
     "claim_jobs: j.due": _DUE,
     "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
+    "claim_jobs_apart: j.due": _DUE,
+    "claim_jobs_apart: q.queue = ANY (p_queues)": "as in claim_jobs",
+    "take_back: r.outcome = 'released'": "the others have ended by then, and release_jobs takes none that has",
+    "route_each: cardinality(p_ids) = 0": "change_each changes nothing then; this saves its work",
+    "prune_finished_jobs: j.completed_at >= p_at::timestamptz": "the comparison of both columns covers it",
     "promote_due_jobs: NOT EXISTS (SELECT FROM public.coding_jobs s"
     " WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment)": _ANY_DUE,
     "promote_due_jobs: s.status = 'pending'": _ANY_DUE,

@@ -9,8 +9,8 @@ from tests.mutations.sql_terms import terms
 
 # Each function, and the tests most likely to notice, first.
 FUNCTIONS = {
-    "claim_jobs": ["claim", "suspects"],
-    "claim_jobs_apart": ["refused_steps", "claim_apart"],
+    "claim_jobs": ["claim", "suspects", "refused_steps"],
+    "claim_jobs_apart": ["claim_apart", "refused_steps"],
     "change_each": ["refused_steps"],
     "check_changed": ["refused_steps"],
     "check_at_once": ["refused_steps"],
@@ -18,7 +18,7 @@ FUNCTIONS = {
     "route_each": ["refused_steps", "routing"],
     "prune_finished_jobs": ["retention"],
     "promote_due_jobs": ["claim", "reports"],
-    "promote_jobs": ["claim", "default_queue"],
+    "promote_jobs": ["claim", "default_queue", "refused_steps"],
     "queue_room": ["claim"],
     "start_jobs": ["start"],
     "complete_jobs": ["reports", "sessions"],
@@ -41,7 +41,7 @@ FUNCTIONS = {
     "settle_sessions": ["sessions"],
     "keep_actor_queues": ["routing"],
     "route_new_job": ["routing", "enqueue"],
-    "route_jobs": ["routing", "reclaim"],
+    "route_jobs": ["routing", "reclaim", "refused_steps"],
 }
 # The slow ones last.
 ALL_TESTS = [

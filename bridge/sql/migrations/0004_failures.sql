@@ -156,7 +156,7 @@ BEGIN
                      -- What was started since may be in a worker that registered since: it is not to be seen here.
                      ELSE (j.started_at >= this_moment) IS NOT TRUE
                           AND NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
-            AND (skip IS NULL OR j.id NOT IN (SELECT unnest(skip)))
+            AND j.id NOT IN (SELECT unnest(skip))
           -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
           ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
