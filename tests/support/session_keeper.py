@@ -37,7 +37,8 @@ class SessionKeeper:
     def close(self) -> None:
         self._server.close()
         for session in self.sessions:
-            session.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the server was first
+                session.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

@@ -35,16 +35,17 @@ _LEFT = """
 
 
 def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            at = data.find(b"K" + struct.pack("!i", 12)) if hides_the_process else -1
-            if at >= 0:  # the number of the server's process, by which a client knows its session
-                data = data[: at + 5] + struct.pack("!i", 7) + data[at + 9 :]
-                hides_the_process = False
-            sink.sendall(data)
-    for end in (source, sink):
+    with source:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(65536):
+                at = data.find(b"K" + struct.pack("!i", 12)) if hides_the_process else -1
+                if at >= 0:  # the number of the server's process, by which a client knows its session
+                    data = data[: at + 5] + struct.pack("!i", 7) + data[at + 9 :]
+                    hides_the_process = False
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

@@ -24,22 +24,22 @@ def register(folder: Path) -> Path:
 
 
 def test_one_that_was_remembered_is_ended_by_its_signal(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
-    remember_process(tmp_path, "redis", process.pid, signal.SIGINT)
+    remember_process(tmp_path, "redis", process.pid, signal.SIGTERM)
 
     assert end_leftovers(tmp_path) == ["redis"]
 
-    assert process.wait(5) == -signal.SIGINT
+    assert process.wait(5) == -signal.SIGTERM
     assert end_leftovers(tmp_path) == []
 
 
 def test_neither_a_forgotten_one_nor_another_under_its_number_is_ended(
     tmp_path: Path, process: "subprocess.Popen[bytes]"
 ) -> None:
-    remember_process(tmp_path, "redis", process.pid, signal.SIGINT)
+    remember_process(tmp_path, "redis", process.pid, signal.SIGTERM)
     forget_process(tmp_path, "redis")
     assert end_leftovers(tmp_path) == []
 
-    remember_process(tmp_path, "redis", process.pid, signal.SIGINT)
+    remember_process(tmp_path, "redis", process.pid, signal.SIGTERM)
     entries = json.loads(register(tmp_path).read_text())
     entries["redis"]["started"] = "earlier"
     register(tmp_path).write_text(json.dumps(entries))
