@@ -15,12 +15,13 @@ _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 
 
-def watch_parent(grace_seconds: float, interval_seconds: float = 1.0) -> None:
+def watch_parent(grace_seconds: float, interval_seconds: float = 1.0, *, parent: int | None = None) -> None:
     """Send this process SIGTERM when its parent has died, and SIGKILL if it still runs after `grace_seconds`.
 
-    Works on every system; notices the death within `interval_seconds`.
+    Works on every system; notices the death within `interval_seconds`. `parent` is its process id where that is known:
+    it may have died before this call, and then nobody can be asked for it.
     """
-    parent = os.getppid()
+    parent = parent or os.getppid()
 
     def watch() -> None:
         never = threading.Event()

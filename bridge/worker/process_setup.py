@@ -1,5 +1,6 @@
 """What a worker process sets up at its boot, beside its work. Dramatiq's child process runs this."""
 
+import multiprocessing
 import multiprocessing.util
 import os
 import sys
@@ -18,7 +19,8 @@ def set_up_worker_process(settings: Settings, patience_seconds: float) -> None:
     """
     configure_logging(settings, _stderr_of_this_process(), buffered=True)
     drop_outcome_lines()
-    watch_parent(patience_seconds)
+    parent = multiprocessing.parent_process()  # of Dramatiq's; None in a process that nobody forked
+    watch_parent(patience_seconds, parent=parent.pid if parent else None)
     # A child of multiprocessing does not run what was registered with atexit, and the last log lines are in a buffer.
     multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
 

@@ -21,11 +21,22 @@ CHILD = """
 import os, sys, time
 from bridge.runtime.parent_watch import watch_parent
 if (pid := os.fork()) == 0:
-    watch_parent(patience_seconds=60, interval_seconds=0.05)
+    watch_parent(grace_seconds=60, interval_seconds=0.05)
     time.sleep(60)
 print(pid, flush=True)
 sys.stdin.read()
 """
+
+
+def test_a_process_whose_parent_died_before_it_could_watch_ends_too() -> None:
+    script = "import time; from bridge.runtime.parent_watch import watch_parent; "
+    script += "watch_parent(60, 0.05, parent={}); time.sleep(60)"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+
+    process = subprocess.run([sys.executable, "-c", script.format(gone.pid)], timeout=30, check=False)
+
+    assert process.returncode == -signal.SIGTERM
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's kernel and /proc")
