@@ -10,12 +10,12 @@ from bridge.postgres.calls import calls
 _SECTION = re.compile(r"^(?=-- name: (\w+)$)", re.MULTILINE)
 
 
-@cache
 def statement(name: str) -> LiteralString:
     """The call of the function of that name, or what `sql/queries` has under it."""
     return statements()[name]
 
 
+@cache
 @cache
 def statements() -> dict[str, LiteralString]:
     """All of them. None is put together from what is not written here or there."""
