@@ -36,16 +36,14 @@ _OUR_ID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-
 
 def message_id(claim: Claim, more: int = 0) -> str:
     """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first."""
-    mark = (
-        f"{_MORE}{more}"
-        if more
-        else _ISOLATED_UNTIL_END
-        if claim.isolated_until_end
-        else _ISOLATED
-        if claim.isolated
-        else ""
-    )
-    return f"{claim.job_id}:{claim.fence}{mark}"
+    return f"{claim.job_id}:{claim.fence}{f'{_MORE}{more}' if more else _mark(claim)}"
+
+
+def _mark(claim: Claim) -> str:
+    """Of a job that has its message to itself."""
+    if claim.isolated_until_end:
+        return _ISOLATED_UNTIL_END
+    return _ISOLATED if claim.isolated else ""
 
 
 def is_isolated(redis_id: str) -> bool:
