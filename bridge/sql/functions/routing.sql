@@ -39,7 +39,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    skip uuid[] := coalesce(nullif(current_setting('mobvibe.skip', true), ''), '{}')::uuid[];
+    skip uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
     known text[];
 BEGIN
     PERFORM public.keep_actor_queues(false);

@@ -20,7 +20,7 @@ DECLARE
     ids uuid[];
     one record;
     claimed uuid[] := '{}';
-    refused uuid[] := coalesce(nullif(current_setting('mobvibe.skip', true), ''), '{}')::uuid[];
+    refused uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
         RETURN;
