@@ -17,7 +17,7 @@ from dramatiq.middleware import SkipMessage, TimeLimit
 
 from bridge.errors import BridgeError
 from bridge.job import Failed, Report, set_current_job
-from bridge.logs import job_lines as log_lines
+from bridge.logs import job_lines
 from bridge.postgres.actor_options import plain_call
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
@@ -160,7 +160,7 @@ class JobMiddleware(Middleware):
         run.began = time.monotonic()
         run.has_begun = True
         set_current_job(job)
-        log_lines.info(logger, "Processing job", run.log_fields)
+        job_lines.info(logger, "Processing job", run.log_fields)
 
     def after_process_message(  # type: ignore[override]
         self,

@@ -12,7 +12,7 @@ import dramatiq.errors
 
 from bridge.errors import BridgeError, Fail, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Status
-from bridge.logs import job_lines as log_lines
+from bridge.logs import job_lines
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.errors import may_be_of_an_item
@@ -206,9 +206,9 @@ def _log(ending: Ending, status: Status | None) -> None:
     match ending.report:
         case Completed(dropped=str() as reason):
             logger.warning("Result dropped", extra=fields | {"reason": reason})
-            log_lines.info(logger, "Job completed", fields, **more)
+            job_lines.info(logger, "Job completed", fields, **more)
         case Completed():
-            log_lines.info(logger, "Job completed", fields, **more)
+            job_lines.info(logger, "Job completed", fields, **more)
         case Cancelled(error):
             logger.warning("Job cancelled", extra=fields | more | {"error": error[:500]})
         case Failed():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bridge.logs import job_lines as log_lines
+from bridge.logs import job_lines
 from bridge.logs.fields import LogFields
 from bridge.logs.formats import configure_logging
 from bridge.settings import Settings
@@ -25,7 +25,7 @@ def test_the_short_way_to_a_line_ends_in_the_same_line(
     fields = LogFields(jobId="a\nb", fence=1, queue="é")
     logger = logging.getLogger("some.place")
 
-    log_lines.info(logger, "Job completed", fields, duration=7)
+    job_lines.info(logger, "Job completed", fields, duration=7)
     logger.info("Job completed", extra=fields | {"duration": 7})
     logging.getLogger().handlers[0].flush()
 
@@ -42,7 +42,7 @@ def test_the_short_way_is_not_taken_past_anybody_who_listens(monkeypatch: pytest
     monkeypatch.setattr(listener, "emit", heard.append)
     logging.getLogger().addHandler(listener)
 
-    log_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"), duration=7)
+    job_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"), duration=7)
 
     assert [(record.getMessage(), vars(record)["duration"]) for record in heard] == [("Job completed", 7)]
 
@@ -51,7 +51,7 @@ def test_the_short_way_keeps_to_the_level(monkeypatch: pytest.MonkeyPatch) -> No
     stream = io.StringIO()
     configure_logging(Settings(_env_file=None, log_level="warn"), stream, buffered=True)  # type: ignore[call-arg]
 
-    log_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"))
+    job_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"))
     logging.getLogger().handlers[-1].flush()
 
     assert stream.getvalue() == ""

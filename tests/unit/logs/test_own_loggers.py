@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bridge.logs import job_lines as log_lines
+from bridge.logs import job_lines
 from bridge.logs.fields import LogFields
 from bridge.logs.formats import configure_logging, write_last_lines
 from bridge.logs.own_loggers import OwnLogger, give_up_our_own
@@ -59,7 +59,7 @@ def test_our_lines_come_out_once_whatever_a_host_does(does: Callable[[], None], 
 
     does()
     logger.info("one")
-    log_lines.info(logger, "two", LogFields(jobId="1"))
+    job_lines.info(logger, "two", LogFields(jobId="1"))
     logger.debug("below the level")
     write_last_lines()
 
