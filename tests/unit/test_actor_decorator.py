@@ -1,4 +1,4 @@
-"""`@actor`: an actor of Dramatiq's that is given its job."""
+"""`@actor` makes a Dramatiq actor whose argument is the job."""
 
 from collections.abc import Iterator
 

@@ -18,7 +18,7 @@ def test_an_address_is_shown_without_its_password(address: str, masked: str) -> 
     assert mask_address(address) == masked
 
 
-def test_an_address_is_named_as_people_say_it() -> None:
+def test_an_address_is_shown_in_a_short_form() -> None:
     assert host_and_port("postgresql://u:p@db.example:6543/d", 5432) == "db.example:6543"
     assert host_and_port("redis://127.0.0.1", 6379) == "127.0.0.1:6379"
     assert host_and_port("unix:///tmp/redis.sock", 6379) == "/tmp/redis.sock"

@@ -1,4 +1,4 @@
-"""The measuring side: arithmetic, verdicts, and the shapes of what is reported. Nothing is measured here."""
+"""The code of the benchmark: arithmetic, goals, and the formats of the report. Nothing is measured here."""
 
 import itertools
 import json
@@ -89,7 +89,7 @@ def test_the_figure_of_a_goal(name: str, figure: float) -> None:
     assert goal(name).figure(complete()) == pytest.approx(figure)
 
 
-def test_the_best_peer_is_never_ourselves() -> None:
+def test_the_best_peer_is_never_the_bridge() -> None:
     results = Results(latency={"bridge": [[2.0]], "dramatiq": [[8.0]], "celery": [[4.0]]})
     assert goal("latency_p99_vs_best_peer").figure(results) == 0.5
     assert goal("latency_p99_vs_best_peer").figure(Results(latency={"bridge": [[2.0]]})) is None
@@ -107,12 +107,12 @@ def test_every_goal_has_a_figure_in_a_complete_run_and_none_in_an_empty_one() ->
         (False, 1.31, "**no**"), (False, 1.3, "yes"), (False, 1.05, "moonshot"), (False, None, "not measured"),
     ],
 )  # fmt: skip
-def test_the_verdict_counts_the_limit_itself_as_met(*, at_least: bool, figure: float | None, verdict: str) -> None:
+def test_a_figure_equal_to_the_limit_meets_it(*, at_least: bool, figure: float | None, verdict: str) -> None:
     must, moonshot = (2.5, 5) if at_least else (1.3, 1.05)
     assert Goal("x", "x", must, moonshot, lambda _: figure, at_least=at_least).verdict(Results()) == verdict
 
 
-def test_moonshots_ask_for_no_less_than_musts() -> None:
+def test_moonshots_are_at_least_as_strict_as_musts() -> None:
     for one in GOALS:
         assert one.moonshot >= one.must if one.at_least else one.moonshot <= one.must, one.name
 
@@ -153,7 +153,7 @@ def test_a_contestant_that_failed_every_round_is_left_out_of_the_figures() -> No
     assert "- drain, round 1, bridge: RuntimeError: 2 jobs" in as_markdown(results, "")
 
 
-def test_the_goals_come_first_and_every_table_is_one() -> None:
+def test_the_goals_come_first_and_every_table_is_well_formed() -> None:
     text = as_markdown(complete(), "Today.")
     assert text.startswith("Today.\n\n### Goals\n")
     assert "| drain of no-op jobs against Dramatiq alone at its default | 4.00 x | >= 2.5 x | >= 5 x | yes |" in text
@@ -204,7 +204,7 @@ def test_only_chooses_measurements_and_contestants() -> None:
     assert read_options(["--quick"]).of(QUICK.drain_contestants) == QUICK.drain_contestants
 
 
-def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read_options(["--only", "nobody"])
     assert "invalid choice: 'nobody'" in capsys.readouterr().err

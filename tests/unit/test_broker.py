@@ -1,4 +1,4 @@
-"""The broker of an actors package: in which order its middleware stands."""
+"""The broker of an actors package: the order of its middleware."""
 
 from collections.abc import Iterator
 

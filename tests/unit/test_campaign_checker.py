@@ -1,4 +1,4 @@
-"""The campaign's judge must be able to say no: each doctored record is found, and a clean one passes."""
+"""The campaign's checker finds each violation in forged records, and none in a correct one."""
 
 from dataclasses import replace
 from typing import Any
@@ -173,7 +173,7 @@ def test_a_doctored_record_is_found(name: str) -> None:
     assert not verdict.holds
 
 
-def test_a_transaction_whose_outcome_nobody_knows_may_be_gone_as_a_whole() -> None:
+def test_a_transaction_with_an_unknown_outcome_may_be_missing_as_a_whole() -> None:
     gone = Evidence(
         sent=[Sent(JOB, Kind.QUICK, Fate.UNKNOWN, 0), Sent(FIRST, Kind.CANCELLED, Fate.COMMITTED, 0)],
         rows={FIRST: Row(FIRST, "cancelled", 0, None)},

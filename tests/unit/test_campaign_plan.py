@@ -30,13 +30,13 @@ def test_all_jobs_are_there_once_and_every_kind_of_job_and_fault() -> None:
     assert len(made.faults) == 200
 
 
-def test_faults_leave_the_calm_alone_and_come_in_order() -> None:
+def test_faults_are_in_order_and_none_is_in_the_calm_period() -> None:
     moments = [fault.at for fault in plan(5).faults]
     assert moments == sorted(moments)
     assert 5 <= moments[0] <= moments[-1] <= 60
 
 
-def test_a_spread_tells_its_middle_its_edge_and_its_most() -> None:
+def test_a_spread_has_median_p99_and_maximum() -> None:
     found = spread([float(n) for n in range(1, 101)])
     assert found is not None
     assert (found.count, found.p50, found.p99, found.most) == (100, 50, 99, 100)
@@ -74,7 +74,7 @@ def test_recovery_from_a_death_counts_what_it_cut_short() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault("kill", 14.5, pids=[7]), Fault("kill", 11.5, pids=[8])])
-def test_it_does_not_count_what_others_cut_short(fault: Fault) -> None:
+def test_recovery_from_a_death_does_not_count_attempts_of_other_processes(fault: Fault) -> None:
     assert recoveries(evidence(fault))["kill"].taken_back is None
 
 
@@ -94,7 +94,7 @@ def test_throughput_counts_ends() -> None:
     assert throughput(evidence(Fault("none", 0)), 15, 19) == 0.25
 
 
-def test_messages_of_the_bridge_are_told_from_forged_ones() -> None:
+def test_messages_of_the_bridge_are_distinguished_from_forged_ones() -> None:
     real = f'{{"queue_name":"campaign","options":{{"redis_message_id":"x"}},"args":["{JOB}",3,"{OTHER}",1]}}'.encode()
     assert is_real(real)
     assert hand_overs(real) == [(JOB, 3), (OTHER, 1)]

@@ -1,4 +1,4 @@
-"""The campaign's proxy: each kind of bad weather does what it says, to the byte."""
+"""The campaign's proxy: each kind of network fault does exactly what its name says."""
 
 import socket
 import struct
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 
 class Echo:
-    """A server that answers each line with the same line; what it heard is kept."""
+    """A server that answers each line with the same line, and keeps what it received."""
 
     def __init__(self) -> None:
         self.heard = b""
@@ -80,7 +80,7 @@ def ask(client: socket.socket, data: bytes) -> bytes:
     return answer
 
 
-def test_in_clear_weather_bytes_pass_both_ways(client: socket.socket) -> None:
+def test_without_faults_bytes_pass_both_ways(client: socket.socket) -> None:
     data = b"x" * 1_000_000
     threading.Thread(target=client.sendall, args=(data,)).start()
     received = 0
@@ -88,7 +88,7 @@ def test_in_clear_weather_bytes_pass_both_ways(client: socket.socket) -> None:
         received += len(client.recv(65536))
 
 
-def test_latency_takes_its_time(proxy: ProxyProcess, client: socket.socket) -> None:
+def test_latency_delays_both_ways(proxy: ProxyProcess, client: socket.socket) -> None:
     proxy.weather("road", latency=0.3)
     client.settimeout(0.5)  # there and back is 0.6 s
     with pytest.raises(TimeoutError):
@@ -97,7 +97,7 @@ def test_latency_takes_its_time(proxy: ProxyProcess, client: socket.socket) -> N
     assert client.recv(100) == b"hello\r\n"
 
 
-def test_a_swallowed_connection_stays_open_and_silent_for_good(proxy: ProxyProcess, client: socket.socket) -> None:
+def test_a_half_open_connection_stays_open_and_silent(proxy: ProxyProcess, client: socket.socket) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
     proxy.weather("road", swallow="existing")
     client.settimeout(0.3)
@@ -110,7 +110,7 @@ def test_a_swallowed_connection_stays_open_and_silent_for_good(proxy: ProxyProce
         ask(client, b"4\r\n")
 
 
-def test_when_all_is_swallowed_new_connections_open_and_hear_nothing(proxy: ProxyProcess, echo: Echo) -> None:
+def test_new_connections_are_half_open_when_all_are(proxy: ProxyProcess, echo: Echo) -> None:
     proxy.weather("road", swallow="all")
     with dial(proxy) as client:
         client.settimeout(0.3)
@@ -122,7 +122,7 @@ def test_when_all_is_swallowed_new_connections_open_and_hear_nothing(proxy: Prox
     assert echo.heard == b"2\r\n"
 
 
-def test_reset_is_a_reset_and_no_farewell(proxy: ProxyProcess, client: socket.socket) -> None:
+def test_a_reset_connection_ends_with_rst_and_not_with_fin(proxy: ProxyProcess, client: socket.socket) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
     assert proxy.order("road", "reset")["connections"] == 1
     with pytest.raises(ConnectionResetError):
@@ -136,7 +136,7 @@ def test_new_connections_can_be_refused(proxy: ProxyProcess, echo: Echo) -> None
     assert echo.heard == b""
 
 
-def test_it_can_be_aimed_at_a_server_that_came_back_elsewhere(proxy: ProxyProcess, echo: Echo) -> None:
+def test_the_target_can_be_changed_to_a_server_on_another_port(proxy: ProxyProcess, echo: Echo) -> None:
     other = Echo()
     proxy.order("road", "aim", port=other.port)
     with dial(proxy) as client:
@@ -146,7 +146,9 @@ def test_it_can_be_aimed_at_a_server_that_came_back_elsewhere(proxy: ProxyProces
     other.close()
 
 
-def test_a_connection_is_cut_to_the_byte(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
+def test_a_connection_is_cut_after_an_exact_number_of_bytes(
+    proxy: ProxyProcess, client: socket.socket, echo: Echo
+) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
     proxy.order("road", "cut_after", count=4)
     client.sendall(b"abcdefgh\r\n")
@@ -155,7 +157,7 @@ def test_a_connection_is_cut_to_the_byte(proxy: ProxyProcess, client: socket.soc
     eventually(lambda: echo.heard == b"1\r\nabcd", seconds=5)
 
 
-def test_a_lost_reply_means_that_the_request_was_done(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
+def test_the_request_is_done_when_its_reply_is_lost(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
     proxy.weather("road", lose_replies=1.0, asking=["COMMIT"])
     assert ask(client, b"BEGIN\r\n") == b"BEGIN\r\n"
     with pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""The coding actor's own words: which blocks it runs, and how it says that they ended."""
+"""The coding actor: which blocks of a prompt it runs, and which events it emits when they ended."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def test_a_failed_block_fails_the_attempt_after_its_completion_event(events: Eve
     assert events == [("completion", {"exitCodes": [0, 3], "success": False, "message": message})]
 
 
-def test_a_broken_limit_is_named(events: Events, tmp_path: Path) -> None:
+def test_an_exceeded_limit_is_named(events: Events, tmp_path: Path) -> None:
     connect_broker(settings_in(tmp_path, sandbox_timeout_ms=300))
 
     with pytest.raises(ScriptFailedError, match=r"block 1 broke the limit on time \(0.3 s\)"):
@@ -101,14 +101,14 @@ def test_a_broken_limit_is_named(events: Events, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", [None, "", "Please write a poem."])
-def test_a_prompt_without_a_block_is_never_said_to_be_done(events: Events, prompt: str | None) -> None:
+def test_a_prompt_without_a_block_fails_and_does_not_complete(events: Events, prompt: str | None) -> None:
     with pytest.raises(Fail, match="no ```sh block"):
         run_coding_session(job(prompt, events))
 
     assert events == []
 
 
-def test_a_block_that_no_shell_takes_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:
+def test_a_block_that_is_too_large_for_a_shell_is_refused_before_anything_runs(events: Events, tmp_path: Path) -> None:
     prompt = f"```sh\ntouch ran\n```\n```sh\n: {'x' * 128 * 1024}\n```"
 
     with pytest.raises(Fail, match="block 2 is larger than 128 kB"):
@@ -136,7 +136,7 @@ def test_production_is_refused_before_anything_runs(events: Events, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("mode", "actors"), [("production", set()), ("development", {"run_coding_session"})])
-def test_the_fleet_has_it_in_development_alone(
+def test_only_workers_in_development_have_the_actor(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str, actors: set[str]
 ) -> None:
     broker = connect_broker(settings_in(tmp_path, node_env=mode))

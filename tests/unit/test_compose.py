@@ -20,7 +20,7 @@ INTERNAL = {"HONCHO_PROCESS_NAME", "PORT"}
 
 
 def interpolated(value: Any, environment: Mapping[str, str]) -> Any:
-    """`$NAME`, `${NAME:-default}`, `${NAME:+instead}`, nested. Compose works out all of it, used or not."""
+    """Expand `$NAME`, `${NAME:-default}`, `${NAME:+instead}`, also nested. Compose expands every part, used or not."""
     if isinstance(value, dict):
         return {name: interpolated(part, environment) for name, part in value.items()}
     if isinstance(value, list):
@@ -39,7 +39,7 @@ def _one(found: re.Match[str], environment: Mapping[str, str]) -> str:
 
 
 def composed(environment: Mapping[str, str], *profiles: str, dotenv: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The services that start, their environment put together: `environment` over .env."""
+    """The services that start, each with its whole environment: `environment` wins over .env."""
     dotenv = dotenv or {}
     known = {**dotenv, **environment}
     services = interpolated(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"], known)
@@ -50,7 +50,7 @@ def composed(environment: Mapping[str, str], *profiles: str, dotenv: Mapping[str
     }
     for service in started.values():
         for other, how in service.get("depends_on", {}).items():
-            assert other in started or how.get("required") is False, f"{other} is not there, and required"
+            assert other in started or how.get("required") is False, f"{other} is required, but does not start"
         if "env_file" in service:
             assert service["env_file"] == [{"path": ".env", "required": False}]
             named = {
@@ -61,7 +61,7 @@ def composed(environment: Mapping[str, str], *profiles: str, dotenv: Mapping[str
 
 
 def settings_in(service: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """What a process makes of its environment."""
+    """The settings that a process reads from its environment."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -80,7 +80,7 @@ def test_the_stores_that_are_set_are_used_and_no_others_start(in_file: bool) -> 
 
 
 @pytest.mark.parametrize("dotenv", [{}, {"DATABASE_URL": "", "REDIS_URL": ""}])
-def test_the_profile_brings_stores_and_everybody_uses_them(dotenv: dict[str, str]) -> None:
+def test_the_profile_starts_stores_and_every_process_uses_them(dotenv: dict[str, str]) -> None:
     services = composed({"POSTGRES_PASSWORD": "geheim"}, "stores", dotenv=dotenv)
 
     assert set(services) == {*PROCESSES, "postgres", "redis"}
@@ -91,7 +91,7 @@ def test_the_profile_brings_stores_and_everybody_uses_them(dotenv: dict[str, str
         assert services[name]["environment"]["REDIS_URL"] == "redis://redis:6379/0"
 
 
-def test_a_redis_from_here_goes_with_a_postgres_of_ones_own() -> None:
+def test_a_redis_of_compose_can_be_used_with_an_outside_postgres() -> None:
     services = composed({"DATABASE_URL": THEIRS["DATABASE_URL"]}, "redis")
 
     assert set(services) == {*PROCESSES, "redis"}
@@ -100,14 +100,14 @@ def test_a_redis_from_here_goes_with_a_postgres_of_ones_own() -> None:
     assert services["bridge"]["depends_on"]["redis"]["condition"] == "service_healthy"
 
 
-def test_without_any_store_the_processes_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_any_store_the_processes_name_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = settings_in(composed({})["migrate"], monkeypatch, tmp_path)
 
     assert settings.database_url is None
 
 
 @pytest.mark.parametrize("name", sorted({name.upper() for name in Settings.model_fields} - INTERNAL - set(DECIDED)))
-def test_every_setting_arrives_from_the_file_and_the_environment_wins(name: str) -> None:
+def test_every_setting_of_the_file_is_passed_on_and_the_environment_wins(name: str) -> None:
     for service in PROCESSES:
         assert composed({}, dotenv={name: "of-the-file"})[service]["environment"][name] == "of-the-file"
         services = composed({name: "of-the-environment"}, dotenv={name: "of-the-file"})
@@ -127,7 +127,7 @@ def test_the_example_filled_in_gives_the_settings_that_it_says(monkeypatch: pyte
         assert services[name]["environment"]["OPENAI_API_KEY"] == "an actor's own"
 
 
-def test_in_the_container_the_container_decides_where_things_are() -> None:
+def test_paths_and_ports_inside_the_container_are_fixed() -> None:
     dotenv = {"HEALTH_CHECK_PORT": "9000", "BIND_HOST": "127.0.0.1", "MOBVIBE_DIR": "/home/me/.mobvibe"}
     web = composed(THEIRS, dotenv=dotenv)["web"]
 
@@ -141,7 +141,7 @@ def test_in_the_container_the_container_decides_where_things_are() -> None:
     ("given", "mode"),
     [({}, "production"), ({"APP_ENV": "development"}, "development"), ({"NODE_ENV": "development"}, "development")],
 )
-def test_it_is_production_unless_somebody_says_otherwise(
+def test_it_is_production_unless_set_otherwise(
     given: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert settings_in(composed(THEIRS, dotenv=given)["worker"], monkeypatch, tmp_path).node_env == mode

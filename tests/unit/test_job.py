@@ -1,4 +1,4 @@
-"""A job, and the words by which an attempt may end."""
+"""A job, and the exceptions by which an actor ends its attempt."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -20,7 +20,7 @@ def test_a_job_built_by_hand_can_emit() -> None:
     Job(id=uuid4()).emit("terminal", {"output": "x"})
 
 
-def test_current_job_is_known_inside_only() -> None:
+def test_current_job_is_known_only_inside_its_run() -> None:
     job = Job(id=uuid4())
     with running_as(job):
         assert current_job() is job

@@ -1,4 +1,4 @@
-"""Imports point one way: from the edges down to the words."""
+"""Imports point one way: from the command line down to the shared modules at the root."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 BRIDGE = Path(__file__).parents[2] / "bridge"
 
-# A folder imports only from the rows above its own, or from itself; the words at the root belong to the first row.
+# A folder imports only from the rows above its own, or from itself; the modules at the root belong to the first row.
 LAYERS = [
     {"words"},
     {"settings"},
@@ -51,7 +51,7 @@ def dotted(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """What a file imports, dotted: of our own, the module that a name comes from."""
+    """The dotted names of the modules that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

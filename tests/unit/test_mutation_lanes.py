@@ -1,4 +1,4 @@
-"""Runs of the tests side by side: none empties the Redis of another."""
+"""Parallel runs of the tests: none empties the Redis of another."""
 
 import pytest
 import redis

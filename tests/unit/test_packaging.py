@@ -1,4 +1,4 @@
-"""What is shipped: files in the wheel, the image, the manifests, the Procfile, the documents."""
+"""What users get: files in the wheel, the image, the manifests, the Procfile, the documents."""
 
 import re
 import tomllib
@@ -48,12 +48,12 @@ def test_the_procfile_has_the_three_processes() -> None:
     ]
 
 
-def test_the_image_is_built_in_stages_runs_as_nobody_special_and_is_probed() -> None:
+def test_the_image_is_built_in_stages_runs_without_privileges_and_is_probed() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert text.count("\nFROM ") == 2
     assert all("-slim" in line for line in text.splitlines() if line.startswith("FROM "))
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
-    # Not whether it is ready: a store that is away is no reason to end running jobs.
+    # Not a check of readiness: an unreachable store is no reason to end running jobs.
     probe = "HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3"
     assert f'{probe} CMD ["mobvibe", "healthcheck", "bridge", "worker", "web"]' in text  # as honcho runs them
     assert "embedded" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
@@ -76,7 +76,7 @@ def test_the_readme_has_the_procfile() -> None:
     assert f"```\n{(ROOT / 'Procfile').read_text()}```" in (ROOT / "README.md").read_text()
 
 
-def test_the_example_says_what_holds_without_it() -> None:
+def test_the_example_shows_the_defaults() -> None:
     lines = re.findall(r"^([A-Z_]+)=(\S+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(lines) > 10
     assert not re.findall(r"^[A-Z_]+=.*#.*", (ROOT / ".env.example").read_text(), re.MULTILINE), "Compose reads it so"
@@ -84,7 +84,7 @@ def test_the_example_says_what_holds_without_it() -> None:
         assert str(Settings.model_fields[name.lower()].default) in {value, "None"}, name
 
 
-def test_the_links_of_the_documents_lead_somewhere() -> None:
+def test_the_links_of_the_documents_have_targets() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
@@ -106,7 +106,7 @@ def test_kubernetes_runs_each_process_by_itself(manifests: dict[Any, Any], name:
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_kubernetes_restarts_what_hangs_and_not_what_waits_for_a_store(manifests: dict[Any, Any]) -> None:
+def test_kubernetes_restarts_a_process_that_hangs_and_not_one_that_waits_for_a_store(manifests: dict[Any, Any]) -> None:
     probes = {
         name: manifests["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
         for name in ("bridge", "worker", "web")
@@ -127,5 +127,5 @@ def test_kubernetes_migrates_and_gives_workers_time_to_stop(manifests: dict[Any,
     assert worker["terminationGracePeriodSeconds"] * 1000 > timeout_ms + 8000
 
 
-def test_kubernetes_sets_only_settings_that_there_are(manifests: dict[Any, Any]) -> None:
+def test_kubernetes_sets_only_existing_settings(manifests: dict[Any, Any]) -> None:
     assert {name.lower() for name in manifests["ConfigMap", "mobvibe"]["data"]} <= set(Settings.model_fields)

@@ -1,4 +1,4 @@
-"""The shell behind coding sessions: output as it comes, limits that hold, nobody left behind."""
+"""The shell behind coding sessions: output while it runs, enforced limits, and no process left behind."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_the_first_failure_ends_the_run(tmp_path: Path, output: Output) -> None:
     assert output.text() == ""
 
 
-def test_a_signal_is_an_exit_code_as_shells_say_it(tmp_path: Path, output: Output) -> None:
+def test_a_signal_is_an_exit_code_as_in_shells(tmp_path: Path, output: Output) -> None:
     assert run(["kill -9 $$"], tmp_path, output).exit_codes == [137]
 
 
@@ -83,7 +83,7 @@ def test_output_is_passed_on_in_pieces(tmp_path: Path, output: Output) -> None:
     assert 1 <= len(output.pieces) < 100
 
 
-def test_text_is_whole_even_when_a_character_is_cut_in_two(tmp_path: Path, output: Output) -> None:
+def test_a_character_split_between_two_reads_is_decoded_whole(tmp_path: Path, output: Output) -> None:
     run([r"printf '\303'; sleep 0.3; printf '\244\n'; printf '\377'"], tmp_path, output)
 
     assert output.text().startswith("ä\n")
@@ -97,7 +97,9 @@ def test_endless_output_is_cut(tmp_path: Path, output: Output) -> None:
     assert len(output.text()) == 1024 * 1024
 
 
-def test_a_script_knows_nothing_of_ours(tmp_path: Path, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_gets_no_variables_or_files_of_the_worker(
+    tmp_path: Path, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "geheim")
 
     run(["env; ls /proc/self/fd"], tmp_path, output, MOBVIBE_JOB_ID="7")
@@ -135,7 +137,7 @@ def test_what_a_script_leaves_running_ends_with_the_job(tmp_path: Path, output: 
         ),
     ],
 )
-def test_a_broken_limit_ends_everything_and_is_named(
+def test_an_exceeded_limit_ends_all_processes_and_is_named(
     tmp_path: Path, output: Output, script: str, limits: Limits, broken: str
 ) -> None:
     began = time.monotonic()
@@ -160,18 +162,18 @@ def test_a_file_cannot_grow_beyond_the_limit(tmp_path: Path, output: Output) -> 
     assert (tmp_path / "big").stat().st_size <= 2 * 1024 * 1024
 
 
-def test_a_fork_bomb_is_put_out(tmp_path: Path, output: Output) -> None:
+def test_a_fork_bomb_is_ended(tmp_path: Path, output: Output) -> None:
     marker = f"bomb{os.getpid()}"
     (tmp_path / marker).write_text('sh "$0" & sh "$0" & wait\n')
 
     results = run([f"sh ./{marker}"], tmp_path, output, Limits(20, 512, 30, 10))
 
-    # The kernel's own limit may be faster than the count: then forks fail, and the first shell outlives its children.
+    # The kernel's own limit may be reached first: then forks fail, and the first shell outlives its children.
     assert results.broken_limit == "processes (30)" or "fork" in output.text("stderr").lower()
     eventually(lambda: not alive(marker), what="the end of the fork bomb")
 
 
-def test_an_interrupt_ends_the_processes_and_comes_through(tmp_path: Path, output: Output) -> None:
+def test_an_interrupt_ends_the_processes_and_is_raised(tmp_path: Path, output: Output) -> None:
     marker = f"{os.getpid()}.{time.monotonic_ns()}"
     raised: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""The terms that the mutation run takes away are the terms of the conditions, whatever they look like."""
+"""The mutation run finds each term of a condition, whatever the condition looks like."""
 
 import pytest
 

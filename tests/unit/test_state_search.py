@@ -1,6 +1,6 @@
 """Every state that a job, its messages and its workers can get into: no invariant breaks, and no job is lost.
 
-And what each guard is for: with one taken away, the shortest way to the harm.
+It also shows what each guard is for: without it, the shortest history that breaks an invariant.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from tests.support.model import Model, Size
 from tests.support.state_search import search
 
 SIZES = {
-    # Operators, two bridges, a process that outlives its lease: and the one arrow back.
+    # Operators, two bridges, a process that outlives its lease, and reclaim.
     "one worker": (Size(copies=1), 18_048),
     "two workers": (Size(workers=2, copies=1, operators=False, pauses=False), 11_712),
     "two jobs in one message": (
@@ -26,7 +26,7 @@ SIZES = {
         81_764,
     ),
 }
-# What a size must not lose without a word, by parts of the names of its steps.
+# Parts of the names of steps that each size must have. A change of the model could drop such steps unnoticed.
 EVERYWHERE = [
     *("Redis loses", "dies", "fetches", "starts", "answer lost", "completes", "fails", "refused", "heartbeat of"),
     *("bridge releases", "hands back stray", "reclaim", "crashed", "released", "lease of hand-over"),
@@ -42,7 +42,7 @@ STEPS: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_every_state_is_sound_and_can_end(name: str) -> None:
+def test_every_state_keeps_the_invariants_and_can_end(name: str) -> None:
     size, states = SIZES[name]
 
     found = search(Model(size))
@@ -51,7 +51,7 @@ def test_every_state_is_sound_and_can_end(name: str) -> None:
     assert missing == []
 
     assert (found.broken, found.history) == (None, ())
-    # A change of the model changes this number. A much smaller one has lost a part of the world.
+    # A change of the model changes this number. A much smaller number means that the model lost some of its steps.
     assert found.states == states
 
 
@@ -76,13 +76,13 @@ MUTATIONS = [
     ({"claim: pending"}, "4 an attempt without an ending", 2, FULL),
     ({"claim: raises the fence"}, "6 an attempt started twice", 9, FULL),
     ({"claim: clears exec"}, "6 a crash of what was never started", 7, FULL),
-    # The arrow back: a sweep that reads first and writes later, by id.
+    # Reclaim: a sweep that reads first and writes later, by id.
     ({"reclaim: one statement"}, "2 a terminal state left", 5, FULL),
     ({"reclaim: status"}, "2 a terminal state left", 6, FULL),
     ({"reclaim: silent"}, "8 taken from the living", 2, FULL),
     ({"cancel: unfinished"}, "2 a terminal state left", 2, FULL),
     ({"retry: not in hands"}, "4 an attempt without an ending", 3, FULL),
-    # What nobody takes back is lost.
+    # Without reclaim, jobs are lost.
     ({"reclaim: at all"}, "1 a job lost", 2, SMALL),
     ({"heartbeat: refused once lost"}, "1 a job lost", 2, SMALL),
     ({"heartbeat: names strays"}, "1 a job lost", 4, SMALL),

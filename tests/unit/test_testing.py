@@ -104,7 +104,7 @@ def test_events_are_kept_in_order(broker: TestingBroker) -> None:
     assert list(run_job(narrate).events) == [("thinking", {"n": n}) for n in range(3)]
 
 
-def test_a_payload_that_no_row_could_hold_is_refused(broker: TestingBroker) -> None:
+def test_a_payload_that_is_not_json_is_refused(broker: TestingBroker) -> None:
     @actor
     def no_json(job: Job) -> Any:
         return {"x": object()}
@@ -167,7 +167,7 @@ def test_a_plain_actor_gets_its_call_and_dramatiqs_number_of_tries(broker: Testi
     assert run_job(explode).attempts == 3
 
 
-def test_send_is_kept_and_runs_when_asked(broker: TestingBroker) -> None:
+def test_a_sent_job_is_kept_and_runs_on_request(broker: TestingBroker) -> None:
     done: list[Any] = []
 
     @dramatiq.actor
@@ -209,7 +209,7 @@ def test_connect_broker_gives_the_testing_broker(
 ) -> None:
     assert connect_broker() is broker
     assert connected_settings() is broker.settings
-    assert connect_broker(settings_elsewhere()) is not broker, "who names stores gets them"
+    assert connect_broker(settings_elsewhere()) is not broker, "with addresses of stores it connects to them"
 
 
 @pytest.fixture
@@ -262,7 +262,9 @@ connect_testing_broker()
     [(CONFTEST, 0, "1 passed"), ("", 2, "In tests that need no stores: bridge.testing")],
     ids=["as documented", "without the conftest"],
 )
-def test_the_first_test_of_somebody_elses_package(tmp_path: Path, conftest: str, code: int, said: str) -> None:
+def test_a_first_test_runs_in_a_package_outside_this_repository(
+    tmp_path: Path, conftest: str, code: int, said: str
+) -> None:
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").write_text("")

@@ -1,4 +1,4 @@
-"""What the doctor says of links that do not hear."""
+"""Findings of `mobvibe doctor` about notifications and the database's encoding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 from bridge.cli import doctor
 
 
-class Deaf:
-    """A listener behind a pooler in transaction mode: it never hears itself."""
+class NeverNotified:
+    """A listener behind a pooler in transaction mode: its own notification never arrives."""
 
     trouble = None
 
@@ -31,8 +31,10 @@ class Deaf:
         ("postgresql://u@h:5432/d", "use a direct address or a pooler in session mode"),
     ],
 )
-def test_a_link_that_does_not_hear_is_a_pooler(monkeypatch: pytest.MonkeyPatch, address: str, fix: str) -> None:
-    monkeypatch.setattr(doctor, "Listener", Deaf)
+def test_a_session_that_gets_no_notification_is_reported_as_a_pooler(
+    monkeypatch: pytest.MonkeyPatch, address: str, fix: str
+) -> None:
+    monkeypatch.setattr(doctor, "Listener", NeverNotified)
 
     finding: Any = doctor._listen(address)
 
@@ -40,7 +42,7 @@ def test_a_link_that_does_not_hear_is_a_pooler(monkeypatch: pytest.MonkeyPatch, 
     assert finding.fix.startswith(fix)
 
 
-def test_a_database_that_cannot_hold_every_text_is_named() -> None:
+def test_a_database_whose_encoding_is_not_utf8_is_named() -> None:
     assert list(doctor._encoding("UTF8")) == []
 
     (finding,) = doctor._encoding("SQL_ASCII")

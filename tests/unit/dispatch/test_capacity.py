@@ -52,7 +52,7 @@ def test_a_slot_serves_every_queue_of_its_worker() -> None:
     assert capacity.available({}) == {"a": 3, "b": 3}
 
 
-def test_what_another_bridge_hands_over_takes_slots_and_our_own_message_is_ignored() -> None:
+def test_hand_overs_of_another_bridge_take_slots_and_our_own_message_is_ignored() -> None:
     capacity = counted(ALONE)
 
     capacity.on_handed_over(HandedOver({"coding": 2}, by="another"))

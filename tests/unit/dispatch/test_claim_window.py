@@ -1,4 +1,4 @@
-"""Where a claim scans: everywhere while scans are quick, behind the last claims while they are slow."""
+"""Where a claim scans: the whole queue while scans are quick, from the last claimed job on while they are slow."""
 
 from uuid import uuid4
 
@@ -29,7 +29,7 @@ def test_quick_scans_are_full_ones() -> None:
     assert window.spans(AVAILABLE, full=True) == [Span("coding", 10)]
 
 
-def test_a_slow_scan_is_followed_by_short_ones_for_a_while() -> None:
+def test_two_slow_scans_are_followed_by_short_ones_for_a_while() -> None:
     window = slow([claim(0, 7)])
 
     assert not window.full_scan_is_due(100.9)
@@ -43,7 +43,7 @@ def test_one_slow_scan_is_not_enough() -> None:
     assert window.full_scan_is_due(100.0)
 
 
-def test_a_full_scan_is_never_long_in_coming() -> None:
+def test_a_full_scan_follows_after_a_second_at_most() -> None:
     window = ClaimWindow()
     for _ in range(2):
         window.scanned_all([], AVAILABLE, took=60.0, latest=50, now=100.0)
@@ -65,25 +65,25 @@ def test_short_scans_miss_no_priority_and_skip_what_was_claimed() -> None:
     ]
 
 
-def test_a_queue_that_was_emptied_is_passed_as_a_whole() -> None:
+def test_a_queue_that_was_emptied_is_skipped_as_a_whole() -> None:
     window = slow([claim(0, 7)], latest=50)
 
     assert {span.after for span in window.spans(AVAILABLE, full=False)} == {50}
 
 
-def test_a_queue_without_claims_is_not_passed() -> None:
+def test_a_queue_without_claims_is_not_skipped() -> None:
     window = slow([], latest=50)
 
     assert {span.after for span in window.spans(AVAILABLE, full=False)} == {-1}
 
 
-def test_a_queue_with_more_jobs_than_free_slots_is_not_passed() -> None:
+def test_a_queue_with_more_jobs_than_free_slots_is_not_skipped() -> None:
     window = slow([claim(0, n) for n in range(10)], latest=50)
 
     assert {span.after for span in window.spans(AVAILABLE, full=False)} == {-1, 9}
 
 
-def test_only_so_many_priorities_are_tracked() -> None:
+def test_the_number_of_tracked_priorities_is_bounded() -> None:
     window = slow([])
     window.scanned([claim(n, n) for n in range(1000)])
 

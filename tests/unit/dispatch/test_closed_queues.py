@@ -1,4 +1,4 @@
-"""Queues that cannot be published to: checked now and then until their keys are right again."""
+"""Queues that cannot be published to: checked every few seconds until their keys are right again."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def steps_in(seconds: float, queues: ClosedQueues, available: dict[str, int], clock: Clock) -> int:
-    """Of a dispatcher that has nothing else to do: each takes a millisecond."""
+    """The number of steps of a dispatcher that has nothing else to do. Each step takes a millisecond."""
     until, steps = clock.now + seconds, 0
     while clock.now < until:
         queues.open_among(available)
@@ -28,9 +28,7 @@ def steps_in(seconds: float, queues: ClosedQueues, available: dict[str, int], cl
 
 
 @pytest.mark.parametrize("available", [{"a": 8, "b": 8}, {"b": 8}, {}])
-def test_a_closed_queue_with_or_without_room_costs_a_check_now_and_then(
-    clock: Clock, available: dict[str, int]
-) -> None:
+def test_a_closed_queue_is_checked_seldom_with_and_without_free_slots(clock: Clock, available: dict[str, int]) -> None:
     checks: list[str] = []
 
     def check(queue: str) -> None:
@@ -44,7 +42,7 @@ def test_a_closed_queue_with_or_without_room_costs_a_check_now_and_then(
     assert 13 <= len(checks) <= 120
 
 
-def test_a_queue_that_was_mended_without_room_is_open_when_it_has_some(clock: Clock) -> None:
+def test_a_queue_repaired_while_no_slot_was_free_is_open_when_one_is(clock: Clock) -> None:
     queues = ClosedQueues(lambda _: None)
     queues.close(WrongKeyError("no list", ["a"]))
     assert queues.open_among({"a": 8}) == {}

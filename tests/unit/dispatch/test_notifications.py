@@ -1,4 +1,4 @@
-"""A notification is used for the log alone, and may hold anything."""
+"""A notification's content is only logged, so it may hold anything."""
 
 import json
 
@@ -9,7 +9,7 @@ from bridge.dispatch.notifications import log_fields
 JOB = "01a20dac-fdfc-7b77-a519-7f8e45a4b6ec"
 
 
-def test_job_and_session_or_the_number_of_jobs_are_logged() -> None:
+def test_ids_or_the_number_of_jobs_are_logged() -> None:
     assert log_fields(json.dumps({"job_id": JOB, "session_id": None})) == {"jobId": JOB, "sessionId": None}
     assert log_fields('{"count": 7}') == {"jobs": 7}
 

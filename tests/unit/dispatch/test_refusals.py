@@ -9,7 +9,7 @@ from bridge.dispatch.refusals import Refusals
 from bridge.job import Claim, Refusal
 
 
-def test_it_is_tried_ever_more_seldom_up_to_five_minutes() -> None:
+def test_a_refused_job_is_retried_at_intervals_that_double_up_to_five_minutes() -> None:
     refusals, one = Refusals(), Refusal(uuid4(), "double", "no")
     now, waits = 0.0, []
     for _ in range(11):
@@ -21,7 +21,7 @@ def test_it_is_tried_ever_more_seldom_up_to_five_minutes() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
-def test_one_that_gets_through_is_a_reason_to_try_the_others() -> None:
+def test_when_one_refused_job_is_claimed_the_others_are_retried_at_once() -> None:
     refusals, first, second = Refusals(), Refusal(uuid4(), "double", "no"), Refusal(uuid4(), "double", "no")
     refusals.claimed([], [first, second], 0.0)
     refusals.claimed([], [second], 1.0)
@@ -33,7 +33,7 @@ def test_one_that_gets_through_is_a_reason_to_try_the_others() -> None:
     assert refusals
 
 
-def test_what_is_seen_no_more_is_forgotten() -> None:
+def test_a_job_that_is_not_refused_again_is_forgotten() -> None:
     refusals = Refusals()
     refusals.claimed([], [Refusal(uuid4(), "double", "no")], 0.0)
 
@@ -41,7 +41,7 @@ def test_what_is_seen_no_more_is_forgotten() -> None:
     assert not refusals
 
 
-def test_of_too_many_the_first_are_kept_and_one_line_tells(
+def test_of_too_many_refused_jobs_the_first_are_kept_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)

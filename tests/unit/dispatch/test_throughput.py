@@ -19,7 +19,7 @@ def settle(
     return now
 
 
-def test_nothing_goes_ahead_before_anything_was_settled() -> None:
+def test_no_job_is_handed_over_ahead_before_one_was_settled() -> None:
     assert Throughput().ahead(0.0, SLOTS) == {}
 
 
@@ -30,7 +30,7 @@ def test_short_jobs_are_handed_over_a_fifth_of_a_second_ahead() -> None:
     assert 380 <= throughput.ahead(now, SLOTS)["coding"] <= 420
 
 
-def test_the_first_messages_count_in_full() -> None:
+def test_the_first_reports_count_in_full() -> None:
     throughput = Throughput()
     throughput.on_freed(FreedSlots({"coding": (8, 0.4)}, ["coding"]), 10.0)
     throughput.on_freed(FreedSlots({"coding": (80, 4)}, ["coding"]), 10.02)
@@ -39,7 +39,7 @@ def test_the_first_messages_count_in_full() -> None:
     assert throughput.jobs_per_message("coding", 16) > 10
 
 
-def test_long_jobs_that_end_at_once_are_not_mistaken_for_short_ones() -> None:
+def test_long_jobs_that_end_together_are_not_mistaken_for_short_ones() -> None:
     throughput = Throughput()
     for _ in range(2):
         throughput.on_freed(FreedSlots({"coding": (8, 8 * 500)}, ["coding"]), 10.0)
@@ -55,7 +55,7 @@ def test_long_jobs_are_not_handed_over_ahead() -> None:
     assert throughput.ahead(now, SLOTS) == {}
 
 
-def test_a_queue_that_went_quiet_is_forgotten() -> None:
+def test_the_rate_of_an_idle_queue_is_forgotten() -> None:
     throughput = Throughput()
     now = settle(throughput, per_second=2000, seconds=1)
 
@@ -78,7 +78,7 @@ def test_short_jobs_share_messages() -> None:
     assert throughput.jobs_per_message("another", 16) == 1
 
 
-def test_long_jobs_go_one_to_a_message_however_many_there_are() -> None:
+def test_each_long_job_has_a_message_of_its_own_however_many_there_are() -> None:
     throughput = Throughput()
     settle(throughput, per_second=8000, seconds=2, job_ms=1000)
 
@@ -86,7 +86,7 @@ def test_long_jobs_go_one_to_a_message_however_many_there_are() -> None:
 
 
 @pytest.mark.parametrize(("job_ms", "jobs"), [(0.5, 64), (100, 30), (4000, 1)])
-def test_a_batch_of_suspects_is_what_one_thread_does_in_three_seconds(job_ms: float, jobs: int) -> None:
+def test_a_batch_of_suspects_has_as_many_jobs_as_one_thread_does_in_three_seconds(job_ms: float, jobs: int) -> None:
     throughput = Throughput()
     assert throughput.suspects_per_batch() == 1, "nothing was seen"
 

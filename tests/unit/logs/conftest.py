@@ -8,7 +8,7 @@ from bridge.logs.own_loggers import give_up_our_own
 
 @pytest.fixture(autouse=True)
 def own_root() -> Iterator[None]:
-    """Give the root logger back as it was."""
+    """Restore the root logger after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

@@ -1,4 +1,4 @@
-"""Lines of a busy process: a few milliseconds' worth in one write, and a warning at once."""
+"""Log lines of a busy process: those of a few milliseconds are written together, a warning at once."""
 
 import io
 import logging
@@ -40,7 +40,7 @@ def test_lines_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert writes.each == ["one\ntwo\nthree\n"]
 
 
-def test_a_warning_goes_out_at_once_with_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_is_written_at_once_with_all_lines_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes()
     buffered = handler(writes, monkeypatch, gather_seconds=60)
 

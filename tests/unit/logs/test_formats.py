@@ -1,4 +1,4 @@
-"""Log lines: pino's form in production, one readable line in development, no way to forge either."""
+"""Log lines: pino's format in production, one readable line in development; no value can forge either."""
 
 import io
 import json
@@ -61,16 +61,20 @@ def test_an_error_is_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in err["stack"]
 
 
-class NoTextError(Exception):
-    """An exception whose text is its own mistake."""
+class FailingTextError(Exception):
+    """An exception whose `__str__` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize("error", [ValueError("x" * 10_000_000), ValueError("\x1b[31m\x00\ud800\r"), NoTextError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("x" * 10_000_000), ValueError("\x1b[31m\x00\ud800\r"), FailingTextError()]
+)
 @pytest.mark.parametrize("production", [True, False])
-def test_any_error_fits_a_line(monkeypatch: pytest.MonkeyPatch, error: Exception, production: bool) -> None:
+def test_any_exception_is_formatted_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, production: bool
+) -> None:
     stream = logged(monkeypatch, production=production)
 
     logging.getLogger("x").error("Job failed", exc_info=error)
@@ -99,7 +103,9 @@ def test_development_is_one_readable_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("production", [True, False])
-def test_a_value_cannot_forge_a_line_or_colour_it(monkeypatch: pytest.MonkeyPatch, production: bool) -> None:
+def test_a_value_can_neither_forge_a_line_nor_send_control_codes(
+    monkeypatch: pytest.MonkeyPatch, production: bool
+) -> None:
     stream = logged(monkeypatch, production=production)
 
     logging.getLogger("x").info("said %s", "a\nb\x1b[31m", extra={"jobId": "1\r\n2\x1b[0m"})
@@ -110,7 +116,7 @@ def test_a_value_cannot_forge_a_line_or_colour_it(monkeypatch: pytest.MonkeyPatc
     assert "\r" not in text
 
 
-def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_is_used_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = logged(monkeypatch, production=False)
     logging.getLogger("x").info("plain")
     assert "\x1b" not in stream.getvalue()
@@ -126,7 +132,7 @@ def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None
     assert stream.getvalue().endswith("plain again\n")
 
 
-def test_an_exception_without_a_stack_is_for_error_trackers_and_not_shown() -> None:
+def test_an_exception_without_a_stack_is_kept_for_error_trackers_and_not_shown() -> None:
     try:
         raise Fail("there is no point")
     except Fail as error:

@@ -1,4 +1,4 @@
-"""The short way to a line ends in the same line, past nobody who listens."""
+"""The fast path for log lines of jobs writes the same lines, and is not used if there are other handlers."""
 
 import io
 import logging
@@ -14,9 +14,7 @@ from bridge.settings import Settings
 
 @pytest.mark.parametrize("production", [True, False])
 @pytest.mark.parametrize("colour", ["", "1"])
-def test_the_short_way_to_a_line_ends_in_the_same_line(
-    monkeypatch: pytest.MonkeyPatch, production: bool, colour: str
-) -> None:
+def test_the_fast_path_writes_the_same_line(monkeypatch: pytest.MonkeyPatch, production: bool, colour: str) -> None:
     monkeypatch.setenv("FORCE_COLOR", colour)
     settings = Settings(_env_file=None, node_env="production" if production else "development")  # type: ignore[call-arg]
     stream = io.StringIO()
@@ -34,7 +32,7 @@ def test_the_short_way_to_a_line_ends_in_the_same_line(
     assert "duration" in short
 
 
-def test_the_short_way_is_not_taken_past_anybody_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_is_not_used_when_there_is_another_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     configure_logging(Settings(_env_file=None), stream, buffered=True)  # type: ignore[call-arg]
     heard: list[logging.LogRecord] = []
@@ -47,7 +45,7 @@ def test_the_short_way_is_not_taken_past_anybody_who_listens(monkeypatch: pytest
     assert [(record.getMessage(), vars(record)["duration"]) for record in heard] == [("Job completed", 7)]
 
 
-def test_the_short_way_keeps_to_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_respects_the_log_level(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     configure_logging(Settings(_env_file=None, log_level="warn"), stream, buffered=True)  # type: ignore[call-arg]
 

@@ -1,4 +1,4 @@
-"""What a host does to the logging library does not make our lines disappear, nor come twice, nor replace its own."""
+"""Whatever a host does to the logging library, our lines are neither lost nor doubled, and its own stay as they are."""
 
 import io
 import json
@@ -44,15 +44,15 @@ def disable_all() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def take_the_handlers_off() -> None:
+def remove_the_handlers() -> None:
     logging.getLogger().handlers.clear()
 
 
 @pytest.mark.parametrize(
-    "does", [silence_by_dict_config, replace_the_handlers, disable_all, take_the_handlers_off, lambda: None]
+    "does", [silence_by_dict_config, replace_the_handlers, disable_all, remove_the_handlers, lambda: None]
 )
 @pytest.mark.parametrize("buffered", [True, False])
-def test_our_lines_come_out_once_whatever_a_host_does(does: Callable[[], None], buffered: bool) -> None:
+def test_our_lines_are_written_once_whatever_a_host_does_to_logging(does: Callable[[], None], buffered: bool) -> None:
     stream = io.StringIO()
     logger = logging.getLogger("bridge.test_own_loggers")
     configure_logging(Settings(_env_file=None, node_env="production"), stream, buffered=buffered)  # type: ignore[call-arg]
@@ -66,7 +66,7 @@ def test_our_lines_come_out_once_whatever_a_host_does(does: Callable[[], None], 
     assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == ["one", "two"]
 
 
-def test_a_hosts_own_console_keeps_its_form_and_does_not_get_ours() -> None:
+def test_a_hosts_own_console_keeps_its_format_and_does_not_get_our_lines() -> None:
     theirs = io.StringIO()
     console = logging.StreamHandler(sys.stderr)
     console.setStream(theirs)
@@ -88,7 +88,7 @@ def test_a_hosts_own_console_keeps_its_form_and_does_not_get_ours() -> None:
     assert json.loads(ours.getvalue())["msg"] == "a job"
 
 
-def test_a_handler_that_only_watches_gets_our_lines_too() -> None:
+def test_a_handler_for_other_destinations_gets_our_lines_too() -> None:
     seen: list[str] = []
     watcher = logging.Handler()
     watcher.emit = lambda record: seen.append(record.getMessage())  # type: ignore[method-assign]
@@ -102,7 +102,7 @@ def test_a_handler_that_only_watches_gets_our_lines_too() -> None:
     assert json.loads(stream.getvalue())["msg"] == "a job failed"
 
 
-def test_loggers_are_given_back() -> None:
+def test_loggers_are_restored() -> None:
     logger = logging.getLogger("bridge.test_own_loggers")
     configure_logging(Settings(_env_file=None), io.StringIO())  # type: ignore[call-arg]
     assert type(logger) is OwnLogger

@@ -1,4 +1,4 @@
-"""A lean log record has every attribute that the library's has, for formatters and handlers of others."""
+"""Our smaller log record has every attribute of the library's, because other formatters and handlers read them."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Texts of others on a terminal: what is shown of them, and how wide it is."""
+"""Untrusted texts on a terminal: which characters are shown, and how wide they are."""
 
 import unicodedata
 
@@ -24,11 +24,11 @@ from bridge.logs.terminal import cut, display_width, visible, visible_lines, wra
         ("e" + "\u0301" * 10, "e" + "\u0301" * 8 + r"\u0301\u0301"),
     ],
 )
-def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
-def test_nothing_of_any_kind_steers() -> None:
+def test_no_character_of_any_category_controls_the_terminal() -> None:
     everything = "".join(map(chr, range(0x110000)))
 
     kinds = {unicodedata.category(char) for char in visible(everything)}
@@ -36,14 +36,14 @@ def test_nothing_of_any_kind_steers() -> None:
     assert kinds.isdisjoint({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def test_lines_are_kept_where_they_are_asked_for() -> None:
+def test_line_ends_are_kept_on_request() -> None:
     assert visible_lines("one\n\x1btwo\n") == ["one", r"\x1btwo", ""]
 
 
 @pytest.mark.parametrize(
     ("text", "columns"), [("abc", 3), ("日本", 4), ("e\u0301", 1), ("👍🏽", 4), ("❤\ufe0f", 2), ("\uff41", 2), ("", 0)]
 )
-def test_the_width_is_that_of_a_terminal(text: str, columns: int) -> None:
+def test_the_width_is_measured_in_terminal_columns(text: str, columns: int) -> None:
     assert display_width(text) == columns
 
 
@@ -57,7 +57,7 @@ def test_the_width_is_that_of_a_terminal(text: str, columns: int) -> None:
         ("e\u0301e\u0301e", 2, "e\u0301…"),
     ],
 )
-def test_what_is_too_wide_is_cut(text: str, columns: int, shown: str) -> None:
+def test_a_text_that_is_too_wide_is_cut(text: str, columns: int, shown: str) -> None:
     assert cut(text, columns) == shown
 
 

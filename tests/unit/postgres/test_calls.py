@@ -1,4 +1,4 @@
-"""The text of a call. That Postgres takes each is tried in tests/integration/postgres/test_statements.py."""
+"""The text of a call. tests/integration/postgres/test_statements.py checks that Postgres accepts each."""
 
 import pytest
 

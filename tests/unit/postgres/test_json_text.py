@@ -13,7 +13,7 @@ def test_json_that_postgres_refuses_is_made_storable() -> None:
     assert storable_text("a\x00b") == "a�b"
 
 
-def test_what_is_no_json_is_named() -> None:
+def test_a_value_that_is_not_json_is_named() -> None:
     nested: list[object] = []
     for _ in range(100_000):
         nested = [nested]

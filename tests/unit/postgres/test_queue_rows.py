@@ -1,4 +1,4 @@
-"""What Postgres answers about queues, in our words."""
+"""Rows about queues, as objects."""
 
 from datetime import timedelta
 

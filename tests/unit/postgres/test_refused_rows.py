@@ -1,4 +1,4 @@
-"""What Postgres says of rows that it cannot change: each is told once, and tried again ever more seldom."""
+"""Warnings of Postgres about rows that it refuses to change: each is logged once, and retried at growing intervals."""
 
 import logging
 from uuid import uuid4
@@ -8,7 +8,7 @@ import pytest
 from bridge.postgres.refused_rows import RefusedRows, RetryTimes
 
 
-def test_what_a_function_says_of_a_row_is_told_once_and_waits_longer_each_time(
+def test_a_refused_row_is_logged_once_and_waits_longer_each_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows, job_id, what = RefusedRows(), uuid4(), "cannot be taken back now"
@@ -28,13 +28,13 @@ def test_what_a_function_says_of_a_row_is_told_once_and_waits_longer_each_time(
 
 
 @pytest.mark.parametrize("message", [None, "", "table does not exist, skipping", "mobvibe: something else"])
-def test_other_notices_are_not_told(caplog: pytest.LogCaptureFixture, message: str | None) -> None:
+def test_other_notices_are_not_logged(caplog: pytest.LogCaptureFixture, message: str | None) -> None:
     RefusedRows().heard(message)
 
     assert caplog.records == []
 
 
-def test_what_is_kept_is_bounded_and_one_line_tells(
+def test_the_number_of_kept_rows_is_bounded_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)

@@ -1,4 +1,4 @@
-"""A process with a liveness file, and a probe that looks at it."""
+"""A process with a liveness file, and a probe that reads it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def dog() -> Watchdog:
 
 @pytest.fixture
 def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liveness]:
-    """A bridge, as it were; nothing is watched but what the test says."""
+    """The liveness of a pretended bridge, with a watchdog that watches only the test's threads."""
     monkeypatch.setattr(liveness, "WATCHDOG", dog)
     live = Liveness("bridge", settings)
     yield live

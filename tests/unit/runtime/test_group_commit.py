@@ -1,4 +1,4 @@
-"""Many callers, one writer: together, in order, and past what does not get through."""
+"""Items of many callers are written by one thread: in groups, in order, not delayed by refused or locked ones."""
 
 import contextlib
 import logging
@@ -49,7 +49,7 @@ def commit(sink: Sink) -> GroupCommit[int]:
     return commit
 
 
-def test_what_waits_goes_out_together_and_in_order(sink: Sink, commit: GroupCommit[int]) -> None:
+def test_waiting_items_are_written_together_and_in_order(sink: Sink, commit: GroupCommit[int]) -> None:
     sink.open.clear()
     for item in range(25):
         commit.submit(item)
@@ -62,7 +62,7 @@ def test_what_waits_goes_out_together_and_in_order(sink: Sink, commit: GroupComm
     assert max(map(len, sink.groups)) == 10
 
 
-def test_items_wait_for_a_store_that_is_away(
+def test_items_wait_while_the_store_is_unreachable(
     sink: Sink, commit: GroupCommit[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -81,7 +81,7 @@ def test_items_wait_for_a_store_that_is_away(
     ]
 
 
-def test_a_refused_item_does_not_hold_up_the_others(
+def test_a_refused_item_does_not_delay_the_others(
     sink: Sink, commit: GroupCommit[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     sink.refuses = 2
@@ -97,7 +97,7 @@ def test_a_refused_item_does_not_hold_up_the_others(
     assert "One of the reports met a bug" in caplog.text
 
 
-def test_closing_gives_up_in_time_and_counts_what_is_lost(sink: Sink, commit: GroupCommit[int]) -> None:
+def test_closing_gives_up_in_time_and_counts_the_lost_items(sink: Sink, commit: GroupCommit[int]) -> None:
     sink.down = True
     commit.submit(1)
     commit.submit(2)
@@ -127,8 +127,8 @@ def test_a_full_queue_makes_its_callers_wait(sink: Sink) -> None:
     assert sink.written == [1, 2, 3]
 
 
-def test_what_met_a_lock_is_tried_by_itself(sink: Sink) -> None:
-    """A group that it is in waits for the lock as long as a group may."""
+def test_items_with_the_key_of_a_locked_one_are_written_by_themselves(sink: Sink) -> None:
+    """Together with them, the whole group would wait for the lock."""
     locked, calls, write = threading.Event(), list[list[int]](), sink.write
     locked.set()
 
@@ -154,7 +154,7 @@ def test_what_met_a_lock_is_tried_by_itself(sink: Sink) -> None:
     assert [items for items in calls if 1 in items and items != [1]] == []
 
 
-def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: GroupCommit[int]) -> None:
+def test_an_item_that_meets_a_lock_is_written_after_the_others(sink: Sink, commit: GroupCommit[int]) -> None:
     locked = threading.Event()
     locked.set()
     write = sink.write
@@ -176,7 +176,7 @@ def test_an_item_that_meets_a_lock_goes_behind_the_others(sink: Sink, commit: Gr
     assert commit.close(5) == 0
 
 
-def test_what_belongs_to_an_item_that_meets_a_lock_waits_behind_it(sink: Sink) -> None:
+def test_items_with_the_same_key_wait_behind_one_that_meets_a_lock(sink: Sink) -> None:
     locked = threading.Event()
     locked.set()
 
@@ -213,7 +213,7 @@ def test_a_refused_item_may_be_written_in_another_form(sink: Sink) -> None:
     assert commit.close(5) == 0
 
 
-def test_an_interrupt_in_the_middle_of_submitting_leaves_no_lock_behind(sink: Sink) -> None:
+def test_an_interrupt_during_submit_leaves_no_lock_held(sink: Sink) -> None:
     commit = GroupCommit[int]("reports", sink.write)
     commit.start()
 
@@ -244,7 +244,7 @@ def test_an_interrupt_in_the_middle_of_submitting_leaves_no_lock_behind(sink: Si
     assert commit.close(5) == 0
 
 
-def test_items_that_meet_locks_for_long_are_told_once(
+def test_items_that_meet_locks_for_long_are_logged_once(
     sink: Sink, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.runtime.group_commit._LONG_SECONDS", 0.5)
@@ -270,8 +270,8 @@ def test_items_that_meet_locks_for_long_are_told_once(
     assert len(caplog.records) == 1
 
 
-class Missing:
-    """A right that items ending in `digits` lack, or all; and what was given away for that."""
+class MissingRight:
+    """A right that all items lack, or those that end in `digits`. `stuck` has what was passed to `on_stuck`."""
 
     def __init__(self, sink: Sink, *digits: int) -> None:
         self.sink = sink
@@ -305,8 +305,8 @@ class Missing:
 
 
 @pytest.mark.parametrize("items", [[2], [1, 2, 3]])
-def test_what_lacks_a_right_that_others_do_not_need_is_given_away(sink: Sink, items: list[int]) -> None:
-    missing = Missing(sink, 2)
+def test_an_item_that_lacks_a_right_others_do_not_need_is_passed_to_on_stuck(sink: Sink, items: list[int]) -> None:
+    missing = MissingRight(sink, 2)
     commit = missing.commit(*items)
 
     eventually(lambda: missing.stuck == [2] and len(sink.written) == len(items) - 1)
@@ -315,10 +315,10 @@ def test_what_lacks_a_right_that_others_do_not_need_is_given_away(sink: Sink, it
     assert missing.stuck == [2]
 
 
-def test_while_nobody_has_a_right_all_wait_and_none_is_tried_by_itself(
+def test_while_all_items_lack_a_right_they_wait_and_none_is_written_by_itself(
     sink: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    missing = Missing(sink)
+    missing = MissingRight(sink)
     missing.of_all = True
     commit = missing.commit(*range(200))
 
@@ -332,9 +332,9 @@ def test_while_nobody_has_a_right_all_wait_and_none_is_tried_by_itself(
     assert commit.close(5) == 0
 
 
-def test_a_right_that_goes_missing_meanwhile_is_missed_by_all(sink: Sink) -> None:
-    """Between the group, which met something of one item's, and that item by itself."""
-    missing = Missing(sink, 2)
+def test_items_wait_when_a_right_is_revoked_for_all_between_group_and_single_writes(sink: Sink) -> None:
+    """The group fails because of one item; before the items are written by themselves, all lack the right."""
+    missing = MissingRight(sink, 2)
     write = sink.write
 
     def write_and_revoke(items: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Kill points: they fire where they are armed to, and nowhere else."""
+"""A kill point fires where it was configured, and nowhere else."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def passes_until_death(environment: dict[str, str], name: str = "publish.sent") 
     return None
 
 
-def test_it_fires_at_the_pass_that_was_asked_for() -> None:
+def test_a_kill_point_fires_at_the_configured_pass() -> None:
     assert passes_until_death(ARMED) == 3
     assert passes_until_death(ARMED | {"MOBVIBE_KILL_POINT": "publish.sent"}) == 1
 
@@ -44,11 +44,11 @@ def test_it_fires_at_the_pass_that_was_asked_for() -> None:
         {"APP_ENV": " Production "},
     ],
 )
-def test_it_stays_quiet_without_each_of_the_conditions(changed: dict[str, str]) -> None:
+def test_a_kill_point_does_not_fire_when_one_condition_is_missing(changed: dict[str, str]) -> None:
     assert passes_until_death(ARMED | changed) is None
 
 
-def test_a_process_dies_at_once_and_without_a_word() -> None:
+def test_the_process_dies_at_once_without_output() -> None:
     program = "from bridge.runtime.kill_points import kill_point; kill_point('publish.sent'); print('alive')"
     environment = {"PATH": os.environ["PATH"]} | ARMED | {"MOBVIBE_KILL_POINT": "publish.sent:1"}
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The file of a process, and what a probe makes of it."""
+"""The liveness file of a process, and what a probe reports from it."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ def age(file: Path, seconds: float) -> None:
     liveness_file.renew(file, time.monotonic() - seconds)
 
 
-def test_a_live_process_is_found_and_is_no_more_when_it_has_ended(live: Liveness, probe: Probe) -> None:
+def test_a_process_is_found_while_it_lives_and_not_after_it_ended(live: Liveness, probe: Probe) -> None:
     assert "no bridge runs here for 127.0.0.1:9/ours" in probe("bridge").one_line()
     live.start()
 
@@ -53,14 +53,14 @@ def test_a_process_without_a_sign_of_life_is_named(live: Liveness, settings: Set
     assert probe("bridge", "--max-age", "60").code == 0
 
 
-def test_the_sign_is_given_again_and_again(live: Liveness, settings: Settings) -> None:
+def test_the_sign_of_life_is_renewed(live: Liveness, settings: Settings) -> None:
     live.start()
     age(file_of(settings), 100)
 
     eventually(lambda: file_of(settings).stat().st_mtime > time.monotonic() - 50)
 
 
-def test_a_loop_that_stands_is_said_at_once_and_once(
+def test_a_loop_that_hangs_is_reported_at_once_and_once(
     live: Liveness, probe: Probe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     live.begin()
@@ -100,9 +100,7 @@ def test_another_projects_process_in_the_same_folder_is_not_taken_for_ours(live:
         "host=db password='top w0rd'",
     ],
 )
-def test_an_address_whose_password_cannot_be_told_apart_is_not_shown(
-    live: Liveness, probe: Probe, address: str
-) -> None:
+def test_an_address_whose_password_cannot_be_separated_is_not_shown(live: Liveness, probe: Probe, address: str) -> None:
     live.begin()
 
     line = probe("bridge", DATABASE_URL=address).one_line()
@@ -111,7 +109,7 @@ def test_an_address_whose_password_cannot_be_told_apart_is_not_shown(
     assert not any(part in line for part in ("p4ss", "w0rd", "u:4", "top"))
 
 
-def test_a_file_that_somebody_removed_is_there_again(live: Liveness, settings: Settings, probe: Probe) -> None:
+def test_a_removed_file_is_written_again(live: Liveness, settings: Settings, probe: Probe) -> None:
     live.start()
     file = file_of(settings)
     file.unlink()
@@ -123,7 +121,7 @@ def test_a_file_that_somebody_removed_is_there_again(live: Liveness, settings: S
 
 
 @pytest.mark.parametrize("folder", [None, "/proc/nope"])
-def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
+def test_a_folder_that_cannot_be_written_is_logged_once_and_ends_no_process(
     settings: Settings, caplog: pytest.LogCaptureFixture, folder: str | None
 ) -> None:
     settings.mobvibe_dir.touch()  # a file, where a folder should be; root may write anywhere
@@ -144,7 +142,9 @@ def test_a_folder_that_cannot_be_read_is_one_line(probe: Probe, settings: Settin
     assert "cannot be read: Not a directory" in probe("bridge").one_line()
 
 
-def test_without_the_environment_the_settings_say_where_and_whose(live: Liveness, probe: Probe, tmp_path: Path) -> None:
+def test_without_environment_variables_the_folder_and_database_come_from_the_settings(
+    live: Liveness, probe: Probe, tmp_path: Path
+) -> None:
     live.begin()
     assert "DATABASE_URL is missing" in probe("bridge", DATABASE_URL="").one_line()
 
@@ -153,7 +153,7 @@ def test_without_the_environment_the_settings_say_where_and_whose(live: Liveness
     assert probe("bridge", DATABASE_URL="", MOBVIBE_DIR="").code == 0
 
 
-def test_after_a_pause_of_the_whole_process_each_thread_has_its_time_again(
+def test_after_a_pause_of_the_whole_process_each_thread_has_its_full_time_again(
     live: Liveness, dog: Watchdog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     dog.watch("loop")

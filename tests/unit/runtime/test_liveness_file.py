@@ -27,7 +27,7 @@ def test_the_file_holds_no_user_and_no_password(live: Liveness, settings: Settin
     assert "geheim" not in text
 
 
-def test_a_standing_process_of_another_project_is_not_our_trouble(
+def test_a_process_of_another_database_that_hangs_does_not_make_ours_unhealthy(
     live: Liveness, settings: Settings, probe: Probe
 ) -> None:
     live.begin()
@@ -39,7 +39,7 @@ def test_a_standing_process_of_another_project_is_not_our_trouble(
 
 
 @pytest.mark.parametrize("change", [{"pid": 2**22 + 1}, {"started": "1"}])
-def test_a_process_that_is_gone_does_not_count_even_if_its_id_lives(
+def test_a_process_that_ended_does_not_count_even_if_its_id_is_reused(
     live: Liveness, settings: Settings, probe: Probe, change: dict[str, object]
 ) -> None:
     live.begin()
@@ -50,9 +50,7 @@ def test_a_process_that_is_gone_does_not_count_even_if_its_id_lives(
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"role": 1}', "\udcff"])
-def test_a_file_that_is_none_of_ours_is_passed_over(
-    live: Liveness, settings: Settings, probe: Probe, text: str
-) -> None:
+def test_a_foreign_or_malformed_file_is_ignored(live: Liveness, settings: Settings, probe: Probe, text: str) -> None:
     live.begin()
     file = file_of(settings)
     file.with_suffix(".1").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -61,7 +59,7 @@ def test_a_file_that_is_none_of_ours_is_passed_over(
     assert probe("bridge").code == 0
 
 
-def test_leftovers_of_the_killed_are_removed(live: Liveness, settings: Settings) -> None:
+def test_files_of_killed_processes_are_removed(live: Liveness, settings: Settings) -> None:
     live.begin()
     file = file_of(settings)
     leftover, elsewhere = file.with_suffix(f".{2**22 + 1}"), file.parent / "bridge.elsewhere.1"

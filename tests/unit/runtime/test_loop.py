@@ -1,4 +1,4 @@
-"""A loop steps, rests, is woken, and outlives what its steps raise."""
+"""A loop runs steps, rests between them, can be woken, and survives exceptions of its steps."""
 
 import logging
 import threading
@@ -68,7 +68,7 @@ def test_a_wake_during_a_step_is_not_lost() -> None:
     assert loop.join(5)
 
 
-def test_a_store_that_is_down_is_told_once_and_once_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     down = True
 
@@ -97,7 +97,9 @@ def test_a_store_that_is_down_is_told_once_and_once_when_it_is_back(caplog: pyte
         (UnfitSessionError("read-only"), "Postgres does not serve this session, trying again"),
     ],
 )
-def test_trouble_is_called_what_it_is(caplog: pytest.LogCaptureFixture, error: Exception, text: str) -> None:
+def test_an_unexpected_error_is_not_logged_as_an_outage(
+    caplog: pytest.LogCaptureFixture, error: Exception, text: str
+) -> None:
     def step() -> float:
         raise error
 
@@ -116,7 +118,7 @@ def test_a_step_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixtur
     assert "test failed and goes on" in caplog.text
 
 
-def test_a_step_that_does_not_return_is_a_loop_that_stands_and_a_rest_is_not(
+def test_a_step_that_does_not_return_is_a_hanging_loop_and_a_rest_is_not(
     monkeypatch: pytest.MonkeyPatch, steps: list[float]
 ) -> None:
     monkeypatch.setattr(watchdog, "STANDS_SECONDS", 0.2)

@@ -55,7 +55,7 @@ def test_each_store_has_outages_of_its_own(caplog: pytest.LogCaptureFixture) -> 
     ]
 
 
-def test_an_error_that_is_no_outage_is_logged_by_each_reporter(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_that_is_not_an_outage_is_logged_by_each_reporter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     first, second = new_reporter("claims"), new_reporter("recovery")
     first.failed(PostgresBusyError("a lock"))
@@ -77,7 +77,7 @@ def test_a_closed_reporter_does_not_keep_an_outage_open(caplog: pytest.LogCaptur
     assert logged(caplog) == ["Postgres is unreachable, trying again until it is over", "Postgres is back"]
 
 
-def test_a_link_that_broke_and_was_reopened_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_link_that_broke_and_was_reopened_is_not_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     reporter = new_reporter("claims")
     for _ in range(3):

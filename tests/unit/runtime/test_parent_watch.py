@@ -1,4 +1,4 @@
-"""A process ends with the one that started it, and knows whom it started."""
+"""A process ends when its parent does, and finds its own child processes."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def test_a_process_whose_parent_died_before_it_could_watch_ends_too() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's kernel and /proc")
-def test_children_are_those_that_live() -> None:
+def test_children_are_the_live_child_processes() -> None:
     child = subprocess.Popen(["sleep", "60"])
     assert child.pid in children_of(os.getpid())
 

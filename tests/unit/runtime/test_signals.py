@@ -1,4 +1,4 @@
-"""One stop signal is one stop signal, however many processes pass it on; a second one insists."""
+"""A stop signal counts once, however many processes pass it on; a second one ends the process at once."""
 
 import signal
 import subprocess

@@ -38,7 +38,7 @@ def test_embedded_stores_are_never_used_in_production(monkeypatch: pytest.Monkey
         load_settings().postgres_dsn()
 
 
-def test_what_a_dead_launcher_left_is_not_believed(tmp_path: Path) -> None:
+def test_the_file_of_a_dead_launcher_is_ignored(tmp_path: Path) -> None:
     running(tmp_path, os.getpid(), "another process with this id")
     assert find_running_stores(tmp_path) is None
 

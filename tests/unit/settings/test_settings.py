@@ -1,4 +1,4 @@
-"""Settings: defaults, where values come from, and one line for each mistake, never showing a secret."""
+"""Settings: defaults, where values come from, and one line for each mistake, without secrets."""
 
 from pathlib import Path
 
@@ -85,21 +85,21 @@ def test_a_malformed_setting_is_named_and_not_shown(
         ("REDIS_URL", "unix:///run/redis.sock?db=3"),
     ],
 )
-def test_an_unusual_address_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
+def test_an_unusual_address_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
     monkeypatch.setenv(name, address)
 
     load_settings()
 
 
 @pytest.mark.parametrize("content", [b"LOG_LEVEL=debug\nX=\xff\n", "LOG_LEVEL=debug\n".encode("utf-16")])
-def test_an_env_file_that_is_no_utf_8_is_said(tmp_path: Path, content: bytes) -> None:
+def test_an_env_file_that_is_not_utf_8_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".env").write_bytes(content)
 
     with pytest.raises(SettingsError, match=r"^\.env is not UTF-8 text"):
         load_settings()
 
 
-def test_missing_addresses_say_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_address_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"DATABASE_URL is missing.*REDIS_URL is missing, too"):
         load_settings().postgres_dsn()
     with pytest.raises(SettingsError, match="REDIS_URL is missing"):
@@ -135,7 +135,7 @@ def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch,
     assert load_settings().log_level == "error"
 
 
-def test_honchos_port_is_nobodys_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_port_that_honcho_sets_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "5200")
     assert load_settings().http_port == 5200
 
@@ -146,7 +146,7 @@ def test_honchos_port_is_nobodys_wish(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().http_port == 8181
 
 
-def test_under_honcho_the_grace_fits_into_its_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_honcho_the_shutdown_timeout_is_below_its_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().grace_seconds == 30
 
     monkeypatch.setenv("HONCHO_PROCESS_NAME", "worker.1")
@@ -154,7 +154,7 @@ def test_under_honcho_the_grace_fits_into_its_five_seconds(monkeypatch: pytest.M
     assert load_settings().grace_seconds < 4
 
 
-def test_secrets_do_not_show_in_the_text_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:geheim@h/d")
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "geheim")
     settings = load_settings()
@@ -164,15 +164,15 @@ def test_secrets_do_not_show_in_the_text_form(monkeypatch: pytest.MonkeyPatch) -
     assert "geheim" not in settings.model_dump_json()
 
 
-def test_nearly_right_names_are_pointed_out() -> None:
+def test_a_similar_setting_is_suggested_for_an_unknown_name() -> None:
     assert likely_typos(["POLL_INTERVAL_SEC", "DATABASE_URI", "PATH", "HOME", "POLL_INTERVAL_MS"]) == [
         ("DATABASE_URI", "DATABASE_URL"),
         ("POLL_INTERVAL_SEC", "POLL_INTERVAL_MS"),
     ]
 
 
-def test_variables_of_the_node_worker_that_do_nothing_here_are_told() -> None:
+def test_unused_variables_of_the_node_worker_are_reported() -> None:
     given = ["PATH", "WORKER_ID", "JOB_TIMEOUT_MS", "LOG_PRETTY", "LOG_LEVEL"]
 
     assert [name for name, _ in names_not_read(given)] == ["JOB_TIMEOUT_MS", "LOG_PRETTY", "WORKER_ID"]
-    assert likely_typos(given) == [], "no guess besides"
+    assert likely_typos(given) == [], "no suggestion as well"

@@ -1,4 +1,4 @@
-"""The consumer over fakeredis: what it takes, puts aside, gives back and acknowledges."""
+"""The consumer over fakeredis: which messages it takes, dead-letters, requeues and acknowledges."""
 
 import threading
 import time
@@ -28,7 +28,9 @@ class Refusing(PlainIntake):
         raise BadMessageError("undecodable")
 
 
-def test_no_more_is_taken_than_the_prefetch(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+def test_no_more_messages_are_taken_than_the_prefetch(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
     publisher.publish(claims(5))
     consumer = consume(broker, prefetch=2)
     taken = take(consumer, 2)
@@ -49,7 +51,7 @@ def test_a_message_of_several_jobs_counts_for_all_of_them(publisher: Publisher, 
     assert [len(one) for one in taken] == [1, 2], "the last one taken may bring more than was asked for"
 
 
-def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
+def test_adjacent_messages_of_suspects_go_to_one_process(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     first, *line, last = claims(5)
@@ -62,7 +64,7 @@ def test_jobs_that_run_alone_and_stand_together_go_to_one_process(
     assert client.llen("mobvibe:coding") == 1
 
 
-def test_a_message_that_is_done_is_forgotten(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+def test_an_acknowledged_message_is_deleted(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
     publisher.publish(claims(3))
     consumer = consume(broker)
     for message in take(consumer, 3):
@@ -73,7 +75,7 @@ def test_a_message_that_is_done_is_forgotten(publisher: Publisher, broker: JobBr
     assert client.keys("mobvibe:__acks__*") == []
 
 
-def test_a_late_acknowledgement_of_a_message_given_to_another_changes_nothing(
+def test_a_late_acknowledgement_of_a_requeued_message_changes_nothing(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     publisher.publish(claims(1))
@@ -109,7 +111,7 @@ def test_an_idle_consumer_is_woken_by_a_publish(publisher: Publisher, broker: Jo
     assert len(got) == 1
 
 
-def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
+def test_an_undecodable_message_is_dead_lettered_once_and_the_others_run(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     refused: list[str] = []
@@ -136,7 +138,7 @@ def test_an_undecodable_message_is_put_aside_once_and_the_others_live(
 
 
 class OneGood(PlainIntake):
-    """Refuses what is junk, and starts what is good."""
+    """Refuses invalid messages, and starts valid ones."""
 
     def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
         if data == b"junk":
@@ -148,7 +150,7 @@ class OneGood(PlainIntake):
 
 
 @pytest.mark.parametrize("kind", ["refused", "not ours", "without a payload"])
-def test_junk_does_not_hold_up_what_stands_behind_it(
+def test_invalid_messages_do_not_delay_valid_ones_behind_them(
     publisher: Publisher, broker: JobBroker, client: redis.Redis, kind: str
 ) -> None:
     broker.intake = OneGood()
@@ -167,7 +169,7 @@ def test_junk_does_not_hold_up_what_stands_behind_it(
     assert time.monotonic() - began < 5
 
 
-def test_a_message_whose_id_is_no_text_is_put_aside_under_its_own(broker: JobBroker, client: redis.Redis) -> None:
+def test_a_message_whose_id_is_not_utf_8_is_dead_lettered_under_that_id(broker: JobBroker, client: redis.Redis) -> None:
     broker.intake = Refusing()
     client.hset("mobvibe:coding.msgs", b"\xff\xfe", "junk")
     client.rpush("mobvibe:coding", b"\xff\xfe")
@@ -179,7 +181,7 @@ def test_a_message_whose_id_is_no_text_is_put_aside_under_its_own(broker: JobBro
     assert client.keys("mobvibe:__acks__*") == []
 
 
-def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client: redis.Redis) -> None:
+def test_a_message_under_the_id_of_another_is_dead_lettered(broker: JobBroker, client: redis.Redis) -> None:
     (claim,) = claims(1)
     client.hset("mobvibe:coding.msgs", "other", seal([claim])[1])
     client.rpush("mobvibe:coding", "other")
@@ -188,12 +190,12 @@ def test_a_message_under_another_ones_id_is_put_aside(broker: JobBroker, client:
     assert client.hkeys("mobvibe:coding.XQ.msgs") == [b"other"]
 
 
-def test_what_was_taken_goes_back_when_the_consumer_closes(
+def test_taken_messages_are_requeued_when_the_consumer_closes(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     publisher.publish(claims(5))
     consumer = consume(broker, prefetch=5)
-    (message,) = take(consumer, 1)  # the other four are taken, and not handed on
+    (message,) = take(consumer, 1)  # the other four are taken, and not passed to Dramatiq
 
     consumer.close()
     consumer.requeue([message])
@@ -202,7 +204,7 @@ def test_what_was_taken_goes_back_when_the_consumer_closes(
     assert client.keys("mobvibe:__acks__*") == []
 
 
-def test_a_process_may_keep_redis_out_of_what_it_gives_back(
+def test_the_intake_decides_which_returned_messages_go_back_to_redis(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     returned: list[str] = []
@@ -224,7 +226,7 @@ def test_a_process_may_keep_redis_out_of_what_it_gives_back(
     assert client.hlen("mobvibe:coding.msgs") == 1  # the one that is out
 
 
-def test_a_draining_broker_takes_no_more_and_still_acknowledges(
+def test_a_draining_broker_takes_no_messages_and_still_acknowledges(
     publisher: Publisher, broker: JobBroker, client: redis.Redis
 ) -> None:
     publisher.publish(claims(3))
@@ -238,7 +240,7 @@ def test_a_draining_broker_takes_no_more_and_still_acknowledges(
     assert client.llen("mobvibe:coding") == 2
 
 
-def test_a_redis_outage_is_logged_once_and_costs_nothing(
+def test_a_redis_outage_is_logged_once_and_loses_no_message(
     publisher: Publisher,
     broker: JobBroker,
     client: redis.Redis,

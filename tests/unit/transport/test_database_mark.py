@@ -1,4 +1,4 @@
-"""Whose a namespace is: one database's, and the others leave it alone."""
+"""A namespace belongs to one database; processes of other databases refuse to use it."""
 
 import pytest
 import redis
@@ -35,7 +35,7 @@ def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, br
 
 
 @pytest.mark.parametrize("first", ["a bridge", "a worker"])
-def test_the_mark_is_set_again_by_whoever_speaks_first_when_redis_was_emptied(
+def test_the_mark_is_set_again_by_the_first_process_after_redis_was_emptied(
     client: redis.Redis, broker: JobBroker, publisher: Publisher, first: str
 ) -> None:
     publisher.mark.take(ALPHA)

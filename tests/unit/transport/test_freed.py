@@ -8,7 +8,7 @@ SETTLED = FreedSlots({"coding": (2, 7.5), "reports": (1, 3)}, ["coding", "report
 HANDED = HandedOver({"coding": 3}, by="host:17")
 
 
-def test_the_text_is_what_other_versions_read() -> None:
+def test_the_text_form_is_unchanged_for_other_versions() -> None:
     settled = '{"settled": {"coding": [2, 7.5], "reports": [1, 3]}, "queues": ["coding", "reports"]}'
     assert SETTLED.to_json() == settled
     assert FreedSlots({}, []).to_json() == '{"settled": {}, "queues": []}'
@@ -39,5 +39,5 @@ def test_jobs_are_counted_over_all_queues() -> None:
         '{"handed": {"coding": 3000000000}, "by": "x"}', '{"handed": {"coding": -3000000000}, "by": "x"}',
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_message_is_none(text: str | None) -> None:
+def test_a_malformed_message_is_read_as_none(text: str | None) -> None:
     assert parse(text) is None

@@ -1,4 +1,4 @@
-"""What dead worker processes left, and old dead letters: ours go, and nothing of anybody else's."""
+"""Housekeeping requeues messages of dead worker processes and deletes old dead letters: ours, never those of others."""
 
 import redis
 
@@ -8,7 +8,7 @@ from bridge.transport.publisher import Publisher
 from tests.support.consuming import claims, consume, take
 
 
-def test_messages_of_a_dead_process_come_back(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
+def test_messages_of_a_dead_process_are_requeued(publisher: Publisher, broker: JobBroker, client: redis.Redis) -> None:
     publisher.publish(claims(2))
     dead = JobBroker(client, middleware=[])
     take(consume(dead), 2)

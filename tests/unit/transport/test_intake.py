@@ -1,4 +1,4 @@
-"""A message of Dramatiq's own, opened: one job, whose text form shows no arguments."""
+"""A message of Dramatiq's own is opened as one job, whose text form shows no arguments."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MESSAGE: Message[Any] = Message(
 )
 
 
-def test_it_comes_out_as_it_was_sent() -> None:
+def test_a_message_is_opened_as_it_was_sent() -> None:
     (job,) = PlainIntake().open(MESSAGE.encode(), "coding", "1")
 
     assert (job.queue_name, job.actor_name, job.message_id) == ("coding", "greet", MESSAGE.message_id)
@@ -22,6 +22,6 @@ def test_it_comes_out_as_it_was_sent() -> None:
     assert str(job) == f"greet({MESSAGE.message_id})"
 
 
-def test_one_under_the_id_of_another_is_refused() -> None:
+def test_a_message_under_the_id_of_another_is_refused() -> None:
     with pytest.raises(BadMessageError, match="wrong_id"):
         PlainIntake().open(MESSAGE.encode(), "coding", "2")

@@ -1,4 +1,4 @@
-"""The broker over fakeredis: what Dramatiq promises of a RedisBroker, and what we add and refuse."""
+"""The broker over fakeredis: what Dramatiq's RedisBroker does, what we add, and what we refuse."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.support.consuming import consume
 from tests.support.waiting import eventually
 
 
-def test_delays_are_refused_with_what_to_use_instead(broker: JobBroker) -> None:
+def test_a_delay_is_refused_and_the_error_says_what_to_use_instead(broker: JobBroker) -> None:
     message: Message[Any] = Message("coding", "run", (), {}, {})
     with pytest.raises(ValueError, match="insert the job with run_at"):
         broker.enqueue(message, delay=1000)
@@ -41,7 +41,7 @@ def test_dramatiqs_own_worker_runs_on_it(broker: JobBroker) -> None:
     assert sorted(done) == list(range(100))
 
 
-def test_an_unknown_actor_goes_to_the_dead_letters(broker: JobBroker, client: redis.Redis) -> None:
+def test_a_message_for_an_unknown_actor_is_dead_lettered(broker: JobBroker, client: redis.Redis) -> None:
     worker = Worker(broker, worker_threads=1, worker_timeout=50)
     worker.start()
     broker.enqueue(Message("coding", "nobody", (), {}, {}))
@@ -50,7 +50,7 @@ def test_an_unknown_actor_goes_to_the_dead_letters(broker: JobBroker, client: re
     worker.stop()
 
 
-def test_bridges_receive_what_workers_free(broker: JobBroker, client: redis.Redis) -> None:
+def test_bridges_receive_messages_about_freed_slots(broker: JobBroker, client: redis.Redis) -> None:
     heard: list[str | None] = []
     wakeups = WakeUps(client, "mobvibe:__freed__", heard.append)
     wakeups.start()

@@ -1,4 +1,4 @@
-"""Claims → message → (job, fence) each, and the refusal of everything else."""
+"""Claims are sealed into a message and read back as (job, fence); every other message is refused."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def test_sealed_claims_are_read_back(count: int) -> None:
     )
 
 
-def test_a_message_says_the_jobs_and_the_attempts_and_nothing_else() -> None:
+def test_a_message_holds_job_ids_and_fences_and_nothing_else() -> None:
     fields = json.loads(seal([CLAIM])[1])
 
     assert fields["args"] == [str(CLAIM.job_id), 3]
@@ -49,7 +49,7 @@ def test_a_message_says_the_jobs_and_the_attempts_and_nothing_else() -> None:
     assert fields["message_id"] == NAME
 
 
-def test_the_id_of_a_message_tells_how_many_jobs_it_brings() -> None:
+def test_the_id_of_a_message_holds_the_number_of_its_jobs() -> None:
     travelling = claims(7)
 
     assert seal(travelling)[0] == f"{travelling[0].job_id}:1+6"
@@ -122,7 +122,7 @@ def test_more_jobs_than_fit_are_refused() -> None:
         ),
     ],
 )
-def test_what_seal_cannot_make_is_refused(data: bytes, reason: str) -> None:
+def test_a_message_that_seal_cannot_produce_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(BadMessageError) as raised:
         unseal(data, "coding", NAME)
 

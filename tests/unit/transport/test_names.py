@@ -1,4 +1,4 @@
-"""The names of keys and channels: those of two databases of one Redis are apart, and no queue takes another's."""
+"""Names of keys and channels: they differ between two databases of one Redis, and no two queues share a key."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def test_a_queue_that_would_collide_with_the_keys_of_another_is_refused(broker: 
         broker.declare_queue(name)
 
 
-def test_channels_of_two_numbers_of_one_redis_are_apart() -> None:
+def test_channels_of_two_databases_of_one_redis_differ() -> None:
     def names(number: int) -> Any:
         return JobBroker(fakeredis.FakeRedis(db=number), middleware=[]).names
 

@@ -1,4 +1,4 @@
-"""What a bridge puts on its queues: in which order, once, and before what is not ours."""
+"""What a bridge puts on its queues: in order, once, and before messages of others."""
 
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from bridge.transport.publisher import Publisher
 from tests.support.consuming import claims, consume, ids, take
 
 
-def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobBroker) -> None:
+def test_messages_are_taken_in_the_order_of_publishing(publisher: Publisher, broker: JobBroker) -> None:
     batch = claims(30)
 
     assert publisher.publish(batch) == 30
@@ -18,7 +18,9 @@ def test_what_is_published_comes_out_in_order(publisher: Publisher, broker: JobB
     assert ids(take(consume(broker, prefetch=100), 30)) == [str(claim.job_id) for claim in batch]
 
 
-def test_what_is_more_urgent_passes_what_waits_in_its_own_order(publisher: Publisher, broker: JobBroker) -> None:
+def test_more_urgent_messages_overtake_waiting_ones_and_keep_their_own_order(
+    publisher: Publisher, broker: JobBroker
+) -> None:
     low = claims(20)
     urgent = [Claim(uuid4(), 1, "coding", "run", priority) for priority in (9, 5, 5)]
     publisher.publish(low[:10])
@@ -29,7 +31,7 @@ def test_what_is_more_urgent_passes_what_waits_in_its_own_order(publisher: Publi
     assert ids(take(consume(broker, prefetch=100), 23)) == expected
 
 
-def test_publishing_twice_is_publishing_once(publisher: Publisher, client: redis.Redis) -> None:
+def test_a_message_published_twice_is_in_the_queue_once(publisher: Publisher, client: redis.Redis) -> None:
     batch = claims(3)
     publisher.publish(batch)
 

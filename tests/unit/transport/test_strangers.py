@@ -1,4 +1,4 @@
-"""What is not ours in Redis: left where it is, as it is, however much of it there is."""
+"""Messages of other applications in our queues: left where they are, unchanged, however many there are."""
 
 import time
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def put_theirs(client: redis.Redis, *names: str | bytes) -> None:
 
 
 def put_ours(client: redis.Redis, *ours: Claim) -> None:
-    """At the end, as a bridge of an older version does, or another application's clean-up."""
+    """Put ours at the end, as a bridge of an older version or another application's housekeeping does."""
     for claim in ours:
         name, payload = seal([claim])
         client.hset(PAYLOADS, name, payload)
@@ -76,7 +76,7 @@ UUID = "0aaaaaaa-0aaa-4aaa-8aaa-0aaaaaaaaaaa"
     [UUID, "junk", b"\xff\xfe", "", f"{UUID}:", f"{UUID}:x", f"{UUID}:1x", f"x{UUID}:1", f"{UUID}:1:2", f"{UUID}:-1",
      f"{UUID}:1+2+3", f"{UUID[1:]}:1", f"{UUID}:1 ", f"{UUID}\n:1"],
 )  # fmt: skip
-def test_what_does_not_look_like_ours_stays(
+def test_a_message_whose_id_is_not_ours_is_left_alone(
     client: redis.Redis, broker: JobBroker, publisher: Publisher, name: str | bytes
 ) -> None:
     put_theirs(client, name)
@@ -92,7 +92,7 @@ def test_what_does_not_look_like_ours_stays(
 
 
 @pytest.mark.parametrize("mark", ["", "+1", "+99", "!", "!!"])
-def test_what_looks_like_ours_is_taken(client: redis.Redis, broker: JobBroker, mark: str) -> None:
+def test_a_message_whose_id_looks_like_ours_is_taken(client: redis.Redis, broker: JobBroker, mark: str) -> None:
     put_theirs(client, f"{UUID}:{2**63 - 1}{mark}")
 
     others_first, *taken = broker.exchange("coding", 1, [])
@@ -135,7 +135,7 @@ def test_ours_are_published_before_all_of_theirs(
     assert take(broker, 2) == ids(ours[3:])
 
 
-def test_a_walk_that_finds_nothing_is_followed_by_ever_longer_rests() -> None:
+def test_searches_that_find_nothing_are_followed_by_longer_and_longer_rests() -> None:
     walks: list[int] = []
 
     def sift(queue: str, start: int, length: int) -> tuple[int, int, int, str]:
@@ -151,13 +151,11 @@ def test_a_walk_that_finds_nothing_is_followed_by_ever_longer_rests() -> None:
 
     assert max(rests[100:]) > 5
     assert max(rests) < 16
-    assert not strangers.met(), "it rests"
+    assert not strangers.met(), "it does not search during the rest"
     assert len(walks) == 200
 
 
-def test_an_unreadable_message_under_an_id_of_ours_is_put_aside_for_good(
-    client: redis.Redis, broker: JobBroker
-) -> None:
+def test_an_unreadable_message_under_an_id_of_ours_stays_dead_lettered(client: redis.Redis, broker: JobBroker) -> None:
     class Refusing(OursOnly):
         def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
             raise BadMessageError("undecodable")

@@ -1,4 +1,4 @@
-"""Who else is in our namespace: their messages on our queues, their processes, and our own workers."""
+"""What else is in our namespace: messages of others on our queues, their processes, and our own workers."""
 
 import time
 
@@ -11,7 +11,7 @@ from bridge.transport.visitors import Waiting, other_messages, other_processes, 
 from tests.support.consuming import claims
 
 
-def test_messages_of_others_are_told_from_ours(client: redis.Redis, publisher: Publisher) -> None:
+def test_messages_of_others_are_distinguished_from_ours(client: redis.Redis, publisher: Publisher) -> None:
     publisher.publish(claims(3))
     assert other_messages(client, "mobvibe", "coding") is None
 

@@ -1,4 +1,4 @@
-"""gunicorn's log lines go our way: no line per request, and a client that went away is no crash."""
+"""gunicorn's log lines go to our log: no line per request, and a lost client connection is not logged as a crash."""
 
 import logging
 
@@ -24,7 +24,7 @@ def test_requests_leave_no_line_and_warnings_do(log: ServerLog, caplog: pytest.L
     ("error", "lines"),
     [(BrokenPipeError("gone"), [(logging.INFO, "Connection lost")]), (KeyError("x"), [(logging.ERROR, "A crash")])],
 )
-def test_a_lost_connection_is_told_from_a_crash(
+def test_a_lost_connection_is_distinguished_from_a_crash(
     log: ServerLog, caplog: pytest.LogCaptureFixture, error: Exception, lines: list[tuple[int, str]]
 ) -> None:
     log.error_log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""Tokens: users come in, and nobody else, whatever the token says of itself."""
+"""Tokens: users are let in, and nobody else, whatever a token claims."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ GOOD = {"sub": str(USER), "aud": "authenticated", "role": "authenticated", "exp"
 
 
 def signed(claims: dict[str, Any], *, header: dict[str, Any] | None = None, secret: str = SECRET) -> str:
-    """A token put together by hand, as an attacker would."""
+    """A token made by hand, as an attacker would make it."""
 
     def part(data: Any) -> bytes:
         return base64.urlsafe_b64encode(json.dumps(data).encode()).rstrip(b"=")
@@ -75,12 +75,12 @@ def test_a_users_token_names_the_user() -> None:
         signed(GOOD, header={"alg": "HS256", "typ": "JWT", "crit": ["unheard-of"], "unheard-of": 1}),
     ],
 )
-def test_everything_else_stays_outside(authorization: str | None) -> None:
+def test_every_other_token_is_refused(authorization: str | None) -> None:
     with pytest.raises(TokenError):
         read_user(authorization, SECRET)
 
 
-def test_an_unsigned_token_stays_outside() -> None:
+def test_an_unsigned_token_is_refused() -> None:
     token = jwt.encode(GOOD, key=None, algorithm="none")
 
     with pytest.raises(TokenError):

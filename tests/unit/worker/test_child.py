@@ -1,4 +1,4 @@
-"""A worker process that dies is started anew, and what does not stop is killed."""
+"""A worker process that dies is started again, and one that does not stop is killed."""
 
 import os
 import sys
@@ -11,7 +11,9 @@ from bridge.worker import child as child_module
 from bridge.worker.child import Child
 from tests.support.waiting import eventually
 
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+)
 
 
 def pid_of(child: Child) -> int:
@@ -20,14 +22,14 @@ def pid_of(child: Child) -> int:
 
 
 @pytest.fixture
-def deaf() -> Iterator[Child]:
-    child = Child([sys.executable, "-c", DEAF])
+def unstoppable() -> Iterator[Child]:
+    child = Child([sys.executable, "-c", IGNORES_SIGTERM])
     child.poll()
     yield child
     child.wait(time.monotonic())
 
 
-def test_its_exit_code_is_told_once_and_it_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exit_code_is_reported_once_and_the_process_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_module, "full_jitter", lambda *_, **__: 0.0)
     child = Child([sys.executable, "-c", "raise SystemExit(3)"])
 
@@ -40,20 +42,22 @@ def test_its_exit_code_is_told_once_and_it_begins_anew(monkeypatch: pytest.Monke
     child.wait(time.monotonic())
 
 
-def test_what_does_not_stop_in_time_is_killed(deaf: Child, caplog: pytest.LogCaptureFixture) -> None:
-    pid = pid_of(deaf)
+def test_a_process_that_does_not_stop_in_time_is_killed(unstoppable: Child, caplog: pytest.LogCaptureFixture) -> None:
+    pid = pid_of(unstoppable)
 
-    deaf.wait(time.monotonic() + 0.1)
+    unstoppable.wait(time.monotonic() + 0.1)
 
     assert ["did not stop in time" in line for line in caplog.messages] == [True]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-def test_one_of_a_frozen_group_is_killed_and_no_other(deaf: Child, caplog: pytest.LogCaptureFixture) -> None:
-    deaf.kill_if_in({os.getpgid(0)})
+def test_a_process_of_a_frozen_group_is_killed_and_no_other(
+    unstoppable: Child, caplog: pytest.LogCaptureFixture
+) -> None:
+    unstoppable.kill_if_in({os.getpgid(0)})
     assert caplog.records == []
 
-    deaf.kill_if_in({pid_of(deaf)})
+    unstoppable.kill_if_in({pid_of(unstoppable)})
 
-    assert eventually(deaf.poll) == -9
+    assert eventually(unstoppable.poll) == -9

@@ -1,4 +1,4 @@
-"""A new Dramatiq that changes what we replace of it, or rely on, is noticed here and not in production."""
+"""Notices, before production does, when a new Dramatiq changes code that we replace or rely on."""
 
 import hashlib
 import importlib
@@ -46,7 +46,7 @@ FINGERPRINTS = {
 
 
 def of_dramatiq(name: str) -> Any:
-    """What a dotted name means: the module is the longest part of it that can be imported."""
+    """The object that a dotted name means. The module is the longest part of the name that can be imported."""
     module, _, rest = name.rpartition(".")
     while True:
         try:

@@ -1,4 +1,4 @@
-"""An ending that Postgres refuses is said in plainer words, as long as there are any."""
+"""A report that Postgres refuses is replaced by one with less content, as long as there is one."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ PLAINEST = "failed, and the database would not store why"
 
 
 def reports(report: Report) -> list[Report]:
-    """What is said, each after the one before it was refused."""
+    """The reports that are tried, each after the previous one was refused."""
     ending: Ending | None = Ending(AttemptKey(uuid4(), 1, uuid4()), report)
     said = []
     while ending is not None:
@@ -22,7 +22,7 @@ def reports(report: Report) -> list[Report]:
     return said
 
 
-def test_a_result_becomes_a_failure_and_that_a_plainer_one() -> None:
+def test_a_refused_result_becomes_a_failure_and_then_a_failure_without_details() -> None:
     assert reports(Completed('{"n": 1}')) == [
         Completed('{"n": 1}'),
         Failed("the result could not be stored: invalid byte sequence"),
@@ -35,6 +35,6 @@ def test_a_failure_stays_as_final_as_it_was() -> None:
     assert reports(Failed("boom")) == [Failed("boom"), Failed(PLAINEST)]
 
 
-def test_what_was_called_off_fails_for_good_and_a_release_has_no_other_words() -> None:
+def test_a_refused_cancel_becomes_a_final_failure_and_a_release_has_no_plainer_form() -> None:
     assert reports(Cancelled("skipped")) == [Cancelled("skipped"), Failed(PLAINEST, final=True)]
     assert reports(Released()) == [Released()]

@@ -1,4 +1,4 @@
-"""Async actors: whatever a coroutine raises is its own outcome, and it is over when it is over."""
+"""Async actors: what a coroutine raises is the outcome of its attempt only, which ends when the coroutine has ended."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,9 @@ def raises(error: BaseException) -> Callable[[], Coroutine[Any, Any, None]]:
     [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), StopAsyncIteration(), ValueError()],
     ids=lambda error: type(error).__name__,
 )
-def test_what_a_coroutine_raises_comes_to_its_caller_and_the_loop_lives(loop: JobLoop, error: BaseException) -> None:
+def test_an_exception_of_a_coroutine_reaches_its_caller_and_the_loop_runs_on(
+    loop: JobLoop, error: BaseException
+) -> None:
     with pytest.raises(type(error)) as caught:
         loop.run_coroutine(raises(error)())
 
@@ -61,7 +63,7 @@ def test_what_a_coroutine_raises_comes_to_its_caller_and_the_loop_lives(loop: Jo
     assert loop.run_coroutine(answer()) == 42
 
 
-def test_a_loop_that_somebody_stops_goes_on(loop: JobLoop, dead: threading.Event) -> None:
+def test_a_loop_that_was_stopped_runs_on(loop: JobLoop, dead: threading.Event) -> None:
     async def stop() -> int:
         asyncio.get_running_loop().stop()
         await asyncio.sleep(0.01)
@@ -82,7 +84,7 @@ def test_a_callback_that_ends_the_loop_does_not_end_it(loop: JobLoop, dead: thre
     assert not dead.is_set()
 
 
-def test_a_loop_that_is_closed_is_reported_and_holds_nobody(loop: JobLoop, dead: threading.Event) -> None:
+def test_a_closed_loop_is_reported_and_no_caller_waits_for_it(loop: JobLoop, dead: threading.Event) -> None:
     async def close_when_stopped() -> None:
         running = asyncio.get_running_loop()
         threading.Thread(target=close, args=(running,), daemon=True).start()
@@ -106,7 +108,7 @@ def test_a_loop_that_is_closed_is_reported_and_holds_nobody(loop: JobLoop, dead:
 
 
 def interrupted(loop: JobLoop, coroutine: Callable[[], Coroutine[Any, Any, Any]], began: threading.Event) -> list[Any]:
-    """What the thread that waits for `coroutine` gets, interrupted as soon as that has begun."""
+    """The exception in the thread that waits for `coroutine`, interrupted as soon as the coroutine has begun."""
     got: list[Any] = []
 
     def wait() -> None:
@@ -165,7 +167,7 @@ def test_a_coroutine_that_swallows_its_cancellation_is_cancelled_again(
 
 
 @pytest.mark.parametrize("is_scheduled", [True, False])
-def test_an_interrupt_on_the_way_to_the_loop_ends_the_coroutine(
+def test_an_interrupt_while_a_call_is_passed_to_the_loop_ends_the_coroutine(
     loop: JobLoop, monkeypatch: pytest.MonkeyPatch, is_scheduled: bool
 ) -> None:
     schedule, calls = loop.loop.call_soon_threadsafe, iter([True])

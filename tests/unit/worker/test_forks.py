@@ -1,4 +1,4 @@
-"""What a copy of a worker process that an actor's fork made does."""
+"""What happens in the copy of a worker process when an actor forks."""
 
 import subprocess
 import sys

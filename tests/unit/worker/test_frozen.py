@@ -1,4 +1,4 @@
-"""Worker processes that stand still are found by their liveness files, after checks that agree."""
+"""Frozen worker processes are found by their liveness files, after several checks with the same result."""
 
 import os
 import time
@@ -23,14 +23,14 @@ def write(folder: Path, *, silent_seconds: float, standing: str | None = None) -
     liveness_file.write(liveness_file.path_of(folder, sign), sign, time.monotonic() - silent_seconds)
 
 
-def test_one_that_is_silent_for_two_leases_is_found_at_the_third_check(tmp_path: Path) -> None:
+def test_a_process_silent_for_two_leases_is_found_at_the_third_check(tmp_path: Path) -> None:
     write(tmp_path, silent_seconds=21)
     frozen = FrozenProcesses(tmp_path, LEASE)
 
     assert [frozen.groups() for _ in range(3)] == [set(), set(), {os.getpgid(0)}]
 
 
-def test_a_sign_of_life_in_between_begins_the_checks_anew(tmp_path: Path) -> None:
+def test_a_sign_of_life_between_checks_resets_their_count(tmp_path: Path) -> None:
     frozen = FrozenProcesses(tmp_path, LEASE)
     found = []
     for silent_seconds in (21, 21, 0, 21, 21):
@@ -41,7 +41,7 @@ def test_a_sign_of_life_in_between_begins_the_checks_anew(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("silent_seconds", "standing"), [(19, None), (100, "consumer of coding")])
-def test_one_that_is_late_or_says_itself_that_it_stands_is_left_alone(
+def test_a_process_that_is_late_or_reports_a_hanging_loop_itself_is_left_alone(
     tmp_path: Path, silent_seconds: float, standing: str | None
 ) -> None:
     write(tmp_path, silent_seconds=silent_seconds, standing=standing)
@@ -50,5 +50,5 @@ def test_one_that_is_late_or_says_itself_that_it_stands_is_left_alone(
     assert [frozen.groups() for _ in range(4)] == [set()] * 4
 
 
-def test_a_folder_that_is_not_there_has_nobody_in_it(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_frozen_process(tmp_path: Path) -> None:
     assert FrozenProcesses(tmp_path / "nowhere", LEASE).groups() == set()

@@ -1,4 +1,4 @@
-"""What an actor's end means for its job."""
+"""Which outcome follows from how an actor ended."""
 
 from datetime import timedelta
 from typing import Any
@@ -77,14 +77,14 @@ def test_an_exception_decides_how_the_attempt_ends(exception: BaseException, rep
     assert report_of(None, exception) == report
 
 
-def test_a_text_that_is_too_long_is_cut_before_it_travels() -> None:
+def test_a_text_that_is_too_long_is_cut_before_it_is_sent() -> None:
     report = report_of(None, ValueError("x" * 50_000_000))
 
     assert isinstance(report, Failed)
     assert len(report.error) < 21_000
 
 
-def test_a_skipped_job_is_called_off_with_the_name_of_who_skipped_it() -> None:
+def test_a_skipped_job_is_cancelled_with_the_name_of_the_middleware_that_skipped_it() -> None:
     assert skipped("skipped by Throttle", SkipMessage("not now")) == Cancelled("skipped by Throttle: not now")
     assert skipped("skipped by Throttle", SkipMessage()) == Cancelled("skipped by Throttle")
 

@@ -1,4 +1,4 @@
-"""A worker process's log: written straight to standard error, and none of it left in a buffer."""
+"""A worker process's log is written directly to standard error, and no line is left in a buffer."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ process.join()
 
 
 @pytest.mark.parametrize(("arguments", "lines"), [((), 1), (("--log-file", "x"), 0), (("--log-file=x",), 0)])
-def test_the_last_lines_are_written_and_go_past_the_parent_unless_it_writes_a_file(
+def test_the_last_lines_are_written_and_bypass_the_parent_unless_it_writes_a_file(
     arguments: tuple[str, ...], lines: int
 ) -> None:
     process = subprocess.run(

@@ -1,4 +1,4 @@
-"""Which messages a process may start while jobs are there that run alone."""
+"""Which messages a process may start while it has suspects, which run isolated."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def runs() -> Runs:
 
 
 class Keeper:
-    """Prolongs what it is asked to, but for those that are gone."""
+    """Renews the hand-overs it is asked to, except those that are gone."""
 
     def __init__(self) -> None:
         self.gone: set[UUID] = set()
@@ -65,7 +65,7 @@ def messages(count: int, *, isolated: bool = True, until_end: bool = False) -> l
 
 
 def begin(runs: Runs, message: JobMessage, *, is_last: bool = False, seconds: float = 0) -> Run:
-    """A run whose actor began so long ago."""
+    """A run whose actor began `seconds` ago."""
     job = Job(message.key.job_id)
     run = Run(message.key, Attempt(job, message.key.exec, "tests", "nap", is_last))
     run.began -= seconds
@@ -83,12 +83,12 @@ def settle(runs: Runs, run: Run) -> None:
     runs.remove([run.key.exec])
 
 
-def test_a_batch_of_suspects_begins_when_nothing_else_runs_and_goes_on_one_by_one(
+def test_a_batch_of_suspects_begins_when_no_other_job_runs_and_runs_one_by_one(
     quarantine: Quarantine, runs: Runs
 ) -> None:
     before = begin(runs, messages(1, isolated=False)[0])
     batch = messages(3)
-    assert quarantine.sort(batch) == ([], batch, []), "something runs"
+    assert quarantine.sort(batch) == ([], batch, []), "another job runs"
     assert quarantine.is_isolating()
 
     settle(runs, before)
@@ -97,7 +97,7 @@ def test_a_batch_of_suspects_begins_when_nothing_else_runs_and_goes_on_one_by_on
     quarantine.began(batch[0], first)
     assert quarantine.sort(batch[1:]) == ([], batch[1:], []), "the first runs"
     end(first)
-    assert quarantine.sort(batch[1:]) == ([], batch[1:], []), "its report is not written"
+    assert quarantine.sort(batch[1:]) == ([], batch[1:], []), "the first one's report is not written"
     settle(runs, first)
     assert quarantine.sort(batch[1:]) == (batch[1:2], batch[2:], [])
 
@@ -141,7 +141,7 @@ def test_a_batch_that_takes_long_is_given_back(quarantine: Quarantine, runs: Run
     clock.now += 2
 
     assert quarantine.sort(batch[1:]) == ([], [], batch[1:])
-    assert quarantine.is_isolating(), "the first runs still"
+    assert quarantine.is_isolating(), "the first still runs"
     settle(runs, run)
     assert not quarantine.is_isolating()
 
@@ -155,7 +155,7 @@ def test_waiting_suspects_have_their_hand_overs_prolonged_or_are_dropped(
     for _ in range(5):
         assert quarantine.sort(batch) == ([], batch, [])
         clock.now += 0.5
-    assert keeper.calls == 1, "before anybody waited for them"
+    assert keeper.calls == 1, "once at first, before other jobs wait for them"
 
     clock.now += 1
     keeper.gone = {batch[1].key.job_id}
@@ -178,8 +178,8 @@ def test_no_job_waits_for_a_suspect_that_does_not_exist(
     assert not quarantine.is_isolating()
 
 
-def kept_for(quarantine: Quarantine, batch: list[JobMessage], clock: Clock) -> float:
-    """For how long a batch is kept before it is let go."""
+def seconds_kept(quarantine: Quarantine, batch: list[JobMessage], clock: Clock) -> float:
+    """How many seconds a batch is kept before it is given back."""
     came = clock.now
     while quarantine.sort(batch) == ([], batch, []):
         clock.now += 0.5
@@ -187,13 +187,13 @@ def kept_for(quarantine: Quarantine, batch: list[JobMessage], clock: Clock) -> f
     return clock.now - came
 
 
-def test_a_batch_that_cannot_begin_here_is_left_to_other_processes(
+def test_a_batch_that_cannot_begin_in_this_process_is_given_back(
     quarantine: Quarantine, runs: Runs, clock: Clock
 ) -> None:
     begin(runs, messages(1, isolated=False)[0])
     batch = messages(2)
-    assert kept_for(quarantine, batch, clock) == 5
-    assert quarantine.is_isolating(), "it steps aside, or would get them again"
+    assert seconds_kept(quarantine, batch, clock) == 5
+    assert quarantine.is_isolating(), "it takes no jobs, so that another process gets the batch"
     assert quarantine.sort(batch) == ([], [], batch)
 
     clock.now += 3.1
@@ -209,7 +209,7 @@ def test_a_batch_that_no_other_process_takes_waits_longer_each_time(
     before = begin(runs, messages(1, isolated=False)[0])
     batch = messages(2)
     for seconds in (5, 10, 20):
-        assert kept_for(quarantine, batch, clock) == seconds
+        assert seconds_kept(quarantine, batch, clock) == seconds
         clock.now += 3.1
     assert quarantine.sort(batch) == ([], batch, [])
     clock.now += 30
@@ -222,22 +222,22 @@ def test_a_second_batch_does_not_wait_for_the_run_that_blocked_the_first(
     quarantine: Quarantine, runs: Runs, clock: Clock
 ) -> None:
     before, (first, second, third) = begin(runs, messages(1, isolated=False)[0]), messages(3)
-    kept_for(quarantine, [first], clock)
+    seconds_kept(quarantine, [first], clock)
     clock.now += 3.1
-    assert kept_for(quarantine, [second], clock) == 0
+    assert seconds_kept(quarantine, [second], clock) == 0
     clock.now += 3.1
-    assert kept_for(quarantine, [second], clock) == 10, "nobody else took it"
+    assert seconds_kept(quarantine, [second], clock) == 10, "no other process took it"
     clock.now += 3.1
     settle(runs, before)
     begin(runs, messages(1, isolated=False)[0])
 
-    assert kept_for(quarantine, [third], clock) == 5
+    assert seconds_kept(quarantine, [third], clock) == 5
 
 
 def test_a_suspect_that_began_has_its_full_waiting_time_again(quarantine: Quarantine, runs: Runs, clock: Clock) -> None:
     (job,) = messages(1)
     before = begin(runs, messages(1, isolated=False)[0])
-    kept_for(quarantine, [job], clock)
+    seconds_kept(quarantine, [job], clock)
     clock.now += 3.1
     settle(runs, before)
     assert quarantine.sort([job]) == ([job], [], [])
@@ -246,7 +246,7 @@ def test_a_suspect_that_began_has_its_full_waiting_time_again(quarantine: Quaran
     settle(runs, run)
     begin(runs, messages(1, isolated=False)[0])
 
-    assert kept_for(quarantine, [job], clock) == 5
+    assert seconds_kept(quarantine, [job], clock) == 5
 
 
 def test_a_suspect_whose_attempt_is_over_is_dropped_and_the_process_does_not_step_aside(
@@ -254,7 +254,7 @@ def test_a_suspect_whose_attempt_is_over_is_dropped_and_the_process_does_not_ste
 ) -> None:
     begin(runs, messages(1, isolated=False)[0])
     (forged,), (real,) = messages(1), messages(1)
-    kept_for(quarantine, [real], clock)
+    seconds_kept(quarantine, [real], clock)
     clock.now += 3.1
     keeper.gone = {forged.key.job_id}
 
@@ -281,7 +281,7 @@ def test_a_suspect_is_acquitted_after_thirty_seconds_unless_it_is_isolated_until
     assert quarantine.sort(others) == ((others, [], []) if is_acquitted else ([], [], others))
 
 
-def test_the_next_batch_begins_beside_jobs_that_have_run_for_long(quarantine: Quarantine, runs: Runs) -> None:
+def test_the_next_batch_begins_beside_jobs_that_have_run_for_thirty_seconds(quarantine: Quarantine, runs: Runs) -> None:
     first, second = messages(2)
     quarantine.sort([first])
     quarantine.began(first, begin(runs, first, seconds=LONG))
@@ -294,15 +294,15 @@ def test_the_next_batch_begins_beside_jobs_that_have_run_for_long(quarantine: Qu
     quarantine.began(second, begin(runs, second))
 
     others = messages(1, isolated=False)
-    assert quarantine.sort(others) == ([], [], others), "a trial of its own"
+    assert quarantine.sort(others) == ([], [], others), "the second has thirty seconds of its own"
 
 
-def test_a_suspect_that_is_isolated_until_its_end_begins_when_nothing_runs(
+def test_a_suspect_that_is_isolated_until_its_end_begins_when_no_other_job_runs(
     quarantine: Quarantine, runs: Runs, clock: Clock
 ) -> None:
     long = begin(runs, messages(1, isolated=False)[0], seconds=LONG)
     batch = messages(1, until_end=True)
-    assert kept_for(quarantine, batch, clock) == 5
+    assert seconds_kept(quarantine, batch, clock) == 5
     clock.now += 3.1
     assert quarantine.sort(batch) == ([], batch, [])
 
@@ -342,7 +342,7 @@ def test_a_batch_does_not_begin_beside_a_last_attempt_or_an_unwritten_report(
 
 
 def running(quarantine: Quarantine, runs: Runs, batch: list[JobMessage]) -> Run:
-    """The first of a batch runs."""
+    """Start the first suspect of a batch."""
     assert quarantine.sort(batch).start == batch[:1]
     run = begin(runs, batch[0])
     quarantine.began(batch[0], run)
@@ -361,14 +361,14 @@ def test_state_is_open_until_a_suspect_comes(quarantine: Quarantine) -> None:
 def test_state_goes_from_waiting_to_running_when_a_suspect_began(quarantine: Quarantine, runs: Runs) -> None:
     batch = messages(2)
     quarantine.sort(batch)
-    assert quarantine.state() is State.WAITING, "what sort allowed may not come to be"
+    assert quarantine.state() is State.WAITING, "a start that sort() allowed may still fail"
 
     quarantine.began(batch[0], begin(runs, batch[0]))
 
     assert quarantine.state() is State.RUNNING
 
 
-def test_state_goes_from_waiting_to_open_when_nobody_asks_about_the_batch(
+def test_state_goes_from_waiting_to_open_when_the_batch_is_not_sorted_again(
     quarantine: Quarantine, runs: Runs, clock: Clock
 ) -> None:
     begin(runs, messages(1, isolated=False)[0])
@@ -397,10 +397,10 @@ def test_state_goes_from_waiting_to_aside_and_after_three_seconds_to_open(
     quarantine: Quarantine, runs: Runs, clock: Clock
 ) -> None:
     begin(runs, messages(1, isolated=False)[0])
-    kept_for(quarantine, messages(1), clock)
+    seconds_kept(quarantine, messages(1), clock)
     assert quarantine.state() is State.ASIDE
     ordinary = messages(1, isolated=False)
-    assert quarantine.sort(ordinary).start == ordinary, "they were taken before"
+    assert quarantine.sort(ordinary).start == ordinary, "they were taken before the process stepped aside"
     assert quarantine.state() is State.ASIDE
 
     clock.now += 3.1

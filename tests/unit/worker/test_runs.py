@@ -95,7 +95,7 @@ def test_an_interrupt_after_the_actor_has_ended_changes_nothing() -> None:
     assert run.ended is not None
 
 
-def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
+def test_an_interrupt_that_comes_as_the_actor_ends_is_undone() -> None:
     runs, run = Runs(), new_run()
     runs.add([run])
     hold = threading.Event()
@@ -112,7 +112,7 @@ def test_an_interrupt_that_comes_with_the_end_is_taken_back() -> None:
     assert thread.came_out
 
 
-def test_runs_are_held_until_they_are_removed() -> None:
+def test_a_run_is_kept_until_it_is_removed() -> None:
     runs, first, second = Runs(), new_run(), new_run()
     runs.add([first])
     runs.add([second])
@@ -142,7 +142,7 @@ def test_an_actor_that_swallows_its_interrupt_is_interrupted_again(monkeypatch: 
     assert runs.interrupt(run.key.exec, LeaseLostError)
     eventually(lambda: len(heard) == 1)
     runs.interrupt(run.key.exec, LeaseLostError)
-    assert run.last_interrupted_at == run.interrupted_at, "it is left in peace while it cleans up"
+    assert run.last_interrupted_at == run.interrupted_at, "it is not interrupted again while it cleans up"
     monkeypatch.setattr(runs_module, "_AGAIN_SECONDS", 0.0)
 
     for count in (2, 3):
@@ -153,7 +153,7 @@ def test_an_actor_that_swallows_its_interrupt_is_interrupted_again(monkeypatch: 
     assert {type(error) for error in heard} == {LeaseLostError}
 
 
-def test_an_actor_is_unresponsive_when_it_goes_on_after_its_interrupt_or_its_time_limit() -> None:
+def test_an_actor_is_unresponsive_when_it_still_runs_after_its_interrupt_or_time_limit() -> None:
     runs, told, late, fine = Runs(), new_run(), new_run(), new_run()
     runs.add([told, late, fine])
     for run in (told, late, fine):

@@ -1,4 +1,4 @@
-"""How long suspects wait for what runs in this process."""
+"""How long suspects wait for other jobs of this process."""
 
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ def new_run() -> Run:
     return Run(key, Attempt(Job(key.job_id), uuid4(), "tests", "nap", is_last=False))
 
 
-def test_they_wait_twice_as_long_each_time_they_come_back(times: WaitingTimes, blocking: Run) -> None:
+def test_suspects_wait_twice_as_long_each_time_they_come_back(times: WaitingTimes, blocking: Run) -> None:
     waits = []
     for _ in range(3):
         waits.append(times.seconds([ONE], [blocking]))
@@ -36,13 +36,13 @@ def test_they_wait_twice_as_long_each_time_they_come_back(times: WaitingTimes, b
     assert waits == [5, 10, 20]
 
 
-def test_the_one_that_came_back_most_often_counts(times: WaitingTimes, blocking: Run) -> None:
+def test_the_suspect_that_came_back_most_often_decides(times: WaitingTimes, blocking: Run) -> None:
     times.given_back([ONE], [blocking])
 
     assert times.seconds([OTHER, ONE], [blocking]) == 10
 
 
-def test_a_first_batch_does_not_wait_for_the_oldest_run_that_another_waited_for(times: WaitingTimes) -> None:
+def test_a_first_batch_does_not_wait_for_a_run_that_another_batch_waited_for(times: WaitingTimes) -> None:
     oldest, younger = new_run(), new_run()
     oldest.began -= 1
     times.given_back([ONE], [younger, oldest])
@@ -51,7 +51,7 @@ def test_a_first_batch_does_not_wait_for_the_oldest_run_that_another_waited_for(
     assert times.seconds([OTHER], [younger]) == 5
 
 
-def test_one_that_began_waits_as_at_first(times: WaitingTimes, blocking: Run) -> None:
+def test_a_suspect_that_began_waits_as_the_first_time(times: WaitingTimes, blocking: Run) -> None:
     times.given_back([ONE], [blocking])
     times.began(ONE)
 

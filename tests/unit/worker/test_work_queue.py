@@ -1,4 +1,4 @@
-"""The line in front of a worker process's threads: first in, first out, and the more urgent pass."""
+"""The queue in front of a worker process's threads: first in, first out, but more urgent jobs overtake."""
 
 import threading
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def test_jobs_of_equal_priority_keep_their_order() -> None:
     assert drain(queue) == ["a", "b", "c"]
 
 
-def test_more_urgent_jobs_pass_the_others_and_the_most_urgent_is_first() -> None:
+def test_more_urgent_jobs_overtake_the_others_and_the_most_urgent_is_first() -> None:
     queue = WorkQueue()
     put(queue, ("a", 0), ("b", 0), ("x", 5), ("y", 9), ("z", 5), ("c", 0))
 

@@ -1,4 +1,4 @@
-"""What a launcher that crashed left running is ended by the next one, and nothing else is."""
+"""Processes that a crashed launcher left running are ended by the next launcher, and no others."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ def register(folder: Path) -> Path:
     return folder / "processes.json"
 
 
-def test_one_that_was_remembered_is_ended_by_its_signal(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+def test_a_registered_process_is_ended_by_its_stop_signal(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
     remember_process(tmp_path, "redis", process.pid, signal.SIGTERM)
 
     assert end_leftovers(tmp_path) == ["redis"]
@@ -32,7 +32,7 @@ def test_one_that_was_remembered_is_ended_by_its_signal(tmp_path: Path, process:
     assert end_leftovers(tmp_path) == []
 
 
-def test_neither_a_forgotten_one_nor_another_under_its_number_is_ended(
+def test_an_unregistered_process_or_one_with_a_reused_id_is_not_ended(
     tmp_path: Path, process: "subprocess.Popen[bytes]"
 ) -> None:
     remember_process(tmp_path, "redis", process.pid, signal.SIGTERM)
@@ -49,7 +49,7 @@ def test_neither_a_forgotten_one_nor_another_under_its_number_is_ended(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
-def test_a_file_that_is_none_is_begun_anew(tmp_path: Path, text: str) -> None:
+def test_a_malformed_register_is_replaced(tmp_path: Path, text: str) -> None:
     register(tmp_path).write_text(text)
 
     assert end_leftovers(tmp_path) == []

@@ -1,4 +1,4 @@
-"""A server of ours: started until it serves, the reason where it does not, and ended even if it will not."""
+"""An embedded server: waited for until it serves, its reason shown if it does not start, and always ended."""
 
 import signal
 import socket
@@ -11,7 +11,7 @@ from bridge.dev.embedded.server import HOST, ServerProcess, _reason_in, pick_por
 from bridge.errors import EmbeddedStoreError
 
 
-def test_one_that_does_not_begin_is_named_with_what_it_said(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_named_with_its_fatal_line(tmp_path: Path) -> None:
     server = ServerProcess("redis", tmp_path, stop_signal=signal.SIGTERM)
     script = "print('FATAL: no room', flush=True); print('bye', flush=True); raise SystemExit(1)"
 
@@ -21,7 +21,7 @@ def test_one_that_does_not_begin_is_named_with_what_it_said(tmp_path: Path) -> N
     assert not server.is_running()
 
 
-def test_one_that_serves_gets_its_configuration_and_ends_when_it_is_told(tmp_path: Path) -> None:
+def test_a_server_gets_its_configuration_and_ends_when_it_is_stopped(tmp_path: Path) -> None:
     server = ServerProcess("redis", tmp_path, stop_signal=signal.SIGTERM)
     script = "import sys, time; print(sys.stdin.read(), flush=True); time.sleep(60)"
 
@@ -33,12 +33,12 @@ def test_one_that_serves_gets_its_configuration_and_ends_when_it_is_told(tmp_pat
     server.stop()
 
 
-def test_a_taken_port_is_stepped_over() -> None:
+def test_a_taken_port_is_skipped() -> None:
     free = pick_port()
     assert pick_port(free) == free
     with socket.create_server((HOST, free)):
         assert pick_port(free) != free
 
 
-def test_a_log_with_nothing_in_it_says_so(tmp_path: Path) -> None:
+def test_an_empty_log_is_reported_as_empty(tmp_path: Path) -> None:
     assert _reason_in(tmp_path / "none.log") == "its log is empty"

@@ -1,4 +1,4 @@
-"""Before anything is started: whether the worker of the Procfile will find its actors package."""
+"""`mobvibe up` checks first whether the Procfile's worker will find its actors package."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def procfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return procfile
 
 
-def test_one_that_is_missing_is_named_with_a_command_that_makes_it(procfile: Path) -> None:
+def test_a_missing_package_is_named_with_a_command_that_makes_it(procfile: Path) -> None:
     with pytest.raises(NoActorsPackageError, match="There is no package 'own_tasks.jobs' in ") as missing:
         check_actors_package("own_tasks.jobs", procfile)
 

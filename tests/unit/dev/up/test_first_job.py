@@ -1,4 +1,4 @@
-"""How the first job of a project is sent, by what its workers announce."""
+"""The command for a project's first job, made from the actors that its workers announce."""
 
 import shlex
 
@@ -23,7 +23,7 @@ def test_other_actors_are_named_and_the_first_one_gets_a_command() -> None:
 
 
 @pytest.mark.parametrize(("actors", "said"), [([], "announce no actor"), (["\x1b[2J"], r"\x1b[2J")])
-def test_none_is_said_and_nothing_steers_the_terminal(actors: list[str], said: str) -> None:
+def test_no_actor_is_reported_and_control_codes_are_escaped(actors: list[str], said: str) -> None:
     text = how_to_send_one(actors, "http://127.0.0.1:8080", "")
 
     assert said in text

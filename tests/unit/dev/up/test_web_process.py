@@ -1,4 +1,4 @@
-"""A web process asked over HTTP: what it answers, and that nobody there is no error."""
+"""A client of the web process: what it returns, and that a closed port raises no error."""
 
 import json
 import threading
@@ -56,11 +56,11 @@ def test_it_is_up_when_it_is_ready_and_a_worker_is_alive(web: WebProcess, answer
     assert not web.is_up()
 
 
-def test_an_order_is_sent_with_its_token(web: WebProcess) -> None:
+def test_a_request_carries_its_token(web: WebProcess) -> None:
     assert web.ask("/order", {"n": 1}, "a-token") == (201, {"sent": {"n": 1}, "by": "Bearer a-token"})
 
 
-def test_refusals_are_answers_and_no_json_or_nobody_is_none(web: WebProcess, answers: Answers) -> None:
+def test_an_http_error_is_an_answer_and_a_page_or_a_closed_port_is_none(web: WebProcess, answers: Answers) -> None:
     answers["/refused"], answers["/page"] = (404, {"error": "no"}), (200, b"<html>")
 
     assert web.ask("/refused") == (404, {"error": "no"})
