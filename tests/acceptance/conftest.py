@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
     project.mkdir()
     shutil.copy(ROOT / "Procfile", project)
     shutil.copytree(ROOT / "actors", project / "actors", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(Path(__file__).with_name("topic.py"), project / "actors" / "topic.py")
+    shutil.copy(Path(__file__).with_name("extra_actors.py"), project / "actors" / "extra_actors.py")
     with (project / "actors" / "__init__.py").open("a") as package:
         package.write("from actors import topic as topic\n")
     tmp_path.chmod(0o700)  # as /root is: nobody else may pass

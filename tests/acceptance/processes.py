@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import psutil
 import psycopg
 
-from tests.support.commands import PLAIN, Said, mobvibe
+from tests.support.commands import PLAIN, CommandResult, mobvibe
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -43,13 +43,13 @@ class Process:
     def wait_for(self, text: str, seconds: float = 60) -> None:
         """Wait until the output holds `text`; a process that ends first fails the test with its last words."""
 
-        def said() -> bool:
+        def has_text() -> bool:
             if text in self.output:
                 return True
             assert self.popen.poll() is None, f"{self.command} ended before {text!r}:\n{self.output[-3000:]}"
             return False
 
-        eventually(said, seconds=seconds, what=f"{text!r} in the output of {self.command}")
+        eventually(has_text, seconds=seconds, what=f"{text!r} in the output of {self.command}")
 
     def descendants(self) -> list[psutil.Process]:
         try:
@@ -131,7 +131,7 @@ class Launched(Process):
         assert found, self.output
         return found[1]
 
-    def second_terminal(self, *args: str) -> Said:
+    def second_terminal(self, *args: str) -> CommandResult:
         return mobvibe(*args, cwd=self.project)
 
 

@@ -124,7 +124,7 @@ def of(events: Events, job_id: UUID) -> Events:
     return [event for event in events if str(job_id) in json.dumps([event.get("tags"), event.get("extra")])]
 
 
-def told(events: Events) -> list[tuple[str, str]]:
+def exceptions(events: Events) -> list[tuple[str, str]]:
     return [(event["exception"]["values"][-1]["type"], event["exception"]["values"][-1]["value"]) for event in events]
 
 
@@ -132,9 +132,9 @@ def test_each_failed_attempt_is_one_event_with_its_actor_and_job(outside: Fleet,
     jobs = run(outside, tracker, rows, EVERY_ATTEMPT)
 
     events = {name: of(tracker.events, job_id) for name, job_id in jobs.items()}
-    assert told(events["explode"]) == [("ValueError", "attempt 1"), ("ValueError", "attempt 2")]
-    assert told(events["give_up"]) == [("Fail", "there is no point")]
-    assert told(events["plain"]) == [("KeyError", "7")]
+    assert exceptions(events["explode"]) == [("ValueError", "attempt 1"), ("ValueError", "attempt 2")]
+    assert exceptions(events["give_up"]) == [("Fail", "there is no point")]
+    assert exceptions(events["plain"]) == [("KeyError", "7")]
     assert events["ask_again"] == []
     (strange,) = events["strange"]
     assert strange["logentry"]["message"] == "Job failed"
@@ -155,9 +155,9 @@ def test_by_its_log_line_a_job_that_failed_for_good_is_one_event(
     jobs = run(outside, tracker, rows, package)
 
     events = {name: of(tracker.events, job_id) for name, job_id in jobs.items()}
-    assert told(events["explode"]) == [("ValueError", "attempt 2")]
-    assert told(events["give_up"]) == [("Fail", "there is no point")]
-    assert told(events["plain"]) == [("KeyError", "7")]
+    assert exceptions(events["explode"]) == [("ValueError", "attempt 2")]
+    assert exceptions(events["give_up"]) == [("Fail", "there is no point")]
+    assert exceptions(events["plain"]) == [("KeyError", "7")]
     assert events["ask_again"] == []
     assert len(tracker.events) == 4
     (event,) = events["explode"]

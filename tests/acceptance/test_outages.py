@@ -90,19 +90,19 @@ def ready(port: int) -> tuple[int, dict[str, str]]:
         return error.code, json.load(error)["checks"]
 
 
-def told(process: Process) -> list[str]:
+def warnings_of(process: Process) -> list[str]:
     """What was said above the level of everyday life; its own last line ends what may be half written."""
     lines = [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]
-    told = [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
+    texts = [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
     # What was on its way when a store went decides whether there is something to hand over again.
-    return [text for text in told if text != "Jobs handed over again"]
+    return [text for text in texts if text != "Jobs handed over again"]
 
 
-def tells(process: Process, *lines: str) -> None:
+def logs_exactly(process: Process, *lines: str) -> None:
     """These and no others, each once. The last threads to find that a store is back do so a moment later."""
     with suppress(AssertionError):
-        eventually(lambda: sorted(told(process)) == sorted(lines))
-    assert sorted(told(process)) == sorted(lines)
+        eventually(lambda: sorted(warnings_of(process)) == sorted(lines))
+    assert sorted(warnings_of(process)) == sorted(lines)
 
 
 def check_all_run(fleet: Fleet) -> None:
@@ -140,8 +140,8 @@ def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int,
         "Redis is back",
         "Redis lost what it held, handing over again",
     )
-    tells(bridge, *once)
-    tells(worker, "Redis is unreachable, running jobs go on", "Redis is back")
+    logs_exactly(bridge, *once)
+    logs_exactly(worker, "Redis is unreachable, running jobs go on", "Redis is back")
     end_long(stores, tmp_path, gate)
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)
@@ -172,8 +172,8 @@ def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: i
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
     once = ("Postgres is unreachable, trying again until it is over", "Postgres is back")
-    tells(bridge, *once, "LISTEN is lost, polling meanwhile")
-    tells(worker, *once)
+    logs_exactly(bridge, *once, "LISTEN is lost, polling meanwhile")
+    logs_exactly(worker, *once)
     end_long(stores, tmp_path, gate)
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)

@@ -328,9 +328,9 @@ def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) 
     assert rows.status(job_id) == "pending"
     assert rows.attempts(job_id) == []
     assert "in production it is not registered" in worker.output
-    said = mobvibe("status", cwd=outside.project, **outside.environment)
-    assert "1 wait for actor 'run_coding_session'" in said.out
-    assert "ACTORS_MODULE" in said.out
+    result = mobvibe("status", cwd=outside.project, **outside.environment)
+    assert "1 wait for actor 'run_coding_session'" in result.out
+    assert "ACTORS_MODULE" in result.out
 
 
 def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
@@ -345,8 +345,8 @@ def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
     eventually(lambda: rows.status(job) == "completed", seconds=30)
 
     assert worker.stop() == 0
-    said = [json.loads(line)["msg"] for line in worker.output.splitlines() if str(job) in line]
-    assert said == ["Processing job", "Job completed"]
+    messages = [json.loads(line)["msg"] for line in worker.output.splitlines() if str(job) in line]
+    assert messages == ["Processing job", "Job completed"]
 
 
 def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:

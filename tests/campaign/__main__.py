@@ -6,7 +6,7 @@ import random
 import sys
 from pathlib import Path
 
-from tests.campaign.campaign import Order, run
+from tests.campaign.campaign import Options, run
 from tests.campaign.experiments import EXPERIMENTS, as_table, run_experiments
 from tests.campaign.faults import KINDS
 from tests.campaign.report import as_json, as_markdown
@@ -32,7 +32,7 @@ def main() -> int:
         sys.stdout.write(as_table(figures) + "\n")
         return 0 if all(figure.holds for figure in figures) else 1
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    outcome = run(Order(seed, options.jobs, options.faults, options.minutes or 16, tuple(options.only), options.keep))
+    outcome = run(Options(seed, options.jobs, options.faults, options.minutes or 16, tuple(options.only), options.keep))
     sys.stdout.write(as_markdown(outcome) + "\n")
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(outcome), indent=1))

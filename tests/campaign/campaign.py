@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psycopg
 
-from tests.campaign.chaos import Chaos
 from tests.campaign.checker import Verdict, judge
 from tests.campaign.collect import collect, set_witness
 from tests.campaign.evidence import Evidence, Fate
+from tests.campaign.fault_runner import FaultRunner
 from tests.campaign.faults import WEIGHTS
 from tests.campaign.load import Inserter
 from tests.campaign.plan import Plan, make_plan
@@ -33,7 +33,7 @@ _NOW = (
 
 
 @dataclass
-class Order:
+class Options:
     """What was asked for."""
 
     seed: int
@@ -47,7 +47,7 @@ class Order:
 
 @dataclass
 class Outcome:
-    order: Order
+    options: Options
     plan: Plan
     evidence: Evidence
     verdict: Verdict
@@ -60,59 +60,59 @@ class Outcome:
     seconds: float
 
 
-def run(order: Order) -> Outcome:
+def run(options: Options) -> Outcome:
     """Raises RuntimeError when the world itself cannot be kept up."""
-    seconds = order.minutes * 60
+    seconds = options.minutes * 60
     calm, load = seconds * _CALM_SHARE, seconds * _LOAD_SHARE
-    weights = {label: weight for label, weight in WEIGHTS.items() if not order.only or label in order.only}
+    weights = {label: weight for label, weight in WEIGHTS.items() if not options.only or label in options.only}
     plan = make_plan(
-        order.seed, jobs=order.jobs, faults=order.faults, load_seconds=load, calm_seconds=calm, weights=weights
+        options.seed, jobs=options.jobs, faults=options.faults, load_seconds=load, calm_seconds=calm, weights=weights
     )
-    say(f"seed {order.seed}, plan {plan.fingerprint()}: {plan.jobs} jobs and {len(plan.faults)} faults")
+    say(f"seed {options.seed}, plan {plan.fingerprint()}: {plan.jobs} jobs and {len(plan.faults)} faults")
     began = time.monotonic()
-    with open_world(order.size, order.seed) as world:
+    with open_world(options.size, options.seed) as world:
         set_witness(world)
-        chaos, inserter = Chaos(world, plan.faults), Inserter(world, plan.batches)
+        fault_runner, inserter = FaultRunner(world, plan.faults), Inserter(world, plan.batches)
         first = time.time()
         inserter.start()
-        chaos.start_clock()
-        _storm(world, chaos, inserter, deadline=time.monotonic() + seconds + _OVERRUN_SECONDS)
+        fault_runner.start_clock()
+        _run_load_and_faults(world, fault_runner, inserter, deadline=time.monotonic() + seconds + _OVERRUN_SECONDS)
         calmed = time.time()
         say("faults are over, everything is healed; waiting for the last jobs")
         settled_in = settle(world)
         inserter.stop()
-        evidence = collect(world, inserter.sent, chaos.done)
+        evidence = collect(world, inserter.sent, fault_runner.done)
         verdict = judge(evidence)
         outcome = Outcome(
-            order=order,
+            options=options,
             plan=plan,
             evidence=evidence,
             verdict=verdict,
             recoveries=recoveries(evidence),
-            skipped_faults=chaos.skipped,
+            skipped_faults=fault_runner.skipped,
             throughput_calm=throughput(evidence, first + calm / 3, first + calm),
             throughput_faults=throughput(evidence, first + calm, min(calmed, first + load)),
             settled_in=settled_in,
             tracebacks=tracebacks(world.folder),
             seconds=time.monotonic() - began,
         )
-        if order.keep is not None or not verdict.holds:
-            keep_logs(world.folder, order.keep or Path(".campaign") / f"seed-{order.seed}")
+        if options.keep is not None or not verdict.holds:
+            keep_logs(world.folder, options.keep or Path(".campaign") / f"seed-{options.seed}")
     return outcome
 
 
-def _storm(world: World, chaos: Chaos, inserter: Inserter, *, deadline: float) -> None:
+def _run_load_and_faults(world: World, fault_runner: FaultRunner, inserter: Inserter, *, deadline: float) -> None:
     """Until all jobs are sent and all faults are done, or the time is over."""
     talked_at = time.monotonic()
-    while (inserter.is_alive() or not chaos.is_over) and time.monotonic() < deadline:
+    while (inserter.is_alive() or not fault_runner.is_over) and time.monotonic() < deadline:
         world.tick()
-        chaos.tick()
+        fault_runner.tick()
         time.sleep(_TICK_SECONDS)
         if time.monotonic() - talked_at >= _TALK_SECONDS:
             talked_at = time.monotonic()
             committed = sum(1 for sent in inserter.sent if sent.fate is Fate.COMMITTED)
-            say(f"{committed} jobs sent, {len(chaos.done)} faults done")
-    chaos.heal_all()
+            say(f"{committed} jobs sent, {len(fault_runner.done)} faults done")
+    fault_runner.heal_all()
 
 
 def settle(world: World, rate: float = _SETTLE_RATE) -> float | None:

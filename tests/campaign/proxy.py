@@ -23,13 +23,13 @@ READERS: dict[str, Callable[[], Reader]] = {"postgres": PostgresReader, "redis":
 
 
 @dataclass
-class Weather:
+class Conditions:
     """How the road is at the moment. All of it heals with a new, clear one."""
 
     latency: float = 0.0  # seconds, each way, each chunk
     jitter: float = 0.0  # up to so much more
     refuse: bool = False  # new connections are reset at once
-    swallow: Literal["nothing", "existing", "all"] = "nothing"  # no byte passes, no connection is closed
+    drop: Literal["nothing", "existing", "all"] = "nothing"  # no byte passes, no connection is closed
     lose_replies: float = 0.0  # share of the requests that are passed on, and whose reply is lost with the connection
     asking: tuple[str, ...] = ()  # only of requests that contain one of these
 
@@ -43,7 +43,7 @@ class Connection:
         self.client = client
         self.server = server
         self.reader = READERS[proxy.protocol]()
-        self.mute = False  # bytes were swallowed: nothing that comes later could make sense
+        self.mute = False  # bytes were dropped, so later ones would make no sense to the receiver
         self.loses_reply = False
         self.bytes_left: int | None = None
 
@@ -72,15 +72,15 @@ class Connection:
                     return
 
     async def _pass_on(self, data: bytes, writer: asyncio.StreamWriter, *, asks: bool) -> bool:
-        weather = self.proxy.weather
+        conditions = self.proxy.conditions
         if asks:
             for text in self.reader.asked(data):
                 self.loses_reply = self.loses_reply or self.proxy.loses_reply_to(text)
-        if self.mute or weather.swallow == "all":
+        if self.mute or conditions.drop == "all":
             self.mute = True
             return True
-        if weather.latency or weather.jitter:
-            await asyncio.sleep(weather.latency + self.proxy.random.uniform(0, weather.jitter))
+        if conditions.latency or conditions.jitter:
+            await asyncio.sleep(conditions.latency + self.proxy.random.uniform(0, conditions.jitter))
         if self.loses_reply and not asks:
             # All of the reply is awaited and none of it passed on: what was asked for is done, and nobody knows.
             if self.reader.is_whole(data):
@@ -111,7 +111,7 @@ class Proxy:
         self.target = target
         self.protocol = protocol
         self.random = random.Random(seed)
-        self.weather = Weather()
+        self.conditions = Conditions()
         self.lost_replies = 0
         self.connections: dict[int, Connection] = {}
         self._opened = 0
@@ -123,15 +123,15 @@ class Proxy:
         return int(self._server.sockets[0].getsockname()[1])
 
     def loses_reply_to(self, text: str) -> bool:
-        weather = self.weather
-        asked_for = not weather.asking or any(word in text for word in weather.asking)
-        return weather.lose_replies > 0 and asked_for and self.random.random() < weather.lose_replies
+        conditions = self.conditions
+        asked_for = not conditions.asking or any(word in text for word in conditions.asking)
+        return conditions.lose_replies > 0 and asked_for and self.random.random() < conditions.lose_replies
 
     # Orders.
 
-    def set_weather(self, **weather: Any) -> dict[str, Any]:
-        self.weather = Weather(**weather | {"asking": tuple(weather.get("asking", ()))})
-        if self.weather.swallow == "existing":
+    def set_conditions(self, **conditions: Any) -> dict[str, Any]:
+        self.conditions = Conditions(**conditions | {"asking": tuple(conditions.get("asking", ()))})
+        if self.conditions.drop == "existing":
             for connection in self.connections.values():
                 connection.mute = True
         return {"connections": len(self.connections)}
@@ -165,7 +165,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            server = None if self.weather.refuse else await asyncio.open_connection(*self.target)
+            server = None if self.conditions.refuse else await asyncio.open_connection(*self.target)
         except OSError:
             server = None
         if server is None:

@@ -29,11 +29,11 @@ class ProxyProcess:
         )
         self.ports: dict[str, int] = self._answer()
 
-    def weather(self, proxy: str, **weather: Any) -> None:
-        self.order(proxy, "set_weather", **weather)
+    def set_conditions(self, proxy: str, **conditions: Any) -> None:
+        self.order(proxy, "set_conditions", **conditions)
 
     def clear(self, proxy: str) -> None:
-        self.order(proxy, "set_weather")
+        self.order(proxy, "set_conditions")
 
     def names(self, proxy: str) -> dict[int, str]:
         """The connections that are open: who opened them, by number."""

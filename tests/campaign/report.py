@@ -15,15 +15,15 @@ def as_markdown(outcome: Outcome) -> str:
 
 
 def _head(outcome: Outcome) -> list[str]:
-    order, verdict = outcome.order, outcome.verdict
+    options, verdict = outcome.options, outcome.verdict
     when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {outcome.seconds / 60:.1f} min"
-    again = f"--seed {order.seed} --jobs {order.jobs} --faults {order.faults} --minutes {order.minutes:g}"
+    again = f"--seed {options.seed} --jobs {options.jobs} --faults {options.faults} --minutes {options.minutes:g}"
     settled = "not all" if outcome.settled_in is None else f"{outcome.settled_in:.0f} s after the last fault"
     kept = outcome.throughput_faults / outcome.throughput_calm if outcome.throughput_calm else 0.0
     return [
         f"# Fault campaign: {'nothing lost' if verdict.holds else 'PROMISES BROKEN'}",
         "",
-        f"Seed {order.seed}, plan {outcome.plan.fingerprint()}, {when}. Again: `python -m tests.campaign {again}`",
+        f"Seed {options.seed}, plan {outcome.plan.fingerprint()}, {when}. Again: `python -m tests.campaign {again}`",
         "",
         "| figure | value |",
         "|---|---|",
@@ -87,11 +87,11 @@ def _cases(outcome: Outcome) -> list[str]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    order, verdict = outcome.order, outcome.verdict
+    options, verdict = outcome.options, outcome.verdict
     return {
-        "seed": order.seed,
+        "seed": options.seed,
         "plan": outcome.plan.fingerprint(),
-        "minutes": order.minutes,
+        "minutes": options.minutes,
         "holds": verdict.holds,
         "jobs": verdict.jobs,
         "faults": len(outcome.evidence.faults),

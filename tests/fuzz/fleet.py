@@ -13,7 +13,7 @@ import redis
 
 from tests.acceptance.processes import BIN, Process
 from tests.fuzz.messages import QUEUE, Fate, Junk
-from tests.fuzz.verdict import Tally
+from tests.fuzz.tally import Tally
 from tests.support.rows import Rows
 
 NAMESPACE = "fuzz"

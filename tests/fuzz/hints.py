@@ -4,8 +4,8 @@ import json
 import random
 from typing import Any
 
+from tests.fuzz.bad_values import NASTY, any_bytes, any_value, not_json
 from tests.fuzz.messages import QUEUE
-from tests.fuzz.words import NASTY, any_bytes, any_value, not_json
 
 
 def any_hint(dice: random.Random) -> bytes:

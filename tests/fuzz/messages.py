@@ -11,7 +11,7 @@ from uuid import UUID
 
 from bridge.job import Claim
 from bridge.transport.messages import JOBS_MOST, seal
-from tests.fuzz.words import NASTY, any_bytes, any_uuid, any_value, as_json, flipped, not_json
+from tests.fuzz.bad_values import NASTY, any_bytes, any_uuid, any_value, as_json, flipped, not_json
 
 QUEUE, ACTOR = "fuzz", "write_down"
 OPTIONS = (

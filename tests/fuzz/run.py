@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from bridge.settings import Settings
 from tests.fuzz.sockets import fuzz_server
-from tests.fuzz.verdict import Tally
+from tests.fuzz.tally import Tally
 from tests.fuzz.web import fuzz_app
 from tests.fuzz.worker import fuzz_worker
 

@@ -11,34 +11,34 @@ import psycopg
 
 from bridge.settings import Settings
 from bridge.web.tokens import make_token
-from tests.fuzz.orders import START, STATUS
-from tests.fuzz.verdict import Tally, check_log
-from tests.fuzz.words import any_bytes, any_uuid, as_json, flipped
+from tests.fuzz.bad_values import any_bytes, any_uuid, as_json, flipped
+from tests.fuzz.http_requests import START, STATUS
+from tests.fuzz.tally import Tally, check_log
 from tests.support.web import WebProcess
 
 _SECONDS = 15.0  # more than a request may take
 
 
 @dataclass(frozen=True)
-class Talk:
-    """What is sent; `right`: the statuses that may come back. 0 stands for none: the connection was closed."""
+class RawRequest:
+    """What is sent; `allowed`: the statuses that may come back. 0 stands for none: the connection was closed."""
 
     kind: str
     data: bytes
-    right: frozenset[int]
+    allowed: frozenset[int]
     fields: dict[str, str] | None = None  # of a request that must be accepted
 
 
-class Talks:
+class RawRequestSource:
     def __init__(self, dice: random.Random, token: str) -> None:
         self._dice = dice
         self._token = token
-        self._makers: tuple[Callable[[], Talk], ...] = (
+        self._makers: tuple[Callable[[], RawRequest], ...] = (
             self._good, self._garbage, self._line, self._header, self._many_headers, self._length, self._chunks,
             self._endless_chunks, self._flipped, self._smuggled,
         )  # fmt: skip
 
-    def next(self) -> Talk:
+    def next(self) -> RawRequest:
         return self._dice.choice(self._makers)()
 
     def _head(self, *lines: str, method: str = "POST", path: str = START) -> bytes:
@@ -51,16 +51,18 @@ class Talks:
         )
         return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
 
-    def _good(self) -> Talk:
+    def _good(self) -> RawRequest:
         fields = {"projectId": str(any_uuid(self._dice)), "prompt": "a prompt that is long enough"}
         body = as_json(fields)
         if self._dice.random() < 0.5:
-            return Talk("good", self._head(f"Content-Length: {len(body)}") + body, frozenset({201}), fields)
+            return RawRequest("good", self._head(f"Content-Length: {len(body)}") + body, frozenset({201}), fields)
         cut = self._dice.randrange(1, len(body))
         chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:cut], body[cut:]))
-        return Talk("good", self._head("Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n", frozenset({201}), fields)
+        return RawRequest(
+            "good", self._head("Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n", frozenset({201}), fields
+        )
 
-    def _garbage(self) -> Talk:
+    def _garbage(self) -> RawRequest:
         starts = (
             b"\x16\x03\x01\x02\x00\x01\x00",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -70,9 +72,9 @@ class Talks:
             b"\r\n\r\n",
         )
         data = self._dice.choice(starts) + any_bytes(self._dice, 500) + b"\r\n\r\n"
-        return Talk("garbage", data, frozenset({0, 400, 414, 431}))
+        return RawRequest("garbage", data, frozenset({0, 400, 414, 431}))
 
-    def _line(self) -> Talk:
+    def _line(self) -> RawRequest:
         line = self._dice.choice((
             b"GET /health", b"GET /health HTTP/9.9", b"GET  /health  HTTP/1.1", b"G\x00T / HTTP/1.1",
             b"GET /\x00 HTTP/1.1",
@@ -80,9 +82,9 @@ class Talks:
             b"\x80ET / HTTP/1.1",
             b" GET / HTTP/1.1", b"GET\t/\tHTTP/1.1", b"A" * 300 + b" / HTTP/1.1", b"GET / HTTP/1.1\r",
             b"GET / http/1.1"))  # fmt: skip
-        return Talk("request line", line + b"\r\nHost: x\r\n\r\n", frozenset({400, 405, 414}))
+        return RawRequest("request line", line + b"\r\nHost: x\r\n\r\n", frozenset({400, 405, 414}))
 
-    def _header(self) -> Talk:
+    def _header(self) -> RawRequest:
         line = self._dice.choice((
             b"X" * 9000 + b": y", b"X: " + b"y" * 70_000, b"X \t: y", b": y", b"X", b"X\x00: y", b"X: a\x00b",
             b"\xff: y", b" X: y",
@@ -93,41 +95,43 @@ class Talks:
         ))  # fmt: skip
         data = b"GET /health HTTP/1.1\r\nHost: x\r\n" + line + b"\r\nConnection: close\r\n\r\n"
         # A length that nothing follows is the next request's trouble: /health reads no body.
-        return Talk("header", data, frozenset({0, 200, 400, 417, 431}))
+        return RawRequest("header", data, frozenset({0, 200, 400, 417, 431}))
 
-    def _many_headers(self) -> Talk:
+    def _many_headers(self) -> RawRequest:
         lines = (f"X-{n}: {n}" for n in range(self._dice.choice((101, 2000))))
-        return Talk("too many headers", self._head(*lines, method="GET", path="/livez"), frozenset({0, 400, 431}))
+        return RawRequest("too many headers", self._head(*lines, method="GET", path="/livez"), frozenset({0, 400, 431}))
 
-    def _length(self) -> Talk:
+    def _length(self) -> RawRequest:
         """More than was said. Less than was said takes its time, and has a test of its own."""
         body = as_json({"projectId": str(any_uuid(self._dice)), "prompt": "a prompt that is long enough"})
-        return Talk(
+        return RawRequest(
             "length too short",
             self._head(f"Content-Length: {self._dice.randrange(len(body))}") + body,
             frozenset({0, 400}),
         )
 
-    def _chunks(self) -> Talk:
+    def _chunks(self) -> RawRequest:
         bad = (b"ZZ\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n", b"3\r\nabcdef\r\n0\r\n\r\n", b"\r\n\r\n",
         b"3;a=b\nabc\r\n0\r\n\r\n",
                b"3" * 40 + b"\r\nabc\r\n", b"0x3\r\nabc\r\n0\r\n\r\n", b"1_0\r\nabc\r\n0\r\n\r\n",
                b"0\r\nX: \x00\r\n\r\n")  # fmt: skip
-        return Talk("chunks", self._head("Transfer-Encoding: chunked") + self._dice.choice(bad), frozenset({0, 400}))
+        return RawRequest(
+            "chunks", self._head("Transfer-Encoding: chunked") + self._dice.choice(bad), frozenset({0, 400})
+        )
 
-    def _endless_chunks(self) -> Talk:
+    def _endless_chunks(self) -> RawRequest:
         data = self._head("Transfer-Encoding: chunked") + (b"4000\r\n" + b" " * 0x4000 + b"\r\n") * 20
-        return Talk("chunks without end", data, frozenset({0, 413}))
+        return RawRequest("chunks without end", data, frozenset({0, 413}))
 
-    def _flipped(self) -> Talk:
+    def _flipped(self) -> RawRequest:
         good = self._head(method="GET", path="/livez")
-        return Talk(
+        return RawRequest(
             "bytes flipped",
             flipped(self._dice, good) + b"\r\n\r\n",
             frozenset({0, 200, 400, 404, 405, 413, 414, 417, 431}),
         )
 
-    def _smuggled(self) -> Talk:
+    def _smuggled(self) -> RawRequest:
         inner = b"GET " + STATUS.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n"
         lines = self._dice.choice((
             (f"Content-Length: {len(inner)}", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked",
@@ -135,30 +139,30 @@ class Talks:
             ("Content-Length: 4", "Content-Length: 5"), ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
             ("Transfer-Encoding:\x0bchunked",), ("Transfer-Encoding : chunked",), ("Content_Length: 3",
             "Content-Length: 0")))  # fmt: skip
-        return Talk("smuggled", self._head(*lines) + b"0\r\n\r\n" + inner, frozenset({0, 400}))
+        return RawRequest("smuggled", self._head(*lines) + b"0\r\n\r\n" + inner, frozenset({0, 400}))
 
 
 def fuzz_server(settings: Settings, secrets: tuple[str, ...], folder: Path, count: int, seed: int) -> Tally:
-    """Start a web process, talk to it `count` times, and stop it; what became of it all."""
+    """Start a web process, send it `count` requests, and stop it. Returns the tally."""
     dice = random.Random(seed)
     assert settings.supabase_jwt_secret is not None
     secret, dsn = settings.supabase_jwt_secret.get_secret_value(), settings.postgres_dsn()
     token = make_token(any_uuid(dice), secret, timedelta(hours=2))
-    talks = Talks(dice, token)
+    source = RawRequestSource(dice, token)
     tally = Tally()
     web = WebProcess(dsn, settings.redis_address(), secret, folder)
     made: list[tuple[str, dict[str, str]]] = []
     try:
         for _ in range(count):
-            talk = talks.next()
-            status, body = web.say(talk.data, _SECONDS, last_words=True)
-            tally.note(f"socket: {talk.kind}", accepted=0 < status < 400)
-            if status not in talk.right:
-                tally.violate(f"socket: {talk.kind}", f"{status} {body[:150]!r} for {talk.data[:300]!r}")
+            request = source.next()
+            status, body = web.say(request.data, _SECONDS, last_words=True)
+            tally.note(f"socket: {request.kind}", accepted=0 < status < 400)
+            if status not in request.allowed:
+                tally.violate(f"socket: {request.kind}", f"{status} {body[:150]!r} for {request.data[:300]!r}")
             elif status >= 400 and json.loads(body)["success"] is not False:
-                tally.violate(f"socket: {talk.kind}", f"{status} says {body[:150]!r}")
-            elif talk.fields is not None:
-                made.append((json.loads(body)["data"]["jobId"], talk.fields))
+                tally.violate(f"socket: {request.kind}", f"{status} says {body[:150]!r}")
+            elif request.fields is not None:
+                made.append((json.loads(body)["data"]["jobId"], request.fields))
         if web.say(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] != 200 or not web.is_alive:
             tally.violate("web process", "it does not serve any more")
     finally:

@@ -16,10 +16,10 @@ from flask import Flask
 from bridge.settings import Settings
 from bridge.web import create_app
 from bridge.web.tokens import make_token
-from tests.fuzz.orders import START, Order, Orders
+from tests.fuzz.bad_values import any_uuid
+from tests.fuzz.http_requests import START, Request, RequestSource
+from tests.fuzz.tally import Tally, check_log
 from tests.fuzz.tokens import bad_tokens
-from tests.fuzz.verdict import Tally, check_log
-from tests.fuzz.words import any_uuid
 
 _NOT_JSON = ("/", "/metrics", "/static/index.css")
 
@@ -31,24 +31,24 @@ def fuzz_app(settings: Settings, secrets: tuple[str, ...], count: int, seed: int
     secret = settings.supabase_jwt_secret.get_secret_value()
     user = any_uuid(dice)
     token = make_token(user, secret, timedelta(hours=2))
-    orders = Orders(dice, f"Bearer {token}", bad_tokens(secret))
+    source = RequestSource(dice, f"Bearer {token}", bad_tokens(secret))
     app = create_app(settings)
     tally = Tally()
-    made: dict[UUID, Order] = {}
+    made: dict[UUID, Request] = {}
     with _logged() as log:
         for _ in range(count):
-            order = orders.next()
-            status, kind, body = _call(app, order)
-            tally.note(order.kind, accepted=status < 400)
-            for problem in _problems(order, status, kind, body, (*secrets, token)):
+            request = source.next()
+            status, kind, body = _call(app, request)
+            tally.note(request.kind, accepted=status < 400)
+            for problem in _problems(request, status, kind, body, (*secrets, token)):
                 tally.violate(
-                    order.kind,
-                    f"{problem}: {order.method} {order.path[:80]!r} {order.body[:200]!r} {order.query[:80]!r}",
+                    request.kind,
+                    f"{problem}: {request.method} {request.path[:80]!r} {request.body[:200]!r} {request.query[:80]!r}",
                 )
-            if status == 201 and order.path == START.encode():
+            if status == 201 and request.path == START.encode():
                 data = json.loads(body)["data"]
-                made[UUID(data["jobId"])] = order
-                orders.sessions.append(UUID(data["sessionId"]))
+                made[UUID(data["jobId"])] = request
+                source.sessions.append(UUID(data["sessionId"]))
     app.extensions["mobvibe"].pool.close()
     check_log(tally, "web process", log.getvalue(), (*secrets, token))
     _check_rows(tally, settings.postgres_dsn(), user, made)
@@ -71,19 +71,19 @@ def _logged() -> Iterator[io.StringIO]:
         root.removeHandler(handler)
 
 
-def _call(app: Flask, order: Order) -> tuple[int, str, bytes]:
+def _call(app: Flask, request: Request) -> tuple[int, str, bytes]:
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": order.method, "SCRIPT_NAME": "", "PATH_INFO": order.path.decode("latin-1"),
-        "QUERY_STRING": order.query, "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(order.body),
+        "REQUEST_METHOD": request.method, "SCRIPT_NAME": "", "PATH_INFO": request.path.decode("latin-1"),
+        "QUERY_STRING": request.query, "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(request.body),
         "wsgi.errors": io.StringIO(),
         "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False, "wsgi.input_terminated": True,
     }  # fmt: skip
-    if order.chunked:
+    if request.chunked:
         environ["HTTP_TRANSFER_ENCODING"] = "chunked"
-    elif order.body:
-        environ["CONTENT_LENGTH"] = str(len(order.body))
-    for name, value in order.headers.items():
+    elif request.body:
+        environ["CONTENT_LENGTH"] = str(len(request.body))
+    for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
         environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
     answer: list[Any] = []
@@ -102,24 +102,24 @@ def _call(app: Flask, order: Order) -> tuple[int, str, bytes]:
     return int(answer[0][:3]), answer[1].get("Content-Type", ""), body
 
 
-def _problems(order: Order, status: int, kind: str, body: bytes, secrets: tuple[str, ...]) -> Iterator[str]:
-    if status not in order.right:
-        yield f"{status} where {sorted(order.right)} is right, {body[:200]!r}"
+def _problems(request: Request, status: int, kind: str, body: bytes, secrets: tuple[str, ...]) -> Iterator[str]:
+    if status not in request.allowed:
+        yield f"{status} where {sorted(request.allowed)} is allowed, {body[:200]!r}"
     if b"Traceback" in body or any(secret.encode() in body for secret in secrets):
         yield "the answer holds a stack or a secret"
-    page = order.path.decode("latin-1")
-    if order.method == "HEAD" or (status < 400 and page in _NOT_JSON) or status in (304, 412):
+    page = request.path.decode("latin-1")
+    if request.method == "HEAD" or (status < 400 and page in _NOT_JSON) or status in (304, 412):
         return
     try:
-        said = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         yield f"{status} with a body that is no JSON ({kind}): {body[:100]!r}"
         return
-    if status >= 400 and (said.get("success") is not False or not isinstance(said.get("error"), str)):
+    if status >= 400 and (answer.get("success") is not False or not isinstance(answer.get("error"), str)):
         yield f"{status} says {body[:100]!r}"
 
 
-def _check_rows(tally: Tally, dsn: str, user: UUID, made: dict[UUID, Order]) -> None:
+def _check_rows(tally: Tally, dsn: str, user: UUID, made: dict[UUID, Request]) -> None:
     """Each request that was accepted made its session and its job, with its own prompt; no other made anything."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
@@ -135,9 +135,9 @@ def _check_rows(tally: Tally, dsn: str, user: UUID, made: dict[UUID, Order]) -> 
             f"{len(made)} requests were accepted, {len(rows)} are theirs of {jobs} jobs, {sessions} sessions",
         )
     for job_id, *row in rows:
-        if (order := made.get(job_id)) is None:
+        if (request := made.get(job_id)) is None:
             continue
-        asked = json.loads(order.body)
+        asked = json.loads(request.body)
         wanted = [asked["prompt"], asked["prompt"], UUID(asked["projectId"]), "pending", "run_coding_session"]
         if row != wanted:
-            tally.violate(order.kind, f"the row is {row!r}")
+            tally.violate(request.kind, f"the row is {row!r}")

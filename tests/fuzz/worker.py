@@ -3,11 +3,11 @@
 import random
 from pathlib import Path
 
-from tests.fuzz.aftermath import check_jobs, check_lines, check_messages
+from tests.fuzz.final_checks import check_jobs, check_lines, check_messages
 from tests.fuzz.fleet import LIST, NAMESPACE, PAYLOADS, Fleet, open_fleet
 from tests.fuzz.hints import any_hint, any_notification
 from tests.fuzz.messages import ACTOR, QUEUE, Junk, JunkSource
-from tests.fuzz.verdict import Tally, check_log
+from tests.fuzz.tally import Tally, check_log
 from tests.support.waiting import eventually
 
 _BATCH = 250

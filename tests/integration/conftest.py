@@ -10,12 +10,12 @@ import pytest
 
 from tests.conftest import Servers
 from tests.support import redis_servers
-from tests.support.commands import Run, Said, mobvibe
+from tests.support.commands import CommandResult, Run, mobvibe
 from tests.support.fleet import Add
+from tests.support.limited_role import LimitedRole
 from tests.support.proxy import Proxy, by_way_of, proxy_before
 from tests.support.redis_servers import Open
 from tests.support.rows import Rows
-from tests.support.small_role import SmallRole
 
 
 @pytest.fixture
@@ -47,15 +47,15 @@ def by_proxy(proxy: Proxy, dsn: str) -> str:
 
 
 @pytest.fixture
-def role(servers: Servers, dsn: str, rows: Rows) -> Iterator[SmallRole]:
-    role = SmallRole(servers, dsn, rows)
+def role(servers: Servers, dsn: str, rows: Rows) -> Iterator[LimitedRole]:
+    role = LimitedRole(servers, dsn, rows)
     yield role
     role.drop()
 
 
 @pytest.fixture
 def run(tmp_path: Path, dsn: str, redis_url: str) -> Run:
-    def run(*args: str, **environment: str) -> Said:
+    def run(*args: str, **environment: str) -> CommandResult:
         return mobvibe(*args, cwd=tmp_path, **({"DATABASE_URL": dsn, "REDIS_URL": redis_url} | environment))
 
     return run

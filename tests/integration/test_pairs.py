@@ -14,11 +14,11 @@ from tests.support.pairs import CALLS, STATES, Outcome, at_once, in_turn
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
-Stage = tuple[Rows, tuple[Steps, Steps]]
+Database = tuple[Rows, tuple[Steps, Steps]]
 
 
 @pytest.fixture(scope="module")
-def stage(servers: Servers, template_database: str) -> Iterator[Stage]:
+def database(servers: Servers, template_database: str) -> Iterator[Database]:
     """One database for all pairs, emptied for each: they are many."""
     for dsn in new_database(servers, template_database):
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -35,8 +35,8 @@ alone: dict[tuple[str, str], Outcome] = {}  # what comes of a call when the othe
 @pytest.mark.parametrize("second", CALLS)
 @pytest.mark.parametrize("first", CALLS)
 @pytest.mark.parametrize("state", STATES)
-def test_two_calls_at_once_are_two_calls_in_turn(stage: Stage, state: str, first: str, second: str) -> None:
-    rows, steps = stage
+def test_two_calls_at_once_are_two_calls_in_turn(database: Database, state: str, first: str, second: str) -> None:
+    rows, steps = database
 
     done = at_once(state, first, second, rows, steps, commit=True)
     check_invariants(rows)

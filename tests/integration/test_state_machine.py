@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 from bridge.job import Claim
 from bridge.postgres.attempts import AttemptKey, Event, Verdict
 from bridge.postgres.queue_rows import Span
+from tests.support.expected_job import NODE, TERMINAL, ExpectedJob
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
-from tests.support.twin import NODE, TERMINAL, JobTwin
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 SIZES = {
@@ -39,17 +39,17 @@ SIZES["unshrunk"] = settings(SIZES[""], phases=[Phase.generate])
 
 a_new_job = st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans())  # priority, max_retries, in a session
 pick = st.integers(0, 1_000)  # which of those there are
-hand = st.integers(0, 1)  # over which connection
+link = st.integers(0, 1)  # over which connection
 a_job = precondition(lambda self: self.jobs)
 a_claim = precondition(lambda self: self.claims)
 an_attempt = precondition(lambda self: self.held)
 
 
-class Road(RuleBasedStateMachine):
+class JobMachine(RuleBasedStateMachine):
     def __init__(self, rows: Rows, steps: list[Steps]) -> None:
         super().__init__()
         self.rows, self.steps = rows, steps
-        self.jobs: dict[UUID, JobTwin] = {}
+        self.jobs: dict[UUID, ExpectedJob] = {}
         self.claims: list[Claim] = []  # messages: nothing takes one away, so each may be delivered again
         self.held: list[tuple[AttemptKey, UUID]] = []  # attempts as some worker believes to have them, or had
         self.workers: dict[UUID, str] = {}  # live, expired, stopped
@@ -71,7 +71,7 @@ class Road(RuleBasedStateMachine):
     def open_jobs(self) -> int:
         return sum(job.status not in TERMINAL for job in self.jobs.values())
 
-    def job(self, pick: int) -> JobTwin:
+    def job(self, pick: int) -> ExpectedJob:
         """Mostly one that is not over."""
         candidates = [job for job in self.jobs.values() if job.status not in TERMINAL or pick % 4 == 0]
         candidates = candidates or list(self.jobs.values())
@@ -95,19 +95,19 @@ class Road(RuleBasedStateMachine):
         session = self.rows.add_session() if in_session else None
         job = self.rows.add_job(priority=priority, max_retries=max_retries, session_id=session)
         self.inserted += 1
-        self.jobs[job] = JobTwin(job, priority, self.inserted, max_retries, session="pending" if session else None)
+        self.jobs[job] = ExpectedJob(job, priority, self.inserted, max_retries, session="pending" if session else None)
 
     @a_job
-    @rule(pick=pick, hand=hand)
-    def cancel(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def cancel(self, pick: int, link: int) -> None:
         job = self.job(pick)
-        assert self.steps[hand].queue.cancel_job(job.id) == job.cancel()
+        assert self.steps[link].queue.cancel_job(job.id) == job.cancel()
 
     @a_job
-    @rule(pick=pick, hand=hand)
-    def retry(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def retry(self, pick: int, link: int) -> None:
         job = self.job(pick)
-        assert self.steps[hand].queue.retry_job(job.id) == job.retry()
+        assert self.steps[link].queue.retry_job(job.id) == job.retry()
 
     @precondition(lambda self: self.open_jobs > 3)
     @rule(pick=pick)
@@ -125,27 +125,27 @@ class Road(RuleBasedStateMachine):
 
     # The Node worker.
 
-    @rule(hand=hand)
-    def claim_next_job(self, hand: int) -> None:
+    @rule(link=link)
+    def claim_next_job(self, link: int) -> None:
         ready = sorted((job for job in self.jobs.values() if job.can_be_claimed), key=lambda job: job.rank)
-        claimed = self.steps[hand].queue.claim_next_job()
+        claimed = self.steps[link].queue.claim_next_job()
         assert (claimed.job_id if claimed else None) == (ready[0].id if ready else None)
         if ready:
             ready[0].claim(NODE)
 
     @a_job
-    @rule(pick=pick, hand=hand)
-    def complete_job(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def complete_job(self, pick: int, link: int) -> None:
         job = self.job(pick)
-        self.steps[hand].queue.complete_job(job.id)
+        self.steps[link].queue.complete_job(job.id)
         if job.answers_to_its_id:
             job.complete()
 
     @a_job
-    @rule(pick=pick, hand=hand)
-    def fail_job(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def fail_job(self, pick: int, link: int) -> None:
         job = self.job(pick)
-        will_retry = self.steps[hand].queue.fail_job(job.id, "boom")
+        will_retry = self.steps[link].queue.fail_job(job.id, "boom")
         if job.answers_to_its_id:
             job.fail("failed")
             assert will_retry == (job.status == "pending")
@@ -154,23 +154,23 @@ class Road(RuleBasedStateMachine):
 
     # The bridge.
 
-    @rule(hand=hand, limit=st.sampled_from([1, 2, 100]))
-    def claim(self, hand: int, limit: int) -> None:
+    @rule(link=link, limit=st.sampled_from([1, 2, 100]))
+    def claim(self, link: int, limit: int) -> None:
         ready = sorted((job for job in self.jobs.values() if job.can_run_among_others), key=lambda job: job.rank)
         due = ready[:limit] if "live" in self.workers.values() else []
-        claims = self.steps[hand].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
+        claims = self.steps[link].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
         for job in due:
             job.claim("bridge")
         assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in due]
         self.claims += claims
 
-    @rule(hand=hand, limit=st.sampled_from([1, 2]))
-    def claim_suspects(self, hand: int, limit: int) -> None:
+    @rule(link=link, limit=st.sampled_from([1, 2]))
+    def claim_suspects(self, link: int, limit: int) -> None:
         live = list(self.workers.values()).count("live")
         lines = {job.line for job in self.jobs.values() if job.runs_alone}
         ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
         line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
-        claims = self.steps[hand].queue.claim_suspects("bridge", lease=LEASE, line=limit)
+        claims = self.steps[link].queue.claim_suspects("bridge", lease=LEASE, line=limit)
         self.calls += 1
         for job in line:
             job.claim("bridge", self.calls)
@@ -178,11 +178,11 @@ class Road(RuleBasedStateMachine):
         self.claims += claims
 
     @a_claim
-    @rule(picks=st.lists(pick, min_size=1, max_size=3), hand=hand)
-    def keep(self, picks: list[int], hand: int) -> None:
+    @rule(picks=st.lists(pick, min_size=1, max_size=3), link=link)
+    def keep(self, picks: list[int], link: int) -> None:
         """A worker prolongs what it cannot start yet."""
         waiting = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
-        kept = self.steps[hand].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
+        kept = self.steps[link].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
         jobs = [(self.jobs.get(claim.job_id), claim.fence) for claim in waiting]
         ours = [job for job, fence in jobs if job is not None and job.was_handed_over(fence)]
         assert kept == {job.id for job in ours}
@@ -190,37 +190,37 @@ class Road(RuleBasedStateMachine):
             job.expired = False
 
     @a_claim
-    @rule(pick=pick, hand=hand)
-    def release_claim(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def release_claim(self, pick: int, link: int) -> None:
         claim = self.claims[-1 - pick % len(self.claims)]
-        accepted = self.steps[hand].queue.release_claims([claim], "test") == [claim.job_id]
-        self._expect(AttemptKey(claim.job_id, claim.fence, None), accepted, JobTwin.release)
+        accepted = self.steps[link].queue.release_claims([claim], "test") == [claim.job_id]
+        self._expect(AttemptKey(claim.job_id, claim.fence, None), accepted, ExpectedJob.release)
 
     @a_claim
-    @rule(pick=pick, hand=hand)
-    def fail_claim(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def fail_claim(self, pick: int, link: int) -> None:
         """A worker says that the database refuses the start."""
         claim = self.claims[-1 - pick % len(self.claims)]
         held = AttemptKey(claim.job_id, claim.fence, None)
-        self._expect(held, self.steps[hand].fail(held) is not None, lambda job: job.fail("failed"))
+        self._expect(held, self.steps[link].fail(held) is not None, lambda job: job.fail("failed"))
 
-    @rule(hand=hand)
-    def reclaim(self, hand: int) -> None:
+    @rule(link=link)
+    def reclaim(self, link: int) -> None:
         self.workers.update({worker: "stopped" for worker, lease in self.workers.items() if lease == "expired"})
         alive = [worker for worker, lease in self.workers.items() if lease == "live"]
         expected = {job.id: verdict for job in self.jobs.values() if (verdict := job.reclaim(alive))}
-        assert self.steps[hand].reclaim() == expected
+        assert self.steps[link].reclaim() == expected
 
     # Workers.
 
     @a_claim
-    @rule(picks=st.lists(pick, min_size=1, max_size=3), worker=pick, hand=hand)
-    def start(self, picks: list[int], worker: int, hand: int) -> None:
+    @rule(picks=st.lists(pick, min_size=1, max_size=3), worker=pick, link=link)
+    def start(self, picks: list[int], worker: int, link: int) -> None:
         """One message delivered, or several together, or the same one twice."""
         who = self.worker(worker)
         delivered = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
         held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in delivered]
-        started = self.steps[hand].book.start(who, held)
+        started = self.steps[link].book.start(who, held)
         for attempt in held:
             job = self.jobs.get(attempt.job_id)
             same = [one.exec for one in held if (one.job_id, one.fence) == (attempt.job_id, attempt.fence)]
@@ -232,28 +232,28 @@ class Road(RuleBasedStateMachine):
 
     # Several steps in one: what comes after them would be met in few histories otherwise.
 
-    @rule(limit=st.sampled_from([1, 2, 100]), worker=pick, hand=hand)
-    def claim_and_start(self, limit: int, worker: int, hand: int) -> None:
+    @rule(limit=st.sampled_from([1, 2, 100]), worker=pick, link=link)
+    def claim_and_start(self, limit: int, worker: int, link: int) -> None:
         before = len(self.claims)
-        self.claim(hand, limit)
-        self.claim_suspects(hand, limit)
+        self.claim(link, limit)
+        self.claim_suspects(link, limit)
         if taken := len(self.claims) - before:
-            self.start(list(range(taken)), worker, hand)
+            self.start(list(range(taken)), worker, link)
 
     @precondition(lambda self: any(job.status == "processing" and job.exec for job in self.jobs.values()))
-    @rule(pick=pick, hand=hand)
-    def lose_a_worker(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def lose_a_worker(self, pick: int, link: int) -> None:
         busy = [job.worker for job in self.jobs.values() if job.status == "processing" and job.exec]
         who = busy[pick % len(busy)]
         if who in self.workers:  # it may be lost already
-            self.steps[hand].silence(who)
+            self.steps[link].silence(who)
             self.workers[who] = "expired" if self.workers[who] == "live" else self.workers[who]
-            self.reclaim(hand)
-            self.heartbeat(list(self.workers).index(who), hand)
+            self.reclaim(link)
+            self.heartbeat(list(self.workers).index(who), link)
 
     @an_attempt
-    @rule(pick=pick, worker=pick, hand=hand)
-    def start_again(self, pick: int, worker: int, hand: int) -> None:
+    @rule(pick=pick, worker=pick, link=link)
+    def start_again(self, pick: int, worker: int, link: int) -> None:
         """The answer was lost, and the same start is said again. By another worker, it is another start."""
         attempt, who = self.attempt(pick)
         if worker % 3 == 0:
@@ -261,51 +261,51 @@ class Road(RuleBasedStateMachine):
         job = self.jobs.get(attempt.job_id)
         is_its_own = job is not None and job.is_held_by(attempt) and job.worker == who
         is_free = job is not None and job.was_handed_over(attempt.fence)
-        started = self.steps[hand].book.start(who, [attempt])
+        started = self.steps[link].book.start(who, [attempt])
         expected = (is_its_own or is_free) and self.workers.get(who) == "live"  # it may be forgotten
         assert (attempt.exec in started) == expected
         if expected and job is not None:
             job.start(attempt, who)
 
     @an_attempt
-    @rule(pick=pick, hand=hand)
-    def complete(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def complete(self, pick: int, link: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.steps[hand].complete(held), JobTwin.complete)
+        self._expect(held, self.steps[link].complete(held), ExpectedJob.complete)
 
     @an_attempt
-    @rule(pick=pick, hand=hand, final=st.booleans())
-    def fail(self, pick: int, hand: int, final: bool) -> None:
+    @rule(pick=pick, link=link, final=st.booleans())
+    def fail(self, pick: int, link: int, final: bool) -> None:
         held = self.attempt(pick)[0]
-        status = self.steps[hand].fail(held, final=final)
+        status = self.steps[link].fail(held, final=final)
         self._expect(held, status is not None, lambda job: job.fail("failed", final=final))
         assert status is None or status == self.jobs[held.job_id].status
 
     @an_attempt
-    @rule(pick=pick, hand=hand)
-    def release(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def release(self, pick: int, link: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.steps[hand].release(held), JobTwin.release)
+        self._expect(held, self.steps[link].release(held), ExpectedJob.release)
 
     @an_attempt
-    @rule(pick=pick, hand=hand)
-    def call_off(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def call_off(self, pick: int, link: int) -> None:
         held = self.attempt(pick)[0]
-        self._expect(held, self.steps[hand].call_off(held), JobTwin.call_off)
+        self._expect(held, self.steps[link].call_off(held), ExpectedJob.call_off)
 
     @an_attempt
-    @rule(pick=pick, hand=hand)
-    def say_event(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def say_event(self, pick: int, link: int) -> None:
         held = self.attempt(pick)[0]
         job = self.jobs.get(held.job_id)
-        stored = self.steps[hand].book.add_events([Event(held, "terminal", "{}")])
+        stored = self.steps[link].book.add_events([Event(held, "terminal", "{}")])
         assert stored == (job is not None and job.is_held_by(held) and job.session is not None)
 
-    @rule(pick=pick, hand=hand)
-    def heartbeat(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def heartbeat(self, pick: int, link: int) -> None:
         who = self.worker(pick)
         mine = [held for held, worker in self.held if worker == who]
-        verdicts = self.steps[hand].heartbeat(who, *mine)
+        verdicts = self.steps[link].heartbeat(who, *mine)
         if self.workers[who] == "stopped":
             assert verdicts is None
             del self.workers[who]
@@ -321,10 +321,10 @@ class Road(RuleBasedStateMachine):
                 expected[held.exec] = Verdict.CANCELLED
         assert verdicts == expected
 
-    @rule(pick=pick, hand=hand)
-    def say_goodbye(self, pick: int, hand: int) -> None:
+    @rule(pick=pick, link=link)
+    def say_goodbye(self, pick: int, link: int) -> None:
         who = self.worker(pick)
-        self.steps[hand].book.stop(who)
+        self.steps[link].book.stop(who)
         self.workers[who] = "stopped"
 
     # Time.
@@ -353,7 +353,7 @@ class Road(RuleBasedStateMachine):
 
     # What must hold.
 
-    def _expect(self, held: AttemptKey, accepted: bool, change: Callable[[JobTwin], None]) -> None:
+    def _expect(self, held: AttemptKey, accepted: bool, change: Callable[[ExpectedJob], None]) -> None:
         """A report is accepted from the holder of the attempt, and from nobody else."""
         job = self.jobs.get(held.job_id)
         assert accepted == (job is not None and job.is_held_by(held))
@@ -381,7 +381,7 @@ def test_rows_follow_their_twins_through_any_history(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         rows = Rows(connection)
         steps = [Steps(dsn, rows) for _ in range(2)]
-        road: Any = lambda: Road(rows, steps)  # noqa: E731 -- anything that makes one will do
-        run_state_machine_as_test(road, settings=SIZES[os.environ.get("MOBVIBE_HISTORIES", "")])
+        machine: Any = lambda: JobMachine(rows, steps)  # noqa: E731 -- anything that makes one will do
+        run_state_machine_as_test(machine, settings=SIZES[os.environ.get("MOBVIBE_HISTORIES", "")])
         for one in steps:
             one.close()

@@ -33,7 +33,7 @@ def redis_databases(url: str, lanes: int) -> list[str]:
     return [f"{url.rpartition('/')[0]}/{number}" for number in range(lanes)]
 
 
-class Laboratory:
+class MutationServers:
     """One Postgres and one Redis for all runs; a template database and a database of Redis for each.
 
     What two runs side by side had in common could fail the tests of one, and a mutant would count as caught.
@@ -95,12 +95,12 @@ class Laboratory:
         return run.returncode == 0, failed[0].split(" - ")[0].partition(" ")[2] if failed else ""
 
 
-def try_all(laboratory: Laboratory, chosen: list[Mutant], lanes: int, *, quick: bool) -> int:
+def try_all(servers: MutationServers, chosen: list[Mutant], lanes: int, *, quick: bool) -> int:
     """Print a line for each mutant; how many survived."""
     survivors = 0
 
     def attempt(mutant: Mutant) -> tuple[bool, str]:
-        return laboratory.run_tests(mutant.own_tests if quick else mutant.tests, mutant.definition)
+        return servers.run_tests(mutant.own_tests if quick else mutant.tests, mutant.definition)
 
     tried = [mutant for mutant in chosen if mutant.reason is None]
     with ThreadPoolExecutor(lanes) as pool:
@@ -141,23 +141,23 @@ def main() -> int:
         stores.open_folder()
         stores.start()
         try:
-            laboratory = Laboratory(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url, args.lanes)
-            laboratory.execute("postgres", f"CREATE DATABASE {BASE}")
-            migrate_up(laboratory.url(BASE))
+            servers = MutationServers(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url, args.lanes)
+            servers.execute("postgres", f"CREATE DATABASE {BASE}")
+            migrate_up(servers.url(BASE))
             chosen = [
                 mutant
-                for mutant in mutants(laboratory.url(BASE))
+                for mutant in mutants(servers.url(BASE))
                 if not args.only or any(part in mutant.name for part in args.only)
             ]
             if args.list:
                 print("\n".join(mutant.name for mutant in chosen))
                 return 0
             every = [f"tests/integration/{name}.py" for name in ALL_TESTS]
-            passed, failed = (True, "") if args.quick else laboratory.run_tests(every)
+            passed, failed = (True, "") if args.quick else servers.run_tests(every)
             if not passed:
                 print(f"The tests fail without any mutation: {failed}")
                 return 2
-            survivors = try_all(laboratory, chosen, args.lanes, quick=args.quick)
+            survivors = try_all(servers, chosen, args.lanes, quick=args.quick)
         except NothingToMutateError as error:
             print(f"Nothing to mutate: {error}")
             return 2

@@ -38,11 +38,11 @@ def attempt(world: World, end: End) -> Seen:
         late = [str(error)]
     row, ledger = world.rows.job(job), tuple(world.rows.outcomes(job))
     lines = [line for line in world.said_since(offset) if line.get("jobId") == str(job)]
-    said = tuple(dict.fromkeys(line["said"] for line in lines))
-    wrong = [*late, *_differences(end, row, ledger, said)]
+    logged = tuple(dict.fromkeys(line["text"] for line in lines))
+    wrong = [*late, *_differences(end, row, ledger, logged)]
     if len(lines) > _LINES_MOST:
         wrong.append(f"{len(lines)} log lines")
-    return Seen(row["status"], row["error_message"], ledger, said, wrong)
+    return Seen(row["status"], row["error_message"], ledger, logged, wrong)
 
 
 def _wait_for_the_end(world: World, end: End, job: UUID) -> None:
@@ -77,7 +77,7 @@ def _slots(world: World, end: End, worker: str | None) -> list[str]:
     return []
 
 
-def _differences(end: End, row: dict[str, Any], ledger: tuple[str, ...], said: tuple[str, ...]) -> list[str]:
+def _differences(end: End, row: dict[str, Any], ledger: tuple[str, ...], logged: tuple[str, ...]) -> list[str]:
     wrong = []
     if row["status"] != end.status:
         wrong.append(f"status {row['status']}, not {end.status}")
@@ -88,5 +88,5 @@ def _differences(end: End, row: dict[str, Any], ledger: tuple[str, ...], said: t
     error = row["error_message"]
     if (error is None) != (end.error is None) or (end.error and not re.search(end.error, error)):
         wrong.append(f"error {str(error)[:200]!r}, not {end.error!r}")
-    wrong += [f"no line {line!r} in {said}" for line in end.log if line not in said]
+    wrong += [f"no line {line!r} in {logged}" for line in end.log if line not in logged]
     return wrong

@@ -78,7 +78,7 @@ class World:
         return self.worker.log.stat().st_size
 
     def said_since(self, offset: int) -> list[dict[str, Any]]:
-        """The worker's log lines after so many bytes, with `said` as "level: message"."""
+        """The worker's log lines after so many bytes, with `text` as "level: message"."""
         with self.worker.log.open("rb") as log:
             log.seek(offset)
             lines = log.read().split(b"\n")
@@ -91,7 +91,7 @@ class World:
                 entry = json.loads(line[begin:])
             except ValueError:
                 continue
-            found.append(entry | {"said": f"{_LEVELS.get(entry['level'], '?')}: {entry['msg']}"})
+            found.append(entry | {"text": f"{_LEVELS.get(entry['level'], '?')}: {entry['msg']}"})
         return found
 
     def close(self) -> None:

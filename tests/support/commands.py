@@ -14,7 +14,7 @@ PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") i
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     code: int
     out: str
     err: str
@@ -26,10 +26,10 @@ class Said:
         return lines[0]
 
 
-Run = Callable[..., Said]  # arguments and variables of the environment
+Run = Callable[..., CommandResult]  # arguments and variables of the environment
 
 
-def mobvibe(*args: str, cwd: Path, **environment: str) -> Said:
+def mobvibe(*args: str, cwd: Path, **environment: str) -> CommandResult:
     result = subprocess.run(
         [sys.executable, "-m", "bridge", *args],
         cwd=cwd,
@@ -39,7 +39,7 @@ def mobvibe(*args: str, cwd: Path, **environment: str) -> Said:
         timeout=60,
         check=False,
     )
-    return Said(result.returncode, result.stdout, result.stderr)
+    return CommandResult(result.returncode, result.stdout, result.stderr)
 
 
 def mobvibe_on_a_terminal(*args: str, columns: int, cwd: Path, **environment: str) -> str:
@@ -50,10 +50,10 @@ def mobvibe_on_a_terminal(*args: str, columns: int, cwd: Path, **environment: st
         [sys.executable, "-m", "bridge", *args], cwd=cwd, env=PLAIN | environment, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    said = b"".join(iter(lambda: _read(ours), b""))
+    output = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)
-    assert process.wait(60) == 0, said
-    return said.decode().replace("\r\n", "\n")
+    assert process.wait(60) == 0, output
+    return output.decode().replace("\r\n", "\n")
 
 
 def _read(terminal: int) -> bytes:

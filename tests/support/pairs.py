@@ -18,7 +18,7 @@ BUSY = "busy"  # the second met a lock and gave up: its caller says the same aga
 
 
 @dataclass
-class Scene:
+class Setup:
     """One job, somewhere on its road, with whoever has to do with it."""
 
     job_id: UUID
@@ -43,7 +43,7 @@ class Scene:
 
 # The second argument: 0 for the first of the pair, 1 for the second.
 Outcome = tuple[tuple[Any, ...], dict[int, Any]]
-Call = Callable[[Scene, Steps, int], Any]
+Call = Callable[[Setup, Steps, int], Any]
 CALLS: dict[str, Call] = {
     "claim_jobs": lambda _, steps, __: [
         claim.fence for claim in steps.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
@@ -51,22 +51,22 @@ CALLS: dict[str, Call] = {
     "claim_suspects": lambda _, steps, __: [
         claim.fence for claim in steps.queue.claim_suspects("bridge", lease=LEASE, line=5)
     ],
-    "keep_claims": lambda scene, steps, _: bool(steps.book.keep([scene.hand_over], LEASE)),
-    "fail_claims": lambda scene, steps, _: steps.fail(scene.hand_over),
-    "start_jobs": Scene.start,
-    "heartbeat_worker": lambda scene, steps, _: list((steps.heartbeat(scene.workers[0], scene.held) or {}).values()),
-    "complete_jobs": lambda scene, steps, _: steps.complete(scene.held),
-    "fail_jobs": lambda scene, steps, _: steps.fail(scene.held),
-    "cancel_attempts": lambda scene, steps, _: steps.call_off(scene.held),
-    "release_jobs": Scene.release,
+    "keep_claims": lambda setup, steps, _: bool(steps.book.keep([setup.hand_over], LEASE)),
+    "fail_claims": lambda setup, steps, _: steps.fail(setup.hand_over),
+    "start_jobs": Setup.start,
+    "heartbeat_worker": lambda setup, steps, _: list((steps.heartbeat(setup.workers[0], setup.held) or {}).values()),
+    "complete_jobs": lambda setup, steps, _: steps.complete(setup.held),
+    "fail_jobs": lambda setup, steps, _: steps.fail(setup.held),
+    "cancel_attempts": lambda setup, steps, _: steps.call_off(setup.held),
+    "release_jobs": Setup.release,
     "reclaim_jobs": lambda _, steps, __: list(steps.reclaim().values()),
-    "cancel_job": lambda scene, steps, _: steps.queue.cancel_job(scene.job_id),
-    "retry_job": lambda scene, steps, _: steps.queue.retry_job(scene.job_id),
-    "add_session_events": lambda scene, steps, _: steps.book.add_events([Event(scene.held, "terminal", "{}")]),
-    "stop_worker": lambda scene, steps, _: steps.book.stop(scene.workers[0]),
+    "cancel_job": lambda setup, steps, _: steps.queue.cancel_job(setup.job_id),
+    "retry_job": lambda setup, steps, _: steps.queue.retry_job(setup.job_id),
+    "add_session_events": lambda setup, steps, _: steps.book.add_events([Event(setup.held, "terminal", "{}")]),
+    "stop_worker": lambda setup, steps, _: steps.book.stop(setup.workers[0]),
     "claim_next_job": lambda _, steps, __: steps.queue.claim_next_job() is not None,
-    "complete_job": lambda scene, steps, _: steps.queue.complete_job(scene.job_id),
-    "fail_job": lambda scene, steps, _: steps.queue.fail_job(scene.job_id, "boom"),
+    "complete_job": lambda setup, steps, _: steps.queue.complete_job(setup.job_id),
+    "fail_job": lambda setup, steps, _: steps.queue.fail_job(setup.job_id, "boom"),
 }
 PASS_OVER: dict[str, Any] = {
     "claim_jobs": [],
@@ -87,7 +87,7 @@ STATES = [
 ]
 
 
-def set_up(state: str, rows: Rows, steps: Steps) -> Scene:
+def set_up(state: str, rows: Rows, steps: Steps) -> Setup:
     rows.clear()
     job_id = rows.add_job(session_id=rows.add_session(), max_retries=2)
     workers = (steps.add_worker(), steps.add_worker())
@@ -114,19 +114,19 @@ def set_up(state: str, rows: Rows, steps: Steps) -> Scene:
         steps.queue.cancel_job(job_id)
     elif state == "failed":
         steps.fail(held, final=True)
-    return Scene(job_id, workers, held, (uuid4(), uuid4()))
+    return Setup(job_id, workers, held, (uuid4(), uuid4()))
 
 
-def outcome(scene: Scene, rows: Rows) -> tuple[Any, ...]:
+def outcome(setup: Setup, rows: Rows) -> tuple[Any, ...]:
     """All that a call may change, without what differs from run to run."""
-    names = {scene.held.exec: "held", scene.execs[0]: "first", scene.execs[1]: "second", None: None}
-    job = rows.job(scene.job_id)
+    names = {setup.held.exec: "held", setup.execs[0]: "first", setup.execs[1]: "second", None: None}
+    job = rows.job(setup.job_id)
     return (
         *(job[column] for column in ("status", "fence", "retry_count", "due")),
         names[job["exec"]],
         job["cancel_requested_at"] is not None,
         job["lease_expires_at"] is not None,
-        [(attempt["fence"], attempt["outcome"]) for attempt in rows.attempts(scene.job_id)],
+        [(attempt["fence"], attempt["outcome"]) for attempt in rows.attempts(setup.job_id)],
         job["claimed_by"],
         rows.value("SELECT status FROM coding_sessions"),
         rows.value("SELECT count(*) FROM session_events"),
@@ -137,19 +137,19 @@ def outcome(scene: Scene, rows: Rows) -> tuple[Any, ...]:
 
 def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, steps: Steps) -> Outcome:
     """What comes of the calls one after another: the rows, and the answers by place in the pair."""
-    scene = set_up(state, rows, steps)
-    answers = {which: CALLS[name](scene, steps, which) for name, which in calls}
-    return outcome(scene, rows), answers
+    setup = set_up(state, rows, steps)
+    answers = {which: CALLS[name](setup, steps, which) for name, which in calls}
+    return outcome(setup, rows), answers
 
 
 def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps, Steps], *, commit: bool) -> Outcome:
     """The same when the second begins before the first has ended; said again if it left the row alone."""
-    scene = set_up(state, rows, steps[0])
+    setup = set_up(state, rows, steps[0])
     answers: dict[int, Any] = {}
 
     def run_second() -> None:
         try:
-            answers[1] = CALLS[second](scene, steps[1], 1)
+            answers[1] = CALLS[second](setup, steps[1], 1)
         except PostgresBusyError:
             answers[1] = BUSY
 
@@ -158,7 +158,7 @@ def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps,
     connection.execute("BEGIN")
     thread = threading.Thread(target=run_second)
     try:
-        answers[0] = CALLS[first](scene, steps[0], 0)
+        answers[0] = CALLS[first](setup, steps[0], 0)
         thread.start()
         deadline = time.monotonic() + 10
         while thread.is_alive() and not _waits_for_a_lock(rows, there):
@@ -173,8 +173,8 @@ def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps,
     if not commit:
         del answers[0]
     if answers[1] in (BUSY, PASS_OVER.get(second, BUSY)):
-        answers[1] = CALLS[second](scene, steps[1], 1)  # its caller comes back
-    return outcome(scene, rows), answers
+        answers[1] = CALLS[second](setup, steps[1], 1)  # its caller comes back
+    return outcome(setup, rows), answers
 
 
 def _waits_for_a_lock(rows: Rows, pid: int) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.campaign.evidence import Attempt, Effect, Evidence, Fault
 from tests.campaign.faults import KINDS, WEIGHTS
-from tests.campaign.mailbag import hand_overs, is_real
+from tests.campaign.message_copies import hand_overs, is_real
 from tests.campaign.plan import Kind, Plan, make_plan
 from tests.campaign.recovery_times import recoveries, spread, throughput
 

@@ -18,7 +18,7 @@ class Echo:
     """A server that answers each line with the same line, and keeps what it received."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.received = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,7 +38,7 @@ class Echo:
         with connection:
             try:
                 while data := connection.recv(65536):
-                    self.heard += data
+                    self.received += data
                     connection.sendall(data)
             except OSError:
                 return
@@ -54,7 +54,7 @@ def echo() -> Iterator[Echo]:
 @pytest.fixture
 def proxy(echo: Echo) -> Iterator[ProxyProcess]:
     target: dict[str, Any] = {"host": "127.0.0.1", "port": echo.port, "protocol": "redis", "seed": 1}
-    process = ProxyProcess({"road": target})
+    process = ProxyProcess({"server": target})
     yield process
     process.close()
 
@@ -66,7 +66,7 @@ def client(proxy: ProxyProcess) -> Iterator[socket.socket]:
 
 
 def dial(proxy: ProxyProcess) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.ports["road"]), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.ports["server"]), timeout=5)
 
 
 def ask(client: socket.socket, data: bytes) -> bytes:
@@ -89,7 +89,7 @@ def test_without_faults_bytes_pass_both_ways(client: socket.socket) -> None:
 
 
 def test_latency_delays_both_ways(proxy: ProxyProcess, client: socket.socket) -> None:
-    proxy.weather("road", latency=0.3)
+    proxy.set_conditions("server", latency=0.3)
     client.settimeout(0.5)  # there and back is 0.6 s
     with pytest.raises(TimeoutError):
         ask(client, b"hello\r\n")
@@ -99,50 +99,50 @@ def test_latency_delays_both_ways(proxy: ProxyProcess, client: socket.socket) ->
 
 def test_a_half_open_connection_stays_open_and_silent(proxy: ProxyProcess, client: socket.socket) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
-    proxy.weather("road", swallow="existing")
+    proxy.set_conditions("server", drop="existing")
     client.settimeout(0.3)
     with pytest.raises(TimeoutError):  # neither an answer nor an end
         ask(client, b"2\r\n")
     with dial(proxy) as later:
         assert ask(later, b"3\r\n") == b"3\r\n"
-    proxy.clear("road")
+    proxy.clear("server")
     with pytest.raises(TimeoutError):
         ask(client, b"4\r\n")
 
 
 def test_new_connections_are_half_open_when_all_are(proxy: ProxyProcess, echo: Echo) -> None:
-    proxy.weather("road", swallow="all")
+    proxy.set_conditions("server", drop="all")
     with dial(proxy) as client:
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             ask(client, b"1\r\n")
-    proxy.clear("road")
+    proxy.clear("server")
     with dial(proxy) as client:
         assert ask(client, b"2\r\n") == b"2\r\n"
-    assert echo.heard == b"2\r\n"
+    assert echo.received == b"2\r\n"
 
 
 def test_a_reset_connection_ends_with_rst_and_not_with_fin(proxy: ProxyProcess, client: socket.socket) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
-    assert proxy.order("road", "reset")["connections"] == 1
+    assert proxy.order("server", "reset")["connections"] == 1
     with pytest.raises(ConnectionResetError):
         client.recv(100)
 
 
 def test_new_connections_can_be_refused(proxy: ProxyProcess, echo: Echo) -> None:
-    proxy.weather("road", refuse=True)
+    proxy.set_conditions("server", refuse=True)
     with suppress(ConnectionError), dial(proxy) as client:
         assert ask(client, b"1\r\n") == b""
-    assert echo.heard == b""
+    assert echo.received == b""
 
 
 def test_the_target_can_be_changed_to_a_server_on_another_port(proxy: ProxyProcess, echo: Echo) -> None:
     other = Echo()
-    proxy.order("road", "aim", port=other.port)
+    proxy.order("server", "aim", port=other.port)
     with dial(proxy) as client:
         client.sendall(b"hello\n")
         assert client.recv(100) == b"hello\n"
-    assert (echo.heard, other.heard) == (b"", b"hello\n")
+    assert (echo.received, other.received) == (b"", b"hello\n")
     other.close()
 
 
@@ -150,20 +150,20 @@ def test_a_connection_is_cut_after_an_exact_number_of_bytes(
     proxy: ProxyProcess, client: socket.socket, echo: Echo
 ) -> None:
     assert ask(client, b"1\r\n") == b"1\r\n"
-    proxy.order("road", "cut_after", count=4)
+    proxy.order("server", "cut_after", count=4)
     client.sendall(b"abcdefgh\r\n")
     with pytest.raises(ConnectionResetError):
         [client.recv(100) for _ in range(3)]
-    eventually(lambda: echo.heard == b"1\r\nabcd", seconds=5)
+    eventually(lambda: echo.received == b"1\r\nabcd", seconds=5)
 
 
 def test_the_request_is_done_when_its_reply_is_lost(proxy: ProxyProcess, client: socket.socket, echo: Echo) -> None:
-    proxy.weather("road", lose_replies=1.0, asking=["COMMIT"])
+    proxy.set_conditions("server", lose_replies=1.0, asking=["COMMIT"])
     assert ask(client, b"BEGIN\r\n") == b"BEGIN\r\n"
     with pytest.raises(ConnectionResetError):
         ask(client, b"COMMIT\r\n")
-    assert echo.heard == b"BEGIN\r\nCOMMIT\r\n"
-    assert proxy.order("road", "who")["lost_replies"] == 1
+    assert echo.received == b"BEGIN\r\nCOMMIT\r\n"
+    assert proxy.order("server", "who")["lost_replies"] == 1
 
 
 def frame(kind: bytes, body: bytes) -> bytes:

@@ -40,12 +40,12 @@ def test_a_job_is_given_to_its_actor_and_its_result_comes_back(broker: TestingBr
     @actor
     def greet(job: Job) -> dict[str, Any]:
         assert current_job() is job
-        return {"said": job.payload["text"], "prompt": job.prompt, "session": str(job.session_id), "fence": job.fence}
+        return {"text": job.payload["text"], "prompt": job.prompt, "session": str(job.session_id), "fence": job.fence}
 
     ended = run_job(greet, {"text": "hello"}, prompt="speak", session_id=SESSION)
 
     assert ended.status is Status.COMPLETED
-    assert ended.result == {"said": "hello", "prompt": "speak", "session": str(SESSION), "fence": 1}
+    assert ended.result == {"text": "hello", "prompt": "speak", "session": str(SESSION), "fence": 1}
     assert (ended.attempts, ended.error, list(ended.events)) == (1, None, [])
 
 
@@ -258,12 +258,12 @@ connect_testing_broker()
 
 
 @pytest.mark.parametrize(
-    ("conftest", "code", "said"),
+    ("conftest", "code", "expected"),
     [(CONFTEST, 0, "1 passed"), ("", 2, "In tests that need no stores: bridge.testing")],
     ids=["as documented", "without the conftest"],
 )
 def test_a_first_test_runs_in_a_package_outside_this_repository(
-    tmp_path: Path, conftest: str, code: int, said: str
+    tmp_path: Path, conftest: str, code: int, expected: str
 ) -> None:
     package = tmp_path / "shop"
     package.mkdir()
@@ -279,5 +279,5 @@ def test_a_first_test_runs_in_a_package_outside_this_repository(
     )  # fmt: skip
 
     assert ran.returncode == code, ran.stdout + ran.stderr
-    assert said in ran.stdout
+    assert expected in ran.stdout
     assert "INTERNALERROR" not in ran.stdout

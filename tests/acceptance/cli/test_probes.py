@@ -12,7 +12,7 @@ import pytest
 
 from bridge.dev.embedded import EmbeddedStores
 from tests.acceptance.processes import BIN, Fleet, Process
-from tests.support.commands import Said, mobvibe
+from tests.support.commands import CommandResult, mobvibe
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -31,7 +31,7 @@ class Model(dramatiq.Middleware):
 dramatiq.get_broker().add_middleware(Model())
 """
 MAX_AGE = 4.0  # seconds; at each second there is a sign of life
-Probe = Callable[[str], Said]
+Probe = Callable[[str], CommandResult]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def probe(outside: Fleet) -> Probe:
     )
 
 
-def is_well(said: Said) -> bool:
-    assert said.code == 0, said.err
+def is_well(result: CommandResult) -> bool:
+    assert result.code == 0, result.err
     return True
 
 
@@ -99,10 +99,10 @@ def test_a_worker_process_that_died_is_the_supervisors_business(outside: Fleet, 
     worker.kill()
     supervisor.wait_for("A worker process died, starting it again")
 
-    said = probe("worker")
-    assert is_well(said)
-    assert str(supervisor.popen.pid) in said.out
-    assert str(worker.pid) not in said.out
+    result = probe("worker")
+    assert is_well(result)
+    assert str(supervisor.popen.pid) in result.out
+    assert str(worker.pid) not in result.out
 
 
 def test_a_supervised_process_that_stays_frozen_is_ended_and_its_slots_are_back(
@@ -179,9 +179,9 @@ def test_processes_that_wait_for_their_stores_are_well(outside: Fleet, probe: Pr
     for process in late:
         process.wait_for("retry 7/10")
     for role, count in (("bridge", 2), ("worker", 3)):
-        said = probe(role)
-        assert said.code == 0, said.err
-        assert said.out.count(",") == count - 1, said.out
+        result = probe(role)
+        assert result.code == 0, result.err
+        assert result.out.count(",") == count - 1, result.out
     for process in outside.processes:
         assert "stands still" not in process.output, process.output
     assert "Postgres is unreachable" in bridge.output

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from tests.campaign.experiments.deaths import bridge_kill, long_jobs, worker_kill
 from tests.campaign.experiments.leases import false_reclaims, zombies
-from tests.campaign.experiments.stage import Figure
 from tests.campaign.experiments.stores import half_open, redis_loss
+from tests.campaign.experiments.testbed import Figure
 
 EXPERIMENTS: dict[str, Callable[[float], Figure]] = {
     one.__name__: one for one in (worker_kill, bridge_kill, long_jobs, redis_loss, zombies, half_open, false_reclaims)

@@ -7,7 +7,7 @@ import time
 import psycopg
 
 from tests.campaign.evidence import Fault
-from tests.campaign.experiments.stage import Figure, Stage, even_load, open_stage
+from tests.campaign.experiments.testbed import Figure, Testbed, even_load, open_testbed
 from tests.campaign.plan import Kind
 from tests.campaign.recovery_times import recoveries, shown
 from tests.campaign.world import Size
@@ -29,15 +29,15 @@ WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
 def worker_kill(minutes: float) -> Figure:
     """Kill -9 of a worker while it runs jobs, at the default lease: until those jobs run again."""
     size = Size(supervised_processes=2, plain_processes=1, lease_ms=DEFAULT_LEASE_MS)
-    with open_stage(size, even_load(8, minutes * 60, Kind.LONG, 0.7)) as stage:
+    with open_testbed(size, even_load(8, minutes * 60, Kind.LONG, 0.7)) as testbed:
         until = time.monotonic() + minutes * 60
-        while len(stage.faults) < _KILLS and time.monotonic() < until:
-            stage.rest(1.0)
-            stage.rest(20, lambda: len(stage.world.live_workers()) == size.worker_processes)
-            if (pid := _busiest(stage)) is not None:
-                stage.faults.append(Fault("kill", time.time(), pids=[pid]))
+        while len(testbed.faults) < _KILLS and time.monotonic() < until:
+            testbed.rest(1.0)
+            testbed.rest(20, lambda: len(testbed.world.live_workers()) == size.worker_processes)
+            if (pid := _busiest(testbed)) is not None:
+                testbed.faults.append(Fault("kill", time.time(), pids=[pid]))
                 os.kill(pid, signal.SIGKILL)
-        evidence, verdict = stage.finish()
+        evidence, verdict = testbed.finish()
     found = recoveries(evidence)["kill"]
     text = (
         f"{found.faults} kills at LEASE_MS={DEFAULT_LEASE_MS}: attempts taken back after {shown(found.taken_back)} s, "
@@ -49,17 +49,17 @@ def worker_kill(minutes: float) -> Figure:
 def long_jobs(minutes: float) -> Figure:
     """Kill -9 of a worker process with several threads, whose jobs run for so many minutes: until they run again."""
     size = Size(supervised_processes=2, plain_processes=0, lease_ms=DEFAULT_LEASE_MS)
-    with open_stage(size, even_load(_LONG_JOBS, 1, Kind.LONG, minutes * 60)) as stage:
+    with open_testbed(size, even_load(_LONG_JOBS, 1, Kind.LONG, minutes * 60)) as testbed:
 
         def all_run() -> bool:
-            with stage.world.connect() as connection:
+            with testbed.world.connect() as connection:
                 return [row[0] for row in connection.execute(_COUNT_RUNNING)] == [_LONG_JOBS]
 
-        if not stage.rest(60, all_run) or (pid := _busiest(stage)) is None:
+        if not testbed.rest(60, all_run) or (pid := _busiest(testbed)) is None:
             raise RuntimeError("the jobs did not begin")
-        stage.faults.append(Fault("kill", time.time(), pids=[pid]))
+        testbed.faults.append(Fault("kill", time.time(), pids=[pid]))
         os.kill(pid, signal.SIGKILL)
-        evidence, verdict = stage.finish(rate=_LONG_JOBS / (minutes * 120))
+        evidence, verdict = testbed.finish(rate=_LONG_JOBS / (minutes * 120))
     found = recoveries(evidence)["kill"]
     text = (
         f"jobs of {minutes * 60:g} s on two processes of {size.threads} threads: those of a killed one"
@@ -68,13 +68,13 @@ def long_jobs(minutes: float) -> Figure:
     return Figure("long_jobs", text, verdict.holds, {"taken_back": found.taken_back, "next_start": found.next_start})
 
 
-def _busiest(stage: Stage) -> int | None:
+def _busiest(testbed: Testbed) -> int | None:
     try:
-        with stage.world.connect() as connection:
+        with testbed.world.connect() as connection:
             row = connection.execute(_RUNNING).fetchone()
     except psycopg.Error:
         return None
-    alive = set(stage.world.worker_pids())
+    alive = set(testbed.world.worker_pids())
     return int(row[0]) if row is not None and row[0] in alive else None
 
 
@@ -82,17 +82,17 @@ def bridge_kill(minutes: float) -> Figure:
     """Kill -9 of a bridge: to the next claim, with another bridge alive, and with a supervisor's restart alone."""
     parts, numbers, holds = [], {}, True
     for bridges, name in ((2, "another alive"), (1, "restarted")):
-        with open_stage(Size(bridges=bridges), even_load(50, minutes * 30, Kind.QUICK)) as stage:
+        with open_testbed(Size(bridges=bridges), even_load(50, minutes * 30, Kind.QUICK)) as testbed:
             until = time.monotonic() + minutes * 30 - 3
-            stage.rest(2)
-            while len(stage.faults) < _KILLS and time.monotonic() < until:
-                bridge = stage.world.bridges[len(stage.faults) % bridges]
+            testbed.rest(2)
+            while len(testbed.faults) < _KILLS and time.monotonic() < until:
+                bridge = testbed.world.bridges[len(testbed.faults) % bridges]
                 if bridge.pid is not None:
                     now = time.time()
-                    stage.faults.append(Fault(name, now, next_claim_since=now))
+                    testbed.faults.append(Fault(name, now, next_claim_since=now))
                     bridge.send(signal.SIGKILL)
-                stage.rest(3)
-            evidence, verdict = stage.finish()
+                testbed.rest(3)
+            evidence, verdict = testbed.finish()
         found = recoveries(evidence)[name]
         numbers[name] = found.next_claim
         holds = holds and verdict.holds

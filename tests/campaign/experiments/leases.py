@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from tests.campaign.evidence import Evidence, Fault
-from tests.campaign.experiments.stage import SEED, Figure, even_load, open_stage
+from tests.campaign.experiments.testbed import SEED, Figure, even_load, open_testbed
 from tests.campaign.plan import Kind
 from tests.campaign.world import Size
 
@@ -22,23 +22,23 @@ def zombies(minutes: float) -> Figure:
     """SIGSTOP of a worker past its lease, then SIGCONT: what it says afterwards about what it ran."""
     dice = random.Random(SEED)
     freeze_seconds = _ZOMBIE_LEASE_MS / 1000 + 1.8
-    with open_stage(Size(lease_ms=_ZOMBIE_LEASE_MS), even_load(12, minutes * 60, Kind.LONG, 0.5)) as stage:
+    with open_testbed(Size(lease_ms=_ZOMBIE_LEASE_MS), even_load(12, minutes * 60, Kind.LONG, 0.5)) as testbed:
         until = time.monotonic() + minutes * 60
-        stage.rest(1)
-        while len(stage.faults) < _FREEZES and time.monotonic() < until:
-            pids = stage.world.worker_pids()
+        testbed.rest(1)
+        while len(testbed.faults) < _FREEZES and time.monotonic() < until:
+            pids = testbed.world.worker_pids()
             if pids:
                 fault = Fault("freeze", time.time(), pids=[dice.choice(pids)])
                 os.kill(fault.pids[0], signal.SIGSTOP)
-                stage.rest(freeze_seconds)
+                testbed.rest(freeze_seconds)
                 fault.healed = time.time()
                 os.kill(fault.pids[0], signal.SIGCONT)
-                stage.faults.append(fault)
-            stage.rest(1.5)
-        evidence, verdict = stage.finish(rate=8)  # half of what all threads can do
+                testbed.faults.append(fault)
+            testbed.rest(1.5)
+        evidence, verdict = testbed.finish(rate=8)  # half of what all threads can do
     frozen, spoke, accepted = _came_back(evidence)
     text = (
-        f"{len(stage.faults)} freezes past the lease hit {frozen} running attempts, which were taken over; "
+        f"{len(testbed.faults)} freezes past the lease hit {frozen} running attempts, which were taken over; "
         f"{spoke} of them came to their end afterwards and reported it; accepted: {accepted}"
     )
     holds = verdict.holds and accepted == 0 and frozen > 0
@@ -67,9 +67,9 @@ def false_reclaims(minutes: float) -> Figure:
     """No faults, and the processors more than busy: whatever is taken back is taken from the living."""
     burners = [subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)]
     try:
-        with open_stage(Size(), even_load(60, minutes * 60, Kind.NAP, 0.03)) as stage:
-            stage.rest(minutes * 60)
-            evidence, verdict = stage.finish()
+        with open_testbed(Size(), even_load(60, minutes * 60, Kind.NAP, 0.03)) as testbed:
+            testbed.rest(minutes * 60)
+            evidence, verdict = testbed.finish()
     finally:
         for burner in burners:
             burner.kill()

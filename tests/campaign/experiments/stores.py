@@ -7,8 +7,8 @@ from collections import defaultdict
 
 from tests.campaign.evidence import Fault
 from tests.campaign.experiments.deaths import DEFAULT_LEASE_MS
-from tests.campaign.experiments.stage import Figure, even_load, open_stage
-from tests.campaign.mailbag import Mailbag
+from tests.campaign.experiments.testbed import Figure, even_load, open_testbed
+from tests.campaign.message_copies import MessageCopies
 from tests.campaign.plan import Kind
 from tests.campaign.recovery_times import recoveries, shown, spread, throughput
 from tests.campaign.world import POSTGRES, Size
@@ -22,26 +22,26 @@ def redis_loss(minutes: float) -> Figure:
     """Redis flushed each few seconds at 200 jobs/s, each second time killed: until what it held is started."""
     seconds = minutes * 60
     size = Size(threads=8, lease_ms=DEFAULT_LEASE_MS)
-    mailbag = Mailbag()
-    with open_stage(size, even_load(_RATE, seconds, Kind.NAP, 0.045)) as stage:
+    message_copies = MessageCopies()
+    with open_testbed(size, even_load(_RATE, seconds, Kind.NAP, 0.045)) as testbed:
         began = time.time()
         while time.time() < began + seconds - _FLUSH_EACH_SECONDS:
-            stage.rest(_FLUSH_EACH_SECONDS)
-            with stage.world.redis() as client:
-                fault = Fault("redis", time.time(), handed=mailbag.waiting(client))
-                if len(stage.faults) % 2:
-                    os.kill(stage.world.stores.redis.pid, signal.SIGKILL)
-                    stage.world.restart_redis()
+            testbed.rest(_FLUSH_EACH_SECONDS)
+            with testbed.world.redis() as client:
+                fault = Fault("redis", time.time(), handed=message_copies.waiting(client))
+                if len(testbed.faults) % 2:
+                    os.kill(testbed.world.stores.redis.pid, signal.SIGKILL)
+                    testbed.world.restart_redis()
                 else:
                     client.flushall()
-            stage.faults.append(fault)
+            testbed.faults.append(fault)
         ended = time.time()
-        evidence, verdict = stage.finish()
+        evidence, verdict = testbed.finish()
     found = recoveries(evidence)["redis"]
     kept = throughput(evidence, began + 2, ended) / _RATE
-    lost = sum(len(fault.handed) for fault in stage.faults)
+    lost = sum(len(fault.handed) for fault in testbed.faults)
     text = (
-        f"{len(stage.faults)} losses, {lost} hand-overs lost with them, started after {shown(found.next_start)} s; "
+        f"{len(testbed.faults)} losses, {lost} hand-overs lost with them, started after {shown(found.next_start)} s; "
         f"{kept:.0%} of {_RATE} jobs/s kept"
     )
     return Figure("redis_loss", text, verdict.holds, {"next_start": found.next_start, "throughput_kept": kept})
@@ -53,22 +53,22 @@ def half_open(minutes: float) -> Figure:
     never: list[str] = []
     until = time.monotonic() + minutes * 60
     rounds = 0
-    with open_stage(Size(), even_load(20, minutes * 60, Kind.QUICK)) as stage:
+    with open_testbed(Size(), even_load(20, minutes * 60, Kind.QUICK)) as testbed:
         while rounds == 0 or time.monotonic() < until:
             rounds += 1
-            stage.rest(3)
-            silent = stage.world.proxies.names(POSTGRES)
-            stage.world.proxies.weather(POSTGRES, swallow="existing")
+            testbed.rest(3)
+            silent = testbed.world.proxies.names(POSTGRES)
+            testbed.world.proxies.set_conditions(POSTGRES, drop="existing")
             began = time.monotonic()
-            stage.world.proxies.clear(POSTGRES)
+            testbed.world.proxies.clear(POSTGRES)
             while silent and time.monotonic() < began + _SILENT_MOST_SECONDS:
-                stage.rest(0.1)
-                for number in silent.keys() - stage.world.proxies.names(POSTGRES).keys():
+                testbed.rest(0.1)
+                for number in silent.keys() - testbed.world.proxies.names(POSTGRES).keys():
                     noticed[silent.pop(number)].append(time.monotonic() - began)
             never += silent.values()
             if silent:
-                stage.world.proxies.order(POSTGRES, "reset")
-        _, verdict = stage.finish()
+                testbed.world.proxies.order(POSTGRES, "reset")
+        _, verdict = testbed.finish()
     everything = spread([seconds for all_of_one in noticed.values() for seconds in all_of_one])
     by_name = ", ".join(
         f"{name.removeprefix('mobvibe ')} {max(all_of_one):.1f}" for name, all_of_one in noticed.items()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from tests.campaign.evidence import Fault
-from tests.campaign.mailbag import Mailbag
+from tests.campaign.message_copies import MessageCopies
 from tests.campaign.world import World
 
 
@@ -20,9 +20,9 @@ class Injection(ABC):
     weight: ClassVar[float]
     lane: ClassVar[str] = ""
 
-    def __init__(self, world: World, mailbag: Mailbag, dice: random.Random) -> None:
+    def __init__(self, world: World, message_copies: MessageCopies, dice: random.Random) -> None:
         self.world = world
-        self.mailbag = mailbag
+        self.message_copies = message_copies
         self.dice = dice
         self.seconds = 0.0  # until it is healed
         self._began = 0.0

@@ -11,18 +11,18 @@ from tests.campaign.world import CLIENTS, POSTGRES, REDIS
 CALLS = ("complete_jobs", "start_jobs", "claim_jobs", "fail_jobs", "release_jobs", "heartbeat_worker")
 
 
-class _Weather(Injection):
+class _ConditionFault(Injection):
     """Bad weather before one of the stores for a while."""
 
     store: ClassVar[str]
 
-    def weather(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         raise NotImplementedError
 
     def inject(self) -> Fault | None:
         self.seconds = self.dice.uniform(0.5, 2.5)
         fault = self.fault()
-        self.world.proxies.weather(self.store, **self.weather())
+        self.world.proxies.set_conditions(self.store, **self.conditions())
         return fault
 
     def heal(self, fault: Fault) -> None:
@@ -30,28 +30,28 @@ class _Weather(Injection):
         fault.next_claim_since = time.time()
 
 
-class _Slow(_Weather):
-    def weather(self) -> dict[str, Any]:
+class _Slow(_ConditionFault):
+    def conditions(self) -> dict[str, Any]:
         return {"latency": self.dice.uniform(0.01, 0.2), "jitter": self.dice.uniform(0, 0.2)}
 
 
-class _Refused(_Weather):
-    def weather(self) -> dict[str, Any]:
+class _Refused(_ConditionFault):
+    def conditions(self) -> dict[str, Any]:
         self.world.proxies.order(self.store, "reset")
         return {"refuse": True}
 
 
-class _LostReplies(_Weather):
-    def weather(self) -> dict[str, Any]:
+class _LostReplies(_ConditionFault):
+    def conditions(self) -> dict[str, Any]:
         calls = self.dice.choice([(), *((call,) for call in CALLS)]) if self.store == POSTGRES else ("EVALSHA",)
         return {"lose_replies": self.dice.choice((0.1, 0.5, 1.0)), "asking": calls}
 
 
-class _HalfOpen(_Weather):
+class _HalfOpen(_ConditionFault):
     """Connections that swallow everything and never end; those that were swallowed stay so."""
 
-    def weather(self) -> dict[str, Any]:
-        return {"swallow": self.dice.choice(("existing", "all"))}
+    def conditions(self) -> dict[str, Any]:
+        return {"drop": self.dice.choice(("existing", "all"))}
 
 
 class _Reset(Injection):
@@ -121,12 +121,12 @@ class CutRedis(_Cut):
     label, weight, lane, store = "Redis links cut after some bytes", 4, REDIS, REDIS
 
 
-class LostCommits(_Weather):
+class LostCommits(_ConditionFault):
     """The jobs are there, and their client does not know."""
 
     label, weight, lane, store = "answers to the clients' commits lost", 5, CLIENTS, CLIENTS
 
-    def weather(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         return {"lose_replies": self.dice.choice((0.1, 0.5, 1.0)), "asking": ("COMMIT",)}
 
     def heal(self, fault: Fault) -> None:

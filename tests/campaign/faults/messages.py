@@ -40,7 +40,7 @@ class LateDelivery(Injection):
 
     def inject(self) -> Fault | None:
         with suppress(redis.RedisError), self.world.redis() as client:
-            old = self.mailbag.sample(self.dice, _MOST)
+            old = self.message_copies.sample(self.dice, _MOST)
             if not old:
                 return None
             fault = self.fault()
@@ -59,7 +59,7 @@ class ForgedMessages(Injection):
     def inject(self) -> Fault | None:
         with suppress(redis.RedisError), self.world.redis() as client:
             forged: dict[str | bytes, Any] = {}
-            for message_id, payload in self.mailbag.sample(self.dice, _MOST):
+            for message_id, payload in self.message_copies.sample(self.dice, _MOST):
                 name, body = self._forge(message_id, payload)
                 forged[name] = body
             if not forged:

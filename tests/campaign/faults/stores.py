@@ -21,7 +21,7 @@ class FlushRedis(Injection):
 
     def inject(self) -> Fault | None:
         with suppress(redis.RedisError), self.world.redis() as client:
-            handed = self.mailbag.waiting(client)
+            handed = self.message_copies.waiting(client)
             fault = self.fault()
             client.flushall()
             fault.handed = handed
@@ -35,7 +35,7 @@ class KillRedis(Injection):
     def inject(self) -> Fault | None:
         with suppress(redis.RedisError), self.world.redis() as client:
             self.seconds = self.dice.uniform(0.1, 2)
-            handed = self.mailbag.waiting(client)
+            handed = self.message_copies.waiting(client)
             fault = self.fault()
             os.kill(self.world.stores.redis.pid, signal.SIGKILL)
             fault.handed = handed

@@ -33,27 +33,27 @@ def test_help_and_version_need_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("run",), ("worker",), ("web",), ("migrate", "up"), ("jobs", "list"), ("status",)])
 def test_a_missing_address_is_one_line_and_exit_code_1(tmp_path: Path, command: tuple[str, ...]) -> None:
-    said = mobvibe(*command, cwd=tmp_path)
+    result = mobvibe(*command, cwd=tmp_path)
 
-    assert said.code == 1
-    assert said.one_line().startswith("mobvibe: DATABASE_URL is missing: set it in the environment or in .env")
-    assert "REDIS_URL is missing, too" in said.one_line()
-    assert said.out == ""
+    assert result.code == 1
+    assert result.one_line().startswith("mobvibe: DATABASE_URL is missing: set it in the environment or in .env")
+    assert "REDIS_URL is missing, too" in result.one_line()
+    assert result.out == ""
 
 
 def test_a_missing_redis_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    said = mobvibe("run", cwd=tmp_path, DATABASE_URL="postgresql://u@h/d")
+    result = mobvibe("run", cwd=tmp_path, DATABASE_URL="postgresql://u@h/d")
 
-    assert (said.code, said.one_line()[:31]) == (1, "mobvibe: REDIS_URL is missing: ")
+    assert (result.code, result.one_line()[:31]) == (1, "mobvibe: REDIS_URL is missing: ")
 
 
 def test_a_malformed_setting_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    said = mobvibe("run", cwd=tmp_path, DATABASE_URL="postgresql://u:gehe@im@h/d", POLL_INTERVAL_MS="x")
+    result = mobvibe("run", cwd=tmp_path, DATABASE_URL="postgresql://u:gehe@im@h/d", POLL_INTERVAL_MS="x")
 
-    assert said.code == 1
-    assert "DATABASE_URL cannot be read" in said.one_line()
-    assert "POLL_INTERVAL_MS must be a whole number" in said.one_line()
-    assert "gehe" not in said.err
+    assert result.code == 1
+    assert "DATABASE_URL cannot be read" in result.one_line()
+    assert "POLL_INTERVAL_MS must be a whole number" in result.one_line()
+    assert "gehe" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_a_malformed_setting_is_one_line_and_exit_code_1(tmp_path: Path) -> None
     [("schema=public", "DATABASE_URL has the option 'schema'"), ("connect_timeout=x", "connect_timeout")],
 )
 def test_an_option_that_postgres_does_not_know_is_one_line(tmp_path: Path, query: str, message: str) -> None:
-    said = mobvibe("status", cwd=tmp_path, DATABASE_URL=f"postgresql://u:geheim@127.0.0.1:9/d?{query}")
+    result = mobvibe("status", cwd=tmp_path, DATABASE_URL=f"postgresql://u:geheim@127.0.0.1:9/d?{query}")
 
-    assert (said.code, message in said.one_line(), "geheim" in said.err) == (1, True, False)
+    assert (result.code, message in result.one_line(), "geheim" in result.err) == (1, True, False)
 
 
 @pytest.mark.parametrize("host", ["a" * 70, "a b", "a..b"])
@@ -88,11 +88,11 @@ def test_commands_read_a_database_that_a_host_has_set_otherwise(run: Run, dsn: s
     ):  # fmt: skip
         rows.all(f"ALTER DATABASE {name} SET {setting}")
 
-    said = run(*words.split(), *([str(job_id)] if "show" in words else []))
+    result = run(*words.split(), *([str(job_id)] if "show" in words else []))
 
-    assert said.code == (1 if words == "doctor" else 0), said.out + said.err  # it misses workers
-    assert "Traceback" not in said.err
-    assert words != "jobs show" or "2999-01-01" in said.out
+    assert result.code == (1 if words == "doctor" else 0), result.out + result.err  # it misses workers
+    assert "Traceback" not in result.err
+    assert words != "jobs show" or "2999-01-01" in result.out
 
 
 def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None:
@@ -104,17 +104,17 @@ def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None
 
 
 def test_an_unreachable_postgres_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
-    said = mobvibe("status", cwd=tmp_path, DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d")
+    result = mobvibe("status", cwd=tmp_path, DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d")
 
-    assert said.code == 3
-    assert "refused" in said.one_line()
-    assert "geheim" not in said.err
+    assert result.code == 3
+    assert "refused" in result.one_line()
+    assert "geheim" not in result.err
 
 
 def test_an_unmigrated_database_is_one_line_and_exit_code_4(tmp_path: Path, empty_dsn: str, redis_url: str) -> None:
-    said = mobvibe("run", cwd=tmp_path, DATABASE_URL=empty_dsn, REDIS_URL=redis_url)
+    result = mobvibe("run", cwd=tmp_path, DATABASE_URL=empty_dsn, REDIS_URL=redis_url)
 
-    assert (said.code, said.one_line()) == (
+    assert (result.code, result.one_line()) == (
         4,
         "mobvibe: The database is not set up for the bridge. Run: mobvibe migrate up",
     )
@@ -123,27 +123,27 @@ def test_an_unmigrated_database_is_one_line_and_exit_code_4(tmp_path: Path, empt
 def test_a_newer_schema_is_one_line_and_exit_code_4(run: Run, rows: Rows) -> None:
     rows.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 999'")
 
-    said = run("run")
+    result = run("run")
 
-    assert said.code == 4
-    assert "schema 999, newer than this version knows" in said.one_line()
+    assert result.code == 4
+    assert "schema 999, newer than this version knows" in result.one_line()
 
 
 def test_a_probable_typing_error_is_pointed_out(run: Run, empty_dsn: str) -> None:
-    said = run("run", DATABASE_URL=empty_dsn, POLL_INTERVAL_SEC="5")
+    result = run("run", DATABASE_URL=empty_dsn, POLL_INTERVAL_SEC="5")
 
-    assert "POLL_INTERVAL_SEC is not a setting; did you mean POLL_INTERVAL_MS?" in said.err
+    assert "POLL_INTERVAL_SEC is not a setting; did you mean POLL_INTERVAL_MS?" in result.err
 
 
 def test_a_variable_of_the_node_worker_that_nothing_reads_is_said(run: Run, empty_dsn: str) -> None:
-    said = run("run", DATABASE_URL=empty_dsn, JOB_TIMEOUT_MS="60000")
-    assert "JOB_TIMEOUT_MS is not read here: a time limit is its actor's" in said.err
+    result = run("run", DATABASE_URL=empty_dsn, JOB_TIMEOUT_MS="60000")
+    assert "JOB_TIMEOUT_MS is not read here: a time limit is its actor's" in result.err
 
     assert "JOB_TIMEOUT_MS is not read here" in run("doctor", JOB_TIMEOUT_MS="60000").out
 
 
 def test_a_healthcheck_without_a_web_process_fails_in_one_line(run: Run, taken_port: int) -> None:
-    said = run("healthcheck", "live", HEALTH_CHECK_PORT="9")
+    result = run("healthcheck", "live", HEALTH_CHECK_PORT="9")
 
-    assert said.code == 1
-    assert "nobody answers at http://127.0.0.1:9/livez" in said.one_line()
+    assert result.code == 1
+    assert "nobody answers at http://127.0.0.1:9/livez" in result.one_line()

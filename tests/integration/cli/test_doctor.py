@@ -39,12 +39,12 @@ def test_the_doctor_lets_another_session_prove_that_notifications_arrive(
 def test_the_doctor_finds_nothing_wrong_where_nothing_is(run: Run, steps: Steps) -> None:
     steps.add_worker(slots=4)
 
-    said = run("doctor")
+    result = run("doctor")
 
-    assert said.code == 0, said.out
-    assert "FAIL" not in said.out
+    assert result.code == 0, result.out
+    assert "FAIL" not in result.out
     for text in ("Postgres ", "up to date", "notifications arrive", "1 alive, 4 slots", "noeviction", "clocks"):
-        assert text in said.out
+        assert text in result.out
 
 
 def test_the_doctor_names_what_is_wrong_and_the_fix(run: Run, rows: Rows) -> None:
@@ -60,16 +60,18 @@ def test_the_doctor_names_what_is_wrong_and_the_fix(run: Run, rows: Rows) -> Non
 
 
 def test_the_doctor_goes_on_where_a_store_is_away(run: Run) -> None:
-    said = run("doctor", DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d", REDIS_URL="redis://:geheim@127.0.0.1:9/0")
+    result = run(
+        "doctor", DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d", REDIS_URL="redis://:geheim@127.0.0.1:9/0"
+    )
 
-    assert said.code == 1
-    assert said.out.count("FAIL") == 2
-    assert "127.0.0.1:9" in said.out
-    assert "geheim" not in said.out + said.err
+    assert result.code == 1
+    assert result.out.count("FAIL") == 2
+    assert "127.0.0.1:9" in result.out
+    assert "geheim" not in result.out + result.err
 
 
 def test_the_doctor_says_what_is_not_set(tmp_path: Path) -> None:
-    said = mobvibe("doctor", cwd=tmp_path)
+    result = mobvibe("doctor", cwd=tmp_path)
 
-    assert said.code == 1
-    assert said.out.count("FAIL") == 2
+    assert result.code == 1
+    assert result.out.count("FAIL") == 2

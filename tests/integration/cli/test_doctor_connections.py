@@ -2,12 +2,12 @@
 
 from bridge.cli.doctor import examine
 from bridge.settings import Settings
-from tests.support.small_role import SmallRole, small
+from tests.support.limited_role import LimitedRole, as_limited_role
 
 
-def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings, role: SmallRole) -> None:
+def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings, role: LimitedRole) -> None:
     def found() -> tuple[str, str, str]:
-        finding = next(one for one in examine(small(settings, role)) if one.check == "connections")
+        finding = next(one for one in examine(as_limited_role(settings, role)) if one.check == "connections")
         return finding.state, finding.found, finding.fix
 
     role.limit(19)

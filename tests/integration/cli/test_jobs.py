@@ -34,19 +34,19 @@ def test_a_job_can_be_sent_shown_cancelled_and_retried(run: Run, rows: Rows, ste
 def test_a_job_whose_payload_python_cannot_read_is_one_line(run: Run, rows: Rows) -> None:
     job_id = rows.value("INSERT INTO coding_jobs (payload) VALUES ('{\"n\": 1e5000}') RETURNING id")
 
-    said = run("jobs", "show", str(job_id))
+    result = run("jobs", "show", str(job_id))
 
-    assert said.code == 1
-    assert said.one_line().startswith(f"mobvibe: Job {job_id} holds JSON that cannot be read here: ")
+    assert result.code == 1
+    assert result.one_line().startswith(f"mobvibe: Job {job_id} holds JSON that cannot be read here: ")
 
 
 def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
-    said = run(
+    result = run(
         "jobs", "send", "--actor", "build_report", "--payload", '{"rows": 7}', "--max-retries", "5",
         "--run-at", "2030-01-31T08:00:00+0100",
     )  # fmt: skip
 
-    job = rows.job(UUID(said.out.strip()))
+    job = rows.job(UUID(result.out.strip()))
     assert (job["actor"], job["payload"], job["max_retries"]) == ("build_report", {"rows": 7}, 5)
     assert job["run_at"].isoformat().startswith("2030-01-31T07:00:00")
 
@@ -73,11 +73,11 @@ def test_jobs_of_any_actor_can_be_sent(run: Run, rows: Rows) -> None:
     ],
 )
 def test_bad_usage_is_explained_with_exit_code_2(run: Run, args: tuple[str, ...], message: str) -> None:
-    said = run(*args)
+    result = run(*args)
 
-    assert said.code == 2
-    assert message in said.err + said.out
-    assert "Traceback" not in said.err
+    assert result.code == 2
+    assert message in result.err + result.out
+    assert "Traceback" not in result.err
 
 
 def test_a_job_that_does_not_exist_is_said_with_exit_code_1(run: Run) -> None:
@@ -103,17 +103,17 @@ def test_jobs_are_listed_and_counted(run: Run, rows: Rows) -> None:
 
 
 def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, steps: Steps) -> None:
-    said = run("jobs", "send", "--actor", "hello")
-    assert (said.code, said.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
+    result = run("jobs", "send", "--actor", "hello")
+    assert (result.code, result.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
 
     steps.add_worker(actors={"hello": {"queue": "greetings", "max_retries": 3}})
     assert run("jobs", "send", "--actor", "hello").err == ""
     for mistake in (("--actor", "helo"), ("hello",)):
-        said = run("jobs", "send", *mistake)
-        assert said.out.strip() == str(rows.value("SELECT id FROM coding_jobs ORDER BY seq DESC LIMIT 1"))
-        assert said.one_line().endswith("is not among those of the live workers: did you mean --actor hello?")
-    said = run("jobs", "send", "--actor", "build_report")
-    assert said.one_line().endswith("not among those of the live workers, which have hello")
+        result = run("jobs", "send", *mistake)
+        assert result.out.strip() == str(rows.value("SELECT id FROM coding_jobs ORDER BY seq DESC LIMIT 1"))
+        assert result.one_line().endswith("is not among those of the live workers: did you mean --actor hello?")
+    result = run("jobs", "send", "--actor", "build_report")
+    assert result.one_line().endswith("not among those of the live workers, which have hello")
 
 
 def listed(link: Link, **asked: Any) -> list[UUID]:
@@ -164,7 +164,7 @@ def test_a_list_that_did_not_look_at_everything_says_so(run: Run, rows: Rows) ->
         " SELECT 'completed', now(), 1 FROM generate_series(1, 50001)"
     )
 
-    said = run("jobs", "list", "--actor", "seldom")
+    result = run("jobs", "list", "--actor", "seldom")
 
-    assert said.err == "No such jobs.\nLooked at the latest 50000 of each kind. For older jobs use psql.\n"
+    assert result.err == "No such jobs.\nLooked at the latest 50000 of each kind. For older jobs use psql.\n"
     assert run("jobs", "list").err == ""

@@ -40,12 +40,12 @@ def test_a_row_steers_no_terminal_and_keeps_its_width(
     dsn: str, redis_url: str, tmp_path: Path, hostile: UUID, columns: int
 ) -> None:
     for words in (["list"], ["show", str(hostile)]):
-        said = mobvibe_on_a_terminal(
+        output = mobvibe_on_a_terminal(
             "jobs", *words, columns=columns, cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=redis_url
         )
 
-        assert not STEERS & set(said)
-        lines = said.splitlines()
+        assert not STEERS & set(output)
+        lines = output.splitlines()
         assert max(map(display_width, lines)) <= columns
         assert [line for line in lines if line.startswith("status ")] == (
             ["status               failed"] * (words != ["list"])
@@ -65,10 +65,10 @@ def test_into_a_pipe_everything_is_whole(run: Run, hostile: UUID) -> None:
 
 def test_json_is_exact_and_steers_no_terminal(run: Run, rows: Rows, hostile: UUID) -> None:
     rows.all("UPDATE coding_jobs SET error_message = error_message || repeat('x', 5000)")
-    for said in (run("jobs", "list", "--json").out, run("jobs", "show", str(hostile), "--json").out):
-        assert not STEERS & set(said)
-        assert "日本語" in said
-        found = json.loads(said)
+    for output in (run("jobs", "list", "--json").out, run("jobs", "show", str(hostile), "--json").out):
+        assert not STEERS & set(output)
+        assert "日本語" in output
+        found = json.loads(output)
         job = found[0] if isinstance(found, list) else found
         assert (job["actor"], job["error_message"]) == (HOSTILE, HOSTILE + "x" * 5000)
     assert found["payload"] == {HOSTILE: HOSTILE}

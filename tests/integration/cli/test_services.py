@@ -8,10 +8,10 @@ from tests.support.commands import Run, mobvibe
 
 
 def test_a_taken_port_is_one_line_and_exit_code_1(run: Run, taken_port: int) -> None:
-    said = run("web", HEALTH_CHECK_PORT=str(taken_port), SUPABASE_JWT_SECRET="s" * 40)
+    result = run("web", HEALTH_CHECK_PORT=str(taken_port), SUPABASE_JWT_SECRET="s" * 40)
 
-    assert said.code == 1
-    assert said.one_line() == (
+    assert result.code == 1
+    assert result.one_line() == (
         f"mobvibe: Cannot listen on 127.0.0.1:{taken_port}: Address already in use. "
         "Set HEALTH_CHECK_PORT to a free port."
     )
@@ -20,10 +20,10 @@ def test_a_taken_port_is_one_line_and_exit_code_1(run: Run, taken_port: int) -> 
 def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("bridge: true\n")
 
-    said = mobvibe("up", cwd=tmp_path, NODE_ENV="production")
+    result = mobvibe("up", cwd=tmp_path, NODE_ENV="production")
 
-    assert said.code == 1
-    assert said.one_line().startswith("mobvibe: mobvibe up is for development and NODE_ENV is production.")
+    assert result.code == 1
+    assert result.one_line().startswith("mobvibe: mobvibe up is for development and NODE_ENV is production.")
     assert not (tmp_path / ".mobvibe").exists()
 
 

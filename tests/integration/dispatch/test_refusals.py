@@ -46,7 +46,7 @@ CAUSES = [
 ]
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[Any]:
+def named_jobs(caplog: pytest.LogCaptureFixture) -> list[Any]:
     """The jobs that were named as refused."""
     return [
         getattr(record, "jobId", None)
@@ -70,15 +70,15 @@ def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
     new_fleet(poll_interval_ms=200).start()
 
     eventually(lambda: all(rows.job(one)["status"] == "completed" for one in others), seconds=8)
-    eventually(lambda: said(caplog) == [str(refused)], seconds=8)
+    eventually(lambda: named_jobs(caplog) == [str(refused)], seconds=8)
     late = rows.add_job(**of)
     eventually(lambda: rows.job(late)["status"] == "completed", seconds=3)
     assert rows.job(refused)["status"] == "pending"
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
     rows.all(end)
     eventually(lambda: rows.job(refused)["status"] == "completed", seconds=12)
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 @pytest.mark.parametrize("what", ["RAISE 'not now'", "RETURN NULL", "RETURN OLD"])
@@ -116,7 +116,7 @@ def test_a_suspect_that_is_refused_holds_up_no_other(
     assert [claim.job_id for claim in steps.queue.claim_suspects("bridge", lease=LEASE)] == [other]
     rows.all("UPDATE coding_jobs SET status = 'completed' WHERE id = %s", [other])
     assert steps.queue.claim_suspects("bridge", lease=LEASE) == []
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 def test_a_job_that_cannot_be_moved_stops_no_move_and_no_recovery(
@@ -129,7 +129,7 @@ def test_a_job_that_cannot_be_moved_stops_no_move_and_no_recovery(
     Recovery(steps.link, lambda: None, lease_seconds=30).step()
 
     assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "reports")
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 def test_a_running_job_that_cannot_be_taken_back_is_named_once(
@@ -142,7 +142,7 @@ def test_a_running_job_that_cannot_be_taken_back_is_named_once(
     steps.book.stop(worker)
 
     assert steps.reclaim() == steps.reclaim() == {}
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
     rows.all(UNCHECKED)
     eventually(lambda: set(steps.reclaim()) == {refused}, seconds=3)

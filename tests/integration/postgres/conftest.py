@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.support.rows import Rows
-from tests.support.session_keeper import SessionKeeper
+from tests.support.session_pooler import SessionPooler
 
 
 def as_role(dsn: str, role: str) -> str:
@@ -30,7 +30,7 @@ def connection(dsn: str) -> Any:
 
 
 @pytest.fixture
-def keeper(dsn: str) -> Iterator[SessionKeeper]:
-    keeper = SessionKeeper(dsn)
-    yield keeper
-    keeper.close()
+def pooler(dsn: str) -> Iterator[SessionPooler]:
+    pooler = SessionPooler(dsn)
+    yield pooler
+    pooler.close()

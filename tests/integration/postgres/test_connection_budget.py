@@ -21,8 +21,8 @@ from bridge.postgres.startup_checks import check_database
 from bridge.runtime.loop import Loop
 from bridge.settings import Settings
 from tests.support.fleet import Fleet
+from tests.support.limited_role import LimitedRole
 from tests.support.rows import Rows
-from tests.support.small_role import SmallRole
 from tests.support.waiting import eventually
 from tests.support.web import WebProcess
 
@@ -89,7 +89,7 @@ def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Ca
     eventually(lambda: ours(rows) == bridge | worker, what="no link beside these")
 
 
-def test_the_nearest_limit_is_found_and_this_link_left_out(role: SmallRole, rows: Rows) -> None:
+def test_the_nearest_limit_is_found_and_this_link_left_out(role: LimitedRole, rows: Rows) -> None:
     link, other = Link(role.dsn, "test"), Link(role.dsn, "other")
     other.call("ping")
     room = find_room(link)
@@ -117,7 +117,7 @@ def test_the_nearest_limit_is_found_and_this_link_left_out(role: SmallRole, rows
 
 
 def test_a_process_warns_in_one_line_when_fewer_are_free_than_it_opens(
-    role: SmallRole, caplog: pytest.LogCaptureFixture
+    role: LimitedRole, caplog: pytest.LogCaptureFixture
 ) -> None:
     role.limit(6)
     check_database(role.dsn, connections=6)
@@ -134,7 +134,7 @@ def test_a_process_warns_in_one_line_when_fewer_are_free_than_it_opens(
 
 
 def test_a_bridge_and_a_worker_name_what_is_short_and_go_on_when_there_is_more(
-    new_fleet: Callable[..., Fleet], settings: Settings, role: SmallRole, rows: Rows, caplog: pytest.LogCaptureFixture
+    new_fleet: Callable[..., Fleet], settings: Settings, role: LimitedRole, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     role.limit(3)
@@ -205,7 +205,7 @@ def test_what_servers_and_poolers_say_is_understood(error: psycopg.Error, is_sho
     assert isinstance(met.value, NoConnectionFreeError) is is_short
 
 
-def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, redis_url: str, tmp_path: Path) -> None:
+def test_the_web_process_says_what_is_short_when_it_listens(role: LimitedRole, redis_url: str, tmp_path: Path) -> None:
     role.limit(8)
     web = WebProcess(role.dsn, redis_url, "a-secret-of-this-test-that-is-long-enough", tmp_path)
     try:
@@ -214,7 +214,7 @@ def test_the_web_process_says_what_is_short_when_it_listens(role: SmallRole, red
         web.end()
 
 
-def test_a_process_that_cannot_begin_says_what_is_short(role: SmallRole, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_that_cannot_begin_says_what_is_short(role: LimitedRole, caplog: pytest.LogCaptureFixture) -> None:
     role.limit(0)
 
     with pytest.raises(NoConnectionFreeError, match=r"^Postgres at .* has no connection free: .*tried 2 times"):

@@ -216,13 +216,13 @@ def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
     steps: Steps, rows: Rows, session_id: UUID, dsn: str
 ) -> None:
     held = steps.started()
-    said = events(held, "one", "two")
+    batch = events(held, "one", "two")
     answer: list[int] = []
     other = Steps(dsn, rows)
     other.link.connection.execute("BEGIN")
-    other.book.add_events(said)  # and its answer never came
+    other.book.add_events(batch)  # and its answer never came
 
-    again = threading.Thread(target=lambda: answer.append(steps.book.add_events(said)))
+    again = threading.Thread(target=lambda: answer.append(steps.book.add_events(batch)))
     again.start()
     eventually(lambda: waits_for_a_lock(rows, steps.link.connection))
     other.link.connection.execute("COMMIT")
@@ -421,10 +421,10 @@ def test_a_stale_event_uses_up_no_number(steps: Steps, rows: Rows, session_id: U
 
 def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
     """Of the server's processor, by its own count: what else the machine does plays no part."""
-    said: list[str] = []
+    details: list[str] = []
 
     def listen(message: "psycopg.errors.Diagnostic") -> None:
-        said.append(str(message.message_detail))
+        details.append(str(message.message_detail))
 
     rows.all(
         "INSERT INTO coding_sessions (id, user_id, project_id)"
@@ -438,7 +438,7 @@ def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
     rows.all("COMMIT")
     rows.all("SET log_statement_stats = off")
     rows.connection.remove_notice_handler(listen)
-    used = [re.findall(r"([\d.]+) s (?:user|system),", detail)[:2] for detail in said]
+    used = [re.findall(r"([\d.]+) s (?:user|system),", detail)[:2] for detail in details]
     return max(sum(map(float, parts)) for parts in used)
 
 

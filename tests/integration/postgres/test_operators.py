@@ -157,9 +157,9 @@ def test_a_cancel_that_meets_a_completion_comes_too_late(steps: Steps, second: S
     job_id = rows.add_job()
     held = steps.started()
 
-    said = beside(rows, steps, lambda: steps.complete(held), lambda: second.queue.cancel_job(job_id))
+    status = beside(rows, steps, lambda: steps.complete(held), lambda: second.queue.cancel_job(job_id))
 
-    assert said is Status.COMPLETED
+    assert status is Status.COMPLETED
     assert rows.job(job_id)["status"] == "completed"
     assert rows.outcomes(job_id) == ["completed"]
     assert audit(rows) == []
@@ -192,9 +192,9 @@ def test_a_cancel_that_meets_a_start_marks_the_run(steps: Steps, second: Steps, 
     worker = steps.add_worker()
     claim = steps.claim_one()
 
-    said = beside(rows, steps, lambda: steps.start(worker, claim), lambda: second.queue.cancel_job(job_id))
+    status = beside(rows, steps, lambda: steps.start(worker, claim), lambda: second.queue.cancel_job(job_id))
 
-    assert said is Status.PROCESSING
+    assert status is Status.PROCESSING
     assert rows.job(job_id)["cancel_requested_at"] is not None
 
 
@@ -202,8 +202,8 @@ def test_a_cancel_that_meets_a_release_cancels_the_pending_job(steps: Steps, sec
     job_id = rows.add_job()
     held = steps.started()
 
-    said = beside(rows, steps, lambda: steps.release(held), lambda: second.queue.cancel_job(job_id))
+    status = beside(rows, steps, lambda: steps.release(held), lambda: second.queue.cancel_job(job_id))
 
-    assert said is Status.CANCELLED
+    assert status is Status.CANCELLED
     assert rows.outcomes(job_id) == ["released"]
     assert rows.job(job_id)["status"] == "cancelled"

@@ -20,7 +20,7 @@ from bridge.postgres.pool import Pool
 from bridge.settings import Settings
 from tests.support import legacy
 from tests.support.rows import Rows
-from tests.support.session_keeper import SessionKeeper
+from tests.support.session_pooler import SessionPooler
 
 _LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"
 
@@ -69,10 +69,10 @@ def pooled_dsn(dsn: str) -> Iterator[str]:
     server.close()
 
 
-def left_on(keeper: SessionKeeper) -> list[bytes]:
+def left_on(pooler: SessionPooler) -> list[bytes]:
     """What the next clients of its sessions would find there."""
-    assert keeper.sessions
-    answers = [keeper.ask(_LEFT, session) for session in range(len(keeper.sessions))]
+    assert pooler.sessions
+    answers = [pooler.ask(_LEFT, session) for session in range(len(pooler.sessions))]
     return [answer for answer in answers if b"left: []" not in answer]
 
 
@@ -83,22 +83,22 @@ def test_setting_up_and_asking_for_the_state_leave_nothing_on_a_pooled_session(e
         project = rows.value("INSERT INTO projects (user_id) VALUES (gen_random_uuid()) RETURNING id")
         session = rows.add_session(user_id=project, project_id=project, initial_prompt="p", expires_at="2999-01-01")
         rows.add_job(session_id=session, prompt="p", priority=None)
-    with contextlib.closing(SessionKeeper(empty_dsn)) as keeper:
-        assert not any(state.applied for state in migration_states(keeper.dsn))
-        assert left_on(keeper) == []
-        assert migrate_up(keeper.dsn)
-        assert left_on(keeper) == []
-        assert all(state.applied for state in migration_states(keeper.dsn))
-        assert left_on(keeper) == []
+    with contextlib.closing(SessionPooler(empty_dsn)) as pooler:
+        assert not any(state.applied for state in migration_states(pooler.dsn))
+        assert left_on(pooler) == []
+        assert migrate_up(pooler.dsn)
+        assert left_on(pooler) == []
+        assert all(state.applied for state in migration_states(pooler.dsn))
+        assert left_on(pooler) == []
 
 
-def test_the_doctor_leaves_nothing_on_a_pooled_session(keeper: SessionKeeper, settings: Settings) -> None:
-    pooled = settings.model_copy(update={"database_url": SecretStr(keeper.dsn)})
+def test_the_doctor_leaves_nothing_on_a_pooled_session(pooler: SessionPooler, settings: Settings) -> None:
+    pooled = settings.model_copy(update={"database_url": SecretStr(pooler.dsn)})
 
     examine(pooled)
     look_ahead(pooled)
 
-    assert left_on(keeper) == []
+    assert left_on(pooler) == []
 
 
 def test_a_session_of_our_own_has_our_limits(link: Link) -> None:

@@ -12,7 +12,7 @@ from bridge.errors import SchemaError
 from bridge.job import Claim, Refusal
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.queue_rows import Span
-from tests.integration.dispatch.test_refusals import CAUSES, CHECKED, DEFERRED, said, trigger
+from tests.integration.dispatch.test_refusals import CAUSES, CHECKED, DEFERRED, named_jobs, trigger
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
 from tests.support.waiting import eventually
@@ -61,12 +61,12 @@ def test_those_beside_a_refused_one_are_taken_back(
 
     outcome = "crashed" if started else "released"
     assert steps.reclaim() == {other: (outcome, "pending")}
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
     assert rows.outcomes(refused) == []
 
     rows.all(end)
     eventually(lambda: steps.reclaim() == {refused: (outcome, "pending")}, seconds=3)
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
@@ -79,7 +79,7 @@ def test_those_beside_a_refused_one_are_moved(
 
     assert [group.jobs for group in steps.queue.route_jobs(limit=10)] == [1]
     assert (rows.job(refused)["queue"], rows.job(other)["queue"]) == ("coding", "build_reports")
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
@@ -92,7 +92,7 @@ def test_a_suspect_behind_a_refused_one_is_claimed(
     rows.all(cause)
 
     assert [claim.job_id for claim in steps.queue.claim_suspects("bridge", lease=LEASE)] == [other]
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
@@ -110,7 +110,7 @@ def test_claim_next_job_passes_a_refused_one(
 
     assert [job and job.job_id for job in claimed] == [*others, None]
     assert (rows.job(refused)["status"], rows.job(refused)["fence"]) == ("pending", 0)
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 def test_claim_next_job_passes_many_refused_ones(steps: Steps, rows: Rows) -> None:
@@ -229,7 +229,7 @@ def test_what_is_wrong_with_the_database_is_no_row_that_is_refused(
             call()
 
     assert not claims.some_refused
-    assert said(caplog) == []
+    assert named_jobs(caplog) == []
 
 
 def test_what_is_refused_when_its_time_comes_is_named_once(steps: Steps, rows: Rows) -> None:
@@ -316,7 +316,7 @@ def test_a_database_that_keeps_warnings_to_itself_tells_us_all_the_same(
     assert queue.claim_next_job() is None
     queue.close()
 
-    assert said(caplog) == [str(refused)]
+    assert named_jobs(caplog) == [str(refused)]
 
 
 THEIRS = "PL/pgSQL function public.refuse() line 1 at RAISE"

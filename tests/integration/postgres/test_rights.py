@@ -13,9 +13,9 @@ from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up, migrations
 from bridge.postgres.startup_checks import check_database
 from tests.support import legacy
-from tests.support.openings import open_to_the_web, tables
 from tests.support.rows import Rows
 from tests.support.steps import Steps
+from tests.support.web_rights import open_to_the_web, tables
 
 OUR_FUNCTIONS = """
     SELECT p.oid::regprocedure::text AS name FROM pg_proc p

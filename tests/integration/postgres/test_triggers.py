@@ -9,15 +9,15 @@ import pytest
 from tests.support.rows import Rows
 
 
-class Ears:
-    """What a listener hears; `heard` waits for a mark of its own, so that silence is certain."""
+class NotificationRecorder:
+    """What a listener hears; `received` waits for a mark of its own, so that silence is certain."""
 
     def __init__(self, dsn: str, *channels: str) -> None:
         self.connection = psycopg.connect(dsn, autocommit=True)
         for channel in (*channels, "mark"):
             self.connection.execute(f"LISTEN {channel}")
 
-    def heard(self) -> list[tuple[str, Any]]:
+    def received(self) -> list[tuple[str, Any]]:
         self.connection.execute("NOTIFY mark")
         notes = []
         for note in self.connection.notifies(timeout=5):
@@ -28,64 +28,66 @@ class Ears:
 
 
 @pytest.fixture
-def ears(dsn: str) -> Any:
-    ears = Ears(dsn, "new_job", "job_status_changed")
-    yield ears
-    ears.connection.close()
+def recorder(dsn: str) -> Any:
+    recorder = NotificationRecorder(dsn, "new_job", "job_status_changed")
+    yield recorder
+    recorder.connection.close()
 
 
-def test_one_new_job_is_told_with_the_original_json(rows: Rows, ears: Ears) -> None:
+def test_one_new_job_is_told_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, priority=3)
 
-    ((channel, note),) = ears.heard()
+    ((channel, note),) = recorder.received()
 
     assert channel == "new_job"
     assert list(note) == ["job_id", "session_id", "priority", "created_at"]
     assert (note["job_id"], note["session_id"], note["priority"]) == (str(job_id), str(session_id), 3)
 
 
-def test_many_new_jobs_are_told_with_one_count(rows: Rows, ears: Ears) -> None:
+def test_many_new_jobs_are_told_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 1000)")
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 0)")
 
-    assert ears.heard() == [("new_job", {"count": 1000})]
+    assert recorder.received() == [("new_job", {"count": 1000})]
 
 
-def test_one_changed_status_is_told_with_the_original_json(rows: Rows, ears: Ears) -> None:
+def test_one_changed_status_is_told_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
     job_id = rows.add_job()
-    ears.heard()
+    recorder.received()
 
     rows.all("UPDATE coding_jobs SET priority = 1")
     rows.all("UPDATE coding_jobs SET status = 'failed', updated_at = now()")
 
-    ((channel, note),) = ears.heard()
+    ((channel, note),) = recorder.received()
     assert channel == "job_status_changed"
     assert list(note) == ["job_id", "session_id", "old_status", "new_status", "updated_at"]
     assert (note["job_id"], note["old_status"], note["new_status"]) == (str(job_id), "pending", "failed")
 
 
-def test_many_changed_statuses_are_told_with_one_count(rows: Rows, ears: Ears) -> None:
+def test_many_changed_statuses_are_told_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 10)")
-    ears.heard()
+    recorder.received()
 
     rows.all("UPDATE coding_jobs SET status = 'failed'")
 
-    assert ears.heard() == [("job_status_changed", {"count": 10})]
+    assert recorder.received() == [("job_status_changed", {"count": 10})]
 
 
-def test_a_rolled_back_insert_is_not_told(rows: Rows, ears: Ears) -> None:
+def test_a_rolled_back_insert_is_not_told(rows: Rows, recorder: NotificationRecorder) -> None:
     with rows.connection.transaction(force_rollback=True):
         rows.add_job()
 
-    assert ears.heard() == []
+    assert recorder.received() == []
 
 
-def test_notifications_can_be_switched_off_for_a_transaction_and_for_good(rows: Rows, ears: Ears) -> None:
+def test_notifications_can_be_switched_off_for_a_transaction_and_for_good(
+    rows: Rows, recorder: NotificationRecorder
+) -> None:
     with rows.connection.transaction():
         rows.all("SET LOCAL mobvibe.notify = 'off'")
         rows.add_job()
     rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_created")
     rows.add_job()
 
-    assert ears.heard() == []
+    assert recorder.received() == []

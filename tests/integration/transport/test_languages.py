@@ -16,13 +16,13 @@ def test_tls_and_none_of_it(plain: Open, stack: ExitStack, tmp_path: Path) -> No
     made, key = redis_servers.certificate(tmp_path)
     secure = stack.enter_context(redis_servers.tls_before(port, made, key))
 
-    for url, said in {
+    for url, expected in {
         f"redis://127.0.0.1:{secure}/0": "it speaks TLS on this port: write rediss://",
         f"rediss://127.0.0.1:{port}/0": "it speaks no TLS on this port: write redis://",
         f"rediss://127.0.0.1:{secure}/0": "ssl_ca_certs=",
     }.items():
         assert isinstance(error := refusal(url), RedisUnfitError), error
-        assert said in str(error)
+        assert expected in str(error)
     with connect_redis(f"rediss://127.0.0.1:{secure}/0?ssl_ca_certs={made}") as client:
         check_server(client)
 

@@ -93,9 +93,9 @@ def test_a_user_with_the_rule_of_the_docs_can_do_everything(
     fleet.start_bridge().check()
 
     eventually(lambda: {rows.status(job) for job in jobs} == {"completed"} and rows.status(failing) == "failed")
-    told = json.loads(mobvibe("doctor", "--json", cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=user.url).out)
-    assert [one for one in told if one["state"] == "fail"] == []
-    assert "its user may do what is needed on mobvibe:*" in str(told)
+    findings = json.loads(mobvibe("doctor", "--json", cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=user.url).out)
+    assert [one for one in findings if one["state"] == "fail"] == []
+    assert "its user may do what is needed on mobvibe:*" in str(findings)
     assert set(Services(fleet.settings).readiness.get().checks.values()) == {"ok"}
     fleet.stop()
     assert user.denials() == []
@@ -106,15 +106,15 @@ def test_each_command_that_is_missing_is_named_with_the_whole_rule(user: User, o
         user.restore()
         user.change(f"-{command}")
 
-        said = refusal(user.url)
+        line = refusal(user.url)
         (found,) = [one for one in examine_redis(ours) if one.state == "fail"]
 
         if command == "ping":  # asked first, by the check that the server answers
             lacks = "its user lacks rights (User mobvibe has no permissions to run the 'ping' command)"
-            assert said.startswith(lacks)
+            assert line.startswith(lacks)
             assert lacks in found.found
         else:
-            assert said == f"Its user lacks +{command}. Paste this into redis-cli, with its password: {rule('mobvibe')}"
+            assert line == f"Its user lacks +{command}. Paste this into redis-cli, with its password: {rule('mobvibe')}"
             assert found.found == f"its user lacks +{command}"
         assert found.fix == rule("mobvibe")
 
@@ -130,10 +130,10 @@ def test_each_command_that_is_missing_is_named_with_the_whole_rule(user: User, o
 def test_patterns_that_are_missing_are_named(user: User, ours: Settings, change: tuple[str, ...], missing: str) -> None:
     user.change(*change)
 
-    said = refusal(user.url)
+    line = refusal(user.url)
     (found,) = [one for one in examine_redis(ours) if one.state == "fail"]
 
-    assert said == f"Its user lacks {missing}. Paste this into redis-cli, with its password: {rule('mobvibe')}"
+    assert line == f"Its user lacks {missing}. Paste this into redis-cli, with its password: {rule('mobvibe')}"
     assert (found.found, found.fix) == (f"its user lacks {missing}", rule("mobvibe"))
 
 
@@ -148,7 +148,7 @@ def test_what_can_be_done_without_may_be_forbidden(user: User, ours: Settings, d
 
 
 @pytest.mark.parametrize(
-    ("command", "change", "said"),
+    ("command", "change", "expected"),
     [
         ("run", "-zadd", "Its user lacks +zadd. Paste this into redis-cli"),
         ("worker", "resetkeys", "Its user lacks ~mobvibe:*. Paste this into redis-cli"),
@@ -157,7 +157,7 @@ def test_what_can_be_done_without_may_be_forbidden(user: User, ours: Settings, d
     ],
 )
 def test_each_process_names_in_one_line_what_is_missing_and_ends(
-    user: User, dsn: str, tmp_path: Path, command: str, change: str, said: str
+    user: User, dsn: str, tmp_path: Path, command: str, change: str, expected: str
 ) -> None:
     (tmp_path / "topic.py").write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
     user.change(change)
@@ -174,7 +174,7 @@ def test_each_process_names_in_one_line_what_is_missing_and_ends(
     )  # fmt: skip
 
     assert ended.returncode == RedisRefusedError.exit_code, ended.stderr
-    assert len([line for line in ended.stderr.splitlines() if said in line]) == 1, ended.stderr
+    assert len([line for line in ended.stderr.splitlines() if expected in line]) == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "unreachable" not in ended.stderr
 

@@ -13,18 +13,18 @@ CLUSTER = "it is a node of a Redis Cluster, which is not supported"
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ("", "it wants a password"),
         (":geheim-falsch@", "it does not know this user and password"),
         ("nobody:geheim@", "it does not know this user and password"),
     ],
 )
-def test_a_password_that_is_missing_or_wrong(plain: Open, given: str, said: str) -> None:
+def test_a_password_that_is_missing_or_wrong(plain: Open, given: str, expected: str) -> None:
     port = plain("requirepass geheim")
 
     assert isinstance(error := refusal(f"redis://{given}127.0.0.1:{port}/0"), RedisRefusedError)
-    assert said in str(error)
+    assert expected in str(error)
 
 
 def test_a_password_too_many(plain: Open) -> None:
@@ -67,7 +67,7 @@ def test_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "said"),
+    ("answer", "kind", "expected"),
     [
         (b"-DENIED Redis is running in protected mode because ...\r\n", RedisRefusedError, "protected mode"),
         (b"-LOADING Redis is loading the dataset in memory\r\n", RedisUnavailableError, "still loading"),
@@ -77,9 +77,9 @@ def test_nobody() -> None:
     ],
 )
 def test_servers_that_cannot_be_made_to_say_it_here(
-    stack: ExitStack, answer: bytes, kind: type[RedisUnavailableError], said: str
+    stack: ExitStack, answer: bytes, kind: type[RedisUnavailableError], expected: str
 ) -> None:
     port = stack.enter_context(redis_servers.says(answer))
 
     assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is kind, error
-    assert said in str(error)
+    assert expected in str(error)

@@ -23,7 +23,7 @@ def look(settings: Settings, url: str) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "named"),
     [
         ("EVALSHA", "EVALSHA (every hand-over is a script)"),
         ("SCRIPT", "SCRIPT LOAD (every hand-over is a script)"),
@@ -32,13 +32,13 @@ def look(settings: Settings, url: str) -> list[Finding]:
         ("ZADD", "ZADD (for queues)"),
     ],
 )
-def test_a_needed_command_that_is_renamed(plain: Open, settings: Settings, command: str, said: str) -> None:
+def test_a_needed_command_that_is_renamed(plain: Open, settings: Settings, command: str, named: str) -> None:
     url = f"redis://127.0.0.1:{plain(f'rename-command {command} hidden')}/0"
 
     assert isinstance(error := refusal(url), RedisUnfitError), error
-    assert f"it does not know {said}: take its rename-command out" in str(error)
+    assert f"it does not know {named}: take its rename-command out" in str(error)
     (found,) = [one for one in look(settings, url) if one.state == "fail"]
-    assert (found.check, found.found) == ("redis rights", f"the server does not know {said}")
+    assert (found.check, found.found) == ("redis rights", f"the server does not know {named}")
 
 
 def test_nothing_is_claimed_for_a_server_that_came_back_without_a_command(plain: Open) -> None:

@@ -50,11 +50,11 @@ def test_each_process_says_it_in_one_line_and_leaves(plain: Open, dsn: str, tmp_
     (tmp_path / "topic.py").write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
     port = plain(sentinel=True)
 
-    said = mobvibe(
+    result = mobvibe(
         command, cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=f"redis://127.0.0.1:{port}/0", ACTORS_MODULE="topic",
         LOG_FORMAT="json", HEALTH_CHECK_PORT=str(pick_port()), SUPABASE_JWT_SECRET="s" * 40,
     )  # fmt: skip
 
-    assert said.code == 1, said.err
-    assert "it is a Sentinel" in said.err
-    assert "Traceback" not in said.err
+    assert result.code == 1, result.err
+    assert "it is a Sentinel" in result.err
+    assert "Traceback" not in result.err

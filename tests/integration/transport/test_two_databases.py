@@ -28,15 +28,15 @@ def test_the_processes_of_another_database_are_refused_and_the_first_ones_work_o
         theirs = Rows(connection).add_job(actor="double", queue="tests", payload={"n": 1})
         jobs = [rows.add_job(actor="double", queue="tests", payload={"n": n}) for n in range(20)]
 
-        said = mobvibe(
+        result = mobvibe(
             command, cwd=tmp_path, DATABASE_URL=other_dsn, REDIS_URL=redis_url, ACTORS_MODULE="topic", LOG_FORMAT="json"
         )
 
         names = [address.rpartition("/")[2] for address in (dsn, other_dsn)]
-        lines = [line for line in said.err.splitlines() if "belongs to the database" in line]
-        assert said.code == NamespaceTakenError.exit_code
-        assert len(lines) == 1, said.err
-        assert "Traceback" not in said.err
+        lines = [line for line in result.err.splitlines() if "belongs to the database" in line]
+        assert result.code == NamespaceTakenError.exit_code
+        assert len(lines) == 1, result.err
+        assert "Traceback" not in result.err
         for text in (
             "namespace 'mobvibe' belongs",
             f"'{names[0]}'",

@@ -31,7 +31,7 @@ def completed(rows: Rows, job_id: UUID) -> None:
     eventually(lambda: rows.status(job_id) == "completed", seconds=20, what="the end of the job")
 
 
-def said(settings: Settings) -> list[str]:
+def findings(settings: Settings) -> list[str]:
     return [found.found for found in examine_redis(settings) if found.check == "redis keys"]
 
 
@@ -66,7 +66,7 @@ def test_a_key_of_another_type(
 
     assert f"the key {key!r} is no {kind}" in reason
     assert f"DEL {key}" in reason
-    assert said(settings) == [f"the key {key!r} is no {kind}"]
+    assert findings(settings) == [f"the key {key!r} is no {kind}"]
     assert not [record for record in caplog.records if "unreachable" in record.message]
     assert client.get(key) == b"theirs"
     client.delete(key)

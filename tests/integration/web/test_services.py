@@ -2,11 +2,11 @@
 
 from bridge.settings import Settings
 from bridge.web import create_app
-from tests.support.small_role import SmallRole, small
+from tests.support.limited_role import LimitedRole, as_limited_role
 
 
-def test_the_web_process_says_which_it_is(settings: Settings, role: SmallRole) -> None:
+def test_the_web_process_says_which_it_is(settings: Settings, role: LimitedRole) -> None:
     role.limit(0)
-    client = create_app(small(settings, role)).test_client()
+    client = create_app(as_limited_role(settings, role)).test_client()
 
     assert client.get("/readyz").json["checks"]["postgres"] == "Postgres has no connection free"  # type: ignore[index]

@@ -52,12 +52,12 @@ def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess)
     with web.connect() as connection:
         connection.sendall(START + b"Content-Length: 9\r\n\r\n")
         connection.settimeout(REQUEST_SECONDS + 5)
-        said = b""
+        answer = b""
         while chunk := connection.recv(65536):
-            said += chunk
+            answer += chunk
 
-    assert said.startswith(b"HTTP/1.1 401 ")
-    assert said.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 def test_a_client_that_does_not_take_its_answer_is_let_go(web: WebProcess, rows: Rows) -> None:

@@ -10,10 +10,10 @@ from tests.support.commands import Run
 
 
 def test_an_actors_package_that_is_not_there_is_said_once(run: Run) -> None:
-    said = run("worker", ACTORS_MODULE="nowhere", LOG_FORMAT="json")
+    result = run("worker", ACTORS_MODULE="nowhere", LOG_FORMAT="json")
 
-    assert said.code == 2
-    assert said.err.strip().splitlines()[-1] == (
+    assert result.code == 2
+    assert result.err.strip().splitlines()[-1] == (
         "mobvibe: The actors package 'nowhere' cannot be imported (ModuleNotFoundError: No module named 'nowhere'). "
         "Run from the folder that holds it, or set ACTORS_MODULE."
     )
@@ -39,12 +39,12 @@ def test_an_actors_package_with_a_mistake_in_it_is_one_line_with_its_place(
     )
     (tmp_path / "tasks/reports.py").write_text(text)
 
-    said = run("worker", ACTORS_MODULE="tasks")
+    result = run("worker", ACTORS_MODULE="tasks")
 
-    assert said.code == 2
-    last = said.err.splitlines()[-1]
+    assert result.code == 2
+    last = result.err.splitlines()[-1]
     assert last.startswith(f"mobvibe: The actors package 'tasks' cannot be imported: {reason}")
-    assert "Traceback" not in said.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_an_actors_package_with_a_mistake_in_it_is_one_line_with_its_place(
 def test_an_actors_package_that_never_connects_is_one_line_that_says_how(run: Run, tmp_path: Path, text: str) -> None:
     (tmp_path / "tasks.py").write_text(text)
 
-    said = run("worker", ACTORS_MODULE="tasks")
+    result = run("worker", ACTORS_MODULE="tasks")
 
-    assert said.code == 2
-    assert said.one_line() == (
+    assert result.code == 2
+    assert result.one_line() == (
         "mobvibe: The actors package 'tasks' never calls connect_broker(), so its actors belong to another broker. "
         "Put this first in its __init__.py: from bridge.broker import connect_broker; connect_broker()"
     )

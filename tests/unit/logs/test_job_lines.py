@@ -35,14 +35,14 @@ def test_the_fast_path_writes_the_same_line(monkeypatch: pytest.MonkeyPatch, pro
 def test_the_fast_path_is_not_used_when_there_is_another_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     configure_logging(Settings(_env_file=None), stream, buffered=True)  # type: ignore[call-arg]
-    heard: list[logging.LogRecord] = []
+    records: list[logging.LogRecord] = []
     listener = logging.Handler()
-    monkeypatch.setattr(listener, "emit", heard.append)
+    monkeypatch.setattr(listener, "emit", records.append)
     logging.getLogger().addHandler(listener)
 
     job_lines.info(logging.getLogger("some.place"), "Job completed", LogFields(jobId="1"), duration=7)
 
-    assert [(record.getMessage(), vars(record)["duration"]) for record in heard] == [("Job completed", 7)]
+    assert [(record.getMessage(), vars(record)["duration"]) for record in records] == [("Job completed", 7)]
 
 
 def test_the_fast_path_respects_the_log_level(monkeypatch: pytest.MonkeyPatch) -> None:

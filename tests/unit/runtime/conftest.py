@@ -10,10 +10,10 @@ from bridge.runtime import liveness
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.watchdog import Watchdog
 from bridge.settings import Settings
-from tests.support.commands import Said, mobvibe
+from tests.support.commands import CommandResult, mobvibe
 
 DATABASE = "postgresql://user:geheim@127.0.0.1:9/ours"
-Probe = Callable[..., Said]
+Probe = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def live(settings: Settings, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def probe(tmp_path: Path) -> Probe:
-    def run(*args: str, **environment: str) -> Said:
+    def run(*args: str, **environment: str) -> CommandResult:
         environment = {"MOBVIBE_DIR": str(tmp_path / "dir"), "DATABASE_URL": DATABASE} | environment
         return mobvibe("healthcheck", *args, cwd=tmp_path, **environment)
 

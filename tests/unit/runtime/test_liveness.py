@@ -29,8 +29,8 @@ def test_a_process_is_found_while_it_lives_and_not_after_it_ended(live: Liveness
     assert "no bridge runs here for 127.0.0.1:9/ours" in probe("bridge").one_line()
     live.start()
 
-    said = probe("bridge")
-    assert (said.code, said.out) == (0, f"bridge: {os.getpid()} alive\n")
+    result = probe("bridge")
+    assert (result.code, result.out) == (0, f"bridge: {os.getpid()} alive\n")
     assert probe("worker").code == 1
     assert probe("bridge", "worker").code == 1
 
@@ -46,10 +46,10 @@ def test_a_process_without_a_sign_of_life_is_named(live: Liveness, settings: Set
 
     age(file_of(settings), 31)
 
-    said = probe("bridge")
-    assert said.code == 1
-    assert f"the bridge process {os.getpid()} has stood still since " in said.one_line()
-    assert said.err.strip().endswith(", for 31 s")
+    result = probe("bridge")
+    assert result.code == 1
+    assert f"the bridge process {os.getpid()} has stood still since " in result.one_line()
+    assert result.err.strip().endswith(", for 31 s")
     assert probe("bridge", "--max-age", "60").code == 0
 
 
@@ -82,13 +82,13 @@ def test_a_loop_that_hangs_is_reported_at_once_and_once(
 def test_another_projects_process_in_the_same_folder_is_not_taken_for_ours(live: Liveness, probe: Probe) -> None:
     live.begin()
 
-    said = probe("bridge", DATABASE_URL="postgresql://user:secret@db/theirs")
+    result = probe("bridge", DATABASE_URL="postgresql://user:secret@db/theirs")
 
-    assert said.code == 1
-    assert "no bridge runs here for db:5432/theirs" in said.one_line()
-    assert "what runs here works for 127.0.0.1:9/ours" in said.err
-    assert "secret" not in said.err
-    assert "geheim" not in said.err
+    assert result.code == 1
+    assert "no bridge runs here for db:5432/theirs" in result.one_line()
+    assert "what runs here works for 127.0.0.1:9/ours" in result.err
+    assert "secret" not in result.err
+    assert "geheim" not in result.err
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
-        told = time.monotonic()
+        sent_at = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "SIGINT\n"
 
@@ -33,7 +33,7 @@ def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_
 
         eventually(has_ended)
 
-        assert time.monotonic() - told >= SAME_SIGNAL_SECONDS
+        assert time.monotonic() - sent_at >= SAME_SIGNAL_SECONDS
         assert process.returncode == 128 + signal.SIGTERM
 
 

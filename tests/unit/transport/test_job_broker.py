@@ -51,15 +51,15 @@ def test_a_message_for_an_unknown_actor_is_dead_lettered(broker: JobBroker, clie
 
 
 def test_bridges_receive_messages_about_freed_slots(broker: JobBroker, client: redis.Redis) -> None:
-    heard: list[str | None] = []
-    wakeups = WakeUps(client, "mobvibe:__freed__", heard.append)
+    received: list[str | None] = []
+    wakeups = WakeUps(client, "mobvibe:__freed__", received.append)
     wakeups.start()
     assert wakeups.subscribed.wait(5)
 
     broker.announce_freed({"coding": (2, 7)})
 
-    eventually(lambda: heard[-1] == '{"settled": {"coding": [2, 7]}, "queues": []}')
-    assert heard[0] is None  # subscribed: something may have been missed before
+    eventually(lambda: received[-1] == '{"settled": {"coding": [2, 7]}, "queues": []}')
+    assert received[0] is None  # subscribed: something may have been missed before
     wakeups.close()
 
 

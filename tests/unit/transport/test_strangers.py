@@ -116,10 +116,10 @@ def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(
 
     assert client.lrange(LIST, 0, -1) == [name.encode() for name in theirs]
     assert client.hlen(PAYLOADS) == len(theirs)
-    told = [record for record in caplog.records if "are left alone" in record.getMessage()]
-    assert len(told) == 1
-    assert vars(told[0])["messages"] == len(theirs) + 3
-    assert "REDIS_NAMESPACE=" in told[0].getMessage()
+    logged = [record for record in caplog.records if "are left alone" in record.getMessage()]
+    assert len(logged) == 1
+    assert vars(logged[0])["messages"] == len(theirs) + 3
+    assert "REDIS_NAMESPACE=" in logged[0].getMessage()
 
 
 def test_ours_are_published_before_all_of_theirs(

@@ -14,12 +14,12 @@ PLAINEST = "failed, and the database would not store why"
 def reports(report: Report) -> list[Report]:
     """The reports that are tried, each after the previous one was refused."""
     ending: Ending | None = Ending(AttemptKey(uuid4(), 1, uuid4()), report)
-    said = []
+    reports_tried = []
     while ending is not None:
-        said.append(ending.report)
+        reports_tried.append(ending.report)
         assert ending.as_at_first().report == report
         ending = ending.plainer(REFUSED)
-    return said
+    return reports_tried
 
 
 def test_a_refused_result_becomes_a_failure_and_then_a_failure_without_details() -> None:

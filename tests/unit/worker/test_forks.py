@@ -22,13 +22,13 @@ raise SystemExit(50 + os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
 
 @pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
 @pytest.mark.parametrize(
-    ("end", "code", "said"),
+    ("end", "code", "expected"),
     [("pass", 0, b""), ("raise SystemExit(7)", 7, b""), ("raise ValueError('no')", 1, b"ValueError: no\n")],
 )
 def test_a_copy_ends_as_a_script_would_and_the_process_itself_goes_on(
-    fork: str, end: str, code: int, said: bytes
+    fork: str, end: str, code: int, expected: bytes
 ) -> None:
     process = subprocess.run([sys.executable, "-c", FORK.format(fork=fork, end=end)], capture_output=True, check=False)
 
-    assert (process.returncode, process.stderr.endswith(said)) == (50 + code, True)
-    assert bool(process.stderr) is bool(said)
+    assert (process.returncode, process.stderr.endswith(expected)) == (50 + code, True)
+    assert bool(process.stderr) is bool(expected)

@@ -128,43 +128,43 @@ def test_a_run_is_kept_until_it_is_removed() -> None:
 def test_an_actor_that_swallows_its_interrupt_is_interrupted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, run = Runs(), new_run()
     runs.add([run])
-    heard: list[BaseException] = []
+    interrupts: list[BaseException] = []
 
     def swallow() -> None:
-        while len(heard) < 3:
+        while len(interrupts) < 3:
             try:
                 time.sleep(0.001)
             except Interrupt as error:
-                heard.append(error)
+                interrupts.append(error)
 
     thread = ActorThread(runs, run, swallow)
     assert thread.inside.wait(5)
     assert runs.interrupt(run.key.exec, LeaseLostError)
-    eventually(lambda: len(heard) == 1)
+    eventually(lambda: len(interrupts) == 1)
     runs.interrupt(run.key.exec, LeaseLostError)
     assert run.last_interrupted_at == run.interrupted_at, "it is not interrupted again while it cleans up"
     monkeypatch.setattr(runs_module, "_AGAIN_SECONDS", 0.0)
 
     for count in (2, 3):
         assert not runs.interrupt(run.key.exec, WorkerStoppingError)
-        eventually(lambda: len(heard) == count)  # noqa: B023
+        eventually(lambda: len(interrupts) == count)  # noqa: B023
 
     thread.join()
-    assert {type(error) for error in heard} == {LeaseLostError}
+    assert {type(error) for error in interrupts} == {LeaseLostError}
 
 
 def test_an_actor_is_unresponsive_when_it_still_runs_after_its_interrupt_or_time_limit() -> None:
-    runs, told, late, fine = Runs(), new_run(), new_run(), new_run()
-    runs.add([told, late, fine])
-    for run in (told, late, fine):
+    runs, interrupted, late, fine = Runs(), new_run(), new_run(), new_run()
+    runs.add([interrupted, late, fine])
+    for run in (interrupted, late, fine):
         run.has_begun = True
     late.limit = 0.0
-    told.interrupted_at = time.monotonic()
+    interrupted.interrupted_at = time.monotonic()
 
     assert runs.unresponsive(60) == []
-    eventually(lambda: runs.unresponsive(0.01) == [told, late])
+    eventually(lambda: runs.unresponsive(0.01) == [interrupted, late])
 
-    told.ended = time.monotonic()
-    assert runs.unresponsive(0.01) == [told, late], "a hook after the actor may hang as well"
-    told.is_reported = late.is_reported = True
+    interrupted.ended = time.monotonic()
+    assert runs.unresponsive(0.01) == [interrupted, late], "a hook after the actor may hang as well"
+    interrupted.is_reported = late.is_reported = True
     assert runs.unresponsive(0.01) == []

@@ -41,9 +41,11 @@ def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
     with urllib.request.urlopen(up.printed("Dashboard")) as answer:
         assert b"MobVibe bridge" in answer.read()
 
-    said = subprocess.run(["/bin/sh", "-c", f"{up.curl_line()} -sS"], capture_output=True, text=True, check=True).stdout
-    answered = json.loads(said)
-    assert answered["success"] is True, said
+    output = subprocess.run(
+        ["/bin/sh", "-c", f"{up.curl_line()} -sS"], capture_output=True, text=True, check=True
+    ).stdout
+    answered = json.loads(output)
+    assert answered["success"] is True, output
     rows = up.rows()
     job_id = UUID(answered["data"]["jobId"])
     eventually(lambda: rows.job(job_id)["status"] == "completed")
@@ -93,11 +95,11 @@ def test_a_project_of_ones_own_begins_as_smoothly(launch: Launch, tmp_path: Path
     launch.project.mkdir()
     nothing_there = launch()
     assert nothing_there.wait(20) == 2
-    said = nothing_there.output.strip()
-    assert "\n" not in said
-    assert said.startswith(f"mobvibe: There is no package 'actors' in {launch.project}: set ACTORS_MODULE to yours")
+    output = nothing_there.output.strip()
+    assert "\n" not in output
+    assert output.startswith(f"mobvibe: There is no package 'actors' in {launch.project}: set ACTORS_MODULE to yours")
 
-    subprocess.run(["/bin/sh", "-c", said.partition("make a first one with: ")[2]], cwd=launch.project, check=True)
+    subprocess.run(["/bin/sh", "-c", output.partition("make a first one with: ")[2]], cwd=launch.project, check=True)
     up = launch().wait_until_ready()
 
     assert "start-coding-session" not in up.output
@@ -196,8 +198,8 @@ def test_ctrl_c_ends_the_commands_of_a_coding_session(launch: Launch) -> None:
     up = launch("--no-sample").wait_until_ready()
     rows = up.rows()
     marker = f"{os.getpid()}.7"
-    said = up.second_terminal("jobs", "send", f"Wait.\n```sh\necho up; sleep {marker}\n```")
-    job_id = UUID(said.out.strip())
+    result = up.second_terminal("jobs", "send", f"Wait.\n```sh\necho up; sleep {marker}\n```")
+    job_id = UUID(result.out.strip())
     eventually(lambda: rows.all("SELECT FROM session_events WHERE event_type = 'terminal'"))
 
     assert up.interrupt() < 10

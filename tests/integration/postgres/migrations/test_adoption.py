@@ -69,7 +69,7 @@ def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "expected"),
     [
         ("ALTER TABLE coding_jobs ADD COLUMN result text", "column coding_jobs.result is text, the bridge's is jsonb"),
         ("ALTER TABLE coding_jobs ADD COLUMN worker text", "column coding_jobs.worker is text, the bridge's is uuid"),
@@ -111,7 +111,9 @@ def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
         ("CREATE TABLE session_streams (n integer)", "public.session_streams exists already and is not the bridge's"),
     ],
 )
-def test_what_is_in_the_way_is_told_before_the_first_change(empty_dsn: str, old: Rows, host: str, said: str) -> None:
+def test_what_is_in_the_way_is_told_before_the_first_change(
+    empty_dsn: str, old: Rows, host: str, expected: str
+) -> None:
     old.all(host)
     before = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
 
@@ -119,7 +121,7 @@ def test_what_is_in_the_way_is_told_before_the_first_change(empty_dsn: str, old:
         migrate_up(empty_dsn)
 
     assert str(caught.value).startswith("Nothing was changed. In the way: ")
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "→" in str(caught.value)
     assert "\n" not in str(caught.value)
     after = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")

@@ -16,9 +16,9 @@ from bridge.postgres.migrations import MigrationError, migrate_up
 from bridge.postgres.migrations.locks import with_patience
 from bridge.postgres.startup_checks import check_database
 from tests.support import legacy
-from tests.support.openings import open_to_the_web, tables
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
+from tests.support.web_rights import open_to_the_web, tables
 
 WAITS_FOR = """
     SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)

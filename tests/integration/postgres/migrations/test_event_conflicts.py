@@ -44,7 +44,7 @@ def session(old: Rows) -> UUID:
 
 
 @pytest.mark.parametrize(
-    ("host", "said", "update_works"),
+    ("host", "expected", "update_works"),
     [
         (
             "CREATE TRIGGER immutable BEFORE UPDATE ON session_events FOR EACH ROW EXECUTE FUNCTION refuse()",
@@ -88,14 +88,14 @@ def session(old: Rows) -> UUID:
     ],
 )  # fmt: skip
 def test_what_bars_numbers_is_told_with_a_statement_that_helps(
-    empty_dsn: str, old: Rows, session: UUID, host: str, said: str, update_works: bool
+    empty_dsn: str, old: Rows, session: UUID, host: str, expected: str, update_works: bool
 ) -> None:
     old.all(host)
     with pytest.raises(MigrationError, match="Nothing was changed") as caught:
         migrate_up(empty_dsn)
     [conflict] = conflicts(old)
-    assert said in conflict.what
-    assert said in str(caught.value)
+    assert expected in conflict.what
+    assert expected in str(caught.value)
 
     old.all(conflict.fix.split("; to refuse")[0])
     migrate_up(empty_dsn)

@@ -36,12 +36,12 @@ def test_a_role_with_the_printed_grants_can_do_everything(
             ("status",), ("queues",), ("jobs", "list"), ("jobs", "show", str(job)), ("jobs", "retry", str(failing)),
             ("jobs", "send", "--actor", "double", "--payload", '{"n": 1}'), ("migrate", "status"),
         ):  # fmt: skip
-            said = mobvibe(*command, cwd=tmp_path, **environment)
-            assert said.code == 0, (command, said.err)
+            result = mobvibe(*command, cwd=tmp_path, **environment)
+            assert result.code == 0, (command, result.err)
         waiting = rows.add_job(actor="nobody")
         assert mobvibe("jobs", "cancel", str(waiting), cwd=tmp_path, **environment).code == 0
-        told = json.loads(mobvibe("doctor", "--json", cwd=tmp_path, **environment).out)
-        assert [one for one in told if one["state"] == "fail"] == []
+        findings = json.loads(mobvibe("doctor", "--json", cwd=tmp_path, **environment).out)
+        assert [one for one in findings if one["state"] == "fail"] == []
         assert set(Services(fleet.settings).readiness.get().checks.values()) == {"ok"}
     finally:
         fleet.stop()

@@ -22,9 +22,9 @@ def test_other_actors_are_named_and_the_first_one_gets_a_command() -> None:
     assert text.endswith("mobvibe jobs send --actor 'actor 0' --payload '{}'")
 
 
-@pytest.mark.parametrize(("actors", "said"), [([], "announce no actor"), (["\x1b[2J"], r"\x1b[2J")])
-def test_no_actor_is_reported_and_control_codes_are_escaped(actors: list[str], said: str) -> None:
+@pytest.mark.parametrize(("actors", "expected"), [([], "announce no actor"), (["\x1b[2J"], r"\x1b[2J")])
+def test_no_actor_is_reported_and_control_codes_are_escaped(actors: list[str], expected: str) -> None:
     text = how_to_send_one(actors, "http://127.0.0.1:8080", "")
 
-    assert said in text
+    assert expected in text
     assert "\x1b" not in text

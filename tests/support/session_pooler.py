@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tests.support.waiting import eventually
 
 
-class SessionKeeper:
+class SessionPooler:
     """Tells clients another process than the server's, and keeps the server's session when its client has gone.
 
     A deaf one passes no notifications on.
@@ -22,17 +22,17 @@ class SessionKeeper:
             dsn.replace(self._address.netloc.rpartition("@")[2], f"127.0.0.1:{self._server.getsockname()[1]}")
             + "?sslmode=disable&gssencmode=disable"
         )
-        self.is_deaf = False
+        self.drops_notifications = False
         self.sessions: list[socket.socket] = []
-        self.heard = bytearray()
+        self.received = bytearray()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def ask(self, query: str, session: int = -1) -> bytes:
         """What one of the server's sessions answers, whose client has gone: the one that was used last."""
-        self.heard.clear()
+        self.received.clear()
         self.sessions[session].sendall(b"Q" + struct.pack("!i", len(query) + 5) + query.encode() + b"\0")
-        eventually(lambda: b"Z\0\0\0\5" in self.heard, what="an answer of the session")
-        return bytes(self.heard)
+        eventually(lambda: b"Z\0\0\0\5" in self.received, what="an answer of the session")
+        return bytes(self.received)
 
     def close(self) -> None:
         self._server.close()
@@ -48,25 +48,25 @@ class SessionKeeper:
                 self.sessions.append(session)
                 for end in (client, session):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for pump in (self._ask_server, self._tell_client):
+                for pump in (self._pass_to_server, self._pass_to_client):
                     threading.Thread(target=pump, args=(client, session), daemon=True).start()
 
     @staticmethod
-    def _ask_server(client: socket.socket, session: socket.socket) -> None:
+    def _pass_to_server(client: socket.socket, session: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
             while data := client.recv(65536):
                 session.sendall(data.removesuffix(b"X\0\0\0\4"))
 
-    def _tell_client(self, client: socket.socket, session: socket.socket) -> None:
+    def _pass_to_client(self, client: socket.socket, session: socket.socket) -> None:
         buffer = b""
         with session, contextlib.suppress(OSError):
             while data := session.recv(65536):
-                self.heard += data
+                self.received += data
                 buffer += data
                 while len(buffer) >= 5 and len(buffer) > (size := struct.unpack("!i", buffer[1:5])[0]):
                     message, buffer = buffer[: size + 1], buffer[size + 1 :]
                     if message[:1] == b"K":
                         message = message[:5] + struct.pack("!i", 7) + message[9:]
-                    if message[:1] != b"A" or not self.is_deaf:
+                    if message[:1] != b"A" or not self.drops_notifications:
                         with contextlib.suppress(OSError):
                             client.sendall(message)

@@ -14,7 +14,7 @@ _MOST = 3000
 _LIST, _PAYLOADS = f"{NAMESPACE}:{QUEUE}", f"{NAMESPACE}:{QUEUE}.msgs"
 
 
-class Mailbag:
+class MessageCopies:
     def __init__(self) -> None:
         self._copies: OrderedDict[bytes, bytes] = OrderedDict()
 

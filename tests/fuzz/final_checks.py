@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.fuzz.fleet import LIST, NAMESPACE, Fleet
 from tests.fuzz.messages import QUEUE, Fate
-from tests.fuzz.verdict import Tally
+from tests.fuzz.tally import Tally
 
 
 def check_jobs(fleet: Fleet, tally: Tally) -> None:
@@ -43,16 +43,16 @@ def check_messages(fleet: Fleet, tally: Tally) -> None:
 
 def check_lines(fleet: Fleet, tally: Tally) -> None:
     """Every line of a log is one JSON object, none of an error; each message put aside is named with its reason."""
-    told = set()
+    named = set()
     for line in [*fleet.worker.output.splitlines(), *fleet.bridge.output.splitlines()]:
         try:
-            said = json.loads(line)
-            if said["level"] >= 50:
+            line_fields = json.loads(line)
+            if line_fields["level"] >= 50:
                 tally.violate("log", line[:300])
-            if said["msg"] == "Message refused" and said["reason"]:
-                told.add(said["messageId"])
+            if line_fields["msg"] == "Message refused" and line_fields["reason"]:
+                named.add(line_fields["messageId"])
         except (ValueError, TypeError, KeyError):
             tally.violate("log", f"no JSON object: {line[:300]!r}")
     for name, sent in fleet.sent.items():
-        if sent.put_aside and name.decode("utf-8", "replace")[:80] not in told:
-            tally.violate(sent.kind, f"not told: {name[:80]!r}")
+        if sent.put_aside and name.decode("utf-8", "replace")[:80] not in named:
+            tally.violate(sent.kind, f"not named: {name[:80]!r}")

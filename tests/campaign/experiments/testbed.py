@@ -32,7 +32,7 @@ class Figure:
 
 
 @dataclass
-class Stage:
+class Testbed:
     world: World
     inserter: Inserter
     faults: list[Fault] = field(default_factory=list)
@@ -66,9 +66,9 @@ def even_load(rate: float, seconds: float, kind: Kind, each: float = 0.0) -> lis
 
 
 @contextmanager
-def open_stage(size: Size, batches: Sequence[Batch]) -> Iterator[Stage]:
+def open_testbed(size: Size, batches: Sequence[Batch]) -> Iterator[Testbed]:
     with open_world(size, SEED) as world:
         set_witness(world)
-        stage = Stage(world, Inserter(world, batches))
-        stage.inserter.start()
-        yield stage
+        testbed = Testbed(world, Inserter(world, batches))
+        testbed.inserter.start()
+        yield testbed

@@ -11,7 +11,7 @@ from tests.conftest import Servers
 from tests.support.rows import Rows
 
 
-class SmallRole:
+class LimitedRole:
     """A role of its own with the rights of `mobvibe migrate grants`, and a limit on its connections."""
 
     def __init__(self, servers: Servers, dsn: str, rows: Rows) -> None:
@@ -30,5 +30,5 @@ class SmallRole:
         self._rows.all(f"DROP OWNED BY {self.name}; DROP ROLE {self.name}")
 
 
-def small(settings: Settings, role: SmallRole) -> Settings:
+def as_limited_role(settings: Settings, role: LimitedRole) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(role.dsn)})

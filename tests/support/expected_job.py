@@ -11,7 +11,7 @@ NODE = "claim_next_job"
 
 
 @dataclass
-class JobTwin:
+class ExpectedJob:
     id: UUID
     priority: int
     age: int

@@ -53,7 +53,7 @@ def kill_the_process(job: Job) -> None:
     os._exit(job.payload.get("code", 9))
 
 
-def be_deaf(job: Job) -> None:
+def ignore_interrupts(job: Job) -> None:
     """What no exception reaches, or what hears it and goes on."""
     write_line.fn(job)
     if job.payload["how"] == "call":
@@ -65,8 +65,8 @@ def be_deaf(job: Job) -> None:
             pass
 
 
-deaf = actor(queue_name="topic", actor_name="deaf")(be_deaf)
-deaf_with_limit = actor(queue_name="topic", actor_name="deaf_with_limit", time_limit=300)(be_deaf)
+deaf = actor(queue_name="topic", actor_name="deaf")(ignore_interrupts)
+deaf_with_limit = actor(queue_name="topic", actor_name="deaf_with_limit", time_limit=300)(ignore_interrupts)
 
 
 @dramatiq.actor

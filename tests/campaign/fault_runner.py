@@ -12,7 +12,7 @@ import redis
 from tests.campaign.evidence import Fault
 from tests.campaign.faults import KINDS
 from tests.campaign.faults.injection import Injection
-from tests.campaign.mailbag import Mailbag
+from tests.campaign.message_copies import MessageCopies
 from tests.campaign.plan import PlannedFault
 from tests.campaign.world import World
 
@@ -21,12 +21,12 @@ _COLLECT_SECONDS = 0.5
 _GIVE_UP_SECONDS = 20.0  # when a planned fault finds nothing to be done to
 
 
-class Chaos:
+class FaultRunner:
     """Call `tick` often, from the thread that watches the world."""
 
     def __init__(self, world: World, planned: Sequence[PlannedFault], only: Iterable[str] = ()) -> None:
         self._world = world
-        self._mailbag = Mailbag()
+        self._mailbag = MessageCopies()
         self._waiting = deque(one for one in planned if not (chosen := set(only)) or one.kind in chosen)
         self._running: list[tuple[Injection, Fault]] = []
         self._began = time.monotonic()
