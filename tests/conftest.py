@@ -1,4 +1,4 @@
-"""Stores for the tests: one real Postgres and one real Redis a run, one database a test.
+"""Stores for the tests: one real Postgres and one real Redis per run, one database per test.
 
 TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL use servers of your own instead of the embedded ones.
 TEST_TEMPLATE names a database there to copy instead of a freshly migrated one.
@@ -33,13 +33,13 @@ for name in ("NODE_ENV", "APP_ENV", "FORCE_COLOR"):
     os.environ.pop(name, None)
 
 TEMPLATE = "mobvibe_template"
-# Only this run's own data is at stake.
+# A crash may lose only the data of this run, so no fsync is needed.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
 @dataclass(frozen=True)
 class Servers:
-    """A superuser's address without a database name, and that of a database of Redis to empty at will."""
+    """The address of a superuser without a database name, and that of a Redis database that may be emptied."""
 
     postgres: str
     redis: str
@@ -63,7 +63,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def template_database(servers: Servers) -> str:
-    """A migrated database to copy: a tenth of the time of migrating each."""
+    """A migrated database to copy. A copy takes a tenth of the time of a migration."""
     if given := os.environ.get("TEST_TEMPLATE"):
         return given
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
@@ -100,7 +100,7 @@ def empty_dsn(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def web_roles(servers: Servers, template_database: str) -> Iterator[None]:
-    """Roles belong to all databases of a server: here for one test, and only after the template was made."""
+    """Roles are shared by all databases of a server, so these exist for one test only, and not in the template."""
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
         connection.execute(legacy.NO_ROLES)
         connection.execute(legacy.ROLES)
@@ -110,7 +110,7 @@ def web_roles(servers: Servers, template_database: str) -> Iterator[None]:
 
 @pytest.fixture
 def rows(dsn: str) -> Iterator[Rows]:
-    """The test's own eyes and hands in the database, apart from the code under test."""
+    """The test's own connection to the database, apart from the code under test."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield Rows(connection)
 
@@ -124,7 +124,7 @@ def link(dsn: str) -> Iterator[Link]:
 
 @pytest.fixture
 def redis_url(servers: Servers) -> Iterator[str]:
-    """The address of an empty database of Redis. Its neighbours may be other runs'."""
+    """The address of an empty Redis database. Other databases of that server may be in use by other runs."""
     client = redis.Redis.from_url(servers.redis)
     client.flushdb()
     yield servers.redis
@@ -164,11 +164,11 @@ def new_fleet(settings: Settings) -> Iterator[Callable[..., Fleet]]:
 
 @pytest.fixture
 def fleet(new_fleet: Callable[..., Fleet]) -> Fleet:
-    """A bridge and one worker with four threads, running."""
+    """A running bridge and a running worker with four threads."""
     return new_fleet().start()
 
 
 @pytest.fixture
 def quick_fleet(new_fleet: Callable[..., Fleet]) -> Fleet:
-    """The same with a lease, and so heartbeats, that a test can wait for."""
+    """The same with a short lease, so that a test can wait for heartbeats and for the lease's end."""
     return new_fleet(lease_ms=1500).start()

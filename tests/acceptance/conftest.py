@@ -22,21 +22,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder as a user has it: the Procfile, the actors package, and one topic more."""
+    """A folder as a user has it: the Procfile, the actors package, and one more module of actors."""
     project = tmp_path / "project"
     project.mkdir()
     shutil.copy(ROOT / "Procfile", project)
     shutil.copytree(ROOT / "actors", project / "actors", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("extra_actors.py"), project / "actors" / "extra_actors.py")
     with (project / "actors" / "__init__.py").open("a") as package:
-        package.write("from actors import topic as topic\n")
-    tmp_path.chmod(0o700)  # as /root is: nobody else may pass
+        package.write("from actors import extra_actors as extra_actors\n")
+    tmp_path.chmod(0o700)  # like /root: closed to other users
     return project
 
 
 @pytest.fixture
 def launch(project: Path) -> Iterator[type[Launched]]:
-    """Starts `mobvibe up` in the project; whatever is left ends with the test."""
+    """Starts `mobvibe up` in the project. Processes that still run are ended after the test."""
     Launched.project = project
     yield Launched
     Launched.end_all()
@@ -44,7 +44,7 @@ def launch(project: Path) -> Iterator[type[Launched]]:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
-    """Stores of this test's own, to be taken away. Their data is safe from a crash of theirs."""
+    """Stores of this test's own, which it may stop. Their data survives their crash."""
     stores = EmbeddedStores(tmp_path / "stores", {"max_connections": "50"})
     stores.open_folder()
     stores.start()
@@ -55,7 +55,7 @@ def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
 
 @pytest.fixture
 def outside(project: Path, dsn: str, redis_url: str) -> Iterator[Fleet]:
-    """Starts processes one by one against stores that are not theirs."""
+    """Starts single processes against the stores of the test run."""
     fleet = Fleet(project, {"DATABASE_URL": dsn, "REDIS_URL": redis_url, "LEASE_MS": "3000"})
     yield fleet
     fleet.end_all()

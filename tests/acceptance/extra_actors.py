@@ -1,4 +1,4 @@
-"""Actors of the acceptance tests, as a team would add a topic of its own."""
+"""Actors of the acceptance tests, in a module of their own as a user would add it."""
 
 import ctypes
 import os
@@ -20,14 +20,14 @@ watchdog.STANDS_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.S
 
 @actor(queue_name="topic")
 def write_line(job: Job) -> None:
-    """One line per run, appended: the outside world's memory of what really happened."""
+    """Append one line per run to a file: a record of what really ran, outside the stores."""
     with Path(job.payload["file"]).open("a") as file:
         file.write(f"{job.id} {job.fence}\n")
 
 
 @actor(queue_name="topic")
 def write_line_and_wait(job: Job) -> dict[str, int]:
-    """The same, and on until a file appears."""
+    """Write the line, and run on until a file appears."""
     with Path(job.payload["file"]).open("a") as file:
         file.write(f"{job.id} {job.fence}\n")
     gate = Path(job.payload["gate"])
@@ -38,14 +38,14 @@ def write_line_and_wait(job: Job) -> dict[str, int]:
 
 @actor(queue_name="topic")
 def write_line_slowly(job: Job) -> None:
-    """The same, in so many milliseconds."""
+    """Write the line after some milliseconds."""
     write_line.fn(job)
     time.sleep(job.payload["ms"] / 1000)
 
 
 @actor(queue_name="topic", max_retries=3)
 def kill_the_process(job: Job) -> None:
-    """What memory exhaustion, a crash in C or somebody's `exit()` looks like from outside."""
+    """End the process as memory exhaustion, a crash in C or an `exit()` would."""
     with Path(job.payload["file"]).open("a") as file:
         file.write(f"{job.id} {job.fence}\n")
     if "signal" in job.payload:
@@ -54,7 +54,7 @@ def kill_the_process(job: Job) -> None:
 
 
 def ignore_interrupts(job: Job) -> None:
-    """What no exception reaches, or what hears it and goes on."""
+    """Run in a call that no exception reaches, or catch each interrupt and run on."""
     write_line.fn(job)
     if job.payload["how"] == "call":
         time.sleep(600)
@@ -71,20 +71,20 @@ deaf_with_limit = actor(queue_name="topic", actor_name="deaf_with_limit", time_l
 
 @dramatiq.actor
 def add(left: int, right: int) -> int:
-    """Code that was here before the bridge."""
+    """A plain Dramatiq actor, written before the bridge was used."""
     return left + right
 
 
 @actor(queue_name="topic")
-def hold_the_interpreter(job: Job) -> None:
-    """What a long call into C looks like that lets no other thread run."""
+def hold_the_gil(job: Job) -> None:
+    """Hold the GIL, as a long call into C does: no other thread runs."""
     write_line.fn(job)
     ctypes.PyDLL(None).sleep(job.payload["seconds"])
 
 
 @actor(queue_name="topic")
 def compute(job: Job) -> None:
-    """Python code at work all the time: threads take turns."""
+    """Compute in Python all the time: other threads still run."""
     write_line.fn(job)
     gate = Path(job.payload["gate"])
     while not gate.exists():
@@ -93,7 +93,7 @@ def compute(job: Job) -> None:
 
 @actor(queue_name="topic")
 def hold_the_reports(job: Job) -> None:
-    """What a deadlock looks like: the loop that writes reports waits, and nobody knows for how long."""
+    """Block the loop that writes reports, as a deadlock would."""
     (job_middleware,) = (one for one in dramatiq.get_broker().middleware if isinstance(one, JobMiddleware))
     writer = job_middleware.process.reports._writer
     write, gate = writer._write, Path(job.payload["gate"])

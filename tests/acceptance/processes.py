@@ -1,4 +1,4 @@
-"""Processes as users start them: watched by their output, signalled by their ids."""
+"""Processes as users start them. Tests read their output and send them signals."""
 
 import os
 import re
@@ -68,7 +68,7 @@ class Process:
         return self.wait(seconds)
 
     def end(self) -> None:
-        """For the end of a test: this process and what is below it, whatever it takes."""
+        """End this process and all its descendants, after a test."""
         family = self.descendants()
         if self.popen.poll() is None:
             self.popen.kill()
@@ -90,7 +90,7 @@ class Launched(Process):
     def __init__(self, *args: str, **environment: str) -> None:
         log = self.project.parent / f"up.{len(self.all)}.log"
         command = [str(BIN / "mobvibe"), "up", *args]
-        # A port of our own to begin with: several tests may run beside each other.
+        # A free port to begin with, because several tests may run at once.
         super().__init__(command, self.project, {"PORT": str(20_000 + os.getpid() % 20_000)} | environment, log)
         self._connections: list[psycopg.Connection[Any]] = []
         self.all.append(self)

@@ -1,4 +1,4 @@
-"""A job's failure reaches Sentry once: the recipes of the documents, in a real worker, with Sentry's own client."""
+"""A job's failure reaches Sentry once: the documented recipes, in a real worker, with Sentry's own client."""
 
 import gzip
 import json
@@ -55,7 +55,7 @@ Events = list[dict[str, Any]]
 
 
 class Tracker:
-    """Takes envelopes as Sentry's server does, and keeps the errors in them."""
+    """Receives envelopes as Sentry's server does, and keeps the errors in them."""
 
     def __init__(self) -> None:
         self.events: Events = []
@@ -93,7 +93,7 @@ def tracker() -> Iterator[Tracker]:
 
 
 def run(outside: Fleet, tracker: Tracker, rows: Rows, package: str) -> dict[str, UUID]:
-    """Run a job of each kind until it has ended, and the worker, too; the jobs by name."""
+    """Run a job of each kind to its end, and end the worker. Returns the jobs by name."""
     (outside.project / "actors" / "__init__.py").write_text(package)
     (outside.project / "actors" / "reports.py").write_text(ACTORS)
     kinds: dict[str, Any] = {"explode": {}, "give_up": {}, "ask_again": {}, "plain": {"args": [7]}, "strange": {"x": 1}}
@@ -166,9 +166,7 @@ def test_by_its_log_line_a_job_that_failed_for_good_is_one_event(
         assert event["tags"] == {"actor": "explode", "job": str(jobs["explode"])}
 
 
-def test_the_headers_of_a_tracer_do_not_keep_a_message_from_being_a_job(
-    outside: Fleet, tracker: Tracker, rows: Rows
-) -> None:
+def test_a_message_with_headers_of_a_tracer_is_a_job(outside: Fleet, tracker: Tracker, rows: Rows) -> None:
     (outside.project / "actors" / "__init__.py").write_text(EVERY_ATTEMPT)
     (outside.project / "actors" / "reports.py").write_text(ACTORS)
     job = rows.add_job(actor="send_another", queue="topic")

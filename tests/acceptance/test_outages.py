@@ -1,4 +1,4 @@
-"""A store that goes away and comes back: everybody stays up, says so once, and goes on."""
+"""An outage of a store: all processes survive it, log its begin and end once, and continue."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def add_lines(stores: EmbeddedStores, effects: Path, count: int) -> None:
 
 
 def begin_long(stores: EmbeddedStores, tmp_path: Path) -> Path:
-    """A job that runs until the file appears whose path is returned."""
+    """Start a job that runs until a file appears, and return the path of that file."""
     effects, gate = tmp_path / "long", tmp_path / "gate"
     with psycopg.connect(stores.postgres.url()) as connection:
         connection.execute(
@@ -66,7 +66,7 @@ def begin_long(stores: EmbeddedStores, tmp_path: Path) -> Path:
 
 
 def end_long(stores: EmbeddedStores, tmp_path: Path, gate: Path) -> None:
-    """It ends as it would have without any outage."""
+    """Let the long job end, and check that it ended as without an outage."""
     gate.touch()
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)
@@ -91,15 +91,15 @@ def ready(port: int) -> tuple[int, dict[str, str]]:
 
 
 def warnings_of(process: Process) -> list[str]:
-    """What was said above the level of everyday life; its own last line ends what may be half written."""
+    """The messages at WARNING and above, and those that report the end of an outage."""
     lines = [json.loads(line) for line in process.output.splitlines() if line.startswith("{")]
     texts = [line["msg"] for line in lines if line["level"] >= 40 or "again" in line["msg"] or "is back" in line["msg"]]
-    # What was on its way when a store went decides whether there is something to hand over again.
+    # Whether jobs are handed over again depends on which messages were in Redis when the outage began.
     return [text for text in texts if text != "Jobs handed over again"]
 
 
 def logs_exactly(process: Process, *lines: str) -> None:
-    """These and no others, each once. The last threads to find that a store is back do so a moment later."""
+    """Check that the process logs exactly these, each once. Some threads notice the end of an outage a moment later."""
     with suppress(AssertionError):
         eventually(lambda: sorted(warnings_of(process)) == sorted(lines))
     assert sorted(warnings_of(process)) == sorted(lines)
@@ -111,7 +111,7 @@ def check_all_run(fleet: Fleet) -> None:
         assert "Traceback" not in process.output, process.output[-4000:]
 
 
-def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path) -> None:
+def test_processes_survive_an_outage_of_redis(fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path) -> None:
     bridge, worker, _ = fleet.processes
     effects = tmp_path / "effects"
     add_lines(stores, effects, 5)
@@ -149,7 +149,9 @@ def test_redis_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int,
         check_invariants(rows)
 
 
-def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path) -> None:
+def test_processes_survive_an_outage_of_postgres(
+    fleet: Fleet, stores: EmbeddedStores, port: int, tmp_path: Path
+) -> None:
     bridge, worker, _ = fleet.processes
     effects = tmp_path / "effects"
     add_lines(stores, effects, 5)
@@ -177,5 +179,5 @@ def test_postgres_away_for_a_while(fleet: Fleet, stores: EmbeddedStores, port: i
     end_long(stores, tmp_path, gate)
     with psycopg.connect(stores.postgres.url(), autocommit=True) as connection:
         rows = Rows(connection)
-        assert rows.value("SELECT count(*) FROM workers") == 1, "nobody was thought dead"
+        assert rows.value("SELECT count(*) FROM workers") == 1, "no worker was declared lost"
         check_invariants(rows)

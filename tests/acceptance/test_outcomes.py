@@ -15,14 +15,14 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "outcomes.md"
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with open_world(deaf_seconds=2) as world:
+    with open_world(unresponsive_seconds=2) as world:
         yield world
 
 
 @pytest.mark.parametrize("end", all_ends(), ids=lambda end: f"{end.title} ({end.actor})")
-def test_an_end_is_an_outcome(world: World, end: End) -> None:
+def test_an_actors_end_has_its_documented_outcome(world: World, end: End) -> None:
     assert attempt(world, end).wrong == []
 
 
-def test_the_docs_say_the_same() -> None:
+def test_the_docs_have_the_current_tables() -> None:
     assert table() in DOCS.read_text()

@@ -1,4 +1,4 @@
-"""The processes by themselves, against outside stores: signals, kills, and what is left of the jobs."""
+"""Single processes against the stores of the test run: signals, kills, and what becomes of the jobs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def effects(tmp_path: Path) -> Path:
-    """What actors wrote, one line a run: job and fence."""
+    """The file to which actors write one line per run: job and fence."""
     return tmp_path / "effects"
 
 
@@ -77,7 +77,9 @@ def test_honcho_runs_everything_against_outside_stores(outside: Fleet, rows: Row
     check_invariants(rows)
 
 
-def test_a_job_of_plain_sql_is_born_where_its_worker_listens(outside: Fleet, rows: Rows, effects: Path) -> None:
+def test_a_job_inserted_with_plain_sql_is_in_its_workers_queue_from_the_start(
+    outside: Fleet, rows: Rows, effects: Path
+) -> None:
     rows.all("""
         CREATE OR REPLACE FUNCTION route_jobs(p_limit integer)
         RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text) LANGUAGE sql
@@ -112,7 +114,7 @@ def test_a_killed_worker_child_costs_one_attempt(outside: Fleet, rows: Rows, eff
     check_invariants(rows)
 
 
-def test_the_supervisor_starts_dead_workers_again(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+def test_the_supervisor_restarts_dead_workers(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
     outside.bridge()
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
     supervisor.wait_for("Worker ready")
@@ -134,11 +136,11 @@ def test_the_supervisor_starts_dead_workers_again(outside: Fleet, rows: Rows, ef
 @pytest.mark.parametrize(
     ("mistake", "reason"), [("def broken(:\n", "SyntaxError"), ("actor(max_retry=2)(print)\n", "max_retry")]
 )
-def test_an_actors_package_with_a_mistake_is_said_and_not_tried_for_ever(
+def test_a_mistake_in_the_actors_package_is_reported_and_not_retried_for_ever(
     outside: Fleet, project: Path, mistake: str, reason: str
 ) -> None:
-    with (project / "actors" / "topic.py").open("a") as topic:
-        topic.write(mistake)
+    with (project / "actors" / "extra_actors.py").open("a") as module:
+        module.write(mistake)
 
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
 
@@ -148,7 +150,7 @@ def test_an_actors_package_with_a_mistake_is_said_and_not_tried_for_ever(
     assert reason in last
 
 
-def test_a_killed_supervisor_takes_its_workers_along(outside: Fleet, rows: Rows) -> None:
+def test_workers_end_when_their_supervisor_is_killed(outside: Fleet, rows: Rows) -> None:
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
     supervisor.wait_for("Worker ready")
     family = supervisor.descendants()
@@ -211,13 +213,13 @@ def test_a_stopped_worker_finishes_what_it_can(outside: Fleet, rows: Rows, effec
     assert rows.outcomes(job_id) == ["completed"]
 
 
-@pytest.mark.parametrize("actor_is_deaf", [False, True])
+@pytest.mark.parametrize("ignores_interrupts", [False, True])
 def test_a_stopped_worker_hands_back_what_it_cannot_finish(
-    outside: Fleet, rows: Rows, effects: Path, gate: Path, project: Path, actor_is_deaf: bool
+    outside: Fleet, rows: Rows, effects: Path, gate: Path, project: Path, ignores_interrupts: bool
 ) -> None:
-    if actor_is_deaf:  # one long call that no exception can reach
-        topic = project / "actors" / "topic.py"
-        topic.write_text(topic.read_text().replace("time.sleep(0.02)", "time.sleep(600)"))
+    if ignores_interrupts:  # one long call that no exception can reach
+        module = project / "actors" / "extra_actors.py"
+        module.write_text(module.read_text().replace("time.sleep(0.02)", "time.sleep(600)"))
     outside.bridge()
     worker = outside.worker(threads=1, SHUTDOWN_TIMEOUT_MS="300")
     job_id = add_waiting(rows, effects, gate)
@@ -267,11 +269,9 @@ def test_a_second_signal_ends_the_workers_at_once(outside: Fleet, rows: Rows, ef
     eventually(lambda: not [process for process in family if process.is_running()])
 
 
-def test_stopping_the_bridge_leaves_nothing_behind_that_redis_does_not_have(
-    outside: Fleet, rows: Rows, redis_url: str
-) -> None:
+def test_after_the_bridge_stopped_every_hand_over_is_in_redis(outside: Fleet, rows: Rows, redis_url: str) -> None:
     bridge = outside.bridge()
-    # A worker that takes nothing: what is handed over for it stays in Redis.
+    # A worker that takes no messages: jobs that are handed over for it stay in Redis.
     rows.all(
         """INSERT INTO workers (id, name, slots, queues, actors, version, lease_expires_at)
            VALUES (gen_random_uuid(), 'idle', 20, '{coding}', '{run_coding_session}', '0', now() + interval '1 hour')"""
@@ -318,7 +318,7 @@ def test_production_logs_are_json_lines(outside: Fleet, rows: Rows, effects: Pat
     assert {"jobId", "fence", "attempt", "queue", "duration"} <= set(told["Job completed"])
 
 
-def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) -> None:
+def test_jobs_of_the_sample_actor_wait_in_production(outside: Fleet, rows: Rows) -> None:
     bridge = outside.bridge()
     worker = outside.worker(NODE_ENV="production")
     job_id = rows.add_job(session_id=rows.add_session(), prompt="```sh\necho geheim > /tmp/x\n```")
@@ -333,7 +333,7 @@ def test_jobs_of_the_stock_actor_wait_in_production(outside: Fleet, rows: Rows) 
     assert "ACTORS_MODULE" in result.out
 
 
-def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
+def test_a_package_that_reconfigures_logging_does_not_silence_its_worker(
     outside: Fleet, rows: Rows, tmp_path: Path
 ) -> None:
     with (outside.project / "actors" / "__init__.py").open("a") as package:
@@ -349,7 +349,7 @@ def test_a_package_that_sets_up_logging_anew_does_not_silence_its_worker(
     assert messages == ["Processing job", "Job completed"]
 
 
-def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
+def test_a_worker_without_settings_says_so_in_one_line(outside: Fleet) -> None:
     outside.environment = {}
     worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1")
 
@@ -358,7 +358,7 @@ def test_actors_without_settings_say_so_in_one_line(outside: Fleet) -> None:
     assert "Traceback" not in worker.output
 
 
-def test_actors_without_a_schema_say_so_in_one_line(outside: Fleet, empty_dsn: str) -> None:
+def test_a_worker_without_a_schema_says_so_in_one_line(outside: Fleet, empty_dsn: str) -> None:
     worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1", DATABASE_URL=empty_dsn)
 
     assert worker.wait(20) == 4
@@ -409,9 +409,7 @@ def test_a_stop_signal_ends_a_worker_that_waits_for_a_store(
 
 
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: None"])
-def test_an_actors_package_that_takes_the_stop_signals_does_not_outlive_its_worker(
-    outside: Fleet, handler: str
-) -> None:
+def test_a_worker_stops_though_its_actors_package_handles_stop_signals(outside: Fleet, handler: str) -> None:
     with (outside.project / "actors" / "__init__.py").open("a") as package:
         package.write(
             f"import signal\nsignal.signal(signal.SIGTERM, {handler})\nsignal.signal(signal.SIGHUP, {handler})\n"
@@ -456,8 +454,8 @@ DOES_NOTHING = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('t
 IGNORES = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('their handler')\n"
 
 
-def take_signals(outside: Fleet, before: str, after: str) -> None:
-    """In the actors package, before and after it calls connect_broker()."""
+def handle_signals(outside: Fleet, before: str, after: str) -> None:
+    """Add code to the actors package, before and after it calls connect_broker()."""
     package = outside.project / "actors" / "__init__.py"
     package.write_text(before + package.read_text() + after)
 
@@ -479,10 +477,10 @@ def take_signals(outside: Fleet, before: str, after: str) -> None:
         (IGNORES, "", signal.SIGTERM, 1),
     ],
 )
-def test_one_stop_signal_is_one_whatever_the_package_made_of_it(
+def test_one_stop_signal_counts_once_whatever_handlers_the_package_sets(
     outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str, signum: signal.Signals, called: int
 ) -> None:
-    take_signals(outside, before, after)
+    handle_signals(outside, before, after)
     outside.bridge()
     worker = outside.worker(threads=1)
     job_id = add_waiting(rows, effects, gate)
@@ -500,15 +498,15 @@ def test_one_stop_signal_is_one_whatever_the_package_made_of_it(
 
 
 @pytest.mark.parametrize(("before", "after"), [(CHAINS, ""), ("", CHAINS), (RAISES, "")])
-def test_the_second_signal_ends_the_workers_at_once_whatever_the_package_made_of_it(
+def test_the_second_signal_ends_the_workers_at_once_whatever_handlers_the_package_sets(
     outside: Fleet, rows: Rows, effects: Path, gate: Path, before: str, after: str
 ) -> None:
-    take_signals(outside, before, after)
+    handle_signals(outside, before, after)
     test_a_second_signal_ends_the_workers_at_once(outside, rows, effects, gate)
 
 
-def test_what_does_not_stop_is_killed_with_all_that_is_below_it(outside: Fleet) -> None:
-    """As where the package blocks the signal: no handler is called then."""
+def test_a_worker_that_does_not_stop_is_killed_with_its_child_processes(outside: Fleet) -> None:
+    """Here the package blocks the signal, so that no handler is called."""
     with (outside.project / "actors" / "__init__.py").open("a") as package:
         package.write("import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n")
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker", SHUTDOWN_TIMEOUT_MS="1000")

@@ -1,4 +1,4 @@
-"""What a lost process, link or store costs: time, and attempts of nobody who lived."""
+"""What a lost process, link or store costs: some time, but no attempt of a live worker."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ WORKER_OF_EACH_JOB = "SELECT j.id, w.name FROM coding_jobs j JOIN workers w ON w
 
 @pytest.fixture
 def effects(tmp_path: Path) -> Path:
-    """What actors wrote, one line a run: job and fence."""
+    """The file to which actors write one line per run: job and fence."""
     return tmp_path / "effects"
 
 
@@ -71,7 +71,7 @@ def test_the_jobs_of_a_killed_worker_run_again_long_before_its_lease_is_over(
     check_invariants(rows)
 
 
-def test_a_broken_link_makes_nobody_think_a_worker_dead(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
+def test_a_worker_whose_link_broke_is_not_declared_lost(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
     outside.bridge()
     worker = outside.worker(processes=2, threads=2)
     jobs = [add_waiting(rows, effects, gate) for _ in range(4)]
@@ -96,7 +96,7 @@ def test_a_broken_link_makes_nobody_think_a_worker_dead(outside: Fleet, rows: Ro
             what="new heartbeat links",
         )
     watched_since = rows.value("SELECT clock_timestamp()")
-    eventually(  # the bridge watches again, and has looked more often than it takes to declare somebody lost
+    eventually(  # the bridge watches again, and has checked more often than it takes to declare a worker lost
         lambda: rows.value(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mobvibe recovery'"
             " AND datname = current_database() AND query_start > %s + interval '4 s'",
@@ -135,7 +135,9 @@ def test_a_dead_worker_process_leaves_its_siblings_alone(outside: Fleet, rows: R
     check_invariants(rows)
 
 
-def test_a_job_that_kills_its_worker_fails_and_takes_nobody_along(outside: Fleet, rows: Rows, effects: Path) -> None:
+def test_a_job_that_kills_its_worker_fails_and_the_jobs_beside_it_complete(
+    outside: Fleet, rows: Rows, effects: Path
+) -> None:
     outside.bridge()
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker", MAX_CONCURRENT_JOBS="8", WORKER_PROCESSES="2")
     eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30)
@@ -156,7 +158,7 @@ def test_a_job_that_kills_its_worker_fails_and_takes_nobody_along(outside: Fleet
     crashes = rows.all(
         "SELECT job_id, count(*) FROM job_attempts WHERE outcome = 'crashed' AND job_id <> %s GROUP BY 1", [poison]
     )
-    assert all(row["count"] == 1 for row in crashes), "nobody was taken along twice"
+    assert all(row["count"] == 1 for row in crashes), "no other job crashed twice"
     assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") >= 1
     assert supervisor.popen.poll() is None
     check_invariants(rows)
@@ -187,7 +189,7 @@ def test_no_exit_code_of_a_job_ends_more_than_its_process(
 
 
 @pytest.mark.parametrize("how", ["call", "loop"])
-def test_the_end_of_an_actor_that_no_exception_ends(
+def test_an_actor_that_no_exception_ends_is_ended_with_its_process(
     outside: Fleet, rows: Rows, effects: Path, gate: Path, how: str
 ) -> None:
     outside.bridge()

@@ -1,4 +1,4 @@
-"""Stopping and starting under load: no attempt is spent, nothing is lost, and the second signal insists."""
+"""Stopping and starting under load: no attempt is spent, no job is lost, and a second signal ends a process at once."""
 
 import os
 import signal
@@ -39,16 +39,16 @@ def completed(rows: Rows) -> int:
     return count
 
 
-def to_it_alone(process: Process) -> None:
+def to_the_process(process: Process) -> None:
     process.send(signal.SIGTERM)
 
 
-def to_its_group(process: Process) -> None:
+def to_its_process_group(process: Process) -> None:
     os.killpg(process.popen.pid, signal.SIGTERM)
 
 
 def to_every_process(process: Process) -> None:
-    """As systemd does it: everything in the control group, one after the other."""
+    """Signal every process, one after the other, as systemd does in a control group."""
     for one in [*process.descendants()]:
         one.send_signal(signal.SIGTERM)
     process.send(signal.SIGTERM)
@@ -63,7 +63,8 @@ def test_restarting_one_process_after_another_spends_no_attempt(outside: Fleet, 
         return process
 
     fleet = [
-        (outside.bridge, to_it_alone), (worker, to_it_alone), (worker, to_its_group), (worker, to_every_process)
+        (outside.bridge, to_the_process), (worker, to_the_process),
+        (worker, to_its_process_group), (worker, to_every_process),
     ]  # fmt: skip
     running = [start() for start, _ in fleet]
     for n, (process, (again, stop)) in enumerate(zip(running, fleet, strict=True)):
@@ -103,7 +104,7 @@ def test_honcho_restarted_under_load_spends_no_attempt(outside: Fleet, rows: Row
     check_invariants(rows)
 
 
-def test_a_second_signal_ends_mobvibe_worker_and_all_below_it_at_once(
+def test_a_second_signal_ends_mobvibe_worker_and_its_child_processes_at_once(
     outside: Fleet, rows: Rows, effects: Path
 ) -> None:
     outside.bridge()

@@ -1,1 +1,1 @@
-"""The fault campaign: real processes, real stores, faults at random, and a checker that believes only the records."""
+"""The fault campaign: real processes, real stores, random faults, and a checker that relies only on the records."""

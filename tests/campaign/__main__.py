@@ -1,4 +1,4 @@
-"""`python -m tests.campaign`: jobs under faults, and a report of what was kept. Exit code 1 when anything was not."""
+"""`python -m tests.campaign`: jobs under faults, and a report. Exit code 1 if a promise was broken."""
 
 import argparse
 import json

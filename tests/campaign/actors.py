@@ -1,4 +1,4 @@
-"""The actors of a campaign: what they do is harmless, and each run of them is written down outside."""
+"""The actors of a campaign. They do no real work, and write each run into a log outside the stores."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class _Effect:
         write_effect("start", job.id, job.fence, self._exec)
 
     def done(self) -> dict[str, object]:
-        """The result carries the attempt's own numbers: another attempt's result in the row would be seen."""
+        """The result holds the attempt's own fence and exec, so that a row with another attempt's result is found."""
         self._job.emit("progress", {"job": str(self._job.id), "fence": self._job.fence})  # where there is a session
         write_effect("end", self._job.id, self._job.fence, self._exec)
         kill_point("effect.done")

@@ -1,4 +1,4 @@
-"""One campaign from its seed to its verdict."""
+"""One campaign, from its seed to its verdict."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ _NOW = (
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The options of a campaign."""
 
     seed: int
     jobs: int
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def run(options: Options) -> Outcome:
-    """Raises RuntimeError when the world itself cannot be kept up."""
+    """Run a campaign. Raises RuntimeError if its stores or processes cannot be kept running."""
     seconds = options.minutes * 60
     calm, load = seconds * _CALM_SHARE, seconds * _LOAD_SHARE
     weights = {label: weight for label, weight in WEIGHTS.items() if not options.only or label in options.only}
@@ -102,7 +102,7 @@ def run(options: Options) -> Outcome:
 
 
 def _run_load_and_faults(world: World, fault_runner: FaultRunner, inserter: Inserter, *, deadline: float) -> None:
-    """Until all jobs are sent and all faults are done, or the time is over."""
+    """Returns when all jobs are sent and all faults are healed, or at the deadline."""
     talked_at = time.monotonic()
     while (inserter.is_alive() or not fault_runner.is_over) and time.monotonic() < deadline:
         world.tick()
@@ -116,7 +116,7 @@ def _run_load_and_faults(world: World, fault_runner: FaultRunner, inserter: Inse
 
 
 def settle(world: World, rate: float = _SETTLE_RATE) -> float | None:
-    """Seconds until every job had ended; None when some had not in time: a backlog gets one second for `rate` jobs."""
+    """Seconds until every job has ended, or None if some did not in time. A backlog gets one second for `rate` jobs."""
     began = time.monotonic()
     deadline = began + _SETTLE_SECONDS
     backlog: int | None = None
@@ -139,7 +139,7 @@ def settle(world: World, rate: float = _SETTLE_RATE) -> float | None:
 
 
 def tracebacks(folder: Path) -> list[str]:
-    """Log lines of our processes that carry one: in a product that knows its faults there are none."""
+    """Log lines of our processes with a traceback. There must be none: each fault has a log line of its own."""
     return [
         f"{log.name}: {_last_of_stack(line)}"
         for log in sorted(folder.glob("*.log"))

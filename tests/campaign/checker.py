@@ -1,4 +1,4 @@
-"""The judge: from the records alone, what was promised and not kept."""
+"""The checker: finds broken promises, from the records alone."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _CLOCK_SLACK = 0.05  # between the moment a row says and the moment an actor wri
 
 @dataclass
 class Verdict:
-    """Each list names the cases, one line each; an empty one is a promise kept."""
+    """Each list names the cases in which a promise was broken, one line each."""
 
     jobs: int = 0
     lost: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Raises nothing and forgives nothing."""
+    """Check every promise. Violations are collected in the verdict, not raised."""
     attempts: defaultdict[UUID, list[Attempt]] = defaultdict(list)
     for attempt in sorted(evidence.attempts, key=lambda one: one.fence):
         attempts[attempt.job].append(attempt)
@@ -94,7 +94,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def _struck(evidence: Evidence) -> set[int]:
-    """Processes that a fault killed or froze, or that a poisonous job ended."""
+    """Processes that a fault killed or froze, or that a poison job ended."""
     poison = {sent.id for sent in evidence.sent if sent.kind is Kind.POISON}
     struck = {pid for fault in evidence.faults for pid in fault.pids}
     return struck | {effect.pid for effect in evidence.effects if effect.job in poison}
@@ -125,7 +125,7 @@ def _second_endings(job: UUID, row: Row | None, ledger: list[Attempt]) -> Iterat
 
 
 def _stale(row: Row | None, ledger: list[Attempt], ran: list[Effect], ended: set[UUID]) -> Iterator[str]:
-    """Endings by somebody other than the attempt's own run, by what each run told the outside world itself."""
+    """Endings that were not reported by the attempt's own run, according to the effect log."""
     run_of = {effect.fence: effect for effect in ran}
     for attempt in ledger:
         run = run_of.get(attempt.fence)
@@ -148,7 +148,7 @@ def _stale(row: Row | None, ledger: list[Attempt], ran: list[Effect], ended: set
 
 
 def _fence_told(error: str | None) -> int | None:
-    """What the actors of the campaign put into their errors."""
+    """The fence that the campaign's actors write into their errors."""
     words = (error or "").rsplit("fence ", 1)
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
 
@@ -168,7 +168,7 @@ def _duplicates(ran: list[Effect], ledger: list[Attempt]) -> int:
 
 
 def _unexplained(sent: Sent, ran: list[Effect], ledger: list[Attempt]) -> Iterator[str]:
-    """Every run must have an ending, and every one but the last one that allows another run and came before it."""
+    """Every run must have an ending; and before each further run, an ending that allows another run."""
     endings = {attempt.fence: attempt for attempt in ledger}
     if ran and ran[-1].fence not in endings:
         yield f"{sent.id}: attempt {ran[-1].fence} ran and has no ending"

@@ -1,4 +1,4 @@
-"""Gathers the evidence, straight from Postgres and from the effect files."""
+"""Collects the evidence, directly from Postgres and from the effect files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from tests.campaign.world import World
 from tests.support.invariants import broken_invariants
 from tests.support.rows import Rows
 
-# Whatever changes a row that is final is seen by the database itself, in the moment it happens.
+# A trigger records each change of a finished row, at the moment it happens.
 WITNESS = """
 CREATE TABLE IF NOT EXISTS public.campaign_afterthoughts (at timestamptz DEFAULT clock_timestamp(), note text);
 CREATE OR REPLACE FUNCTION public.campaign_witness() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
@@ -30,7 +30,7 @@ SELECT a.job_id, a.fence, a.exec, split_part(w.name, ':', -1)::int,
 FROM job_attempts a LEFT JOIN workers w ON w.id = a.worker
 """
 
-# What the actors say in a session, once for each attempt, before it ends.
+# The events that actors emit in a session, once for each attempt, before it ends.
 _EVENTS = {
     "an event is stored once": """
         SELECT data ->> 'job', data ->> 'fence' FROM session_events GROUP BY 1, 2 HAVING count(*) > 1""",

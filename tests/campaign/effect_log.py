@@ -1,4 +1,4 @@
-"""The outside world's memory of what really ran: a file per process, a line per event, appended and never changed."""
+"""A log of what really ran, outside the stores: a file per process, a line per event, appended and never changed."""
 
 import os
 import time
@@ -13,7 +13,7 @@ _open: dict[int, int] = {}  # by process id: a file opened before a fork is not 
 
 
 def write_effect(what: str, job_id: UUID, fence: int, exec_: UUID) -> None:
-    """One write call, so that a line is there as a whole or not at all, whatever kills the process next."""
+    """One write call, so that a line is written as a whole or not at all, whatever kills the process."""
     pid = os.getpid()
     if pid not in _open:
         path = Path(os.environ[FOLDER]) / f"{pid}.effects"

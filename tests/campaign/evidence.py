@@ -1,4 +1,4 @@
-"""All that is known after a campaign: facts only, no opinion. Times are epoch seconds."""
+"""Everything that is known after a campaign: facts, without a verdict. Times are epoch seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tests.campaign.plan import Kind
 
 
 class Fate(StrEnum):
-    """What became of the transaction that inserted a job, as its client knows it."""
+    """The result of the transaction that inserted a job, as far as its client knows it."""
 
     COMMITTED = "committed"
     ROLLED_BACK = "rolled back"
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A line of the ledger. `worker_pid` is that of the process that was registered as its worker."""
+    """A row of the ledger. `worker_pid` is the id of the process that was registered as its worker."""
 
     job: UUID
     fence: int
@@ -56,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A line that an actor wrote: `start` as the first thing it did, `end` as the last."""
+    """A line that an actor wrote: `start` at its beginning, `end` at its end."""
 
     what: str
     job: UUID
@@ -68,7 +68,7 @@ class Effect:
 
 @dataclass(slots=True)
 class Fault:
-    """One injected fault: when it began, when it was healed, and whom it hit, as far as that was known then."""
+    """One injected fault: when it began, when it was healed, and which processes it hit, as far as known then."""
 
     kind: str
     began: float

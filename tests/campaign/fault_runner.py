@@ -1,4 +1,4 @@
-"""Runs the plan's faults: a few at a time, each healed in time, all of them at the end."""
+"""Runs the plan's faults: a few at a time, each healed after its time, and all of them healed at the end."""
 
 import random
 import sys
@@ -22,7 +22,7 @@ _GIVE_UP_SECONDS = 20.0  # when a planned fault finds nothing to be done to
 
 
 class FaultRunner:
-    """Call `tick` often, from the thread that watches the world."""
+    """Call `tick` often, from the thread that calls `World.tick`."""
 
     def __init__(self, world: World, planned: Sequence[PlannedFault], only: Iterable[str] = ()) -> None:
         self._world = world
@@ -61,7 +61,7 @@ class FaultRunner:
             busy = {injection.lane for injection, _ in self._running if injection.lane}
 
     def heal_all(self) -> None:
-        """The end, whatever is still going on."""
+        """End all faults that still last."""
         self.skipped += len(self._waiting)
         self._waiting.clear()
         for running in list(self._running):

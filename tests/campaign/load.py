@@ -23,7 +23,7 @@ _INSERT_SESSION = "INSERT INTO coding_sessions (id) VALUES (%s)"
 
 
 class _Client(threading.Thread):
-    """Keeps a link to Postgres, through its crashes and all."""
+    """Keeps a link to Postgres, and reconnects after each of its crashes."""
 
     def __init__(self, name: str, connect: "Callable[[], psycopg.Connection[Any]]") -> None:
         super().__init__(name=name, daemon=True)
@@ -36,7 +36,7 @@ class _Client(threading.Thread):
         self.join(30)
 
     def connection(self) -> "psycopg.Connection[Any] | None":
-        """A link that works, or None when told to stop while there is none."""
+        """A working link, or None if the client is stopped while there is none."""
         while not self._stopping.is_set():
             with suppress(psycopg.Error):
                 if self._connection is None or self._connection.closed:
@@ -47,7 +47,7 @@ class _Client(threading.Thread):
 
 
 class Inserter(_Client):
-    """`sent` grows as it goes: what was committed, rolled back, or broke off in the middle."""
+    """Inserts the plan's jobs. `sent` has each of them: committed, rolled back, or interrupted in between."""
 
     def __init__(self, world: World, batches: Sequence[Batch]) -> None:
         super().__init__("inserter", world.connect_as_client)
@@ -89,7 +89,7 @@ class Inserter(_Client):
 
 
 class Canceller(_Client):
-    """The operator: asks for a cancel until it was heard."""
+    """The operator: requests each cancel until Postgres has answered."""
 
     def __init__(self, world: World) -> None:
         super().__init__("canceller", world.connect)

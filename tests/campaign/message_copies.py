@@ -1,4 +1,4 @@
-"""Copies of messages seen on the road, to be delivered again at a bad moment."""
+"""Copies of messages that were in Redis, to be delivered again later."""
 
 import json
 import random
@@ -19,7 +19,7 @@ class MessageCopies:
         self._copies: OrderedDict[bytes, bytes] = OrderedDict()
 
     def collect(self, client: "redis.Redis") -> None:
-        """Keep a copy of what is out now."""
+        """Keep copies of the messages that are in Redis now."""
         seen: Any = client.hgetall(_PAYLOADS)
         for message_id, payload in seen.items():
             if is_real(payload):
@@ -31,14 +31,14 @@ class MessageCopies:
         return dice.sample(list(self._copies.items()), min(most, len(self._copies)))
 
     def waiting(self, client: "redis.Redis") -> list[tuple[UUID, int]]:
-        """The hand-overs that no worker has taken: what is lost when Redis is."""
+        """The hand-overs that no worker has taken: they are lost if Redis is."""
         ids: Any = client.lrange(_LIST, 0, -1)
         payloads: Any = client.hmget(_PAYLOADS, ids) if ids else []
         return [hand_over for payload in payloads if payload and is_real(payload) for hand_over in hand_overs(payload)]
 
 
 def is_real(payload: bytes) -> bool:
-    """Whether it looks like one of the bridge's, and not like one that was forged in the campaign."""
+    """Whether a bridge may have written it, and not a fault of the campaign."""
     try:
         message = json.loads(payload)
         return bool(

@@ -1,4 +1,4 @@
-"""What a campaign will do: jobs and faults, all of it a function of the seed."""
+"""The plan of a campaign: jobs and faults, determined by the seed."""
 
 import hashlib
 import random
@@ -79,18 +79,18 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """How many of them are to be committed."""
+        """How many jobs are to be committed."""
         return sum(len(batch.jobs) for batch in self.batches if batch.commits)
 
     def fingerprint(self) -> str:
-        """Two campaigns with the same one do the same."""
+        """Two plans with the same fingerprint are equal."""
         return hashlib.sha256(repr((self.batches, self.faults)).encode()).hexdigest()[:12]
 
 
 def make_plan(
     seed: int, *, jobs: int, faults: int, load_seconds: float, calm_seconds: float, weights: Mapping[str, float]
 ) -> Plan:
-    """Jobs come evenly over `load_seconds`; faults after a calm, of kinds in proportion to `weights`."""
+    """Jobs are spread evenly over `load_seconds`, faults over the time after `calm_seconds`, by kind as in `weights`."""
     dice = random.Random(seed)
     batches = _batches(dice, jobs, load_seconds)
     kinds = list(weights) if faults >= len(weights) else []  # each kind at least once, where there is room for it

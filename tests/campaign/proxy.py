@@ -1,7 +1,7 @@
 """A TCP proxy that does what networks do: delays, silence, resets, and replies that never arrive.
 
-`python -m tests.campaign.proxy` runs some of them in a process of their own: orders are read from standard input,
-one JSON object a line, each answered by a line. It ends with its standard input.
+`python -m tests.campaign.proxy` runs several proxies in one process. It reads commands from standard input, one JSON
+object per line, and answers each with a line. It ends when its standard input does.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ READERS: dict[str, Callable[[], Reader]] = {"postgres": PostgresReader, "redis":
 
 @dataclass
 class Conditions:
-    """How the road is at the moment. All of it heals with a new, clear one."""
+    """The network conditions at the moment. `Conditions()` has no faults."""
 
     latency: float = 0.0  # seconds, each way, each chunk
     jitter: float = 0.0  # up to so much more
@@ -35,7 +35,7 @@ class Conditions:
 
 
 class Connection:
-    """One client, one server, and what passes between them."""
+    """One client, one server, and the bytes between them."""
 
     def __init__(self, proxy: "Proxy", number: int, client: "Pair", server: "Pair") -> None:
         self.proxy = proxy
@@ -82,7 +82,7 @@ class Connection:
         if conditions.latency or conditions.jitter:
             await asyncio.sleep(conditions.latency + self.proxy.random.uniform(0, conditions.jitter))
         if self.loses_reply and not asks:
-            # All of the reply is awaited and none of it passed on: what was asked for is done, and nobody knows.
+            # The whole reply is awaited and none of it forwarded: the request is done, but the client does not know.
             if self.reader.is_whole(data):
                 self.proxy.lost_replies += 1
                 self.reset()
@@ -127,7 +127,7 @@ class Proxy:
         asked_for = not conditions.asking or any(word in text for word in conditions.asking)
         return conditions.lose_replies > 0 and asked_for and self.random.random() < conditions.lose_replies
 
-    # Orders.
+    # Commands.
 
     def set_conditions(self, **conditions: Any) -> dict[str, Any]:
         self.conditions = Conditions(**conditions | {"asking": tuple(conditions.get("asking", ()))})
@@ -156,7 +156,7 @@ class Proxy:
         return {"connections": len(chosen)}
 
     def who(self) -> dict[str, Any]:
-        """Who is connected: number and name, the numbers counted from 1 as they came; and replies lost so far."""
+        """Open connections, as number (from 1, in order of arrival) and name; and how many replies were lost so far."""
         named = [[connection.number, connection.reader.name] for connection in self.connections.values()]
         return {"connections": named, "opened": self._opened, "lost_replies": self.lost_replies}
 
@@ -189,7 +189,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def serve(proxies: dict[str, Proxy]) -> None:
-    """Obey standard input until it ends."""
+    """Run the commands of standard input until it ends."""
     ports = {name: await proxy.open() for name, proxy in proxies.items()}
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)

@@ -1,4 +1,4 @@
-"""The proxies in a process of their own: the load of the campaign must not be seen in their delays."""
+"""The proxies, in a process of their own, so that the campaign's own load does not delay them."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class ProxyProcess:
-    """`targets` maps a proxy's name to the host, port, protocol and seed it is to have."""
+    """`targets` maps a proxy's name to its host, port, protocol and seed."""
 
     def __init__(self, targets: dict[str, dict[str, Any]]) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class ProxyProcess:
         self.order(proxy, "set_conditions")
 
     def names(self, proxy: str) -> dict[int, str]:
-        """The connections that are open: who opened them, by number."""
+        """The open connections: the name of the client, by number."""
         return dict(self.order(proxy, "who")["connections"])
 
     def order(self, proxy: str, do: str, **arguments: Any) -> dict[str, Any]:

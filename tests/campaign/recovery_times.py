@@ -1,4 +1,4 @@
-"""How long the harm of each fault lasted, from the records: never from what the faults were meant to do."""
+"""How long the effect of each fault lasted, according to the records, not to what the fault was meant to do."""
 
 import math
 from bisect import bisect_right
@@ -24,14 +24,14 @@ class Spread:
 
 
 def shown(value: Spread | None) -> str:
-    """As p50 / p99 / max and the number of cases; nothing where nothing was measured."""
+    """As p50 / p99 / max and the number of cases; empty if nothing was measured."""
     if value is None:
         return ""
     return f"{value.p50:.2f} / {value.p99:.2f} / {value.most:.2f} ({value.count})"
 
 
 def spread(seconds: Sequence[float]) -> Spread | None:
-    """None where nothing was measured."""
+    """None if nothing was measured."""
     if not seconds:
         return None
     ordered = sorted(seconds)
@@ -44,7 +44,7 @@ def spread(seconds: Sequence[float]) -> Spread | None:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What followed the faults of one kind."""
+    """The times of recovery from faults of one kind."""
 
     faults: int
     next_claim: Spread | None  # from the fault, or from the store's return, to the next claim by anybody
@@ -88,7 +88,7 @@ class _Records:
         return Recovery(len(faults), spread(claims), spread(ends), spread(starts))
 
     def _cut_short(self, fault: Fault) -> list[Attempt]:
-        """Attempts that a process hit by the fault ran at that moment, and did not get to report."""
+        """Attempts that ran in a process when the fault hit it, and that this process did not report."""
         return [
             attempt
             for pid in fault.pids

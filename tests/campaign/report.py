@@ -1,4 +1,4 @@
-"""The report, as Markdown for people and as numbers for programs."""
+"""The report: Markdown for people, numbers for programs."""
 
 from collections import Counter
 from datetime import UTC, datetime

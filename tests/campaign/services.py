@@ -1,4 +1,4 @@
-"""Processes that are kept running: what systemd, Docker or Kubernetes do for the bridge, in a few lines."""
+"""Processes that are restarted when they die, as systemd, Docker or Kubernetes do."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ _PLAIN = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 class Service:
-    """One command. All calls come from the thread that started it: it dies with that thread."""
+    """One command. Call all methods from the thread that started it, because the process dies with that thread."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -59,7 +59,7 @@ class Service:
         self._next = dict(environment)
 
     def tick(self) -> bool:
-        """Start it again a moment after its death; True when this call found it dead."""
+        """Start the process again a moment after its death. True if this call found it dead."""
         if self._process is None or self._process.poll() is None:
             return False
         if self._died_at is None:
@@ -74,12 +74,12 @@ class Service:
             os.kill(self.pid, signum)
 
     def reap(self) -> None:
-        """Take note of its death, which somebody else brought about."""
+        """Record the death of the process after another part has killed it."""
         if self._process is not None:
             self._process.wait(10)
 
     def workers(self) -> list[int]:
-        """The processes below it that run actors: those that hold no other process and are Dramatiq's."""
+        """The child processes that run actors: Dramatiq's processes without children of their own."""
         if self.pid is None:
             return []
         try:
@@ -98,7 +98,7 @@ def _runs_actors(process: psutil.Process) -> bool:
 
 
 def continue_and_kill(processes: Sequence[psutil.Process]) -> None:
-    """Whatever state they are in, they are gone afterwards."""
+    """End the processes, even frozen ones."""
     for process in processes:
         for signum in (signal.SIGKILL, signal.SIGCONT):
             try:

@@ -1,4 +1,4 @@
-"""What a client asks of its store, read from the bytes that pass by: just enough to choose whose reply gets lost."""
+"""The requests of a client, parsed from its bytes as far as needed to choose the reply that gets lost."""
 
 import struct
 from typing import Protocol

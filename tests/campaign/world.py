@@ -1,4 +1,4 @@
-"""Everything a campaign runs: both stores, the proxies before them, bridges and workers behind the proxies."""
+"""Everything that a campaign runs: both stores, proxies before them, and bridges and workers that use the proxies."""
 
 import shutil
 import signal
@@ -34,7 +34,7 @@ POSTGRES, REDIS, CLIENTS = (
 
 @dataclass(frozen=True)
 class Size:
-    """How large the fleet is."""
+    """The number of bridges, workers and threads."""
 
     bridges: int = 2
     supervised_processes: int = 1  # of `mobvibe worker`
@@ -48,7 +48,7 @@ class Size:
 
 
 class World:
-    """Made by `open_world`. Processes are started and watched by one thread: call `tick` from it, often."""
+    """Made by `open_world`. One thread starts and watches the processes: it must call `tick` often."""
 
     def __init__(self, folder: Path, size: Size, seed: int) -> None:
         self.folder = folder
@@ -87,12 +87,12 @@ class World:
             raise RuntimeError("the workers did not register within 60 s")
 
     def tick(self) -> None:
-        """Keep what died running again."""
+        """Restart processes that died."""
         for service in self.services:
             service.tick()
 
     def keep_going(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
-        """Keep what dies running for so long, or until the condition holds; whether it did."""
+        """Restart processes that die, for `seconds` or until the condition holds. Returns whether it held."""
         deadline = time.monotonic() + seconds
         while not until():
             if time.monotonic() >= deadline:
@@ -104,7 +104,7 @@ class World:
     def connect_as_client(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(_through(self.dsn, self.proxies.ports[CLIENTS]), autocommit=True, connect_timeout=5)
 
-    # Looking at it, past the proxies.
+    # Access to the stores that bypasses the proxies.
 
     def connect(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self.dsn, autocommit=True, connect_timeout=5, application_name="campaign")
@@ -113,7 +113,7 @@ class World:
         return redis.Redis.from_url(self.stores.redis.url, socket_timeout=2, socket_connect_timeout=2)
 
     def live_workers(self) -> list[int]:
-        """Process ids of the registered workers whose processes live."""
+        """Process ids of registered workers whose processes are alive."""
         with suppress(psycopg.Error), self.connect() as connection:
             rows = connection.execute("SELECT name FROM workers WHERE stopped_at IS NULL").fetchall()
             pids = {int(name.rpartition(":")[2]) for (name,) in rows}
@@ -126,7 +126,7 @@ class World:
 
     # The stores' ends and beginnings.
 
-    # A server that was killed has its port until it is gone, and then anybody may have it.
+    # A killed server keeps its port until it has ended; after that, any other process may take the port.
 
     def restart_redis(self) -> None:
         self.stores.redis.stop()
@@ -141,7 +141,7 @@ class World:
             self.proxies.order(proxy, "aim", port=urlsplit(self.dsn).port)
 
     def close(self) -> None:
-        """End every process, in whatever state it is."""
+        """End every process, even frozen ones."""
         family = psutil.Process().children(recursive=True)
         stores = {pid for pid in (self._pid(self.stores.postgres), self._pid(self.stores.redis)) if pid is not None}
         below = {child.pid for pid in stores for child in children_of(pid)}
@@ -192,16 +192,16 @@ def _target(url: str, protocol: str, seed: int) -> dict[str, Any]:
 
 
 def _through(url: str, port: int) -> str:
-    """The same address, by way of a proxy."""
+    """The same address, but at the port of a proxy."""
     parts = urlsplit(url)
     return url.replace(f"@{parts.hostname}:{parts.port}", f"@127.0.0.1:{port}")
 
 
 @contextmanager
 def open_world(size: Size, seed: int, keep: Path | None = None) -> Iterator[World]:
-    """A world of its own in a temporary folder; whatever happens, no process of it is left.
+    """Stores and processes in a temporary folder. All processes are ended, whatever happens.
 
-    Its logs are copied to `keep` when something went wrong, or when asked for.
+    The logs are copied to `keep` if something went wrong, or on request.
     """
     adopt_orphans()
     folder = Path(tempfile.mkdtemp(prefix="mobvibe-campaign-"))

@@ -1,6 +1,6 @@
 """Fetch the tests of the installed Dramatiq, run them against our broker, and compare with differences.txt.
 
-Exit code 0 when just those fail that are listed there, each with its reason.
+Exit code 0 if exactly the tests listed there fail; each has its reason there.
 """
 
 import importlib.metadata
@@ -14,19 +14,19 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# Of other brokers, of Dramatiq's command line and of what no broker has a part in.
+# Tests of other brokers, of Dramatiq's command line, and of code that does not use a broker.
 NOT_OURS = ["rabbitmq", "broker", "stub_broker", "cli", "pidfile", "watch", "canteen", "common", "types"]
 
 
 def main(options: list[str]) -> int:
-    """Run with options of pytest's, such as -k some_test, or all and compare; the exit code."""
+    """Run with options of pytest, such as -k some_test; without any, run all and compare. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="mobvibe-dramatiq-") as folder:
         results = run(fetch(Path(folder)), options)
     return 0 if options else compare(results, differences())
 
 
 def fetch(folder: Path) -> Path:
-    """The folder of the tests, from the source archive of the version installed here."""
+    """Fetch the source archive of the installed version. Returns the folder of its tests."""
     version = importlib.metadata.version("dramatiq")
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder,
@@ -46,7 +46,7 @@ def fetch(folder: Path) -> Path:
 
 
 def run(tests: Path, more: list[str]) -> dict[str, bool]:
-    """By `file::test`, whether it passed."""
+    """Run the tests. Returns, by `file::test`, whether it passed."""
     report = tests.parent / "report.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--tb=line", "--show-capture=no", "--timeout", "30", "-W", "ignore",
@@ -63,14 +63,14 @@ def run(tests: Path, more: list[str]) -> dict[str, bool]:
 
 
 def differences() -> dict[str, str]:
-    """By `file::test`, why it fails here on purpose."""
+    """The reason, by `file::test`, why it fails here on purpose."""
     lines = (HERE / "differences.txt").read_text().splitlines()
     pairs = [line.split("  ", 1) for line in lines if line and not line.startswith("#")]
     return {name: reason.strip() for name, reason in pairs}
 
 
 def compare(results: dict[str, bool], expected: dict[str, str]) -> int:
-    """Print the figures, and what is not as written; the exit code."""
+    """Print the figures, and each result that differs from the list. Returns the exit code."""
     may_pass = {name.removeprefix("~") for name in expected if name.startswith("~")}
     reasons = {name.removeprefix("~"): reason for name, reason in expected.items()}
     failed = {name for name, passed in results.items() if not passed}

@@ -1,4 +1,4 @@
-"""Stands in for `tests/common.py` of Dramatiq's repository, which its source archive leaves out."""
+"""Replaces `tests/common.py` of Dramatiq's repository, which is not in the source archive."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The fixtures of Dramatiq's tests, over real stores, with our broker in the place of theirs."""
+"""The fixtures of Dramatiq's tests, over real stores, with our broker instead of theirs."""
 
 import logging
 import time
@@ -20,13 +20,13 @@ from bridge.dispatch.process import BridgeProcess
 from bridge.settings import Settings
 from tests.support.rows import Rows
 
-# Theirs wait for ever, or as long as a test says; what hangs here shall not hang for long.
+# Their joins wait for ever, or as long as a test says. A join that hangs here must end soon.
 JOIN_SECONDS = 10.0
 _OPEN = "SELECT count(*) FROM coding_jobs WHERE queue = %s AND status IN ('pending', 'processing')"
 
 
 class _Failures(Middleware):
-    """Remembers what Dramatiq's stub broker keeps: the failed messages of each queue, and why."""
+    """Keeps what Dramatiq's stub broker keeps: the failed messages of each queue, and why they failed."""
 
     def __init__(self) -> None:
         # Not the exception itself: one test looks whether anybody keeps it.
@@ -46,7 +46,7 @@ class _Failures(Middleware):
 
 
 class SuiteBroker(FleetBroker):
-    """Ours, with `join` and `dead_letters` as their tests ask for them."""
+    """Our broker, with the `join` and `dead_letters` that Dramatiq's tests use."""
 
     rows: Rows
     failures: _Failures

@@ -1,4 +1,4 @@
-"""Bad inputs by the hundred thousand: requests for the web process, messages for a worker, with a verdict on each.
+"""Bad inputs by the hundred thousand: requests for the web process, messages for a worker; each answer is checked.
 
 `python -m tests.fuzz --help`; `make fuzz` runs it at full size.
 """

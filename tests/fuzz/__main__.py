@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz`: bad inputs for real processes, and tables of what became of them.
+"""`python -m tests.fuzz`: bad inputs for real processes, and tables of the results.
 
-Exit code 1 when a promise broke.
+Exit code 1 if a promise was broken.
 """
 
 import argparse

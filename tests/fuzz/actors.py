@@ -1,4 +1,4 @@
-"""The actors of a run: each run of a job is one line in a file outside."""
+"""The actors of a run. Each run of a job writes one line into a file outside the stores."""
 
 import os
 from pathlib import Path
@@ -19,6 +19,6 @@ def write_down(job: Job) -> dict[str, int]:
 
 @actor(queue_name=QUEUE)
 def never_asked_for(job: Job) -> None:
-    """Only forged messages name it, and no job is its."""
+    """Only forged messages name this actor; no job does."""
     with Path(os.environ["FUZZ_FILE"]).open("a") as file:
         file.write(f"forged {job.id}\n")

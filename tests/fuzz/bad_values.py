@@ -1,4 +1,4 @@
-"""Junk: text, numbers and JSON values that something once stumbled over."""
+"""Random text, numbers and JSON values, with those that often cause errors."""
 
 import json
 import random
@@ -20,7 +20,7 @@ def any_uuid(dice: random.Random) -> UUID:
 
 
 def any_value(dice: random.Random, depth: int = 0) -> Any:
-    """Any JSON value, and the two that Python writes and JSON does not know."""
+    """Any JSON value, and NaN and Infinity, which Python writes although JSON has no such values."""
     roll = dice.randrange(8 if depth < 3 else 5)
     if roll < 2:
         return dice.choice(NASTY)
@@ -40,7 +40,7 @@ def any_bytes(dice: random.Random, most: int = 200) -> bytes:
 
 
 def not_json(dice: random.Random, good: bytes) -> bytes:
-    """Bytes that no strict JSON reader takes for an object, made of a good one or of nothing."""
+    """Bytes that no strict JSON reader accepts as an object, made from a valid object or at random."""
     makers: tuple[Callable[[], bytes], ...] = (
         lambda: b"",
         lambda: b"\xff" + any_bytes(dice),
@@ -58,7 +58,7 @@ def not_json(dice: random.Random, good: bytes) -> bytes:
 
 
 def flipped(dice: random.Random, good: bytes) -> bytes:
-    """The same with some bytes changed, dropped, doubled or moved."""
+    """The same bytes with some of them changed, dropped, doubled or moved."""
     data = bytearray(good)
     for _ in range(dice.choice((1, 1, 1, 2, 5, 20))):
         at = dice.randrange(len(data)) if data else 0

@@ -1,4 +1,4 @@
-"""What must be true when all messages are gone."""
+"""The checks after all messages have been taken."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from tests.fuzz.tally import Tally
 
 
 def check_jobs(fleet: Fleet, tally: Tally) -> None:
-    """Each real job completed, and ran once; the worker stayed who it was."""
+    """Each real job completed and ran once, and the worker was never declared lost."""
     runs = Counter(fleet.written.read_text().splitlines())
     jobs = fleet.rows.all(
         "SELECT j.id, j.status, j.retry_count, count(a.*) FILTER (WHERE a.outcome = 'completed') AS ended"
@@ -28,7 +28,7 @@ def check_jobs(fleet: Fleet, tally: Tally) -> None:
 
 
 def check_messages(fleet: Fleet, tally: Tally) -> None:
-    """What is no message was put aside, what may be another's is where it was, and nothing else is left over."""
+    """Malformed messages are dead-lettered, those of other applications untouched, and no others are left."""
     fleet.collect(tally)
     there: Any = fleet.client.lrange(LIST, 0, -1)
     for name, sent in fleet.sent.items():
@@ -42,7 +42,7 @@ def check_messages(fleet: Fleet, tally: Tally) -> None:
 
 
 def check_lines(fleet: Fleet, tally: Tally) -> None:
-    """Every line of a log is one JSON object, none of an error; each message put aside is named with its reason."""
+    """Every log line is one JSON object and none is an error; each dead-lettered message is named with its reason."""
     named = set()
     for line in [*fleet.worker.output.splitlines(), *fleet.bridge.output.splitlines()]:
         try:

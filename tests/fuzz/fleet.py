@@ -1,4 +1,4 @@
-"""A real bridge and a real `dramatiq` worker, and what is known of the messages that were put before them."""
+"""A real bridge and a real `dramatiq` worker, and a record of the messages that were put on their queue."""
 
 import hashlib
 import sys
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(slots=True)
 class Sent:
-    """A message that was put on the queue; of its payload, enough to know it again."""
+    """A message that was put on the queue, with a digest that identifies its payload."""
 
     kind: str
     fate: Fate
@@ -47,14 +47,14 @@ class Fleet:
         self.sent[junk.redis_id] = Sent(junk.kind, junk.fate, _digest(junk.data or b""))
 
     def real_messages(self) -> list[tuple[bytes, bytes]]:
-        """What a bridge wrote and waits now."""
+        """Messages of the bridge that wait now."""
         there: Any = self.client.hkeys(PAYLOADS)
         names = [name for name in there if name not in self.sent]
         found: Any = self.client.hmget(PAYLOADS, names) if names else []
         return [(name, data) for name, data in zip(names, found, strict=True) if data is not None]
 
     def collect(self, tally: Tally) -> None:
-        """Take out what is among the dead letters by now: each once, as it came, and nothing else."""
+        """Remove the dead letters, and check that each is there once and unchanged, and no others are."""
         dead: Any = self.client.hgetall(DEAD)
         for name, data in dead.items():
             sent = self.sent.get(name)
@@ -69,12 +69,12 @@ class Fleet:
             self.client.zrem(DEAD_IDS, *dead)
 
     def is_over(self) -> bool:
-        """No message of ours, and no job to run, is left."""
+        """Whether no message of ours and no open job is left."""
         open_jobs = self.rows.value("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
         return open_jobs == 0 and self.waiting() == 0 and not self.left_payloads()
 
     def waiting(self) -> int:
-        """Messages that a worker has to take."""
+        """Messages that the worker has not taken yet."""
         names: Any = self.client.lrange(LIST, 0, -1)
         return sum(1 for name in names if not self.is_anothers(name))
 

@@ -1,4 +1,4 @@
-"""Words that anybody may say to a bridge or a worker: wake-ups over Redis, notifications of Postgres."""
+"""Random wake-ups over Redis and notifications of Postgres, which anybody may send to a bridge or a worker."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from tests.fuzz.messages import QUEUE
 
 
 def any_hint(dice: random.Random) -> bytes:
-    """For the channel on which workers say that they have room."""
+    """A message for the channel on which workers report freed slots."""
     good: dict[str, Any] = {"settled": {QUEUE: [1, 1.0]}, "queues": [QUEUE]}
     numbers: tuple[Any, ...] = (
         0,
@@ -40,7 +40,7 @@ def any_hint(dice: random.Random) -> bytes:
 
 
 def any_notification(dice: random.Random) -> str:
-    """For `new_job`, as far as Postgres takes it: text without NUL, less than 8000 bytes."""
+    """A notification for `new_job` that Postgres accepts: text without NUL, less than 8000 bytes."""
     text: str = dice.choice(
         (
             "x" * 7999,

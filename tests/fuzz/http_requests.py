@@ -1,4 +1,4 @@
-"""Requests, good and bad, each with the answers that are allowed."""
+"""Valid and invalid requests, each with the statuses that may answer it."""
 
 import json
 import random
@@ -37,7 +37,7 @@ class Request:
 
 
 class RequestSource:
-    """A source of requests. `tokens` hold one good Authorization value and many bad ones."""
+    """Makes requests, with one good Authorization value or one of many bad ones."""
 
     def __init__(self, dice: random.Random, good_token: str, bad_tokens: tuple[str, ...]) -> None:
         self._dice = dice

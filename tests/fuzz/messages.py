@@ -1,4 +1,4 @@
-"""Redis messages that no bridge wrote, each with what must become of it."""
+"""Redis messages that no bridge wrote, each with what must happen to it."""
 
 import json
 import random
@@ -25,7 +25,7 @@ _EARLIER = 500
 
 
 class Fate(Enum):
-    """What must become of a message."""
+    """What must happen to a message."""
 
     ASIDE = "put aside"  # to the dead letters, once
     LEFT = "left alone"  # its id is nobody's of ours: another application's message, for all we know
@@ -48,7 +48,7 @@ class Junk:
 
 
 class JunkSource:
-    """`real` are messages a bridge wrote, as they were seen: they come back late, changed, under other names."""
+    """Makes junk, also from real messages of a bridge: late, changed, or under another id."""
 
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
@@ -62,7 +62,7 @@ class JunkSource:
         )  # fmt: skip
 
     def saw(self, messages: list[tuple[bytes, bytes]]) -> None:
-        """Real messages; the latest are kept."""
+        """Keep the latest of these real messages."""
         self.real = [*self.real, *messages][-_EARLIER:]
 
     def next(self) -> Junk:
@@ -159,7 +159,7 @@ class JunkSource:
         return self._junk("nobody's job", self._fields(jobs, mark=mark), Fate.DROPPED)
 
     def _real_claim(self) -> tuple[str, int]:
-        """A job that there is or was, with its fence; of a message seen before."""
+        """A real job with its fence, from a message seen before."""
         fields = json.loads(self._dice.choice(self.real)[1])
         at = 2 * self._dice.randrange(len(fields["args"]) // 2)
         return fields["args"][at], fields["args"][at + 1]
@@ -195,7 +195,7 @@ class JunkSource:
         return Junk("delivered again", name, data, Fate.EITHER)
 
     def _other_actor(self) -> Junk:
-        """A real job under the name of an actor that is not its own; the job runs again, as itself."""
+        """A real job under the name of another actor. The job itself runs again, with its own actor."""
         job, fence = self._real_claim() if self.real else (str(any_uuid(self._dice)), 1)
         fields = self._fields([(job, fence), (str(UUID(int=self._number)), 1)], "never_asked_for", "+1")
         self._number += 1

@@ -25,7 +25,7 @@ class Size:
 
 
 def run(size: Size, dsn: str, redis_url: str, folder: Path) -> dict[str, Tally]:
-    """Everything against two stores that are empty but for the schema; by title, what became of the inputs."""
+    """Run all inputs against two stores that hold only the schema. Returns the tallies by title."""
     secrets = (SECRET, *_passwords(dsn, redis_url))
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Bytes for the real web process, over its socket: what no HTTP library would send."""
+"""Raw bytes for the real web process, over its socket, as no HTTP library would send them."""
 
 import json
 import random
@@ -21,7 +21,7 @@ _SECONDS = 15.0  # more than a request may take
 
 @dataclass(frozen=True)
 class RawRequest:
-    """What is sent; `allowed`: the statuses that may come back. 0 stands for none: the connection was closed."""
+    """Bytes to send. `allowed`: the statuses that may come back; 0 means that the connection was closed."""
 
     kind: str
     data: bytes
@@ -94,7 +94,7 @@ class RawRequestSource:
             b"Expect: miracles",
         ))  # fmt: skip
         data = b"GET /health HTTP/1.1\r\nHost: x\r\n" + line + b"\r\nConnection: close\r\n\r\n"
-        # A length that nothing follows is the next request's trouble: /health reads no body.
+        # /health reads no body, so a Content-Length without a body only affects the next request.
         return RawRequest("header", data, frozenset({0, 200, 400, 417, 431}))
 
     def _many_headers(self) -> RawRequest:
@@ -102,7 +102,7 @@ class RawRequestSource:
         return RawRequest("too many headers", self._head(*lines, method="GET", path="/livez"), frozenset({0, 400, 431}))
 
     def _length(self) -> RawRequest:
-        """More than was said. Less than was said takes its time, and has a test of its own."""
+        """A body longer than its Content-Length. A shorter one has to time out, and has a test of its own."""
         body = as_json({"projectId": str(any_uuid(self._dice)), "prompt": "a prompt that is long enough"})
         return RawRequest(
             "length too short",
@@ -155,7 +155,7 @@ def fuzz_server(settings: Settings, secrets: tuple[str, ...], folder: Path, coun
     try:
         for _ in range(count):
             request = source.next()
-            status, body = web.say(request.data, _SECONDS, last_words=True)
+            status, body = web.say(request.data, _SECONDS, end_of_data=True)
             tally.note(f"socket: {request.kind}", accepted=0 < status < 400)
             if status not in request.allowed:
                 tally.violate(f"socket: {request.kind}", f"{status} {body[:150]!r} for {request.data[:300]!r}")

@@ -1,4 +1,4 @@
-"""What became of the inputs, by kind, and what should not have."""
+"""The results of the inputs, by kind, and the violations."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ _SHOWN = 10
 
 @dataclass
 class Tally:
-    """Inputs of one run. A violation is a promise that was not kept; one is enough to fail the run."""
+    """Counts the inputs of one run. A violation is a broken promise; one is enough to fail the run."""
 
     refused: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class Tally:
 
 
 def check_log(tally: Tally, name: str, text: str, secrets: tuple[str, ...]) -> None:
-    """A log holds no stack and no secret, whatever was sent."""
+    """Check that a log holds neither a traceback nor a secret, whatever was sent."""
     for word in ("Traceback (most recent call last)", "--- Logging error ---"):
         if word in text:
             at = text.index(word)

@@ -1,4 +1,4 @@
-"""Authorization values that must not let anybody in, some of them signed with the right secret."""
+"""Authorization values that must be refused, some of them signed with the right secret."""
 
 import base64
 import hashlib

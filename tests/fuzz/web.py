@@ -1,4 +1,4 @@
-"""Requests for the real web app, each called as its server would call it."""
+"""Requests for the real web app, which is called as its server would call it."""
 
 import io
 import json
@@ -25,7 +25,7 @@ _NOT_JSON = ("/", "/metrics", "/static/index.css")
 
 
 def fuzz_app(settings: Settings, secrets: tuple[str, ...], count: int, seed: int) -> Tally:
-    """Send `count` requests, one after the other; what became of them."""
+    """Send `count` requests, one after the other. Returns the tally."""
     dice = random.Random(seed)
     assert settings.supabase_jwt_secret is not None
     secret = settings.supabase_jwt_secret.get_secret_value()
@@ -57,7 +57,7 @@ def fuzz_app(settings: Settings, secrets: tuple[str, ...], count: int, seed: int
 
 @contextmanager
 def _logged() -> Iterator[io.StringIO]:
-    """All that is logged meanwhile, stacks included."""
+    """Collects everything that is logged meanwhile, tracebacks included."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     root = logging.getLogger()
@@ -120,7 +120,7 @@ def _problems(request: Request, status: int, kind: str, body: bytes, secrets: tu
 
 
 def _check_rows(tally: Tally, dsn: str, user: UUID, made: dict[UUID, Request]) -> None:
-    """Each request that was accepted made its session and its job, with its own prompt; no other made anything."""
+    """Check that each accepted request made a session and a job with its prompt, and that no other made rows."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
             "SELECT j.id, j.prompt, s.initial_prompt, s.project_id, j.status, j.actor"

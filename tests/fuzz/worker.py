@@ -1,4 +1,4 @@
-"""Junk for a real worker's queue, and real jobs in between."""
+"""Invalid messages for a real worker's queue, and real jobs in between."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ _SECONDS = 60.0
 
 
 def fuzz_worker(dsn: str, redis_url: str, secrets: tuple[str, ...], folder: Path, count: int, seed: int) -> Tally:
-    """Put `count` messages before the worker; what became of them, and of the real jobs."""
+    """Put `count` messages on the worker's queue. Returns the tally of them and of the real jobs."""
     dice = random.Random(seed)
     tally = Tally()
     with open_fleet(dsn, redis_url, folder) as fleet:
@@ -38,7 +38,7 @@ def fuzz_worker(dsn: str, redis_url: str, secrets: tuple[str, ...], folder: Path
 
 
 def _send(fleet: Fleet, dice: random.Random, count: int, tally: Tally) -> None:
-    """All of it, not much faster than it is taken. AssertionError when it is not taken any more."""
+    """Send all messages, not much faster than the worker takes them. AssertionError if it stops taking them."""
     source = JunkSource(dice)
     for start in range(0, count, _BATCH):
         _say(fleet, dice, tally)
@@ -54,7 +54,7 @@ def _send(fleet: Fleet, dice: random.Random, count: int, tally: Tally) -> None:
 
 
 def _say(fleet: Fleet, dice: random.Random, tally: Tally) -> None:
-    """Nonsense on the channels of hints, which are nobody's to answer."""
+    """Send random content on the channels for wake-ups and notifications, which need no answer."""
     for channel in ("__freed__", "__wake__", "__freed__"):
         fleet.client.publish(f"{NAMESPACE}:{channel}", any_hint(dice))
         tally.note("hint", accepted=True)

@@ -138,7 +138,7 @@ class JobMachine(RuleBasedStateMachine):
     def complete_job(self, pick: int, link: int) -> None:
         job = self.job(pick)
         self.steps[link].queue.complete_job(job.id)
-        if job.answers_to_its_id:
+        if job.is_changed_by_its_id:
             job.complete()
 
     @a_job
@@ -146,7 +146,7 @@ class JobMachine(RuleBasedStateMachine):
     def fail_job(self, pick: int, link: int) -> None:
         job = self.job(pick)
         will_retry = self.steps[link].queue.fail_job(job.id, "boom")
-        if job.answers_to_its_id:
+        if job.is_changed_by_its_id:
             job.fail("failed")
             assert will_retry == (job.status == "pending")
         else:
@@ -156,7 +156,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(link=link, limit=st.sampled_from([1, 2, 100]))
     def claim(self, link: int, limit: int) -> None:
-        ready = sorted((job for job in self.jobs.values() if job.can_run_among_others), key=lambda job: job.rank)
+        ready = sorted((job for job in self.jobs.values() if job.can_run_beside_others), key=lambda job: job.rank)
         due = ready[:limit] if "live" in self.workers.values() else []
         claims = self.steps[link].queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=[Span("coding", 100)])
         for job in due:
@@ -167,7 +167,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(link=link, limit=st.sampled_from([1, 2]))
     def claim_suspects(self, link: int, limit: int) -> None:
         live = list(self.workers.values()).count("live")
-        lines = {job.line for job in self.jobs.values() if job.runs_alone}
+        lines = {job.line for job in self.jobs.values() if job.is_isolated}
         ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
         line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
         claims = self.steps[link].queue.claim_suspects("bridge", lease=LEASE, line=limit)

@@ -1,1 +1,1 @@
-"""Takes each condition out of the fenced functions in turn: the tests must notice. python -m tests.mutations"""
+"""Removes each condition of the fenced functions in turn: a test must fail. python -m tests.mutations"""

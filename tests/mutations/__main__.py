@@ -1,4 +1,4 @@
-"""python -m tests.mutations: which condition of the SQL functions could go without a test noticing?"""
+"""python -m tests.mutations: which condition of the SQL functions can be removed without a test failing?"""
 
 import argparse
 import os
@@ -24,19 +24,19 @@ from tests.support.stopping import run_command
 ROOT = Path(__file__).parents[2]
 BASE = "mutation_base"
 ONE_RUN_SECONDS = 1200
-REDIS_DATABASES = 16  # of one server, unless it is told otherwise
+REDIS_DATABASES = 16  # of one server, unless it is configured otherwise
 _numbers = count(1)
 
 
 def redis_databases(url: str, lanes: int) -> list[str]:
-    """The addresses of as many databases of the Redis at `url`."""
+    """The addresses of `lanes` databases of the Redis at `url`."""
     return [f"{url.rpartition('/')[0]}/{number}" for number in range(lanes)]
 
 
 class MutationServers:
-    """One Postgres and one Redis for all runs; a template database and a database of Redis for each.
+    """One Postgres and one Redis for all runs, with a template database and a Redis database for each.
 
-    What two runs side by side had in common could fail the tests of one, and a mutant would count as caught.
+    If two parallel runs shared a database, one could fail the tests of the other, and its mutant would count as caught.
     """
 
     def __init__(self, postgres: str, redis: str, lanes: int) -> None:
@@ -53,7 +53,7 @@ class MutationServers:
             connection.execute(statement)
 
     def run_tests(self, files: list[str], definition: str | None = None) -> tuple[bool, str]:
-        """Whether the tests passed with `definition` in place, and the first that did not."""
+        """Run the tests with `definition` in place. Returns whether they passed, and the first that did not."""
         with self._databases() as (template, redis):
             try:
                 if definition is not None:
@@ -64,7 +64,7 @@ class MutationServers:
 
     @contextmanager
     def _databases(self) -> Iterator[tuple[str, str]]:
-        """Of one run: the name of its template, and the address of its Redis."""
+        """The databases of one run: the name of its template, and the address of its Redis."""
         template, redis = f"mutant_{next(_numbers)}", self._free_redis.get_nowait()
         self.execute("postgres", f"CREATE DATABASE {template} TEMPLATE {BASE}")
         try:
@@ -87,7 +87,7 @@ class MutationServers:
                 command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=ONE_RUN_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            # Every statement and every test has its own limit: this says nothing about the mutant.
+            # Every statement and every test has its own limit, so this time-out is not a result of the mutant.
             raise RuntimeError(f"the tests came to no end in {ONE_RUN_SECONDS} s") from None
         failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         if run.returncode not in {0, 1} or (run.returncode == 1 and not failed):
@@ -96,7 +96,7 @@ class MutationServers:
 
 
 def try_all(servers: MutationServers, chosen: list[Mutant], lanes: int, *, quick: bool) -> int:
-    """Print a line for each mutant; how many survived."""
+    """Try each mutant and print a line for it. Returns how many survived."""
     survivors = 0
 
     def attempt(mutant: Mutant) -> tuple[bool, str]:

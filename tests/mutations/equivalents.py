@@ -1,4 +1,4 @@
-"""Terms whose loss changes no answer and no row, each with the reason. They are not tried."""
+"""Terms whose removal changes no answer and no row, each with the reason. They are not tried."""
 
 _DUE = "a job that is not due has a run_at ahead, which the condition on run_at asks for; this one is for the index"
 _NULL = "settle_sessions finds no session for NULL; this saves the look-up"

@@ -1,4 +1,4 @@
-"""The functions to take conditions from, as Postgres has them after the migrations."""
+"""The functions whose conditions are removed, as Postgres has them after the migrations."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tests.mutations.equivalents import EQUIVALENT
 from tests.mutations.sql_terms import terms
 
 CONDITIONS = "postgres/test_conditions"
-# Each function, and the tests (below tests/integration) most likely to notice, first.
+# Each function, and the tests (in tests/integration) that run first, because they are the most likely to fail.
 FUNCTIONS = {
     "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects", "postgres/test_refused_steps"],
     "claim_jobs_apart": ["postgres/test_claim_apart", "postgres/test_refused_steps"],
@@ -84,7 +84,7 @@ ALL_TESTS = [
 
 
 class NothingToMutateError(Exception):
-    """A function, or what is said of one, is no longer there."""
+    """A function, or a term that is listed for it, no longer exists."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Mutant:
 
     @property
     def reason(self) -> str | None:
-        """Why nothing can tell it from the original."""
+        """Why the mutant behaves like the original."""
         return EQUIVALENT.get(self.name)
 
     @property
@@ -114,7 +114,7 @@ class Mutant:
 
 
 def mutants(dsn: str) -> list[Mutant]:
-    """All of them. Raises NothingToMutateError when a function, its conditions or a listed term are not there."""
+    """All mutants. Raises NothingToMutateError if a function, its conditions or a listed term do not exist."""
     found = [mutant for function in FUNCTIONS for mutant in _of(dsn, function)]
     if unknown := set(EQUIVALENT) - {mutant.name for mutant in found}:
         raise NothingToMutateError(f"equivalents.py lists what is not there: {', '.join(sorted(unknown))}")

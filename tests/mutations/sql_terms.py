@@ -1,7 +1,7 @@
 """Finds the terms of the conditions in a function's body: WHERE, JOIN … ON, IF, CASE WHEN.
 
-It knows of SQL what that takes: words, strings, comments, parentheses, CASE … END, and that AND binds more
-than OR. Nothing here depends on how today's functions are written.
+It parses only what this needs: words, strings, comments, parentheses, CASE … END, and that AND binds more tightly
+than OR. It does not depend on how today's functions are written.
 """
 
 import re
@@ -30,7 +30,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Term:
-    """One term, and what to write in its place so that it decides nothing."""
+    """One term, and the text that replaces it so that it has no effect."""
 
     text: str
     start: int
@@ -72,7 +72,7 @@ def _tokens(body: str) -> list[Token]:
 
 
 def _with_depth(tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:
-    """How deep in parentheses and CASE … END each token is; an opening or closing one itself counts as outside."""
+    """The depth of each token in parentheses and CASE … END. Opening and closing tokens count as outside."""
     depth = 0
     for token in tokens:
         if token.word in {")", "]", "END"}:

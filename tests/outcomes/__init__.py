@@ -1,4 +1,4 @@
-"""Every way an actor or a middleware can end, tried with real processes: what becomes of the job is written down.
+"""Every way in which an actor or a middleware can end, tried with real processes against the expected outcome.
 
-`python -m tests.outcomes` runs all of it and prints what it saw; `tests/acceptance/test_outcomes.py` does the same.
+`python -m tests.outcomes` tries all of them and prints the results; `tests/acceptance/test_outcomes.py` tries the same.
 """

@@ -1,4 +1,4 @@
-"""python -m tests.outcomes: tries every way to end and prints what became of it. Exit code 1 for a difference."""
+"""python -m tests.outcomes: tries every way to end and prints its outcome. Exit code 1 if one differs."""
 
 import argparse
 import sys
@@ -13,7 +13,11 @@ from tests.outcomes.world import open_world
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.outcomes", description=__doc__)
     parser.add_argument("--only", default="", help="those whose title holds this")
-    parser.add_argument("--deaf-seconds", type=float, help="what an actor gets that does not listen, instead of 30")
+    parser.add_argument(
+        "--unresponsive-seconds",
+        type=float,
+        help="time of an actor that does not react to its interrupt, instead of 30",
+    )
     parser.add_argument("--table", action="store_true", help="print the tables of docs/reference/outcomes.md instead")
     options = parser.parse_args()
     if options.table:
@@ -21,7 +25,7 @@ def main() -> int:
         return 0
     ends = [end for end in all_ends() if options.only in end.title]
     wrong = 0
-    with open_world(options.deaf_seconds) as world:
+    with open_world(options.unresponsive_seconds) as world:
         for end in ends:
             began = time.monotonic()
             seen = attempt(world, end)

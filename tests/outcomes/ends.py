@@ -1,4 +1,4 @@
-"""The ways to end, and what each of them must come to. The table in docs/reference/outcomes.md is made of these."""
+"""The ways to end, and the expected outcome of each. The tables in docs/reference/outcomes.md are made from these."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def _returns() -> Iterator[End]:
             )
     for value in ("an object that JSON cannot hold", "bytes", "a generator"):
         yield _completes(group, value, "plain_returns", {"kwargs": {"value": value}}, is_dropped=True)
-    yield _completes(group, "after 20 MB on its output, no line of it ended", "prints", {"megabytes": 10})
+    yield _completes(group, "after printing 20 MB without an end of line", "prints", {"megabytes": 10})
 
 
 _ERRORS = {
@@ -102,7 +102,7 @@ _ERRORS = {
     "its own cause": "^ValueError: first$",
     "RecursionError": "^RecursionError: maximum recursion depth exceeded",
     "MemoryError": "^MemoryError",
-    "no exception class": "^TypeError: exceptions must derive from BaseException$",
+    "an object that is not an exception": "^TypeError: exceptions must derive from BaseException$",
 }
 
 
@@ -115,11 +115,11 @@ def _exceptions() -> Iterator[End]:
             yield _fails_at_once(group, exception, actor, {"exception": exception}, "there is no point")
     for exception in ("ValueError", "SystemExit", "RateLimitExceeded"):
         yield _fails_twice(group, exception, "plain_raises", {"kwargs": {"exception": exception}}, _ERRORS[exception])
-    yield _fails_at_once(group, "what its option `throws` names", "expects", {}, "^KeyError: 'expected'$")
+    yield _fails_at_once(group, "an exception that its option `throws` names", "expects", {}, "^KeyError: 'expected'$")
     yield _fails_at_once(
-        group, "by `.send()` of what cannot be a job", "sends_what_is_no_job", {}, "not JSON serializable|no JSON"
+        group, "by `.send()` of a message that cannot be a job", "sends_an_object", {}, "not JSON serializable|no JSON"
     )
-    yield _fails_at_once(group, "nothing: its call does not fit", "plain_raises", {"args": 7}, "^bad payload: ")
+    yield _fails_at_once(group, "nothing: its payload is not a call", "plain_raises", {"args": 7}, "^bad payload: ")
     yield _fails_twice(group, "by a call with a wrong argument", "plain_raises", {"kwargs": {"x": 1}}, "^TypeError: ")
 
 
@@ -174,7 +174,7 @@ def _interrupts() -> Iterator[End]:
             yield _called_off(group, name, f"{actor}{kind}", {}, _BY_WHOM, log=(HANDED_BACK,), is_cancelled=True)
         yield _fails_twice(group, "time limit", f"waits_too_long{kind}", {}, "^the time limit was exceeded$")
     yield _completes(
-        group, "cancelled, and returns all the same", "swallows_and_returns", {}, {"done": True}, is_cancelled=True
+        group, "cancelled, and returns nevertheless", "swallows_and_returns", {}, {"done": True}, is_cancelled=True
     )
     for actor in ("waits_at_first", "waits_at_first_async"):
         ledger = ("released", "completed")
@@ -183,8 +183,8 @@ def _interrupts() -> Iterator[End]:
             is_stopped=True, ends_process=True,
         )  # fmt: skip
     for name, actor in (
-        ("cancelled, and does not listen", "does_not_listen"),
-        ("cancelled, and does not listen", "does_not_listen_async"),
+        ("cancelled, and does not react", "does_not_react"),
+        ("cancelled, and does not react", "does_not_react_async"),
     ):
         yield _called_off(
             group,
@@ -197,7 +197,7 @@ def _interrupts() -> Iterator[End]:
             ends_process=True,
         )
     for name, actor in (
-        ("time limit, in a call that nothing ends", "sits_in_a_call"),
+        ("time limit, in a call that no exception ends", "sits_in_a_call"),
         ("time limit, and blocks the event loop", "blocks_the_loop"),
     ):
         yield _fails_twice(
@@ -230,6 +230,8 @@ def _process() -> Iterator[End]:
         name = f"fork, and the copy {copy}"
         yield _completes(group, name, "waits_for_its_fork", {"copy": copy}, {"code": code})
     yield _fails_twice(group, "memory limit", "does", {"deed": "memory limit"}, "^MemoryError")
-    yield _fails_twice(group, "SystemExit thrown into its thread", "does", {"deed": "loses its thread"}, "^SystemExit")
+    yield _fails_twice(
+        group, "SystemExit raised in its thread from outside", "does", {"deed": "loses its thread"}, "^SystemExit"
+    )
     yield _completes(group, "stops the event loop", "stops_the_loop", {}, {"done": True})
     yield _fails_twice(group, "closes the event loop", "closes_the_loop", {}, "event loop", ends_process=True)

@@ -1,4 +1,4 @@
-"""The ways to end as a table for people: what must come of each, which the campaign and the tests hold it to."""
+"""The ways to end and their expected outcomes, as tables for the documents."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _COLUMNS = ("", "actor", "row", "ledger", "`error_message`", "log", "runs again"
 
 
 def table() -> str:
-    """Markdown: one table a group, one line for ends that differ only in the kind of actor."""
+    """Markdown: one table per group, one row for ends that differ only in the kind of actor."""
     ends = all_ends()
     return "\n".join(
         _section(heading, [end for end in ends if end.group == group]) for group, heading in _HEADINGS.items()
@@ -46,7 +46,7 @@ def _kind(end: End) -> str:
 
 
 def _words(pattern: str) -> str:
-    """The pattern of an error as people read it."""
+    """The pattern of an error, as readable text."""
     text = pattern.replace("x{7000,}", "xxx…").replace(".*", "…").removeprefix("^").removesuffix("$")
     return re.sub(r"\\(.)", r"\1", text).replace("\u202e", "\\u202e").replace("|", "\\|")
 
@@ -56,4 +56,4 @@ def _again(end: End) -> str:
         return "yes, no retry spent"
     if len(end.ledger) == 1:
         return "no"
-    return "yes, alone" if end.ledger[0] == "crashed" else "yes"
+    return "yes, isolated" if end.ledger[0] == "crashed" else "yes"

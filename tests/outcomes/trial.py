@@ -1,4 +1,4 @@
-"""One way to end, tried: the job goes in, and what became of it is compared with what must."""
+"""Tries one way to end: inserts the job, and compares its outcome with the expected one."""
 
 import re
 import signal
@@ -11,14 +11,14 @@ from tests.outcomes.world import SLOTS, World
 
 _SECONDS = 120.0
 _LINES_MOST = 25  # about one job: what goes on and on says more
-# Nobody waits for the backoff, which other tests measure.
+# Retries run without the backoff, which other tests measure.
 _HASTEN = "UPDATE coding_jobs SET run_at = clock_timestamp() WHERE status = 'pending' AND run_at > clock_timestamp()"
 _OVER = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of the job, and each difference to what must."""
+    """The outcome of the job, and each difference from the expected one."""
 
     status: str
     error: str | None
@@ -37,7 +37,7 @@ def attempt(world: World, end: End) -> Seen:
     except TimeoutError as error:
         late = [str(error)]
     row, ledger = world.rows.job(job), tuple(world.rows.outcomes(job))
-    lines = [line for line in world.said_since(offset) if line.get("jobId") == str(job)]
+    lines = [line for line in world.log_since(offset) if line.get("jobId") == str(job)]
     logged = tuple(dict.fromkeys(line["text"] for line in lines))
     wrong = [*late, *_differences(end, row, ledger, logged)]
     if len(lines) > _LINES_MOST:
@@ -61,17 +61,17 @@ def _wait_for_the_end(world: World, end: End, job: UUID) -> None:
 
 
 def _slots(world: World, end: End, worker: str | None) -> list[str]:
-    """Whether as many jobs run beside each other as before."""
+    """Check that as many jobs run at the same time as the worker has slots."""
     if end.ends_process:
         world.wait(30, lambda: world.registered() not in (None, worker), "new worker process")
     meeting = {"meeting": str(uuid4()), "parties": SLOTS}
     jobs = [world.rows.add_job(actor="meets", queue="default", payload=meeting) for _ in range(SLOTS)]
 
-    def all_met() -> bool:
+    def have_all_met() -> bool:
         world.rows.all(_HASTEN)
         return all(world.rows.status(job) in _OVER for job in jobs)
 
-    world.wait(60, all_met, f"end of {SLOTS} jobs beside each other")
+    world.wait(60, have_all_met, f"end of {SLOTS} jobs beside each other")
     if not end.ends_process and world.registered() != worker:
         return ["the worker process ended"]
     return []

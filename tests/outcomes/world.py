@@ -1,4 +1,4 @@
-"""One bridge and one worker process over stores of their own, and what they say."""
+"""One bridge and one worker process over stores of their own, and their log lines."""
 
 import json
 import shutil
@@ -23,9 +23,9 @@ _LEVELS = {30: "info", 40: "warn", 50: "error", 60: "fatal"}
 
 
 class World:
-    """Processes are started and watched by one thread: call `tick` from it, often."""
+    """One thread starts and watches the processes: it must call `tick` often."""
 
-    def __init__(self, folder: Path, deaf_seconds: float | None) -> None:
+    def __init__(self, folder: Path, unresponsive_seconds: float | None) -> None:
         self.stores = EmbeddedStores(folder / "stores")
         self.stores.open_folder()
         self.stores.start()
@@ -43,7 +43,7 @@ class World:
             "SHUTDOWN_TIMEOUT_MS": "500",
             "LOG_FORMAT": "json",
             "MOBVIBE_DIR": str(folder / "mobvibe"),
-        } | ({} if deaf_seconds is None else {"UNRESPONSIVE_SECONDS": str(deaf_seconds)})
+        } | ({} if unresponsive_seconds is None else {"UNRESPONSIVE_SECONDS": str(unresponsive_seconds)})
         self.bridge = Service("bridge", [sys.executable, "-m", "bridge", "run"], environment, folder)
         dramatiq = [str(BIN / "dramatiq"), "tests.outcomes.actors", "-p", "1", "-t", str(SLOTS), "--skip-logging"]
         self.worker = Service("worker", dramatiq, environment, folder)
@@ -71,14 +71,14 @@ class World:
         return name if psutil.pid_exists(int(name.rpartition(":")[2])) else None
 
     def process_count(self) -> int:
-        """Below Dramatiq's own: the process that runs actors, and what that started."""
+        """The number of processes below Dramatiq's parent: the one that runs actors, and those that it started."""
         return sum(_runs(child) for child in psutil.Process(self.worker.pid).children(recursive=True))
 
     def log_size(self) -> int:
         return self.worker.log.stat().st_size
 
-    def said_since(self, offset: int) -> list[dict[str, Any]]:
-        """The worker's log lines after so many bytes, with `text` as "level: message"."""
+    def log_since(self, offset: int) -> list[dict[str, Any]]:
+        """The worker's log lines after the byte `offset`, with `text` as "level: message"."""
         with self.worker.log.open("rb") as log:
             log.seek(offset)
             lines = log.read().split(b"\n")
@@ -113,13 +113,13 @@ def _runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def open_world(deaf_seconds: float | None = None) -> Iterator[World]:
-    """Ready to take jobs; whatever happens, no process of it is left."""
+def open_world(unresponsive_seconds: float | None = None) -> Iterator[World]:
+    """A worker that is ready to take jobs. All processes are ended, whatever happens."""
     folder = Path(tempfile.mkdtemp(prefix="mobvibe-outcomes-"))
     folder.chmod(0o755)  # Postgres may run as another user
     world: World | None = None
     try:
-        world = World(folder, deaf_seconds)
+        world = World(folder, unresponsive_seconds)
         world.start()
         yield world
     finally:

@@ -1,4 +1,4 @@
-"""`mobvibe` as a process of its own, with an environment of the test's choosing."""
+"""Run `mobvibe` in a process of its own, with an environment that the test chooses."""
 
 import os
 import pty
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a process needs to run at all; nothing that the bridge would read.
+# What any process needs to run. None of these is a setting of the bridge.
 PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
@@ -43,7 +43,7 @@ def mobvibe(*args: str, cwd: Path, **environment: str) -> CommandResult:
 
 
 def mobvibe_on_a_terminal(*args: str, columns: int, cwd: Path, **environment: str) -> str:
-    """What a terminal of so many columns gets."""
+    """The output of `mobvibe` on a terminal with this number of columns."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     process = subprocess.Popen(
@@ -59,5 +59,5 @@ def mobvibe_on_a_terminal(*args: str, columns: int, cwd: Path, **environment: st
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # nobody is at its other end any more
+    except OSError:  # the process has ended and closed its end
         return b""

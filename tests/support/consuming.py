@@ -1,4 +1,4 @@
-"""Claims to publish, and a consumer of one queue to take them by."""
+"""Claims to publish, and a consumer of one queue that takes them."""
 
 from collections.abc import Sequence
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""What each call must do to the rows, said a second time in plain Python."""
+"""The expected effect of each call on a job's row, written in plain Python."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class ExpectedJob:
     expired: bool = False
     marked: bool = False
     taken_by: str | None = None
-    line: int = 0  # which call took it: what was taken together runs in one line
+    line: int = 0  # the number of the call that claimed it: suspects that are claimed together run in one batch
     crashes: int = 0
     releases: int = 0  # in a row, with no retry spent
     session: str | None = None
@@ -40,8 +40,8 @@ class ExpectedJob:
         return self.status == "pending" and self.due
 
     @property
-    def answers_to_its_id(self) -> bool:
-        """Taken by the Node worker, or by hand: there is no fence that anybody could name."""
+    def is_changed_by_its_id(self) -> bool:
+        """Taken by `claim_next_job()`, or by hand: nobody knows a fence for it."""
         return self.status == "processing" and self.exec is None and self.taken_by in (None, NODE)
 
     def is_held_by(self, held: AttemptKey) -> bool:
@@ -52,24 +52,24 @@ class ExpectedJob:
         return self.status == "processing" and self.fence == fence and self.exec is None and self.taken_by == "bridge"
 
     @property
-    def can_run_among_others(self) -> bool:
+    def can_run_beside_others(self) -> bool:
         return self.can_be_claimed and self.crashes == 0
 
     @property
     def is_suspect(self) -> bool:
-        """A worker was lost that ran it: it may be claimed to run alone."""
+        """A worker was lost while it ran the job: it may be claimed to run isolated."""
         return self.can_be_claimed and self.crashes > 0
 
     @property
-    def runs_alone(self) -> bool:
-        """Now, or soon: it is in a bridge's or a worker's hands."""
+    def is_isolated(self) -> bool:
+        """It runs isolated, or is handed over to do so."""
         return self.status == "processing" and self.crashes > 0 and self.taken_by == "bridge"
 
     def claim(self, by: str | None, line: int = 0) -> None:
         self.line = line
         self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
         self.taken_by, self.expired = by, False
-        if by is not None:  # a hand leaves the mark of an earlier cancel, if any
+        if by is not None:  # a claim by hand keeps the mark of an earlier cancel, if any
             self.marked = False
 
     def start(self, held: AttemptKey, worker: UUID) -> None:

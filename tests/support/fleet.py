@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 
 class ActorLog:
-    """What actors did, for tests to see, and gates for tests to hold actors at."""
+    """A record of what actors did, and gates at which tests can stop actors."""
 
     def __init__(self) -> None:
         self.started: list[tuple[UUID, int]] = []
@@ -101,7 +101,7 @@ def declare_actors(actor_log: ActorLog) -> None:  # noqa: C901, PLR0915 -- a lis
 
     @actor(queue_name="tests")
     def poll_politely(job: Job) -> None:
-        """Interrupts do not reach what it really does, in a thread of its own."""
+        """Work in another thread, which interrupts do not reach, and poll `job.cancelled`."""
         actor_log.begin(job)
 
         def work() -> None:
@@ -147,7 +147,7 @@ def declare_actors(actor_log: ActorLog) -> None:  # noqa: C901, PLR0915 -- a lis
 
 
 class Fleet:
-    """Started piece by piece, stopped as a whole."""
+    """A bridge and workers. Tests start them one by one; `stop` ends all of them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -180,7 +180,7 @@ class Fleet:
         return worker
 
     def stop(self) -> None:
-        """All of it, whatever fails: a worker left behind would take the namespace from the next test."""
+        """Stop everything, even if something fails: a worker left behind would keep the namespace of the next test."""
         for gate in self.actor_log.gates.values():
             gate.set()
         bridge, self.bridge = self.bridge, None
@@ -207,7 +207,7 @@ NewFleet = Callable[..., Fleet]
 
 
 def finished(rows: Rows, *job_ids: UUID, seconds: float = 15) -> dict[str, Any]:
-    """Wait for jobs to end; the last one's row."""
+    """Wait until the jobs have ended. Returns the row of the last one."""
     eventually(
         lambda: all(rows.status(job_id) in ("completed", "failed", "cancelled") for job_id in job_ids),
         seconds=seconds,
@@ -222,7 +222,7 @@ def process_of(fleet: Fleet) -> WorkerProcess:
 
 
 class AtTheEnd(logging.Filter):
-    """Does something where Dramatiq deals with an actor's exception, in the actor's thread."""
+    """Calls a function in the actor's thread while Dramatiq handles the actor's exception."""
 
     def __init__(self, do: Callable[[], None]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A MobVibe database as the Node worker knew it, in the shapes that matter for moving in."""
+"""A MobVibe database as the Node worker used it, in the variants that matter for adoption."""
 
 from uuid import UUID, uuid4
 
@@ -68,7 +68,7 @@ CREATE TRIGGER on_job_status_changed AFTER UPDATE ON coding_jobs
 
 
 def session_events(json_column: str, *, checked: bool) -> str:
-    """The event table in one of its two shapes."""
+    """The event table in one of its two variants."""
     check = "CHECK (event_type IN ('thinking', 'terminal', 'completion', 'error'))" if checked else ""
     return f"""
     CREATE TABLE session_events (

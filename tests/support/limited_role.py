@@ -1,4 +1,4 @@
-"""A role with the rights that are needed and a limit on its connections."""
+"""A role with the needed rights, and a limit on its connections."""
 
 from uuid import uuid4
 

@@ -1,10 +1,10 @@
-"""The road of a job as a state machine small enough to visit every state of it.
+"""A job, its messages and its workers as a state machine that is small enough to visit every state of it.
 
-Time is left out: whatever may run out may do so at any moment, so that safety leans on no clock. Numbers are
-left out too. A fence is only ever compared with its job's, and never becomes current again; so a message knows
+Time is left out: a lease may run out at any moment, so that safety depends on no clock. Numbers are
+left out too. A fence is only compared with its job's, and an old one never becomes current again; so a message knows
 whether its fence is `current`, and a run whether its exec is the job's `own`.
 
-`without` names guards to take away: the search must then find out what each of them is for.
+`without` names guards to remove: the search must then find a history in which each of them is needed.
 """
 
 from collections.abc import Iterator
@@ -39,9 +39,9 @@ class Size:
     attempts: int = 2
     copies: int = 2  # of one message in Redis
     messages: int = 8  # in Redis
-    bridges: int = 2  # one forgets what it held of a job when it claims that job again
+    bridges: int = 2  # a bridge forgets its earlier claim of a job when it claims that job again
     operators: bool = True  # cancel and retry
-    pauses: bool = True  # of a process that lives, beyond its lease
+    pauses: bool = True  # a live process may be silent until its lease has expired
 
 
 class Model:
@@ -53,7 +53,7 @@ class Model:
         return State((Job(),) * self.size.jobs, (Worker(),) * self.size.workers)
 
     def steps(self, state: State) -> Iterator[Step]:
-        """All that may happen next."""
+        """All steps that may come next."""
         for j in range(len(state.jobs)):
             yield from self._claim(state, j)
             yield from self._reclaim(state, j)
@@ -122,7 +122,7 @@ class Model:
             return Step(f"{name} {j}: refused", state)
         return end(state, j, f"{name} {j}", "pending", stale=not (current and fits and job.status == "processing"))
 
-    # The road.
+    # Redis.
 
     def _redis(self, state: State) -> Iterator[Step]:
         for message in dict.fromkeys(state.redis):
@@ -194,7 +194,7 @@ class Model:
             job = state.jobs[run.job]
             rest = list(worker.runs)
             rest.remove(run)
-            told = with_worker(state, w, worker._replace(runs=tuple(rest)))
+            after_report = with_worker(state, w, worker._replace(runs=tuple(rest)))
             is_ours = job.status == "processing" and run.own
             for verb in ("complete", "fail"):
                 accepted = (
@@ -202,16 +202,21 @@ class Model:
                     and self._needs(f"{verb}: fence and exec", run.own)
                 )  # fmt: skip
                 if not accepted:
-                    yield Step(f"{w} {verb}s {run.job}: refused", told)
+                    yield Step(f"{w} {verb}s {run.job}: refused", after_report)
                     continue
                 status = "completed" if verb == "complete" else self._after_failure(job)
-                for heard in (True, False):
-                    name = f"{w} {verb}s {run.job}" + ("" if heard else ", answer lost")
+                for is_answered in (True, False):
+                    name = f"{w} {verb}s {run.job}" + ("" if is_answered else ", answer lost")
                     step = end(
-                        told if heard else state, run.job, name, status, spends=verb == "fail", stale=not is_ours
+                        after_report if is_answered else state,
+                        run.job,
+                        name,
+                        status,
+                        spends=verb == "fail",
+                        stale=not is_ours,
                     )
-                    yield step._replace(is_help=heard)
-            yield self._release(told, f"{w} releases", run.job, run.current, exec_fits=run.own)
+                    yield step._replace(is_help=is_answered)
+            yield self._release(after_report, f"{w} releases", run.job, run.current, exec_fits=run.own)
 
     def _give_back_strays(self, state: State, w: int) -> Iterator[Step]:
         """A heartbeat names what the row says this worker runs, and it does not."""
@@ -223,7 +228,7 @@ class Model:
             if is_its_own and not any(run.job == j and run.own for run in worker.runs):
                 yield self._release(state, f"{w} hands back stray", j, current=True, exec_fits=True)
 
-    # The arrow back.
+    # Reclaim.
 
     def _after_failure(self, job: Job) -> str:
         return "pending" if job.spent + 1 < self.size.attempts else "failed"
@@ -267,7 +272,7 @@ class Model:
             else:
                 cancelled = forgetful(job._replace(status="cancelled"))
                 yield Step(f"cancel {j}", with_job(state, j, cancelled), left_terminal(job), is_help=False)
-        may_retry = job.status in TERMINAL or (job.status == "processing" and "retry: not in hands" in self._without)
+        may_retry = job.status in TERMINAL or (job.status == "processing" and "retry: not processing" in self._without)
         if may_retry and not job.retried:
             fresh = job._replace(status="pending", spent=0, marked=False, retried=True)
             yield Step(f"retry {j}", with_job(state, j, fresh), is_help=False)

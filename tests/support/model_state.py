@@ -1,4 +1,4 @@
-"""What the model of `model.py` is made of, and how each piece of it changes."""
+"""The parts of a state of `model.py`, and how each part changes."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Job(NamedTuple):
     expired: bool = False  # the lease of the hand-over
     spent: int = 0  # retry_count
     marked: bool = False  # cancel_requested_at
-    # What the row does not know, to judge it by.
+    # What the row does not hold, and the checks need.
     open: bool = False  # the latest attempt has no ending in the ledger
     started: bool = False  # the latest attempt was started
     retried: bool = False  # by an operator, who may do so once
@@ -71,7 +71,7 @@ def end(state: State, j: int, name: str, status: str, *, spends: bool = False, s
 
 
 def forgetful(job: Job) -> Job:
-    """Without what nothing asks for any more: fewer states to visit."""
+    """The job without values that no guard reads any more, so that there are fewer states to visit."""
     return job._replace(worker=None, marked=False, spent=0 if job.status in TERMINAL else job.spent)
 
 
@@ -80,7 +80,7 @@ def left_terminal(job: Job) -> str | None:
 
 
 def age(state: State, j: int, copies: int) -> State:
-    """The fence of job `j` is raised: what carries the old one is stale for good."""
+    """The fence of job `j` is raised: messages and claims with the old one are stale for good."""
 
     def aged(claims: Message) -> Message:
         return tuple(sorted({Claim(c.job, c.current and c.job != j) for c in claims}))
@@ -100,7 +100,7 @@ def age(state: State, j: int, copies: int) -> State:
 
 
 def disown(state: State, j: int) -> State:
-    """Job `j` gets a new exec: no run before it has it."""
+    """Job `j` gets a new exec, which no earlier run has."""
     workers = tuple(
         worker._replace(runs=tuple(run._replace(own=False) if run.job == j else run for run in worker.runs))
         for worker in state.workers
@@ -109,7 +109,7 @@ def disown(state: State, j: int) -> State:
 
 
 def reborn(state: State, w: int) -> State:
-    """Process `w` begins anew under a new id; what it held is a lost worker's now."""
+    """Process `w` registers under a new id; its runs now belong to a lost worker."""
     jobs = tuple(job._replace(worker=LOST) if job.worker == w else job for job in state.jobs)
     return with_worker(state._replace(jobs=jobs), w, Worker())
 

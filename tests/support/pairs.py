@@ -1,4 +1,4 @@
-"""Two calls on one job at once: the first stops inside its transaction, its locks in hand, while the second runs."""
+"""Two calls on one job at once: the first pauses inside its transaction and holds its locks while the second runs."""
 
 import threading
 import time
@@ -14,21 +14,21 @@ from bridge.postgres.queue_rows import Span
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
 
-BUSY = "busy"  # the second met a lock and gave up: its caller says the same again
+BUSY = "busy"  # the second met a lock and gave up: its caller repeats the call
 
 
 @dataclass
 class Setup:
-    """One job, somewhere on its road, with whoever has to do with it."""
+    """One job in one of STATES, with its workers and its attempt."""
 
     job_id: UUID
     workers: tuple[UUID, UUID]
-    held: AttemptKey  # the latest attempt; exec is None while nobody has started it
-    execs: tuple[UUID, UUID]  # for starts to come
+    held: AttemptKey  # the latest attempt; exec is None until a worker starts it
+    execs: tuple[UUID, UUID]  # for the start calls of the pair
 
     @property
     def hand_over(self) -> AttemptKey:
-        """The latest attempt as somebody knows it who has not started it."""
+        """The latest attempt, as in its message."""
         return AttemptKey(self.job_id, self.held.fence, None)
 
     def start(self, steps: Steps, which: int) -> bool:
@@ -68,12 +68,12 @@ CALLS: dict[str, Call] = {
     "complete_job": lambda setup, steps, _: steps.queue.complete_job(setup.job_id),
     "fail_job": lambda setup, steps, _: steps.queue.fail_job(setup.job_id, "boom"),
 }
-PASS_OVER: dict[str, Any] = {
+SKIPPED: dict[str, Any] = {
     "claim_jobs": [],
     "claim_suspects": [],
     "claim_next_job": False,
     "reclaim_jobs": [],
-}  # what they say when a row is left for the next time
+}  # the answers of calls that skipped a locked row
 STATES = [
     "pending",
     "handed over",
@@ -94,7 +94,7 @@ def set_up(state: str, rows: Rows, steps: Steps) -> Setup:
     claim = steps.claim_one()
     held = AttemptKey(job_id, claim.fence, None)
     if state == "pending":
-        steps.queue.release_claims([claim], "test")  # a stale message is about
+        steps.queue.release_claims([claim], "test")  # its message is stale now
     elif state == "by the Node worker":
         steps.queue.release_claims([claim], "test")
         assert steps.queue.claim_next_job()
@@ -118,7 +118,7 @@ def set_up(state: str, rows: Rows, steps: Steps) -> Setup:
 
 
 def outcome(setup: Setup, rows: Rows) -> tuple[Any, ...]:
-    """All that a call may change, without what differs from run to run."""
+    """Everything that a call may change, except values that differ from run to run."""
     names = {setup.held.exec: "held", setup.execs[0]: "first", setup.execs[1]: "second", None: None}
     job = rows.job(setup.job_id)
     return (
@@ -136,14 +136,14 @@ def outcome(setup: Setup, rows: Rows) -> tuple[Any, ...]:
 
 
 def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, steps: Steps) -> Outcome:
-    """What comes of the calls one after another: the rows, and the answers by place in the pair."""
+    """Run the calls one after another. Returns the rows, and the answers by position in the pair."""
     setup = set_up(state, rows, steps)
     answers = {which: CALLS[name](setup, steps, which) for name, which in calls}
     return outcome(setup, rows), answers
 
 
 def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps, Steps], *, commit: bool) -> Outcome:
-    """The same when the second begins before the first has ended; said again if it left the row alone."""
+    """Begin the second before the first has ended. A second that skipped the row, or gave up, is repeated."""
     setup = set_up(state, rows, steps[0])
     answers: dict[int, Any] = {}
 
@@ -172,8 +172,8 @@ def at_once(state: str, first: str, second: str, rows: Rows, steps: tuple[Steps,
     assert not thread.is_alive()
     if not commit:
         del answers[0]
-    if answers[1] in (BUSY, PASS_OVER.get(second, BUSY)):
-        answers[1] = CALLS[second](setup, steps[1], 1)  # its caller comes back
+    if answers[1] in (BUSY, SKIPPED.get(second, BUSY)):
+        answers[1] = CALLS[second](setup, steps[1], 1)  # its caller repeats it
     return outcome(setup, rows), answers
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy whose links can be slow, or go dead without a word: it takes what is sent, and delivers nothing."""
+"""A TCP proxy whose links can be slow or dead. A dead link accepts what is sent, delivers nothing and stays open."""
 
 import contextlib
 import socket
@@ -20,7 +20,7 @@ class Proxy:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     def go_dead(self) -> "list[_Link]":
-        """All links of this moment go dead; later ones work. The dead ones, to be watched."""
+        """Make all open links dead; later ones work. Returns the dead ones."""
         with self._lock:
             dead, self._links = self._links, []
         for link in dead:

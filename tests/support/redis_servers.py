@@ -1,4 +1,4 @@
-"""Redis servers of other kinds than the one we want, and what else may answer at an address."""
+"""Redis servers that the bridge refuses, and other servers that may answer at an address."""
 
 import contextlib
 import signal
@@ -25,7 +25,7 @@ Open = Callable[..., int]  # lines of a configuration to a port
 
 @contextlib.contextmanager
 def server(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
-    """A server with these lines in its configuration; its port."""
+    """Start a server with these lines in its configuration. Returns its port."""
     folder.mkdir(parents=True, exist_ok=True)
     port = pick_port()
     config = folder / "redis.conf"
@@ -53,7 +53,7 @@ def answers(port: int) -> bool:
 
 
 def certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
-    """One that nobody vouches for, and its key."""
+    """Make a self-signed certificate and its key."""
     made, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
@@ -65,7 +65,7 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
 
 @contextlib.contextmanager
 def tls_before(port: int, made: Path, key: Path) -> Iterator[int]:
-    """TLS on a port of its own, passed on to a server without; that port."""
+    """Accept TLS on a port of its own and forward to a server without TLS. Returns that port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made, key)
     listening = socket.create_server((HOST, 0))
@@ -112,7 +112,7 @@ def web_server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def says(answer: bytes) -> Iterator[int]:
-    """Something that has one answer to everything."""
+    """A server with the same answer to every request."""
     listening = socket.create_server((HOST, 0))
 
     def serve(link: socket.socket) -> None:
@@ -132,7 +132,7 @@ def says(answer: bytes) -> Iterator[int]:
 
 
 def refusal(url: str) -> RedisUnavailableError:
-    """What `run`, `worker` and the doctor say of it."""
+    """The error of `run`, `worker` and `mobvibe doctor` for this address."""
     client = connect_redis(url, timeout_seconds=2.0)
     with client, pytest.raises(RedisUnavailableError) as caught:
         check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")

@@ -1,4 +1,4 @@
-"""Rows as a test sees them, by plain SQL of its own."""
+"""Rows, read and written by the test's own plain SQL."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A pooler whose sessions can be looked at when their client has gone."""
+"""A pooler whose sessions can be inspected after their client has disconnected."""
 
 import contextlib
 import socket
@@ -10,9 +10,9 @@ from tests.support.waiting import eventually
 
 
 class SessionPooler:
-    """Tells clients another process than the server's, and keeps the server's session when its client has gone.
+    """Shows clients another process id than the server's, and keeps a server session after its client has gone.
 
-    A deaf one passes no notifications on.
+    With `drops_notifications` it forwards no notifications, as a pooler in transaction mode does.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -28,7 +28,7 @@ class SessionPooler:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def ask(self, query: str, session: int = -1) -> bytes:
-        """What one of the server's sessions answers, whose client has gone: the one that was used last."""
+        """Run a query in a server session whose client has gone, by default the latest, and return its answer."""
         self.received.clear()
         self.sessions[session].sendall(b"Q" + struct.pack("!i", len(query) + 5) + query.encode() + b"\0")
         eventually(lambda: b"Z\0\0\0\5" in self.received, what="an answer of the session")

@@ -1,7 +1,7 @@
 """Visits every state of the model, breadth first. By hand: python -m tests.support.state_search --help
 
-Two things are asked. Safety: no step breaks an invariant. Liveness: from every state all jobs can still end,
-by steps that are no faults and no operator's; so nothing that a fault did needs another one to be undone.
+It checks two things. Safety: no step breaks an invariant. Liveness: from every state all jobs can still end,
+without further faults and without an operator; so no state exists that only a fault could lead out of.
 """
 
 import argparse
@@ -18,7 +18,7 @@ Parents = dict[State, tuple[State, str] | None]
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to: `broken` is None when everything holds; `history` is the shortest way there."""
+    """The result of a search: `broken` is None if everything holds, else `history` is the shortest way there."""
 
     states: int
     depth: int

@@ -1,4 +1,4 @@
-"""The steps of a bridge and of a worker without their processes, one call each."""
+"""The steps of a bridge and of a worker, one call each, without their processes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -78,14 +78,14 @@ class Steps:
         reclaimed = self.queue.reclaim_jobs(limit=100, grace=timedelta(0))
         return {job.job_id: (job.outcome.value, job.status.value) for job in reclaimed}
 
-    # Time, made to pass.
+    # Time passes.
 
     def silence(self, worker: UUID) -> None:
-        """The worker's lease has run out."""
+        """Let the worker's lease run out."""
         self.rows.all("UPDATE workers SET lease_expires_at = clock_timestamp() - interval '1s' WHERE id = %s", [worker])
 
     def expire(self, job_id: UUID) -> None:
-        """The lease of the hand-over has run out."""
+        """Let the lease of the hand-over run out."""
         self.rows.all(
             "UPDATE coding_jobs SET lease_expires_at = clock_timestamp() - interval '1s' WHERE id = %s", [job_id]
         )

@@ -1,4 +1,4 @@
-"""Commands that start processes of their own, and end them whatever ends the command."""
+"""Commands that start processes, and end them however the command itself ends."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ INTERRUPTED = 130
 
 
 def run_command(name: str, main: Callable[[], int]) -> NoReturn:
-    """Exit as `main` says. A stop signal ends it as Ctrl-C does: every process with it."""
+    """Exit with the code that `main` returns. A stop signal ends it as Ctrl-C does, with all its processes."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         sys.exit(main())

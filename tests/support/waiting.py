@@ -1,4 +1,4 @@
-"""Waiting for what must become true, with a deadline."""
+"""Wait for a condition, with a deadline."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T], *, seconds: float = 10.0, what: str = "the condition") -> T:
-    """The first true value of `condition`; AssertionError when there is none in time."""
+    """Returns the first true value of `condition`. AssertionError if there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

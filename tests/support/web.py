@@ -1,4 +1,4 @@
-"""The web process, spoken to over a socket, byte by byte."""
+"""A web process, and a client that sends it raw bytes over a socket."""
 
 import re
 import socket
@@ -77,13 +77,13 @@ class WebProcess:
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, timeout=10)
 
-    def say(self, data: bytes, seconds: float = 10, *, last_words: bool = False) -> tuple[int, bytes]:
-        """Send it all and read the first answer; its status and body. Status 0: the other end said nothing.
+    def say(self, data: bytes, seconds: float = 10, *, end_of_data: bool = False) -> tuple[int, bytes]:
+        """Send `data` and read the first answer: its status and body. Status 0: there was no answer.
 
-        `last_words`: the other end is told that nothing more will come.
+        `end_of_data`: close the sending side afterwards, so that the server knows that no more will come.
         """
         with self.connect() as connection:
-            return say(connection, data, seconds, last_words=last_words)
+            return say(connection, data, seconds, end_of_data=end_of_data)
 
     def end(self) -> None:
         self._process.terminate()
@@ -93,12 +93,12 @@ class WebProcess:
             self._process.kill()
 
 
-def say(connection: socket.socket, data: bytes, seconds: float, *, last_words: bool = False) -> tuple[int, bytes]:
+def say(connection: socket.socket, data: bytes, seconds: float, *, end_of_data: bool = False) -> tuple[int, bytes]:
     deadline = time.monotonic() + seconds
     answer = b""
     try:
         connection.sendall(data)
-        if last_words:
+        if end_of_data:
             connection.shutdown(socket.SHUT_WR)
         while not _is_whole(answer) and (left := deadline - time.monotonic()) > 0:
             connection.settimeout(left)
@@ -125,5 +125,5 @@ def client_of(settings: Settings, **overrides: Any) -> FlaskClient:
 
 
 def bearer(user: UUID | None = None) -> bytes:
-    """The line of a request that says who asks."""
+    """The Authorization header line for a user."""
     return f"Authorization: Bearer {make_token(user or uuid4(), SECRET, timedelta(minutes=5))}\r\n".encode()

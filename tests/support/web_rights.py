@@ -1,4 +1,4 @@
-"""What the web's roles could do with tables and functions that a migration made."""
+"""Which tables and functions of a migration a web role can use."""
 
 from tests.support.rows import Rows
 
@@ -16,7 +16,7 @@ _FOR_ALL = {"mobvibe_schema_version", "mobvibe_database_id"}
 
 
 def tables(rows: Rows) -> set[str]:
-    """Of the host, before a migration."""
+    """The tables of the host, before a migration."""
     return {
         row["relname"]
         for row in rows.all(
@@ -26,7 +26,7 @@ def tables(rows: Rows) -> set[str]:
 
 
 def open_to_the_web(rows: Rows, theirs: set[str]) -> list[str]:
-    """Tables that are not `theirs` and functions that are new, where `anon` gets in."""
+    """Tables that are not `theirs`, and new functions, that `anon` can use."""
     found = rows.all(
         "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
         " AND (NOT relrowsecurity OR has_table_privilege('anon', oid, 'SELECT, INSERT, UPDATE, DELETE'))"

@@ -81,7 +81,7 @@ MUTATIONS = [
     ({"reclaim: status"}, "2 a terminal state left", 6, FULL),
     ({"reclaim: silent"}, "8 taken from the living", 2, FULL),
     ({"cancel: unfinished"}, "2 a terminal state left", 2, FULL),
-    ({"retry: not in hands"}, "4 an attempt without an ending", 3, FULL),
+    ({"retry: not processing"}, "4 an attempt without an ending", 3, FULL),
     # Without reclaim, jobs are lost.
     ({"reclaim: at all"}, "1 a job lost", 2, SMALL),
     ({"heartbeat: refused once lost"}, "1 a job lost", 2, SMALL),

@@ -1,4 +1,4 @@
-"""`mobvibe healthcheck` and real processes: whoever stands is found, whoever waits for a store is well."""
+"""`mobvibe healthcheck` and real processes: one that hangs is unhealthy, one that waits for a store is healthy."""
 
 import json
 import os
@@ -41,16 +41,16 @@ def probe(outside: Fleet) -> Probe:
     )
 
 
-def is_well(result: CommandResult) -> bool:
+def is_healthy(result: CommandResult) -> bool:
     assert result.code == 0, result.err
     return True
 
 
-def becomes_well(probe: Probe, role: str) -> None:
-    eventually(lambda: probe(role).code == 0, seconds=15, what=f"a {role} that is well again")
+def becomes_healthy(probe: Probe, role: str) -> None:
+    eventually(lambda: probe(role).code == 0, seconds=15, what=f"a {role} that is healthy again")
 
 
-def becomes_unwell(probe: Probe, role: str, pid: int) -> None:
+def becomes_unhealthy(probe: Probe, role: str, pid: int) -> None:
     line = f"the {role} process {pid} has stood still since "
     eventually(lambda: line in probe(role).err, seconds=15, what=line)
 
@@ -64,15 +64,15 @@ def supervised(fleet: Fleet, **environment: str) -> tuple[Process, psutil.Proces
     return supervisor, worker
 
 
-def test_a_frozen_bridge_is_unwell_until_it_goes_on(outside: Fleet, probe: Probe) -> None:
+def test_a_frozen_bridge_is_unhealthy_until_it_continues(outside: Fleet, probe: Probe) -> None:
     assert "no bridge runs here" in probe("bridge").one_line()
     bridge = outside.bridge()
-    assert is_well(probe("bridge"))
+    assert is_healthy(probe("bridge"))
 
     bridge.send(signal.SIGSTOP)
-    becomes_unwell(probe, "bridge", bridge.popen.pid)
+    becomes_unhealthy(probe, "bridge", bridge.popen.pid)
     bridge.send(signal.SIGCONT)
-    becomes_well(probe, "bridge")
+    becomes_healthy(probe, "bridge")
 
     assert bridge.stop() == 0
     assert "no bridge runs here" in probe("bridge").one_line()
@@ -81,31 +81,31 @@ def test_a_frozen_bridge_is_unwell_until_it_goes_on(outside: Fleet, probe: Probe
 
 def test_a_frozen_supervisor_and_a_frozen_worker_process_are_both_found(outside: Fleet, probe: Probe) -> None:
     supervisor, worker = supervised(outside)
-    assert is_well(probe("worker"))
+    assert is_healthy(probe("worker"))
 
     for pid in (supervisor.popen.pid, worker.pid):
         os.kill(pid, signal.SIGSTOP)
-        becomes_unwell(probe, "worker", pid)
+        becomes_unhealthy(probe, "worker", pid)
         os.kill(pid, signal.SIGCONT)
-        becomes_well(probe, "worker")
+        becomes_healthy(probe, "worker")
 
     assert supervisor.stop() == 0
     assert not list((outside.project / ".mobvibe/liveness").iterdir())
 
 
-def test_a_worker_process_that_died_is_the_supervisors_business(outside: Fleet, probe: Probe) -> None:
+def test_a_worker_process_that_died_does_not_make_the_supervisor_unhealthy(outside: Fleet, probe: Probe) -> None:
     supervisor, worker = supervised(outside)
 
     worker.kill()
     supervisor.wait_for("A worker process died, starting it again")
 
     result = probe("worker")
-    assert is_well(result)
+    assert is_healthy(result)
     assert str(supervisor.popen.pid) in result.out
     assert str(worker.pid) not in result.out
 
 
-def test_a_supervised_process_that_stays_frozen_is_ended_and_its_slots_are_back(
+def test_a_supervised_process_that_stays_frozen_is_replaced_with_all_slots(
     outside: Fleet, rows: Rows, tmp_path: Path
 ) -> None:
     outside.environment |= {"LEASE_MS": "2000"}
@@ -124,10 +124,10 @@ def test_a_supervised_process_that_stays_frozen_is_ended_and_its_slots_are_back(
 
 
 @pytest.mark.parametrize(
-    ("actor", "is_unwell"), [("hold_the_interpreter", True), ("compute", False), ("write_line_and_wait", False)]
+    ("actor", "is_unhealthy"), [("hold_the_gil", True), ("compute", False), ("write_line_and_wait", False)]
 )
-def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unwell(
-    outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path, actor: str, is_unwell: bool
+def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unhealthy(
+    outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path, actor: str, is_unhealthy: bool
 ) -> None:
     outside.environment |= {"LEASE_MS": "60000"}  # or a job that stops its heartbeat would run again
     outside.bridge()
@@ -136,7 +136,7 @@ def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unwell(
     rows.add_job(actor=actor, queue="topic", payload=payload)
     eventually((tmp_path / "effects").exists)
 
-    if is_unwell:
+    if is_unhealthy:
         eventually(lambda: "has stood still" in probe("worker").err, seconds=10, what="a process that stands")
     else:
         with pytest.raises(AssertionError):
@@ -144,25 +144,27 @@ def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unwell(
 
     (tmp_path / "gate").touch()
     eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'") == 1, seconds=20)
-    becomes_well(probe, "worker")
+    becomes_healthy(probe, "worker")
     assert "Traceback" not in worker.output
 
 
-def test_a_loop_that_stands_makes_its_process_unwell(outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path) -> None:
+def test_a_loop_that_hangs_makes_its_process_unhealthy(
+    outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path
+) -> None:
     outside.bridge()
     worker = outside.worker(threads=1, TEST_STANDS_SECONDS="3")
-    assert is_well(probe("worker"))
+    assert is_healthy(probe("worker"))
 
     rows.add_job(actor="hold_the_reports", queue="topic", payload={"gate": str(tmp_path / "gate")})
 
     eventually(lambda: "(reports) has stood still since " in probe("worker").err, seconds=15)
     worker.wait_for("A loop of this process stands still")
     (tmp_path / "gate").touch()
-    becomes_well(probe, "worker")
+    becomes_healthy(probe, "worker")
     worker.wait_for("It turns again")
 
 
-def test_processes_that_wait_for_their_stores_are_well(outside: Fleet, probe: Probe, stores: EmbeddedStores) -> None:
+def test_processes_that_wait_for_their_stores_are_healthy(outside: Fleet, probe: Probe, stores: EmbeddedStores) -> None:
     outside.environment |= {"DATABASE_URL": stores.postgres.url(), "REDIS_URL": stores.redis.url}
     bridge = outside.start(sys.executable, "-c", IMPATIENT_BRIDGE, "run")
     bridge.wait_for("Bridge ready")
@@ -188,7 +190,7 @@ def test_processes_that_wait_for_their_stores_are_well(outside: Fleet, probe: Pr
     assert "Redis is unreachable" in supervisor.output
 
 
-def test_a_model_that_loads_for_long_before_the_worker_begins_is_no_standing(
+def test_an_actors_package_that_loads_for_long_does_not_make_the_worker_unhealthy(
     outside: Fleet, probe: Probe, tmp_path: Path
 ) -> None:
     with (outside.project / "actors" / "__init__.py").open("a") as package:
@@ -205,7 +207,7 @@ def test_a_model_that_loads_for_long_before_the_worker_begins_is_no_standing(
     assert "stands still" not in worker.output
 
 
-def test_a_folder_that_cannot_be_written_is_said_as_all_else_is(outside: Fleet) -> None:
+def test_a_folder_that_cannot_be_written_is_logged_in_the_usual_format(outside: Fleet) -> None:
     worker = outside.worker(NODE_ENV="production", MOBVIBE_DIR="/sys/nope")
 
     (line,) = [line for line in worker.output.splitlines() if "will not find this process" in line]

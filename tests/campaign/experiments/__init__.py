@@ -14,7 +14,7 @@ EXPERIMENTS: dict[str, Callable[[float], Figure]] = {
 
 
 def run_experiments(names: Sequence[str], minutes: float) -> list[Figure]:
-    """The named ones, or all; each takes about so many minutes."""
+    """Run the named experiments, or all. Each takes about `minutes`."""
     figures = []
     for name in names or EXPERIMENTS:
         sys.stderr.write(f"experiment: {name}, {minutes:g} min\n")

@@ -1,4 +1,4 @@
-"""How soon it goes on after a process was killed."""
+"""How soon work continues after a process was killed."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ WHERE j.status = 'processing' AND j.exec IS NOT NULL AND w.stopped_at IS NULL
 
 
 def worker_kill(minutes: float) -> Figure:
-    """Kill -9 of a worker while it runs jobs, at the default lease: until those jobs run again."""
+    """Kill -9 of a worker while it runs jobs, at the default lease: the time until those jobs run again."""
     size = Size(supervised_processes=2, plain_processes=1, lease_ms=DEFAULT_LEASE_MS)
     with open_testbed(size, even_load(8, minutes * 60, Kind.LONG, 0.7)) as testbed:
         until = time.monotonic() + minutes * 60
@@ -47,7 +47,7 @@ def worker_kill(minutes: float) -> Figure:
 
 
 def long_jobs(minutes: float) -> Figure:
-    """Kill -9 of a worker process with several threads, whose jobs run for so many minutes: until they run again."""
+    """Kill -9 of a worker process whose threads all run jobs of `minutes`: the time until these jobs run again."""
     size = Size(supervised_processes=2, plain_processes=0, lease_ms=DEFAULT_LEASE_MS)
     with open_testbed(size, even_load(_LONG_JOBS, 1, Kind.LONG, minutes * 60)) as testbed:
 
@@ -79,7 +79,7 @@ def _busiest(testbed: Testbed) -> int | None:
 
 
 def bridge_kill(minutes: float) -> Figure:
-    """Kill -9 of a bridge: to the next claim, with another bridge alive, and with a supervisor's restart alone."""
+    """Kill -9 of a bridge: the time to the next claim, with a second bridge running, and with one that is restarted."""
     parts, numbers, holds = [], {}, True
     for bridges, name in ((2, "another alive"), (1, "restarted")):
         with open_testbed(Size(bridges=bridges), even_load(50, minutes * 30, Kind.QUICK)) as testbed:

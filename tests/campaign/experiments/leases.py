@@ -1,4 +1,4 @@
-"""Leases: who was away too long writes nothing, and who was only slow loses nothing."""
+"""Leases: a worker that was frozen past its lease writes nothing, and one that was only slow loses nothing."""
 
 import os
 import random
@@ -19,7 +19,7 @@ _BURN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    su
 
 
 def zombies(minutes: float) -> Figure:
-    """SIGSTOP of a worker past its lease, then SIGCONT: what it says afterwards about what it ran."""
+    """SIGSTOP of a worker past its lease, then SIGCONT: are its late reports refused?"""
     dice = random.Random(SEED)
     freeze_seconds = _ZOMBIE_LEASE_MS / 1000 + 1.8
     with open_testbed(Size(lease_ms=_ZOMBIE_LEASE_MS), even_load(12, minutes * 60, Kind.LONG, 0.5)) as testbed:
@@ -46,7 +46,7 @@ def zombies(minutes: float) -> Figure:
 
 
 def _came_back(evidence: Evidence) -> tuple[int, int, int]:
-    """Attempts taken over while frozen; those of them whose actor ended after the thaw; those whose word counted."""
+    """Attempts taken over while frozen; those of them whose actor ended afterwards; those whose report was accepted."""
     said_end = {(effect.job, effect.fence): effect.at for effect in evidence.effects if effect.what == "end"}
     rows = evidence.rows
     frozen = spoke = accepted = 0
@@ -64,7 +64,7 @@ def _came_back(evidence: Evidence) -> tuple[int, int, int]:
 
 
 def false_reclaims(minutes: float) -> Figure:
-    """No faults, and the processors more than busy: whatever is taken back is taken from the living."""
+    """No faults, but overloaded processors: any attempt that is taken back is taken from a live worker."""
     burners = [subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)]
     try:
         with open_testbed(Size(), even_load(60, minutes * 60, Kind.NAP, 0.03)) as testbed:

@@ -1,4 +1,4 @@
-"""Redis lost again and again, and Postgres links that died without a word."""
+"""Redis lost again and again, and links to Postgres that are dead but not closed."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ _SILENT_MOST_SECONDS = 60.0
 
 
 def redis_loss(minutes: float) -> Figure:
-    """Redis flushed each few seconds at 200 jobs/s, each second time killed: until what it held is started."""
+    """Redis flushed, or killed, every few seconds at 200 jobs/s: the time until the jobs it held are started."""
     seconds = minutes * 60
     size = Size(threads=8, lease_ms=DEFAULT_LEASE_MS)
     message_copies = MessageCopies()
@@ -48,7 +48,7 @@ def redis_loss(minutes: float) -> Figure:
 
 
 def half_open(minutes: float) -> Figure:
-    """All links to Postgres go silent at once, new ones work: until each of the old ones is given up."""
+    """All links to Postgres go silent at once, new ones work: the time until each of the old ones is given up."""
     noticed: defaultdict[str, list[float]] = defaultdict(list)
     never: list[str] = []
     until = time.monotonic() + minutes * 60

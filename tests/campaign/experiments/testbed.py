@@ -1,4 +1,4 @@
-"""What every experiment needs: a world under an even load, and the judge at the end."""
+"""What every experiment needs: stores and processes under an even load, and the checker at the end."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ _CASES_SHOWN = 10
 
 @dataclass(frozen=True)
 class Figure:
-    """What an experiment found; `holds` is False when its records break a promise."""
+    """The result of an experiment; `holds` is False if its records break a promise."""
 
     name: str
     text: str
@@ -38,11 +38,11 @@ class Testbed:
     faults: list[Fault] = field(default_factory=list)
 
     def rest(self, seconds: float, until: Callable[[], object] = lambda: False) -> bool:
-        """Keep the world running for so long, or until the condition holds; whether it did."""
+        """Keep everything running for `seconds`, or until the condition holds. Returns whether it held."""
         return self.world.keep_going(seconds, until)
 
     def finish(self, *, rate: float = 100.0) -> tuple[Evidence, Verdict]:
-        """Stop the load, wait for the last jobs, of which `rate` end in a second at the least, and judge."""
+        """Stop the load, wait for the last jobs (at least `rate` must end per second), and check the records."""
         self.inserter.stop()
         settle(self.world, rate)
         evidence = collect(self.world, self.inserter.sent, self.faults)
@@ -56,7 +56,7 @@ class Testbed:
 
 
 def even_load(rate: float, seconds: float, kind: Kind, each: float = 0.0) -> list[Batch]:
-    """`rate` jobs a second, one in a transaction, each of which takes `each` seconds."""
+    """`rate` jobs a second, one per transaction, each of which takes `each` seconds."""
     dice = random.Random(SEED)
     payload = {"seconds": each}
     return [

@@ -1,4 +1,4 @@
-"""What every fault has in common."""
+"""The base class of all faults."""
 
 import random
 import time
@@ -11,9 +11,9 @@ from tests.campaign.world import World
 
 
 class Injection(ABC):
-    """One fault, once: `inject`, then `tick` until it is over, then `heal`. None of them may block for long.
+    """One fault: `inject`, then `is_over` until it is true, then `heal`. None of these may block for long.
 
-    `lane`: of the faults that share one, only one at a time. `weight`: how often, beside the others.
+    `lane`: only one fault of a lane at a time. `weight`: how often it is planned, relative to the others.
     """
 
     label: ClassVar[str]
@@ -28,7 +28,7 @@ class Injection(ABC):
         self._began = 0.0
 
     def begin(self) -> Fault | None:
-        """The fault, or None when there is nothing it could be done to at the moment."""
+        """Inject and return the fault, or None if there is nothing to inject it into at the moment."""
         self._began = time.monotonic()
         return self.inject()
 
@@ -39,7 +39,7 @@ class Injection(ABC):
         return time.monotonic() - self._began >= self.seconds
 
     def heal(self, fault: Fault) -> None:  # noqa: B027 -- many faults are over with the moment they happen
-        """Undo it. Must be safe to call whatever has happened meanwhile."""
+        """Undo the fault. Must be safe to call, whatever has happened meanwhile."""
 
     def fault(self, *, stops_claims: bool = False) -> Fault:
         now = time.time()

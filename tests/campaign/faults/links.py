@@ -1,4 +1,4 @@
-"""Faults of the road to the stores, made by the proxies."""
+"""Network faults on the way to the stores, made by the proxies."""
 
 import time
 from typing import Any, ClassVar
@@ -7,12 +7,12 @@ from tests.campaign.evidence import Fault
 from tests.campaign.faults.injection import Injection
 from tests.campaign.world import CLIENTS, POSTGRES, REDIS
 
-# The calls after which it matters most what the client believes.
+# The calls whose lost answers matter most.
 CALLS = ("complete_jobs", "start_jobs", "claim_jobs", "fail_jobs", "release_jobs", "heartbeat_worker")
 
 
 class _ConditionFault(Injection):
-    """Bad weather before one of the stores for a while."""
+    """Bad network conditions before one of the stores for a while."""
 
     store: ClassVar[str]
 
@@ -48,7 +48,7 @@ class _LostReplies(_ConditionFault):
 
 
 class _HalfOpen(_ConditionFault):
-    """Connections that swallow everything and never end; those that were swallowed stay so."""
+    """Half-open connections: all bytes are dropped, and no end is seen. These connections never recover."""
 
     def conditions(self) -> dict[str, Any]:
         return {"drop": self.dice.choice(("existing", "all"))}
@@ -122,7 +122,7 @@ class CutRedis(_Cut):
 
 
 class LostCommits(_ConditionFault):
-    """The jobs are there, and their client does not know."""
+    """The jobs are committed, but their client does not get the answer."""
 
     label, weight, lane, store = "answers to the clients' commits lost", 5, CLIENTS, CLIENTS
 

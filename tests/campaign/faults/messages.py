@@ -16,7 +16,7 @@ _MOST = 20
 
 
 class DoubleDelivery(Injection):
-    """Ids that are out now are pushed again, a few times each, in another order."""
+    """Ids that are in Redis are pushed again, a few times each, in another order."""
 
     label, weight, lane = "messages delivered twice", 6, "redis"
 
@@ -34,7 +34,7 @@ class DoubleDelivery(Injection):
 
 
 class LateDelivery(Injection):
-    """Messages seen earlier, most of them done with long ago, come back with their payloads."""
+    """Messages of earlier, most of them finished long ago, are pushed again with their payloads."""
 
     label, weight, lane = "messages delivered late", 5, "redis"
 
@@ -52,7 +52,7 @@ class LateDelivery(Injection):
 
 
 class ForgedMessages(Injection):
-    """What somebody with access to Redis could write: real jobs under other fences, other actors, and rubbish."""
+    """Messages that anybody with access to Redis could write: real jobs with other fences or actors, and garbage."""
 
     label, weight, lane = "forged messages", 4, "redis"
 

@@ -1,4 +1,4 @@
-"""Deaths at named points of the code: a process is started anew with one of them armed, and dies when it gets there."""
+"""Deaths at kill points: a process is restarted with one of them configured, and dies when it reaches it."""
 
 import signal
 import time
@@ -54,7 +54,7 @@ class _AtPoint(Injection):
         return now - self._began > _PATIENCE_SECONDS
 
     def dead(self) -> list[int]:
-        """The armed processes that have died."""
+        """The processes with a configured kill point that have died."""
         raise NotImplementedError
 
     def record(self, fault: Fault, dead: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Faults of processes: killed, frozen, asked to stop."""
+"""Faults of processes: killed, frozen, stopped."""
 
 import os
 import random
@@ -33,7 +33,7 @@ class KillWorker(Injection):
 
 
 class KillDramatiq(Injection):
-    """The parent that the workers hang on: Dramatiq's, or our supervisor above it."""
+    """Kill the parent process of the workers: Dramatiq's, or our supervisor above it."""
 
     label, weight = "kill -9 of a worker's parent", 2
 

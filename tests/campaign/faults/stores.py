@@ -62,7 +62,7 @@ class FreezeRedis(Injection):
 
 
 class FreezePostgres(Injection):
-    """All of its processes stand still, also past the workers' leases: nobody's heartbeat comes through."""
+    """All processes of Postgres are frozen, also past the workers' leases: no heartbeat arrives."""
 
     label, weight, lane = "SIGSTOP of Postgres", 2, "postgres"
 
@@ -105,7 +105,7 @@ class EndSomeSessions(_EndSessions):
 
 
 class _CrashPostgres(Injection):
-    """Over when Postgres serves again; what there is to wait for from then on is the next claim."""
+    """Over when Postgres serves again. From then on the time to the next claim is measured."""
 
     lane = "postgres"
 
@@ -133,7 +133,7 @@ class KillBackend(_CrashPostgres):
 
 
 class StopPostgresAtOnce(_CrashPostgres):
-    """Immediate shutdown, which is a crash to what was running, and a start after a while."""
+    """Immediate shutdown, which is a crash for all sessions, and a start after a while."""
 
     label, weight = "immediate shutdown of Postgres", 1
 

@@ -7,7 +7,7 @@ import dramatiq
 from bridge.broker import connect_broker
 from bridge.worker import process as worker_process
 
-# An actor that does not listen is waited for in each of its attempts: tests have less patience than a deployment.
+# Each attempt of an actor that does not react to its interrupt lasts that long: tests set a shorter time.
 worker_process.UNRESPONSIVE_SECONDS = float(os.environ.get("UNRESPONSIVE_SECONDS", worker_process.UNRESPONSIVE_SECONDS))
 connect_broker()
 

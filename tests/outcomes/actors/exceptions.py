@@ -74,7 +74,7 @@ EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
     "its own cause": _cycle,
     "RecursionError": _deep,
     "MemoryError": MemoryError,
-    "no exception class": lambda: 7,  # type: ignore[dict-item,return-value]  # `raise 7`
+    "an object that is not an exception": lambda: 7,  # type: ignore[dict-item,return-value]  # `raise 7`
 }
 
 
@@ -104,5 +104,5 @@ def expects() -> None:
 
 
 @actor(max_retries=2)
-def sends_what_is_no_job(job: Job) -> None:
+def sends_an_object(job: Job) -> None:
     plain_raises.send(object())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Actors around which a middleware misbehaves, by what their payload says of its hooks."""
+"""Actors around which a middleware misbehaves: their payload says what each hook does."""
 
 import asyncio
 

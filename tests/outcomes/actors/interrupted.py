@@ -1,4 +1,4 @@
-"""Actors that are interrupted: some listen, some do not."""
+"""Actors that are interrupted: some end, some do not react."""
 
 import asyncio
 import time
@@ -62,14 +62,14 @@ async def cleans_up_slowly_async(job: Job) -> None:
 
 
 @actor(max_retries=2)
-def does_not_listen(job: Job) -> None:
+def does_not_react(job: Job) -> None:
     while True:
         with suppress(BaseException):
             _wait(_FOR_EVER)
 
 
 @actor(max_retries=2)
-async def does_not_listen_async(job: Job) -> None:
+async def does_not_react_async(job: Job) -> None:
     while True:
         with suppress(BaseException):
             await asyncio.sleep(_FOR_EVER)
@@ -77,7 +77,7 @@ async def does_not_listen_async(job: Job) -> None:
 
 @actor(max_retries=2, time_limit=300)
 def sits_in_a_call(job: Job) -> None:
-    """No exception reaches a thread within a call of the operating system."""
+    """No exception reaches a thread inside a call of the operating system."""
     time.sleep(_FOR_EVER)
 
 
@@ -88,7 +88,7 @@ async def blocks_the_loop(job: Job) -> None:
 
 @actor(max_retries=2)
 def swallows_and_returns(job: Job) -> dict[str, bool]:
-    """Too late to be called off: the work is done, and says so."""
+    """Swallows the interrupt and returns: the job completes, because its work is done."""
     with suppress(Interrupt):
         _wait(_FOR_EVER)
     return {"done": True}

@@ -1,4 +1,4 @@
-"""A middleware that does in each hook what the message's job asks for: `{"hook": …, "deed": …}`."""
+"""A middleware that does in each hook what the job's payload says, such as `{"hooks": {"before_ack": "raises"}}`."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def _do(hook: str, message: MessageProxy) -> None:
 
 
 def _deeds(message: MessageProxy) -> dict[str, str]:
-    """As its payload has them. Kept: the hooks around the acknowledgement come when the job is over."""
+    """What the payload says for each hook. It is kept: the hooks around the acknowledgement run after the job."""
     kept: dict[str, str] | None = message.__dict__.get("deeds")
     if kept is None:
         try:

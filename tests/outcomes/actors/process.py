@@ -34,7 +34,7 @@ def _close_output() -> None:
 
 
 def _exhaust_memory() -> None:
-    """A limit as `ulimit -v` sets one: the next large piece is refused."""
+    """Set a limit as `ulimit -v` does: the next large allocation fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, hard))
@@ -49,7 +49,7 @@ def _lose_thread() -> None:
 
 
 def _close_links() -> None:
-    """What a daemonizing library does first."""
+    """Close all file descriptors, as daemonizing libraries do first."""
     for descriptor in list(Path("/proc/self/fd").iterdir()):
         try:
             if str(descriptor.readlink()).startswith("socket:"):
@@ -59,7 +59,7 @@ def _close_links() -> None:
 
 
 def _fork() -> None:
-    """The child, a copy of this process with this thread alone, comes back from here as well."""
+    """Fork. The child, a copy of this process with only this thread, returns from here as well."""
     os.fork()
 
 
@@ -81,7 +81,7 @@ DEEDS: dict[str, Callable[[], object]] = {
     "loses its thread": _lose_thread,
     "closes all connections": _close_links,
     "fork": _fork,
-    "fork in C": lambda: ctypes.PyDLL(None).fork(),  # Python is told nothing of it
+    "fork in C": lambda: ctypes.PyDLL(None).fork(),  # Python's own hooks for forks do not run
 }
 
 
@@ -93,7 +93,7 @@ def does(job: Job) -> dict[str, bool]:
 
 @actor(max_retries=2)
 def waits_for_its_fork(job: Job) -> dict[str, int]:
-    """What the copy ends with is what its maker is told."""
+    """Fork, and return the exit code of the copy."""
     child = os.fork()
     if child == 0:
         raise {"raises": ValueError("in the copy"), "exits": SystemExit(3)}[job.payload["copy"]]

@@ -1,4 +1,4 @@
-"""Actors that come to their end."""
+"""Actors that return."""
 
 import sys
 from typing import Any
@@ -44,7 +44,7 @@ def plain_returns(value: str) -> Any:
 
 @actor(max_retries=2)
 def prints(job: Job) -> None:
-    """Far more than any pipe holds, without an end of line."""
+    """Print far more than a pipe holds, without an end of line."""
     for _ in range(job.payload["megabytes"]):
         sys.stdout.write("x" * 1_000_000)
         sys.stderr.write("y" * 1_000_000)

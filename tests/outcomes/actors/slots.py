@@ -1,4 +1,4 @@
-"""Shows that all slots of the worker work: so many jobs run at the same time."""
+"""Shows that no slot of the worker is lost: as many jobs as it has slots run at the same time."""
 
 import threading
 
@@ -10,7 +10,7 @@ _lock = threading.Lock()
 
 @actor(max_retries=20)
 def meets(job: Job) -> None:
-    """Ends when `parties` jobs of one `meeting` run beside each other, or after a while in an error."""
+    """Return when `parties` jobs of one `meeting` run at the same time; raise if they do not in time."""
     with _lock:
         barrier = _barriers.get(job.payload["meeting"])
         if barrier is None or barrier.broken:

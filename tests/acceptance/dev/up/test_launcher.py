@@ -1,4 +1,4 @@
-"""`mobvibe up`: the first five minutes, and every way they can end."""
+"""`mobvibe up`: a user's first steps, and every way in which they can end."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def none_left(family: list[psutil.Process]) -> None:
     )
 
 
-def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
+def test_up_runs_everything_and_a_second_start_continues_on_its_data(launch: Launch, project: Path) -> None:
     up = launch().wait_until_ready()
     up.wait_for("Sample job")
     assert "completed" in up.output.split("Sample job")[1].splitlines()[0]
@@ -90,7 +90,7 @@ def test_the_first_five_minutes(launch: Launch, project: Path) -> None:
         assert json.load(answer)["data"]["status"] == "completed"
 
 
-def test_a_project_of_ones_own_begins_as_smoothly(launch: Launch, tmp_path: Path) -> None:
+def test_a_project_of_your_own_starts_with_the_command_that_up_prints(launch: Launch, tmp_path: Path) -> None:
     launch.project = tmp_path / "shop"
     launch.project.mkdir()
     nothing_there = launch()
@@ -110,12 +110,12 @@ def test_a_project_of_ones_own_begins_as_smoothly(launch: Launch, tmp_path: Path
     rows = up.rows()
     eventually(lambda: rows.job(job_id)["status"] == "completed", what="the first job")
     assert rows.job(job_id)["result"] == {"hello": {}}
-    assert rows.value("SELECT count(*) FROM coding_jobs") == 1, "no sample that nobody could run"
+    assert rows.value("SELECT count(*) FROM coding_jobs") == 1, "no sample job, as no actor could run it"
     assert up.interrupt() < 10
     assert " WARN " not in up.output
 
 
-def test_a_package_of_another_name_is_found_and_no_actor_is_said(launch: Launch, tmp_path: Path) -> None:
+def test_a_package_of_another_name_is_found_and_a_lack_of_actors_is_reported(launch: Launch, tmp_path: Path) -> None:
     launch.project = tmp_path / "shop"
     (launch.project / "jobs").mkdir(parents=True)
     package = launch.project / "jobs" / "__init__.py"
@@ -155,7 +155,7 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
     assert events[0]["data"]["output"] == "hi\n"
 
 
-def test_the_readmes_client_finds_the_stores_that_are_up(launch: Launch) -> None:
+def test_the_client_of_the_readme_finds_the_running_stores(launch: Launch) -> None:
     text = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
     (client,) = re.findall(r"```python\n(# your app, .*?)```", text, re.DOTALL)
     up = launch("--no-sample").wait_until_ready()
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_the_commands_of_a_coding_session(launch: Launch) -> None:
     assert again.rows().job(job_id)["retry_count"] == 0
 
 
-def test_a_killed_launcher_leaves_nothing_that_blocks_the_next_start(launch: Launch, tmp_path: Path) -> None:
+def test_after_a_killed_launcher_the_next_one_starts(launch: Launch, tmp_path: Path) -> None:
     up = launch("--no-sample").wait_until_ready()
     effects, gate = tmp_path / "effects", tmp_path / "gate"
     with psycopg.connect(up.printed("Postgres")) as connection:
@@ -228,7 +228,7 @@ def test_a_killed_launcher_leaves_nothing_that_blocks_the_next_start(launch: Lau
     check_invariants(rows)
 
 
-def test_one_launcher_a_folder(launch: Launch) -> None:
+def test_a_second_launcher_in_one_folder_is_refused(launch: Launch) -> None:
     up = launch("--no-sample").wait_until_ready()
 
     second = launch("--no-sample")
@@ -245,7 +245,7 @@ def test_one_launcher_a_folder(launch: Launch) -> None:
     )
 
 
-def test_a_taken_port_is_stepped_over_unless_it_was_asked_for(launch: Launch) -> None:
+def test_a_taken_port_is_skipped_unless_it_was_configured(launch: Launch) -> None:
     up = launch("--no-sample").wait_until_ready()
     taken = up.printed("Health").rpartition(":")[2].partition("/")[0]
     other = launch.project.parent / "other"
@@ -273,7 +273,7 @@ def test_a_process_that_cannot_start_ends_the_launcher_with_its_reason(launch: L
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that others may not reach")
-def test_no_folder_is_opened_for_others(launch: Launch, project: Path) -> None:
+def test_no_permission_of_a_folder_is_changed(launch: Launch, project: Path) -> None:
     folders = [project.parent, project, *project.parents]
     before = {folder: folder.stat().st_mode for folder in folders}
 
