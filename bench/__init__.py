@@ -1,1 +1,1 @@
-"""Measurements of this project beside its peers, in one run on one machine: `python -m bench`."""
+"""Measures this project and its peers, in one run on one machine: `python -m bench`."""

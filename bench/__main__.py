@@ -26,7 +26,7 @@ _WORK = Path(".bench")
 
 def main() -> None:
     options = read_options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of all that ends what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds all contexts, which end their processes
     _WORK.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=_WORK, prefix="stores-") as folder,

@@ -1,4 +1,4 @@
-"""`python -m bench.adoption`: `mobvibe migrate up` on a MobVibe database with many rows and traffic beside it.
+"""`python -m bench.adoption`: `mobvibe migrate up` on a MobVibe database with many rows, while clients write.
 
 Prints how long it took, the longest time that each kind of lock on a table was held, and the longest wait of a client.
 """
@@ -32,7 +32,7 @@ _FILL = """
 
 
 class Sampler(threading.Thread):
-    """Looks at the locks of the migration as often as it can, and adds up each one's time."""
+    """Polls the locks of the migration as often as it can, and adds up the time of each."""
 
     def __init__(self, dsn: str) -> None:
         super().__init__(daemon=True)
@@ -60,7 +60,7 @@ class Sampler(threading.Thread):
 
 
 class Client(threading.Thread):
-    """A phone and a Node worker in one: inserts a job, takes it, completes it; how long the longest statement took."""
+    """A phone and a Node worker in one: inserts a job, takes it, completes it. Keeps the time of the longest statement."""
 
     def __init__(self, dsn: str, session: UUID) -> None:
         super().__init__(daemon=True)

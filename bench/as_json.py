@@ -10,7 +10,7 @@ from bench.results import Results
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Every key is there in every run; what was not measured is empty, or null among the ratios."""
+    """Every key exists in every run. A figure that was not measured is empty, or null among the ratios."""
     return {
         "drain": {name: round(rate) for name, rates in results.drain.items() if (rate := median(rates)) is not None},
         "latency_ms": _latencies(results.latency),

@@ -1,4 +1,4 @@
-"""Who takes part, and with what commands: two worker processes with eight threads each, unless named."""
+"""The contestants and their commands: two worker processes with eight threads each, unless the name says otherwise."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ TWO_BY_EIGHT = ("--processes", "2", "--threads", "8")
 
 @dataclass(frozen=True)
 class Contestant:
-    """`unfinished` says how many jobs the stores know of that are not done with."""
+    """`unfinished` returns how many jobs in the stores have not ended yet."""
 
     name: str
     app: str
@@ -75,7 +75,7 @@ def bridge(
 
 
 def procfile(http_port: int) -> Contestant:
-    """This project's three processes as the Procfile has them, in its order."""
+    """This project's three processes, as in the Procfile."""
     commands = tuple(("{bin}/python", "-m", "bridge", name) for name in ("run", "worker", "web"))
     env = {"ACTORS_MODULE": "bridge_app", "HEALTH_CHECK_PORT": str(http_port)}
     return Contestant("procfile", "bridge_app", commands, _our_rows, migrated=True, env=env)
@@ -120,7 +120,7 @@ CONTESTANTS = {
 
 
 def environment(contestant: Contestant, database_url: str, stores: Stores, records: str) -> dict[str, str]:
-    """What a contestant's processes are started with."""
+    """The environment variables of a contestant's processes."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return keep | {
         "DATABASE_URL": database_url, "REDIS_URL": stores.redis_url, "BENCH_RECORDS": records, **contestant.env,

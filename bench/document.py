@@ -1,4 +1,4 @@
-"""The place of the tables in a document, between two marks; what people wrote around them stays."""
+"""Writes the tables into a document, between two marks. Text outside the marks is kept."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _NEW = f"# Performance\n\n{BEGIN}\n{END}\n"
 
 
 def write_between_marks(file: Path, text: str) -> None:
-    """Replace what stands between the marks; a file that is not there is made. Raises ValueError without marks."""
+    """Replace the text between the marks. A missing file is created. Raises ValueError if there are no marks."""
     before, begin, rest = (file.read_text("utf-8") if file.exists() else _NEW).partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

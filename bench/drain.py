@@ -1,4 +1,4 @@
-"""Drain: jobs are there, workers start, and are done with all of them, as the stores see it."""
+"""Drain: jobs are inserted, then workers start and run all of them, according to the stores."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from bench.run import Run
 
 
 def measure(run: Run, names: Sequence[str]) -> dict[str, list[float]]:
-    """Jobs a second, by contestant and round; the rounds interleaved, since the machine changes under them."""
+    """Jobs a second, by contestant and round. Rounds are interleaved, because the machine's speed changes over time."""
     rates: dict[str, list[float]] = {name: [] for name in names}
     for number in range(1, run.plan.drain_rounds + 1):
         for name in names:
@@ -22,7 +22,7 @@ def measure(run: Run, names: Sequence[str]) -> dict[str, list[float]]:
 def drain(run: Run, contestant: Contestant, jobs: int) -> float:
     """Jobs a second, from the first job's beginning to the moment when none is left unfinished.
 
-    Raises RuntimeError when a job was lost or ran twice, and, for our own, when a row or the ledger says so.
+    Raises RuntimeError if a job was lost or ran twice; for this project also if rows or ledger show it.
     """
     with open_fleet(contestant, run.stores, run.work) as fleet:
         fleet.client("fill", str(jobs))

@@ -1,4 +1,4 @@
-"""One contestant at work: its database, its processes, what its jobs recorded."""
+"""One running contestant: its database, its processes, and the records of its jobs."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ class Fleet:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def client(self, *arguments: str, seconds: float = 180) -> str:
-        """Run the client's side of the contestant; what it prints. Raises when it fails or takes longer."""
+        """Run the contestant's client. Returns what it prints. Raises if it fails or takes longer than `seconds`."""
         command = [str(self._venv / "python"), str(APPS / f"{self.contestant.app}.py"), *arguments]
         result = subprocess.run(
             command,
@@ -74,7 +74,7 @@ class Fleet:
         return self.contestant.unfinished(self.stores, self.connection)
 
     def wait(self, what: str, condition: Callable[[], bool], seconds: float, poll: float = 0.01) -> float:
-        """Wait for a condition; the epoch seconds when it was seen. Raises RuntimeError after `seconds`."""
+        """Wait for a condition. Returns the epoch seconds when it became true. Raises RuntimeError after `seconds`."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
@@ -83,17 +83,17 @@ class Fleet:
         return time.time()
 
     def family(self, number: int) -> list[psutil.Process]:
-        """A process we started, by its place among the commands, and all below it."""
+        """The process of the command with this index, and all its descendants."""
         root = psutil.Process(self.processes[number].pid)
         return [root, *root.children(recursive=True)]
 
     def stop(self) -> None:
-        """End all we started and all below it, at once: nothing they could still say is of interest."""
+        """Kill all our processes and their descendants at once, because their last output is not needed."""
         families: list[psutil.Process] = []
         for number in range(len(self.processes)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 families += self.family(number)
-        for process in families:  # parents first: none is there to start a child anew
+        for process in families:  # parents first, so that none can start a child again
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()  # psutil knows when a number has become another process's
         psutil.wait_procs(families, timeout=15)
@@ -106,9 +106,9 @@ class Fleet:
 
 @contextmanager
 def open_fleet(contestant: Contestant, stores: Stores, work: Path) -> Iterator[Fleet]:
-    """A contestant with a database and records of its own, prepared and not started.
+    """A contestant with a database and records of its own, prepared but not started.
 
-    Its folder, with the log, stays behind when something fails.
+    Its folder, with the log, is kept if something fails.
     """
     venv = venvs.make(work / "venvs", (contestant.requirements and contestant.app) or "own", contestant.requirements)
     folder = Path(tempfile.mkdtemp(prefix=f"{contestant.name}-", dir=work))

@@ -1,4 +1,4 @@
-"""What this project means to reach, and whether a run did."""
+"""The goals of this project, and whether a run met them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ALONE = "dramatiq"
 
 @dataclass(frozen=True)
 class Goal:
-    """`figure` gives what a run measured, None when it did not. `must` and `moonshot` count in its unit."""
+    """`figure` returns what a run measured, or None. `must` and `moonshot` have the same unit."""
 
     name: str
     words: str

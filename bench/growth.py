@@ -1,8 +1,8 @@
-"""Growth: the claim statement and get_queue_stats() with finished jobs in the table, beside a table without.
+"""Growth: the claim statement and get_queue_stats() with many finished jobs in the table, compared with none.
 
-Both databases are open at once and take turns, so that the machine's moods meet both. The times are what the
-caller sees, by the bridge's own code on one connection: a registered worker that is nobody's process, one to ten
-jobs inserted, claimed (this is what is timed), started and completed.
+Both databases are measured in turns, so that changes of the machine's speed affect both. The times are those of the
+caller, measured in the bridge's own code on one connection: with a registered worker that has no process, one to ten
+jobs are inserted, claimed (only this is timed), started and completed.
 """
 
 import time
@@ -22,14 +22,14 @@ from bridge.postgres.link import Link
 from bridge.postgres.queue_rows import Span
 
 _LEASE = timedelta(hours=1)
-_STATS_SECONDS = 4.0  # of each round at most: counting millions of rows takes its time
+_STATS_SECONDS = 4.0  # of each round at most: counting millions of rows takes long
 _INSERT = """INSERT INTO coding_jobs (actor, queue, payload)
              SELECT 'noop', 'bench', jsonb_build_object('key', n) FROM generate_series(1, %s) AS n"""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Milliseconds in rounds, without finished rows and with `rows` of them."""
+    """Milliseconds by round, without finished rows and with `rows` of them."""
 
     rows: int
     claim_none: Rounds
@@ -56,7 +56,7 @@ def measure(run: Run) -> Growth:
 
 
 class _Side:
-    """One of the two databases, and a bridge's and a worker's hands in it."""
+    """One of the two databases, with the calls of a bridge and a worker."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -1,9 +1,9 @@
-"""A transaction held open: what claims cost when nothing that changed since can be cleaned away.
+"""A transaction held open: what claims cost when vacuum can remove no row version of the time since.
 
-As many jobs as ten minutes at 200 a second make go through the real fleet as fast as it can, with a snapshot held
-or without; then jobs come at 200 a second for a while. The claims of that while are timed in the bridge
-(`apps/timed_bridge.py`), with the dispatcher's own choice of when and how to claim; the server's own mean is taken
-beside them, and what the jobs notice: commit → start.
+First the real processes run ten minutes' worth of jobs (at 200 a second) as fast as they can, with or without a held
+snapshot. Then jobs are inserted at 200 a second for a while. The claims of that while are timed in the bridge
+(`apps/timed_bridge.py`), where the dispatcher decides when and how to claim; the server's own mean is recorded as well,
+and so is the latency of the jobs: commit → start.
 """
 
 import time
@@ -22,13 +22,13 @@ from bench.latency import trickle
 from bench.run import Run
 
 RATE = 200.0
-_COUNTS_SECONDS = 1.2  # the server's sessions hand in their counts once a second
+_COUNTS_SECONDS = 1.2  # the server's sessions report their counts once a second
 _TIMED = bridge("held", run=("{bin}/python", "timed_bridge.py", "run"))
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Milliseconds: each claim as the bridge saw it, their mean in the server, commit → start of the jobs."""
+    """Milliseconds: each claim as the bridge sees it, their mean in the server, commit → start of the jobs."""
 
     claims: list[float]
     server_mean: float

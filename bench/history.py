@@ -1,4 +1,4 @@
-"""Jobs that finished long ago, as many as a busy year leaves behind."""
+"""Finished jobs, as many as a busy year leaves behind."""
 
 import psycopg
 
@@ -7,7 +7,7 @@ from bench.stores import PATIENCE
 
 _BATCH = 100_000
 
-# Through the table as it is: whatever counts jobs by trigger must count these, too.
+# Inserted with triggers on, so that triggers that count jobs count these, too.
 _INSERT = """
     WITH finished AS (
         INSERT INTO coding_jobs (actor, queue, payload, status, fence, exec, worker, claimed_by,
@@ -23,7 +23,7 @@ _INSERT = """
 
 
 def add_finished_jobs(database_url: str, rows: int) -> None:
-    """Completed jobs with their ledger rows, then what autovacuum and the checkpointer would have done since."""
+    """Insert completed jobs with their ledger rows, then vacuum and checkpoint as the server would have done since."""
     worker = "00000000-0000-4000-8000-000000000001"
     with psycopg.connect(database_url, autocommit=True, options=PATIENCE) as connection:
         connection.execute("SET mobvibe.notify = 'off'")

@@ -1,4 +1,4 @@
-"""Idle: what the three processes of the Procfile cost while nothing happens, and what memory they hold."""
+"""Idle: the CPU time and memory of the Procfile's three processes while no job is there."""
 
 import socket
 import time
@@ -14,16 +14,16 @@ from bench.fleet import Fleet, open_fleet
 from bench.run import Run
 
 ROLES = ("bridge", "worker", "web")
-_SETTLE_SECONDS = 11.0  # a quiet session of Postgres hands in what it counted, starting up included, after ten
+_SETTLE_SECONDS = 11.0  # an idle session of Postgres reports its counts, also those of its start, after ten seconds
 _DRAIN = 5_000
 _MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Memory:
-    """MiB. Of a role's processes the largest, which does the work, and all of them together.
+    """MiB, of the largest process of a role, which does the work, and of all its processes together.
 
-    Pages that processes share count in each one's RSS; USS is what would be free without them.
+    Shared pages count in the RSS of each process; the USS is the memory that would be free without it.
     """
 
     rss: float
@@ -56,7 +56,7 @@ def measure(run: Run) -> Idle:
         seconds = time.monotonic() - began
         cpu_percent = {role: 100 * (_cpu(family) - cpu[role]) / seconds for role, family in families.items()}
         statements = run.stores.statements(fleet.database_url) - statements
-        commands = _commands(run) - commands - 1  # our own question
+        commands = _commands(run) - commands - 1  # our own query
         memory_idle = {role: _memory(family) for role, family in families.items()}
         fleet.client("fill", str(_DRAIN))
         fleet.wait("the last job", lambda: fleet.done() >= _DRAIN, 120)

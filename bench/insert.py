@@ -1,7 +1,7 @@
-"""Insert: what our triggers cost a client, beside a table with the same columns, checks and indexes without them.
+"""Insert: what our triggers cost a client, compared with a table of the same columns, checks and indexes without them.
 
 One client that commits each row, eight such clients, and one client whose statements insert a thousand rows. A
-session listens for new jobs meanwhile, as the bridge does. The two tables take turns, and turns at being first.
+session listens for new jobs meanwhile, as the bridge does. The tables are measured in turns, each as often first.
 """
 
 import time

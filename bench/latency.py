@@ -1,4 +1,4 @@
-"""Latency: from the moment when a client's commit (or send) has returned to the beginning of its job."""
+"""Latency: the time from the return of a client's commit (or send) to the beginning of its job."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from bench.run import Run
 
 BUSY_RATE = 50.0
 IDLE_RATE = 1.0
-_REST_SECONDS = 2.0  # what starts up, or comes to rest, is not what is measured
+_REST_SECONDS = 2.0  # the time in which processes start up is not measured
 
 
 def measure(
     run: Run, busy: Sequence[str], idle: Sequence[str]
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[list[float]]]]:
-    """Milliseconds at 50 jobs a second and at one, by contestant and round; the rounds interleaved."""
+    """Milliseconds at 50 jobs a second and at one, by contestant and round. Rounds are interleaved."""
     names = [*busy, *(name for name in idle if name not in busy)]
     at_busy: dict[str, list[list[float]]] = {name: [] for name in busy}
     at_idle: dict[str, list[list[float]]] = {name: [] for name in idle}
@@ -32,7 +32,7 @@ def measure(
 
 
 def trickle(fleet: Fleet, rate: float, jobs: int) -> list[float]:
-    """Milliseconds of jobs sent at `rate` a second; the first tenth left out."""
+    """Milliseconds of jobs that are sent at `rate` a second, without the first tenth."""
     before = fleet.done()
     text = fleet.client("trickle", str(rate), str(jobs), seconds=jobs / rate + 60)
     sent = {int(key): float(when) for key, when in (line.split() for line in text.splitlines())}

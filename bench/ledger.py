@@ -1,4 +1,4 @@
-"""What the rows must say after a drain of ours: nothing lost, one start per attempt, one ending per job."""
+"""Checks the rows after a drain of this project: no job lost, one start per attempt, one ending per job."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.rows import Rows
 
 
 def check_ledger(connection: "psycopg.Connection[Any]", jobs: int) -> None:
-    """Raise RuntimeError when some of the `jobs` did not complete, or a row breaks an invariant."""
+    """Raise RuntimeError if some of the `jobs` did not complete, or if a row breaks an invariant."""
     rows = Rows(connection)
     completed = rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'completed'")
     if completed != jobs:

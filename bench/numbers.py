@@ -16,7 +16,7 @@ class Percentiles:
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:
-    """Each is a sample that was taken, none is interpolated. Raises ValueError when there are none."""
+    """Each is one of the samples, none is interpolated. Raises ValueError without samples."""
     ordered = sorted(samples)
     if not ordered:
         raise ValueError("no samples")
@@ -28,7 +28,7 @@ def percentiles(samples: Iterable[float]) -> Percentiles:
 
 
 def pooled(rounds: Rounds) -> Percentiles:
-    """Of all rounds together: a round by itself has too few samples for its p99 to mean much."""
+    """The percentiles of all rounds together, because one round has too few samples for a p99."""
     return percentiles(chain.from_iterable(rounds))
 
 
@@ -37,5 +37,5 @@ def median(rates: Sequence[float]) -> float | None:
 
 
 def ratio(figure: float | None, other: float | None) -> float | None:
-    """None when either was not measured, or there is nothing to compare with."""
+    """None if one of them was not measured, or if `other` is zero."""
     return figure / other if figure is not None and other else None

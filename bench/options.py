@@ -22,7 +22,7 @@ class Options:
     contestants: tuple[str, ...] | None  # None is the plan's own choice
 
     def of(self, planned: Sequence[str] | None) -> tuple[str, ...]:
-        """Which of the contestants that the plan has for a measurement take part."""
+        """The contestants of the plan that take part in a measurement."""
         planned = planned or tuple(CONTESTANTS)
         return tuple(name for name in self.contestants or planned if name in CONTESTANTS)
 

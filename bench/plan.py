@@ -1,4 +1,4 @@
-"""How much of everything: one plan for figures to publish, one that fits into a few minutes."""
+"""The sizes of all measurements: one plan for figures to publish, one that takes a few minutes."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Priority: while a backlog of low jobs is under way, urgent ones come. How many low ones still start before each?
+"""Priority: urgent jobs are inserted while a backlog of low ones runs. How many low ones still start before each?
 
-An urgent job may be overtaken by what was already in the workers' hands when it was committed, and by nothing else.
+Only jobs that were already handed over when an urgent one was committed may overtake it.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _MOMENTS = 8
 
 @dataclass(frozen=True)
 class Urgent:
-    """One urgent job: how many low jobs began between its commit and its beginning; those of them that were
-    claimed after its commit, by when: before it, in one claim with it, or later; milliseconds until it began.
+    """One urgent job: how many low jobs began between its commit and its beginning. Of these, those that were
+    claimed after its commit, by when: before it, together with it, or later. Milliseconds until it began.
     """
 
     overtaken: int
@@ -29,7 +29,7 @@ class Urgent:
 
     @property
     def unclaimed(self) -> int:
-        """Overtakers that were in nobody's hands when the urgent job was committed."""
+        """Low jobs that began first though they were not handed over when the urgent job was committed."""
         return self.claimed_before + self.claimed_together + self.claimed_later
 
 
@@ -66,7 +66,7 @@ def _has_done(fleet: Fleet, enough: int) -> bool:
 
 
 def _insert_urgent(fleet: Fleet, key: int) -> float:
-    """Insert and commit; the database's clock once that is done, in epoch seconds."""
+    """Insert and commit. Returns the time after that by the database's clock, in epoch seconds."""
     fleet.connection.execute(
         """INSERT INTO coding_jobs (actor, queue, priority, payload)
            VALUES ('noop', 'bench', 10, jsonb_build_object('key', %s::integer))""",
@@ -78,7 +78,7 @@ def _insert_urgent(fleet: Fleet, key: int) -> float:
 
 
 def overtaken(urgent: int, committed: float, began: Mapping[int, float], claimed: Mapping[int, float]) -> Urgent:
-    """Who went ahead of `urgent`, from when each job began and was claimed; keys below BACKLOG are the low ones."""
+    """Which low jobs overtook `urgent`, from when each job began and was claimed. Keys below BACKLOG are low jobs."""
     ahead = [key for key, when in began.items() if key < BACKLOG and committed < when < began[urgent]]
     unclaimed = [claimed[key] for key in ahead if claimed[key] > committed]
     return Urgent(

@@ -11,7 +11,7 @@ _NONE = "-"
 
 
 def as_markdown(results: Results, heading: str) -> str:
-    """`heading` says when and on what; the rest speaks for itself."""
+    """The whole report. `heading` says when and on which machine it was measured."""
     return "\n\n".join((heading, *_sections(results)))
 
 

@@ -1,4 +1,4 @@
-"""Everything a run found. Empty or None is what was left out, or failed."""
+"""The results of a run. A measurement that was left out or failed is empty or None."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

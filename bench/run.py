@@ -1,4 +1,4 @@
-"""What a measurement needs to run: the stores, a folder, how much, and where to say what failed."""
+"""What a measurement needs: the stores, a folder, the plan, and a list of failures."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _BEGAN = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Progress; data has standard output to itself."""
+    """Print progress to standard error, because standard output is for data only."""
     print(f"{time.monotonic() - _BEGAN:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
@@ -28,7 +28,7 @@ class Run:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """One part of the run. What fails in it is noted, and ends the part alone: the rest took long enough."""
+        """One part of the run. A failure is noted and ends only this part, because the other parts took long enough."""
         say(name)
         try:
             yield

@@ -12,7 +12,7 @@ _WORKERS = {number: bridge(f"workers_{number}", processes=number, actor="nap") f
 
 @dataclass(frozen=True)
 class Scale:
-    """Jobs a second, by how many there were, and round."""
+    """Jobs a second, by the number of bridges or worker processes, and by round."""
 
     bridges: dict[int, list[float]] = field(default_factory=lambda: {number: [] for number in _BRIDGES})
     workers: dict[int, list[float]] = field(default_factory=lambda: {number: [] for number in _WORKERS})

@@ -1,4 +1,4 @@
-"""The stores of a run: this project's embedded Postgres and Redis, as they come, fsync on."""
+"""The stores of a run: this project's embedded Postgres and Redis with their default configuration, fsync on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +34,9 @@ class Stores:
         self.redis.close()
 
     def statements(self, database_url: str) -> int:
-        """How many transactions, which are statements where everything is autocommit, a database has seen.
+        """The number of transactions of a database. With autocommit, that is the number of statements.
 
-        Asked from another one: the question itself does not count.
+        It is queried from another database, so that the query itself does not count.
         """
         row = self._admin.execute(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s",
@@ -60,7 +60,7 @@ class Stores:
             yield self._embedded.postgres.url(name)
         finally:
             self._admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-            # What one measurement left to be written is not the next one's burden.
+            # So that writes left over by one measurement do not slow down the next.
             self._admin.execute("CHECKPOINT")
 
 

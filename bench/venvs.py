@@ -1,4 +1,4 @@
-"""Each peer in an environment of its own, made once and kept."""
+"""A virtual environment for each peer, made once and kept."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ _SECONDS = 600
 
 
 def make(folder: Path, name: str, requirements: tuple[str, ...]) -> Path:
-    """The folder of programs of a virtual environment with `requirements`; this project's own for none."""
+    """The `bin` folder of a virtual environment with `requirements`; without any, that of this project."""
     if not requirements:
         return Path(sys.executable).parent
     stamp = hashlib.sha256(" ".join((sys.version, *requirements)).encode()).hexdigest()

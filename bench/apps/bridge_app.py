@@ -22,7 +22,7 @@ if __name__ != "__main__":
         time.sleep(0.02)
 
 
-IS_PLAIN_SQL = "BENCH_PLAIN_SQL" in os.environ  # rows name no queue, as any client's that knows the actor only
+IS_PLAIN_SQL = "BENCH_PLAIN_SQL" in os.environ  # rows name no queue, like those of a client that knows only the actor
 _connection: "psycopg.Connection | None" = None
 
 
@@ -34,7 +34,7 @@ def connection() -> "psycopg.Connection":
 
 
 def prepare() -> None:
-    """The schema is there: the database was copied from a migrated one."""
+    """Nothing to do: the database was copied from a migrated one."""
 
 
 def fill(count: int) -> None:

@@ -15,7 +15,7 @@ def noop(key: int) -> None:
 
 
 def prepare() -> None:
-    """Redis needs none."""
+    """Nothing to do: Redis needs no schema."""
 
 
 def fill(count: int) -> None:

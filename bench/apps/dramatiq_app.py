@@ -16,11 +16,11 @@ def noop(key: int) -> None:
 
 
 def prepare() -> None:
-    """Redis needs none."""
+    """Nothing to do: Redis needs no schema."""
 
 
 def fill(count: int) -> None:
-    # The documented way for other languages: a hash entry and a list entry each.
+    # As Dramatiq documents it for other languages: one hash entry and one list entry per message.
     for start in range(0, count, 1000):
         pipe = broker.client.pipeline(transaction=False)
         for key in range(start, min(start + 1000, count)):

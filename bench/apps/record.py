@@ -1,7 +1,7 @@
-"""What a measured job leaves behind: its key and when it began, in memory that the measuring process shares.
+"""Records a measured job: its key and when it began, in memory shared with the measuring process.
 
-No call of the system and no lock: those would cost more than a short job. Runs in every contestant's own
-environment: the standard library alone.
+It makes no system call and takes no lock, because those would cost more than a short job. It runs in every contestant's
+own environment, so it uses the standard library only.
 """
 
 import itertools
@@ -18,7 +18,7 @@ _open: dict[int, tuple[mmap.mmap, "itertools.count[int]"]] = {}
 
 
 def record(key: int) -> None:
-    """Leave (key, epoch seconds) in this process's file in the folder BENCH_RECORDS."""
+    """Write (key, epoch seconds) into this process's file in the folder BENCH_RECORDS."""
     memory, numbers = _open.get(os.getpid()) or _create(os.getpid())
     RECORD.pack_into(memory, next(numbers) * RECORD.size, key, time.time())
 
@@ -41,7 +41,7 @@ class Reader:
         self._files: dict[Path, tuple[mmap.mmap, int]] = {}
 
     def count(self) -> int:
-        """How many records there are; cheap enough to ask all the time."""
+        """How many records there are. Cheap enough to be called all the time."""
         for path in self._folder.glob("*.records"):
             if path not in self._files:
                 with path.open("r+b") as file:
@@ -53,7 +53,7 @@ class Reader:
         return sum(found for _, found in self._files.values())
 
     def read(self) -> Iterator[tuple[int, float]]:
-        """Every record, in no order."""
+        """Every record, in no particular order."""
         self.count()
         for memory, found in self._files.values():
             yield from RECORD.iter_unpack(memory[: found * RECORD.size])

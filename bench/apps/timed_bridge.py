@@ -1,6 +1,6 @@
-"""`python -m bridge` with a stopwatch around each claim, as the bridge sees it: nothing else differs.
+"""`python -m bridge`, which also measures the time of each claim as the bridge sees it. Nothing else differs.
 
-Leaves "epoch seconds, milliseconds, jobs" in the file BENCH_RECORDS/claims, a line per claim.
+Writes "epoch seconds, milliseconds, jobs" into the file BENCH_RECORDS/claims, a line per claim.
 """
 
 import os
