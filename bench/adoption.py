@@ -60,7 +60,7 @@ class Sampler(threading.Thread):
 
 
 class Client(threading.Thread):
-    """A phone and a Node worker in one: inserts a job, takes it, completes it. Keeps the time of the longest statement."""
+    """A phone and a Node worker in one: inserts, takes and completes a job. Keeps the time of its longest statement."""
 
     def __init__(self, dsn: str, session: UUID) -> None:
         super().__init__(daemon=True)

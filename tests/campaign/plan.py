@@ -90,7 +90,7 @@ class Plan:
 def make_plan(
     seed: int, *, jobs: int, faults: int, load_seconds: float, calm_seconds: float, weights: Mapping[str, float]
 ) -> Plan:
-    """Jobs are spread evenly over `load_seconds`, faults over the time after `calm_seconds`, by `weights`."""
+    """Jobs are spread evenly over `load_seconds`. Faults follow after `calm_seconds`, each kind by its weight."""
     dice = random.Random(seed)
     batches = _batches(dice, jobs, load_seconds)
     kinds = list(weights) if faults >= len(weights) else []  # each kind at least once, where there is room for it

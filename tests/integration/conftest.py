@@ -1,4 +1,4 @@
-"""Servers and roles that tests of several folders take."""
+"""Servers and roles for the tests of several folders."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def plain(stack: ExitStack, tmp_path: Path) -> Open:
-    """Starts a server with these lines in its configuration; its port."""
+    """Starts servers with these lines in their configuration. Returns the port."""
 
     def start(*lines: str, sentinel: bool = False) -> int:
         return stack.enter_context(redis_servers.server(tmp_path / "redis", *lines, sentinel=sentinel))

@@ -1,4 +1,4 @@
-"""The whole road: a row, the bridge, Redis, an actor, the report."""
+"""The whole path of a job: a row, the bridge, Redis, an actor, the report."""
 
 import threading
 
@@ -47,7 +47,7 @@ def test_many_jobs_all_run_once(fleet: Fleet, rows: Rows) -> None:
     check_invariants(rows)
 
 
-def test_a_worker_that_was_declared_lost_stops_and_starts_over(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
+def test_a_worker_that_was_declared_lost_stops_and_registers_again(quick_fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
     eventually(lambda: quick_fleet.actor_log.starts(job_id) == 1)
 
@@ -80,7 +80,7 @@ def test_a_stopping_worker_hands_back_what_does_not_end_in_time(new_fleet: NewFl
     check_invariants(rows)
 
 
-def test_a_stopping_worker_lets_a_job_end_that_can(fleet: Fleet, rows: Rows, add: Add) -> None:
+def test_a_stopping_worker_lets_a_short_job_end(fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("wait_at_gate")
     eventually(lambda: fleet.actor_log.starts(job_id) == 1)
     worker = fleet.workers[0]
@@ -94,7 +94,7 @@ def test_a_stopping_worker_lets_a_job_end_that_can(fleet: Fleet, rows: Rows, add
     assert rows.job(job_id)["status"] == "completed"
 
 
-def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows, add: Add, redis_url: str) -> None:
+def test_no_job_is_lost_when_redis_loses_everything(new_fleet: NewFleet, rows: Rows, add: Add, redis_url: str) -> None:
     quick = new_fleet(lease_ms=1500)
     quick.start_worker()
     job_ids = [add("double", {"n": n}) for n in range(4)]
@@ -112,7 +112,7 @@ def test_losing_everything_in_redis_loses_no_job(new_fleet: NewFleet, rows: Rows
     check_invariants(rows)
 
 
-def test_an_actor_unknown_to_everybody_waits_and_runs_once_somebody_knows_it(
+def test_a_job_of_an_unknown_actor_waits_and_runs_when_a_worker_knows_it(
     fleet: Fleet, rows: Rows, add: Add, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = add("not_written_yet")
@@ -137,7 +137,7 @@ def test_a_scheduled_job_starts_on_time(fleet: Fleet, rows: Rows) -> None:
     assert 0 <= late < 2
 
 
-def test_every_link_to_postgres_may_break(fleet: Fleet, rows: Rows, add: Add) -> None:
+def test_jobs_run_though_every_link_to_postgres_breaks(fleet: Fleet, rows: Rows, add: Add) -> None:
     for round_ in range(5):
         job_ids = [add("double", {"n": n}) for n in range(20)]
         rows.all(

@@ -1,6 +1,6 @@
-"""Any two calls on one job at the same time, the first of them held back with its locks in hand.
+"""Any two calls on one job at the same time, the first of them paused while it holds its locks.
 
-Whatever they make of it must be what they would have made one after the other, in one order or the other.
+The result must equal that of the two calls one after the other, in one order or the other.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,15 @@ def database(servers: Servers, template_database: str) -> Iterator[Database]:
                 one.close()
 
 
-alone: dict[tuple[str, str], Outcome] = {}  # what comes of a call when the other one never was
+alone: dict[tuple[str, str], Outcome] = {}  # the result of a call without the other one
 
 
 @pytest.mark.parametrize("second", CALLS)
 @pytest.mark.parametrize("first", CALLS)
 @pytest.mark.parametrize("state", STATES)
-def test_two_calls_at_once_are_two_calls_in_turn(database: Database, state: str, first: str, second: str) -> None:
+def test_two_calls_at_once_have_the_effect_of_two_calls_in_turn(
+    database: Database, state: str, first: str, second: str
+) -> None:
     rows, steps = database
 
     done = at_once(state, first, second, rows, steps, commit=True)

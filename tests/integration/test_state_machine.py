@@ -1,6 +1,6 @@
-"""Histories nobody thought of, on the real functions: after every step each row is what its twin says.
+"""Random histories on the real functions: after every step each row is compared with an expected one.
 
-MOBVIBE_HISTORIES=nightly runs many more, and other ones each time.
+MOBVIBE_HISTORIES=nightly runs many more, and different ones each time.
 """
 
 import os
@@ -34,7 +34,7 @@ SIZES = {
     "": settings(COMMON, max_examples=200, stateful_step_count=100, derandomize=True, database=None),
     "nightly": settings(COMMON, max_examples=2000, stateful_step_count=50),
 }
-# For a run that only asks whether there is a fault: the first history will do, however long.
+# For a run that only checks whether there is a fault: a failing history need not be shortened.
 SIZES["unshrunk"] = settings(SIZES[""], phases=[Phase.generate])
 
 a_new_job = st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans())  # priority, max_retries, in a session
@@ -50,8 +50,8 @@ class JobMachine(RuleBasedStateMachine):
         super().__init__()
         self.rows, self.steps = rows, steps
         self.jobs: dict[UUID, ExpectedJob] = {}
-        self.claims: list[Claim] = []  # messages: nothing takes one away, so each may be delivered again
-        self.held: list[tuple[AttemptKey, UUID]] = []  # attempts as some worker believes to have them, or had
+        self.claims: list[Claim] = []  # messages: none is ever removed, so each may be delivered again
+        self.held: list[tuple[AttemptKey, UUID]] = []  # attempts that some worker holds, held, or believes to hold
         self.workers: dict[UUID, str] = {}  # live, expired, stopped
         self.inserted = 0
         self.calls = 0
@@ -72,7 +72,7 @@ class JobMachine(RuleBasedStateMachine):
         return sum(job.status not in TERMINAL for job in self.jobs.values())
 
     def job(self, pick: int) -> ExpectedJob:
-        """Mostly one that is not over."""
+        """A job, mostly one that has not ended."""
         candidates = [job for job in self.jobs.values() if job.status not in TERMINAL or pick % 4 == 0]
         candidates = candidates or list(self.jobs.values())
         return candidates[pick // 4 % len(candidates)]
@@ -81,7 +81,7 @@ class JobMachine(RuleBasedStateMachine):
         return list(self.workers)[pick % len(self.workers)]
 
     def attempt(self, pick: int) -> tuple[AttemptKey, UUID]:
-        """Mostly one that is still somebody's."""
+        """An attempt, mostly one that a worker still holds."""
         current = [one for one in self.held if (job := self.jobs.get(one[0].job_id)) and job.is_held_by(one[0])]
         among = current if current and pick % 3 else self.held
         return among[-1 - pick // 3 % len(among)]
@@ -180,7 +180,7 @@ class JobMachine(RuleBasedStateMachine):
     @a_claim
     @rule(picks=st.lists(pick, min_size=1, max_size=3), link=link)
     def keep(self, picks: list[int], link: int) -> None:
-        """A worker prolongs what it cannot start yet."""
+        """A worker renews hand-overs that it cannot start yet."""
         waiting = [self.claims[-1 - pick % len(self.claims)] for pick in picks]
         kept = self.steps[link].book.keep([AttemptKey(claim.job_id, claim.fence, None) for claim in waiting], LEASE)
         jobs = [(self.jobs.get(claim.job_id), claim.fence) for claim in waiting]
@@ -199,7 +199,7 @@ class JobMachine(RuleBasedStateMachine):
     @a_claim
     @rule(pick=pick, link=link)
     def fail_claim(self, pick: int, link: int) -> None:
-        """A worker says that the database refuses the start."""
+        """A worker reports that the database refuses the start."""
         claim = self.claims[-1 - pick % len(self.claims)]
         held = AttemptKey(claim.job_id, claim.fence, None)
         self._expect(held, self.steps[link].fail(held) is not None, lambda job: job.fail("failed"))
@@ -230,7 +230,7 @@ class JobMachine(RuleBasedStateMachine):
             assert (attempt.exec in started) == (job is not None and job.is_held_by(attempt))
         self.held += [(attempt, who) for attempt in held]
 
-    # Several steps in one: what comes after them would be met in few histories otherwise.
+    # Several steps in one, because few histories would get past them otherwise.
 
     @rule(limit=st.sampled_from([1, 2, 100]), worker=pick, link=link)
     def claim_and_start(self, limit: int, worker: int, link: int) -> None:
@@ -253,8 +253,8 @@ class JobMachine(RuleBasedStateMachine):
 
     @an_attempt
     @rule(pick=pick, worker=pick, link=link)
-    def start_again(self, pick: int, worker: int, link: int) -> None:
-        """The answer was lost, and the same start is said again. By another worker, it is another start."""
+    def repeat_start(self, pick: int, worker: int, link: int) -> None:
+        """A start call is repeated because its answer was lost. From another worker, it is another start."""
         attempt, who = self.attempt(pick)
         if worker % 3 == 0:
             who = self.worker(worker)
@@ -295,7 +295,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @an_attempt
     @rule(pick=pick, link=link)
-    def say_event(self, pick: int, link: int) -> None:
+    def add_event(self, pick: int, link: int) -> None:
         held = self.attempt(pick)[0]
         job = self.jobs.get(held.job_id)
         stored = self.steps[link].book.add_events([Event(held, "terminal", "{}")])
@@ -322,7 +322,7 @@ class JobMachine(RuleBasedStateMachine):
         assert verdicts == expected
 
     @rule(pick=pick, link=link)
-    def say_goodbye(self, pick: int, link: int) -> None:
+    def stop_worker(self, pick: int, link: int) -> None:
         who = self.worker(pick)
         self.steps[link].book.stop(who)
         self.workers[who] = "stopped"
@@ -354,14 +354,14 @@ class JobMachine(RuleBasedStateMachine):
     # What must hold.
 
     def _expect(self, held: AttemptKey, accepted: bool, change: Callable[[ExpectedJob], None]) -> None:
-        """A report is accepted from the holder of the attempt, and from nobody else."""
+        """A report is accepted only from the holder of the attempt."""
         job = self.jobs.get(held.job_id)
         assert accepted == (job is not None and job.is_held_by(held))
         if job is not None and accepted:
             change(job)
 
     @invariant()
-    def rows_are_as_their_twins(self) -> None:
+    def rows_are_as_expected(self) -> None:
         found = self.rows.all("""
             SELECT j.id, j.status, j.fence, j.exec, j.retry_count, s.status AS session,
                 ARRAY(SELECT a.outcome FROM job_attempts a WHERE a.job_id = j.id ORDER BY a.fence) AS ledger
@@ -377,7 +377,7 @@ class JobMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(1800)  # to shrink a history that fails takes long
-def test_rows_follow_their_twins_through_any_history(dsn: str) -> None:
+def test_rows_are_as_expected_in_any_history(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         rows = Rows(connection)
         steps = [Steps(dsn, rows) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A port that somebody else listens on."""
+"""A port on which another process listens."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The command line over real stores: data on stdout, talk on stderr, one line and the right code for mistakes."""
+"""The command line over real stores: data on stdout, messages on stderr, one line and an exit code for mistakes."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -78,7 +78,7 @@ def test_a_host_that_cannot_exist_is_one_line(run: Run, host: str) -> None:
 @pytest.mark.parametrize(
     "words", ["jobs list", "jobs show", "status", "queues", "doctor", "doctor --database", "migrate status"]
 )
-def test_commands_read_a_database_that_a_host_has_set_otherwise(run: Run, dsn: str, rows: Rows, words: str) -> None:
+def test_commands_work_in_a_database_with_other_defaults(run: Run, dsn: str, rows: Rows, words: str) -> None:
     job_id = rows.add_job(prompt="grüße", run_at="2999-01-01")
     name = urlsplit(dsn).path[1:]
     for setting in (
@@ -95,7 +95,7 @@ def test_commands_read_a_database_that_a_host_has_set_otherwise(run: Run, dsn: s
     assert words != "jobs show" or "2999-01-01" in result.out
 
 
-def test_a_redis_address_that_leads_to_postgres_is_asked_about(dsn: str) -> None:
+def test_a_redis_address_that_leads_to_postgres_is_named(dsn: str) -> None:
     client = connect_redis(f"redis://{urlsplit(dsn).hostname}:{urlsplit(dsn).port}/0")
 
     with pytest.raises(RedisUnavailableError, match=r"Is it Redis, and does it want TLS \(rediss://\)\?"):
@@ -129,13 +129,13 @@ def test_a_newer_schema_is_one_line_and_exit_code_4(run: Run, rows: Rows) -> Non
     assert "schema 999, newer than this version knows" in result.one_line()
 
 
-def test_a_probable_typing_error_is_pointed_out(run: Run, empty_dsn: str) -> None:
+def test_a_similar_setting_is_suggested_for_a_probable_typing_error(run: Run, empty_dsn: str) -> None:
     result = run("run", DATABASE_URL=empty_dsn, POLL_INTERVAL_SEC="5")
 
     assert "POLL_INTERVAL_SEC is not a setting; did you mean POLL_INTERVAL_MS?" in result.err
 
 
-def test_a_variable_of_the_node_worker_that_nothing_reads_is_said(run: Run, empty_dsn: str) -> None:
+def test_an_unused_variable_of_the_node_worker_is_reported(run: Run, empty_dsn: str) -> None:
     result = run("run", DATABASE_URL=empty_dsn, JOB_TIMEOUT_MS="60000")
     assert "JOB_TIMEOUT_MS is not read here: a time limit is its actor's" in result.err
 

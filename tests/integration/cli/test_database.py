@@ -1,4 +1,4 @@
-"""`mobvibe migrate`: applied and told, or printed."""
+"""`mobvibe migrate`: migrations are applied and listed, or printed."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.support.commands import mobvibe
 MIGRATIONS = len(migrations())
 
 
-def test_migrations_are_applied_and_told(tmp_path: Path, empty_dsn: str) -> None:
+def test_migrations_are_applied_and_listed(tmp_path: Path, empty_dsn: str) -> None:
     environment = {"DATABASE_URL": empty_dsn}
     missing = mobvibe("migrate", "status", cwd=tmp_path, **environment)
     assert (missing.code, missing.out.count("missing")) == (4, MIGRATIONS)

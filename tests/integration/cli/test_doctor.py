@@ -13,8 +13,8 @@ from tests.support.rows import Rows
 from tests.support.steps import Steps
 
 
-class HearsItself:
-    """A listener behind a pooler in transaction mode, alone: it hears itself, and nobody else."""
+class ReceivesOnlyItself:
+    """A listener behind a pooler without other clients: it receives its own notifications only."""
 
     trouble = None
 
@@ -27,16 +27,14 @@ class HearsItself:
     def close(self) -> None: ...
 
 
-def test_the_doctor_lets_another_session_prove_that_notifications_arrive(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_doctor_checks_notifications_with_a_second_session(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._listen(dsn).state == "ok"
 
-    monkeypatch.setattr(doctor, "Listener", HearsItself)
+    monkeypatch.setattr(doctor, "Listener", ReceivesOnlyItself)
     assert doctor._listen(dsn).state == "warn"
 
 
-def test_the_doctor_finds_nothing_wrong_where_nothing_is(run: Run, steps: Steps) -> None:
+def test_the_doctor_finds_nothing_wrong_in_a_correct_setup(run: Run, steps: Steps) -> None:
     steps.add_worker(slots=4)
 
     result = run("doctor")
@@ -59,7 +57,7 @@ def test_the_doctor_names_what_is_wrong_and_the_fix(run: Run, rows: Rows) -> Non
     assert findings["jobs"]["state"] == "warn"
 
 
-def test_the_doctor_goes_on_where_a_store_is_away(run: Run) -> None:
+def test_the_doctor_continues_when_a_store_is_unreachable(run: Run) -> None:
     result = run(
         "doctor", DATABASE_URL="postgresql://u:geheim@127.0.0.1:9/d", REDIS_URL="redis://:geheim@127.0.0.1:9/0"
     )
@@ -70,7 +68,7 @@ def test_the_doctor_goes_on_where_a_store_is_away(run: Run) -> None:
     assert "geheim" not in result.out + result.err
 
 
-def test_the_doctor_says_what_is_not_set(tmp_path: Path) -> None:
+def test_the_doctor_names_missing_settings(tmp_path: Path) -> None:
     result = mobvibe("doctor", cwd=tmp_path)
 
     assert result.code == 1

@@ -1,4 +1,4 @@
-"""What the doctor says of connections to Postgres."""
+"""Findings of `mobvibe doctor` about connections to Postgres."""
 
 from bridge.cli.doctor import examine
 from bridge.settings import Settings

@@ -1,4 +1,4 @@
-"""The doctor's look at Redis."""
+"""Findings of `mobvibe doctor` about Redis."""
 
 from pydantic import SecretStr
 
@@ -9,7 +9,7 @@ from tests.support.redis_servers import Open
 from tests.support.rows import Rows
 
 
-def test_the_doctor_says_it_too(plain: Open, settings: Settings) -> None:
+def test_the_doctor_reports_a_wrong_server(plain: Open, settings: Settings) -> None:
     port = plain(sentinel=True)
 
     (found,) = examine_redis(settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0")}))
@@ -18,7 +18,7 @@ def test_the_doctor_says_it_too(plain: Open, settings: Settings) -> None:
     assert f"127.0.0.1:{port}: it is a Sentinel" in found.found
 
 
-def test_the_doctor_finds_others_in_the_namespace(settings: Settings, rows: Rows, redis_url: str) -> None:
+def test_the_doctor_finds_other_applications_in_the_namespace(settings: Settings, rows: Rows, redis_url: str) -> None:
     rows.add_job(queue="coding")
     with connect_redis(redis_url) as client:
         client.rpush("mobvibe:coding", "theirs", "6f1c2d3e-aaaa-4bbb-8ccc-1234567890ab:1")

@@ -1,4 +1,4 @@
-"""`mobvibe jobs`: sent, shown, cancelled, tried again and listed."""
+"""`mobvibe jobs`: sending, showing, cancelling, retrying and listing jobs."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ def test_bad_usage_is_explained_with_exit_code_2(run: Run, args: tuple[str, ...]
     assert "Traceback" not in result.err
 
 
-def test_a_job_that_does_not_exist_is_said_with_exit_code_1(run: Run) -> None:
+def test_a_job_that_does_not_exist_is_reported_with_exit_code_1(run: Run) -> None:
     job_id = str(uuid4())
 
     shown = run("jobs", "show", job_id)
@@ -102,7 +102,7 @@ def test_jobs_are_listed_and_counted(run: Run, rows: Rows) -> None:
     assert "pending               1" in run("status").out
 
 
-def test_a_job_that_no_live_worker_runs_is_sent_and_said_to_wait(run: Run, rows: Rows, steps: Steps) -> None:
+def test_a_job_that_no_live_worker_runs_is_sent_and_reported_as_waiting(run: Run, rows: Rows, steps: Steps) -> None:
     result = run("jobs", "send", "--actor", "hello")
     assert (result.code, result.one_line()) == (0, "mobvibe: it waits: no worker is alive. Start one: mobvibe worker")
 
@@ -123,7 +123,7 @@ def listed(link: Link, **asked: Any) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-def test_of_an_endless_error_a_list_gets_the_beginning(link: Link, rows: Rows) -> None:
+def test_a_list_shows_the_beginning_of_a_long_error(link: Link, rows: Rows) -> None:
     rows.all("INSERT INTO coding_jobs (status, error_message) VALUES ('failed', repeat('endless ', 1000000))")
 
     (row,) = link.call("list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 1000})
@@ -131,7 +131,7 @@ def test_of_an_endless_error_a_list_gets_the_beginning(link: Link, rows: Rows) -
     assert len(row["error_message"]) == 1000
 
 
-def test_what_changed_last_comes_first(link: Link, rows: Rows) -> None:
+def test_the_job_that_changed_last_comes_first(link: Link, rows: Rows) -> None:
     def add(minutes: int, column: str, **columns: Any) -> UUID:
         job_id = rows.add_job(**columns)
         rows.all(f"UPDATE coding_jobs SET {column} = now() - %s * interval '1 minute' WHERE id = %s", [minutes, job_id])
@@ -156,7 +156,7 @@ def test_what_changed_last_comes_first(link: Link, rows: Rows) -> None:
     assert listed(link, status="failed", actor="x") == []
 
 
-def test_a_list_that_did_not_look_at_everything_says_so(run: Run, rows: Rows) -> None:
+def test_a_list_that_did_not_read_all_jobs_says_so(run: Run, rows: Rows) -> None:
     rows.add_job(actor="rare", status="completed")
     assert run("jobs", "list", "--actor", "rare").err == ""
     rows.all(

@@ -11,13 +11,13 @@ from tests.support.commands import Run, mobvibe_on_a_terminal
 from tests.support.rows import Rows
 
 HOSTILE = "\x1b[2J\x1b]0;t\x07\x9b1m\x7f\t\u202e\u2066\u200b\u0301 日本語 👍 \nstatus               forged"
-STEERS = {chr(code) for code in (*range(32), *range(0x7F, 0xA0))} - {"\n"} | set("\u202e\u2066\u200b")
+CONTROL_CHARACTERS = {chr(code) for code in (*range(32), *range(0x7F, 0xA0))} - {"\n"} | set("\u202e\u2066\u200b")
 SHOWN = r"\x1b[2J\x1b]0;t\x07\x9b1m\x7f\t\u202e\u2066\u200b\u0301 日本語 👍 "
 
 
 @pytest.fixture
 def hostile(rows: Rows) -> UUID:
-    """A job that failed, everything in it chosen by somebody who means harm."""
+    """A failed job in which every text comes from an attacker."""
     session = rows.add_session()
     rows.all(
         "INSERT INTO session_events (session_id, event_type, data) VALUES (%s, %s, %s)",
@@ -36,7 +36,7 @@ def hostile(rows: Rows) -> UUID:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_row_steers_no_terminal_and_keeps_its_width(
+def test_a_row_sends_no_control_codes_and_fits_the_terminal(
     dsn: str, redis_url: str, tmp_path: Path, hostile: UUID, columns: int
 ) -> None:
     for words in (["list"], ["show", str(hostile)]):
@@ -44,7 +44,7 @@ def test_a_row_steers_no_terminal_and_keeps_its_width(
             "jobs", *words, columns=columns, cwd=tmp_path, DATABASE_URL=dsn, REDIS_URL=redis_url
         )
 
-        assert not STEERS & set(output)
+        assert not CONTROL_CHARACTERS & set(output)
         lines = output.splitlines()
         assert max(map(display_width, lines)) <= columns
         assert [line for line in lines if line.startswith("status ")] == (
@@ -53,20 +53,20 @@ def test_a_row_steers_no_terminal_and_keeps_its_width(
         assert words != ["list"] or (len(lines) == 2 and str(hostile) in lines[1] and lines[1].endswith("…"))
 
 
-def test_into_a_pipe_everything_is_whole(run: Run, hostile: UUID) -> None:
+def test_output_to_a_pipe_is_not_cut(run: Run, hostile: UUID) -> None:
     row = run("jobs", "list").out.splitlines()[1]
     assert row.count(rf"{SHOWN}\nstatus               forged") == 2
     assert "q" * 150 in row
 
     shown = run("jobs", "show", str(hostile)).out
-    assert not STEERS & set(shown)
+    assert not CONTROL_CHARACTERS & set(shown)
     assert f"actor                {SHOWN}\n{'':20} status               forged\n" in shown
 
 
-def test_json_is_exact_and_steers_no_terminal(run: Run, rows: Rows, hostile: UUID) -> None:
+def test_json_is_exact_and_sends_no_control_codes(run: Run, rows: Rows, hostile: UUID) -> None:
     rows.all("UPDATE coding_jobs SET error_message = error_message || repeat('x', 5000)")
     for output in (run("jobs", "list", "--json").out, run("jobs", "show", str(hostile), "--json").out):
-        assert not STEERS & set(output)
+        assert not CONTROL_CHARACTERS & set(output)
         assert "日本語" in output
         found = json.loads(output)
         job = found[0] if isinstance(found, list) else found

@@ -1,4 +1,4 @@
-"""The processes of the Procfile: what keeps one from beginning is one line."""
+"""The processes of the Procfile: if one cannot start, it says why in one line."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def test_embedded_stores_refuse_production(tmp_path: Path) -> None:
     assert not (tmp_path / ".mobvibe").exists()
 
 
-def test_a_closed_standard_error_is_no_trouble(tmp_path: Path, dsn: str, redis_url: str) -> None:
+def test_a_closed_standard_error_causes_no_failure(tmp_path: Path, dsn: str, redis_url: str) -> None:
     script = f"DATABASE_URL={dsn} REDIS_URL={redis_url} timeout 8 {sys.executable} -m bridge run 2>&-"
 
     assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode in (0, 124)

@@ -1,4 +1,4 @@
-"""A queue whose key is somebody else's: it alone is not claimed for."""
+"""A queue whose key another application wrote: only this queue's jobs are not claimed."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,9 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 
-def test_a_closed_queue_is_claimed_for_once_and_the_others_go_on(fleet: Fleet, rows: Rows, redis_url: str) -> None:
+def test_jobs_of_a_closed_queue_are_claimed_once_and_the_other_queues_run(
+    fleet: Fleet, rows: Rows, redis_url: str
+) -> None:
     with connect_redis(redis_url) as client:
         client.set("mobvibe:tests", "theirs")
     stopped = [rows.add_job(actor="double", queue="tests", payload={"n": 21}) for _ in range(3)]
@@ -26,7 +28,7 @@ def test_a_closed_queue_is_claimed_for_once_and_the_others_go_on(fleet: Fleet, r
 
 
 @pytest.mark.parametrize("worker", ["busy", "gone"])
-def test_a_closed_queue_without_room_costs_the_bridge_no_hot_loop(
+def test_a_closed_queue_without_free_slots_causes_no_busy_loop(
     new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture, worker: str,
 ) -> None:  # fmt: skip

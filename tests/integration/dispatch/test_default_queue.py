@@ -1,4 +1,4 @@
-"""What waits in the default queue and belongs into another one: it goes there, whoever else could run it."""
+"""A job in the default queue whose actor uses another queue is moved there, even if another worker could run it."""
 
 from uuid import UUID
 
@@ -14,22 +14,22 @@ REPORTS = {"build_report": {"queue": "reports", "max_retries": 5}}
 
 
 def claim_when_due(steps: Steps, rows: Rows, job: UUID) -> Claim | None:
-    """Let the job wait for its time, as one that was handed back, and look for claims until it has come."""
+    """Delay the job, as one that was handed back, and call for claims until it is due."""
     rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + '50 ms' WHERE id = %s", [job])
     assert not rows.job(job)["due"]
     claims: list[Claim] = []
 
-    def its_time_has_come() -> bool:
+    def is_due() -> bool:
         claims.extend(steps.claim())
         return bool(rows.job(job)["due"])
 
-    eventually(its_time_has_come)
+    eventually(is_due)
     return next((claim for claim in claims if claim.job_id == job), None)
 
 
 @pytest.fixture
 def early(rows: Rows) -> UUID:
-    """A job that was inserted before anybody announced its actor."""
+    """A job that was inserted before a worker announced its actor."""
     return rows.add_job(actor="build_report")
 
 
@@ -39,7 +39,9 @@ def _others(steps: Steps) -> None:
     steps.add_worker()
 
 
-def test_it_is_moved_though_a_worker_that_listens_to_both_could_run_it(steps: Steps, rows: Rows, early: UUID) -> None:
+def test_a_job_is_moved_though_a_worker_that_listens_to_both_queues_could_run_it(
+    steps: Steps, rows: Rows, early: UUID
+) -> None:
     steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
 
     (group,) = steps.queue.route_jobs(limit=10)
@@ -49,7 +51,7 @@ def test_it_is_moved_though_a_worker_that_listens_to_both_could_run_it(steps: St
     assert steps.queue.route_jobs(limit=10) == []
 
 
-def test_what_a_worker_handed_back_is_claimed_in_its_actors_queue(steps: Steps, rows: Rows, early: UUID) -> None:
+def test_a_job_that_was_handed_back_is_claimed_in_its_actors_queue(steps: Steps, rows: Rows, early: UUID) -> None:
     steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
 
     claim = claim_when_due(steps, rows, early)
@@ -61,7 +63,7 @@ def test_what_a_worker_handed_back_is_claimed_in_its_actors_queue(steps: Steps, 
 
 @pytest.mark.parametrize("away", ["stopped", "silent", "elsewhere"])
 @pytest.mark.parametrize("waits", [False, True])
-def test_it_stays_where_its_actors_queue_is_served_by_nobody(
+def test_a_job_stays_when_no_worker_serves_its_actors_queue(
     steps: Steps, rows: Rows, early: UUID, away: str, waits: bool
 ) -> None:
     worker = steps.add_worker(actors=REPORTS, queues=["coding", "other" if away == "elsewhere" else "reports"])
@@ -77,7 +79,7 @@ def test_it_stays_where_its_actors_queue_is_served_by_nobody(
     assert rows.job(early)["queue"] == "coding"
 
 
-def test_jobs_of_actors_that_belong_into_it_stay(steps: Steps, rows: Rows) -> None:
+def test_jobs_whose_actor_uses_the_default_queue_stay(steps: Steps, rows: Rows) -> None:
     steps.add_worker(actors=REPORTS, queues=["coding", "reports"])
     job = rows.add_job()
 
@@ -87,7 +89,7 @@ def test_jobs_of_actors_that_belong_into_it_stay(steps: Steps, rows: Rows) -> No
     assert claim.queue == "coding"
 
 
-def test_another_queue_that_was_named_is_not_left(steps: Steps, rows: Rows) -> None:
+def test_a_job_in_another_named_queue_is_not_moved(steps: Steps, rows: Rows) -> None:
     urgent = rows.add_job(actor="build_report", queue="urgent")
     steps.add_worker(actors=REPORTS, queues=["urgent", "reports"])
 
@@ -97,7 +99,7 @@ def test_another_queue_that_was_named_is_not_left(steps: Steps, rows: Rows) -> N
     assert claim.queue == "urgent"
 
 
-def test_a_worker_that_gets_a_strange_job_names_the_queue_and_the_actor(
+def test_a_worker_that_gets_a_job_of_an_unknown_actor_names_queue_and_actor(
     fleet: Fleet, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     steps.add_worker(actors={"build_report": {"queue": "tests"}})

@@ -1,4 +1,4 @@
-"""One step of the dispatcher: pending rows become messages, or stay what they were."""
+"""One step of the dispatcher: pending jobs are handed over, or stay pending."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def dispatcher(steps: Steps, publisher: Publisher) -> Dispatcher:
     return Dispatcher(steps.queue, publisher, name="bridge", lease_seconds=30, poll_seconds=5)
 
 
-def test_what_workers_have_slots_for_is_handed_over(steps: Steps, rows: Rows, client: redis.Redis) -> None:
+def test_as_many_jobs_are_handed_over_as_workers_have_free_slots(steps: Steps, rows: Rows, client: redis.Redis) -> None:
     first, second, waiting = (rows.add_job() for _ in range(3))
     steps.add_worker(slots=2)
 
@@ -35,7 +35,7 @@ def test_what_workers_have_slots_for_is_handed_over(steps: Steps, rows: Rows, cl
     check_invariants(rows)
 
 
-def test_it_rests_until_the_next_job_is_due_and_never_longer_than_it_polls(
+def test_the_dispatcher_rests_until_the_next_job_is_due_and_at_most_a_poll_interval(
     steps: Steps, rows: Rows, client: redis.Redis
 ) -> None:
     steps.add_worker()
@@ -46,7 +46,9 @@ def test_it_rests_until_the_next_job_is_due_and_never_longer_than_it_polls(
     assert 0 < dispatcher(steps, Publisher(client, "mobvibe")).step() <= 1
 
 
-def test_what_redis_does_not_take_goes_back_and_nothing_is_claimed_before_it_answers(steps: Steps, rows: Rows) -> None:
+def test_claims_that_redis_does_not_take_are_put_back_and_none_is_made_before_it_answers(
+    steps: Steps, rows: Rows
+) -> None:
     job_id = rows.add_job()
     steps.add_worker()
     with connect_redis("redis://127.0.0.1:9/0") as nobody:

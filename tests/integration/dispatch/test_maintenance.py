@@ -1,4 +1,4 @@
-"""What keeps the tables small: one step that is refused stops no other."""
+"""The upkeep of tables: a step that Postgres refuses does not stop the others."""
 
 import logging
 from datetime import timedelta
@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 COUNTS = "Upkeep cannot do this now (Postgres does not allow this the way it is set up): add up the counts of jobs"
 
 
-def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
+def test_a_refused_step_stops_no_other_and_is_logged_once(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     old_jobs(rows, 3)
@@ -27,9 +27,9 @@ def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
     upkeep.step()
 
     assert rows.all("SELECT id FROM coding_jobs") == rows.all("SELECT id FROM workers") == []
-    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told.getMessage() == COUNTS
-    assert "replica identity" in told.reason  # type: ignore[attr-defined]
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.getMessage() == COUNTS
+    assert "replica identity" in record.reason  # type: ignore[attr-defined]
 
     rows.all("DROP PUBLICATION theirs")
     caplog.set_level(logging.INFO)
@@ -37,9 +37,7 @@ def test_a_step_that_is_refused_stops_no_other_and_is_told_once(
     assert caplog.messages[-1] == "Upkeep goes on: add up the counts of jobs"
 
 
-def test_workers_that_ended_long_ago_are_forgotten_and_one_that_somebody_holds_is_not_waited_for(
-    steps: Steps, rows: Rows, dsn: str
-) -> None:
+def test_rows_of_long_ended_workers_are_deleted_and_a_locked_one_is_skipped(steps: Steps, rows: Rows, dsn: str) -> None:
     old, held, live = (steps.add_worker() for _ in range(3))
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id <> %s", [live])
     upkeep = Upkeep(steps.queue, retention=None)

@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mobvibe %' AND wait_event_type = 'Lock'"
 
 
-def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
+def test_a_redis_that_may_evict_messages_causes_a_warning_at_the_start(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with redis.Redis.from_url(settings.redis_address()) as client:
@@ -31,7 +31,7 @@ def test_a_redis_that_drops_messages_is_warned_of_at_the_start(
     assert not caplog.records
 
 
-def test_a_part_that_is_at_work_is_waited_for_and_not_for_ever(settings: Settings, rows: Rows, dsn: str) -> None:
+def test_stopping_waits_for_a_running_step_but_not_for_ever(settings: Settings, rows: Rows, dsn: str) -> None:
     bridge = BridgeProcess(settings)
     with psycopg.connect(dsn) as somebody:
         somebody.execute("LOCK TABLE coding_jobs")

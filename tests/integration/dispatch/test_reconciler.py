@@ -1,4 +1,4 @@
-"""What Redis lost comes back by the fence it had, without waiting for a lease."""
+"""Messages that Redis lost are published again with the same fence, before the lease of the hand-over ends."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +42,7 @@ def reconciler(steps: Steps, client: redis.Redis, publisher: Publisher) -> Recon
 
 
 def hand_over(steps: Steps, rows: Rows, publisher: Publisher, count: int = 1) -> list[Claim]:
-    """Jobs handed over, and waiting for a while already."""
+    """Hand over some jobs, as if they had waited for a while."""
     for _ in range(count):
         rows.add_job()
     steps.add_worker()
@@ -71,7 +71,7 @@ def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
     assert len(names(client)) == 3, "once each"
 
 
-def test_more_than_one_look_shows_is_handed_over_again(
+def test_more_lost_jobs_than_one_query_returns_are_handed_over_again(
     steps: Steps,
     rows: Rows,
     client: redis.Redis,
@@ -88,7 +88,7 @@ def test_more_than_one_look_shows_is_handed_over_again(
     assert names(client) == sorted(f"{claim.job_id}:{claim.fence}" for claim in claims)
 
 
-def test_a_redis_that_lost_nothing_gets_nothing(
+def test_nothing_is_published_to_a_redis_that_lost_nothing(
     steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
     hand_over(steps, rows, publisher)
@@ -100,7 +100,7 @@ def test_a_redis_that_lost_nothing_gets_nothing(
     assert names(client) == before
 
 
-def test_what_was_started_or_ended_is_not_handed_over_again(
+def test_started_and_ended_jobs_are_not_handed_over_again(
     steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
     started, cancelled = hand_over(steps, rows, publisher, 2)
@@ -115,7 +115,7 @@ def test_what_was_started_or_ended_is_not_handed_over_again(
     assert names(client) == []
 
 
-def test_a_single_lost_message_is_missed_after_a_while(
+def test_a_single_lost_message_is_published_again_after_a_while(
     steps: Steps,
     rows: Rows,
     client: redis.Redis,
@@ -133,7 +133,7 @@ def test_a_single_lost_message_is_missed_after_a_while(
     assert names(client) == [f"{lost.job_id}:{lost.fence}"]
 
 
-def test_what_a_dead_worker_had_taken_and_not_started_is_handed_over_again(
+def test_messages_that_a_dead_worker_took_and_did_not_start_are_published_again(
     steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
 ) -> None:
     (claim,) = hand_over(steps, rows, publisher)
@@ -148,25 +148,25 @@ def test_what_a_dead_worker_had_taken_and_not_started_is_handed_over_again(
     assert names(client) == [f"{claim.job_id}:{claim.fence}"]
 
 
-def test_a_hand_over_whose_lease_ran_out_is_left_to_the_sweep(steps: Steps, rows: Rows, publisher: Publisher) -> None:
+def test_a_hand_over_with_an_expired_lease_is_left_to_the_sweep(steps: Steps, rows: Rows, publisher: Publisher) -> None:
     (claim,) = hand_over(steps, rows, publisher)
     steps.expire(claim.job_id)
 
     assert steps.queue.waiting_claims(age=timedelta(0), limit=10) == []
 
 
-def test_an_idle_bridge_asks_postgres_seldom(
+def test_an_idle_bridge_queries_postgres_seldom(
     steps: Steps, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reconciler = Reconciler(steps.queue, publisher, RedisEpoch(client, "mobvibe"))
     looks: list[timedelta] = []
 
-    def look(*, age: timedelta, limit: int) -> list[Claim]:
+    def counted_query(*, age: timedelta, limit: int) -> list[Claim]:
         assert limit
         looks.append(age)
         return []
 
-    monkeypatch.setattr(steps.queue, "waiting_claims", look)
+    monkeypatch.setattr(steps.queue, "waiting_claims", counted_query)
     now = [publisher.published_at + 10.0]
     monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: now[0])
 
@@ -179,7 +179,7 @@ def test_an_idle_bridge_asks_postgres_seldom(
 
 @pytest.fixture
 def clock(publisher: Publisher, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time as the reconciler knows it: it has looked, and since then nothing was published."""
+    """The reconciler's clock, after a check since which nothing was published."""
     now = [publisher.published_at]
     monkeypatch.setattr("bridge.dispatch.reconciler.time.monotonic", lambda: now[0])
     for _ in range(4):
@@ -188,7 +188,7 @@ def clock(publisher: Publisher, reconciler: Reconciler, monkeypatch: pytest.Monk
     return now
 
 
-def test_what_a_bridge_claimed_that_died_before_it_published_is_missed_by_an_idle_one(
+def test_claims_of_a_bridge_that_died_before_publishing_are_found_by_an_idle_one(
     steps: Steps, rows: Rows, client: redis.Redis, reconciler: Reconciler, clock: list[float]
 ) -> None:
     rows.add_job()
@@ -203,7 +203,7 @@ def test_what_a_bridge_claimed_that_died_before_it_published_is_missed_by_an_idl
     assert names(client) == [f"{claim.job_id}:{claim.fence}"]
 
 
-def test_a_claim_whose_answer_was_lost_is_missed_sooner(
+def test_claims_whose_answer_was_lost_are_found_sooner(
     steps: Steps,
     rows: Rows,
     client: redis.Redis,
@@ -216,11 +216,11 @@ def test_a_claim_whose_answer_was_lost_is_missed_sooner(
     steps.add_worker()
     claim_jobs = steps.queue.claim_jobs
 
-    def claim_in_vain(*args: Any, **options: Any) -> list[Claim]:
+    def claim_without_answer(*args: Any, **options: Any) -> list[Claim]:
         assert claim_jobs(*args, **options)
         raise PostgresUnavailableError("no answer")
 
-    monkeypatch.setattr(steps.queue, "claim_jobs", claim_in_vain)
+    monkeypatch.setattr(steps.queue, "claim_jobs", claim_without_answer)
     dispatcher = Dispatcher(
         steps.queue, publisher, reconciler.claim_unanswered, name="bridge", lease_seconds=30, poll_seconds=1
     )
@@ -234,7 +234,9 @@ def test_a_claim_whose_answer_was_lost_is_missed_sooner(
     assert names(client) == [f"{job_id}:1"]
 
 
-def test_jobs_go_on_soon_after_redis_was_emptied(new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str) -> None:
+def test_jobs_run_again_soon_after_redis_was_emptied(
+    new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str
+) -> None:
     fleet = new_fleet(lease_ms=60_000)
     fleet.start_worker()
     client = redis.Redis.from_url(redis_url)

@@ -1,4 +1,4 @@
-"""Nobody is declared lost before heartbeats could come through."""
+"""No worker is declared lost before its heartbeats could reach Postgres again."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def step_until_crashed(
     eventually(step, seconds=seconds, what="a sweep that calls it crashed")
 
 
-def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was(
+def test_a_new_bridge_waits_for_workers_that_could_not_reach_postgres_either(
     steps: Steps, rows: Rows, link: Link
 ) -> None:
     job_id = rows.add_job()
@@ -43,7 +43,7 @@ def test_a_bridge_that_has_just_started_waits_for_those_that_were_away_as_it_was
     assert steps.complete(held)
 
 
-def test_a_bridge_that_has_just_started_does_not_wait_for_long(
+def test_a_new_bridge_does_not_wait_for_long(
     steps: Steps, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = rows.add_job()
@@ -59,7 +59,7 @@ def test_a_bridge_that_has_just_started_does_not_wait_for_long(
     assert time.monotonic() - began >= 0.3
 
 
-def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
+def test_after_a_suspend_no_worker_is_declared_lost_before_heartbeats_could_arrive(
     steps: Steps, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asleep = time.clock_gettime, 0.0
@@ -79,7 +79,7 @@ def test_a_machine_that_slept_declares_nobody_lost_before_heartbeats_could_come(
     assert time.monotonic() - woke_at >= 4
 
 
-def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
+def test_a_bridge_whose_link_keeps_breaking_still_declares_dead_workers_lost(
     steps: Steps, rows: Rows, link: Link
 ) -> None:
     recovery = Recovery(link, lambda: None, lease_seconds=0.7)
@@ -95,7 +95,7 @@ def test_a_link_of_ours_that_breaks_all_the_time_keeps_no_dead_worker_alive(
     assert time.monotonic() - broke_first >= 2.1, "heartbeats had three leases to come through"
 
 
-def test_nobody_is_declared_lost_right_after_postgres_came_up(steps: Steps, rows: Rows) -> None:
+def test_no_worker_is_declared_lost_right_after_postgres_started(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     worker = steps.add_worker()
     steps.started(worker)

@@ -1,4 +1,4 @@
-"""Rows that Postgres will not change: nobody waits behind them, they are named once, and run when the cause is gone."""
+"""Rows that Postgres refuses to change: they delay no others, are named once, and run when the cause is removed."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ TRIGGER = """
 
 
 def trigger(what: str, when: str = "BEFORE", *, kind: str = "", deferred: str = "") -> tuple[str, str]:
-    """What makes Postgres refuse the rows of high priority, and what ends it."""
+    """Statements that make Postgres refuse to change rows of high priority, and that undo it."""
     return TRIGGER.format(what=what, kind=kind, when=when, deferred=deferred), "DROP FUNCTION refuse CASCADE"
 
 
@@ -47,7 +47,7 @@ CAUSES = [
 
 
 def named_jobs(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """The jobs that were named as refused."""
+    """The jobs that the log named as refused."""
     return [
         getattr(record, "jobId", None)
         for record in caplog.records
@@ -57,7 +57,7 @@ def named_jobs(caplog: pytest.LogCaptureFixture) -> list[Any]:
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
 @pytest.mark.parametrize("scheduled", [False, True])
-def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
+def test_other_jobs_run_and_the_refused_one_runs_when_the_cause_is_removed(
     new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str, scheduled: bool
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -83,7 +83,7 @@ def test_the_others_run_and_the_refused_runs_when_the_cause_is_gone(
 
 @pytest.mark.parametrize("what", ["RAISE 'not now'", "RETURN NULL", "RETURN OLD"])
 @pytest.mark.parametrize("scheduled", [False, True])
-def test_a_refused_one_is_tried_ever_more_seldom(
+def test_a_refused_job_is_retried_at_growing_intervals(
     new_fleet: Callable[..., Fleet], rows: Rows, what: str, scheduled: bool
 ) -> None:
     of = {"actor": "double", "queue": "tests", "payload": '{"n": 1}'}
@@ -105,9 +105,7 @@ def test_a_refused_one_is_tried_ever_more_seldom(
     assert rows.value("SELECT last_value FROM tries") < 12  # each try is two: all of them, and each by itself
 
 
-def test_a_suspect_that_is_refused_holds_up_no_other(
-    steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_refused_suspect_delays_no_other(steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
     steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
     rows.all("UPDATE coding_jobs SET crashes = 1")
@@ -119,7 +117,7 @@ def test_a_suspect_that_is_refused_holds_up_no_other(
     assert named_jobs(caplog) == [str(refused)]
 
 
-def test_a_job_that_cannot_be_moved_stops_no_move_and_no_recovery(
+def test_a_job_that_cannot_be_moved_delays_no_move_and_no_recovery(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     refused, other = rows.add_job(actor="build_report", priority=9), rows.add_job(actor="build_report")

@@ -1,4 +1,4 @@
-"""Finished jobs go after their time: none that a host's database keeps holds up the others, nor any other upkeep."""
+"""Finished jobs are deleted after their time. Jobs that a host keeps delay neither the others nor other upkeep."""
 
 import logging
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def by_assertion(rows: Rows, ids: list[UUID]) -> None:
 
 
 @pytest.mark.parametrize("keep", [by_reference, by_deferred_reference, by_trigger, by_silent_trigger, by_assertion])
-def test_what_a_host_keeps_stays_and_the_others_go(
+def test_jobs_that_a_host_keeps_stay_and_the_others_are_deleted(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, keep: Callable[[Rows, list[UUID]], None]
 ) -> None:
     kept, *_ = ids = old_jobs(rows, 10)
@@ -59,14 +59,14 @@ def test_what_a_host_keeps_stays_and_the_others_go(
         upkeep.step()
 
     assert [row["id"] for row in rows.all("SELECT id FROM coding_jobs WHERE id = ANY (%s)", [ids])] == [kept]
-    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert (told.getMessage(), told.jobs) == (KEPT, 1)  # type: ignore[attr-defined]
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (record.getMessage(), record.jobs) == (KEPT, 1)  # type: ignore[attr-defined]
     by = "a trigger or rule" if keep is by_silent_trigger else "invoices_job_id_fkey"
-    assert by in told.reason  # type: ignore[attr-defined]
+    assert by in record.reason  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("behind", [None, retention._BEFORE_ALL])
-def test_only_what_ended_long_ago_goes(steps: Steps, rows: Rows, behind: Pruned | None) -> None:
+def test_only_jobs_that_ended_long_ago_are_deleted(steps: Steps, rows: Rows, behind: Pruned | None) -> None:
     old_jobs(rows, 2)
     old = "completed_at, retry_count) VALUES (now() - interval '5 days', 0"
     others = [
@@ -83,7 +83,7 @@ def test_only_what_ended_long_ago_goes(steps: Steps, rows: Rows, behind: Pruned 
     assert steps.queue.prune_jobs(DAY, limit=10, behind=found) == replace(found, pruned=0)
 
 
-def test_a_batch_of_kept_ones_does_not_stand_before_the_others(
+def test_a_whole_batch_of_kept_jobs_does_not_block_the_others(
     steps: Steps, rows: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(retention, "_MOST", 2)

@@ -1,4 +1,4 @@
-"""A job that names no queue is born in its actor's; one that waits where nobody can run it is moved."""
+"""A job that names no queue gets its actor's; one that waits where no worker can run it is moved."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ Places = list[tuple[str, int]]
 
 
 def announce(steps: Steps, queue: str = "reports", max_retries: Any = 5, **worker: Any) -> UUID:
-    """A worker that runs build_report, on the queue that it says."""
+    """Register a worker that announces build_report with this queue."""
     return steps.add_worker(actors={"build_report": {"queue": queue, "max_retries": max_retries}}, **worker)
 
 
@@ -32,15 +32,15 @@ def places(rows: Rows) -> Places:
     return [(job["queue"], job["max_retries"]) for job in jobs]
 
 
-def born(rows: Rows, **columns: Any) -> tuple[str, int]:
-    """Where a job of plain SQL stands as soon as it is there."""
+def queue_and_attempts(rows: Rows, **columns: Any) -> tuple[str, int]:
+    """The queue and the attempts of a job right after its insert with plain SQL."""
     job = rows.job(rows.add_job(**{"actor": "build_report"} | columns))
     return job["queue"], job["max_retries"]
 
 
 @pytest.fixture
 def other(dsn: str) -> Iterator["psycopg.Connection[Any]"]:
-    """Somebody with a transaction open."""
+    """A client with an open transaction."""
     with psycopg.connect(dsn, options="-c lock_timeout=2s") as connection:
         yield connection
         connection.rollback()
@@ -58,7 +58,7 @@ def other(dsn: str) -> Iterator["psycopg.Connection[Any]"]:
         "INSERT INTO coding_jobs (actor, run_at) SELECT 'build_report', now() + '1 h' FROM generate_series(1, 3)",
     ],
 )
-def test_rows_that_name_no_queue_are_born_in_their_actors(steps: Steps, rows: Rows, insert: str) -> None:
+def test_a_row_that_names_no_queue_gets_its_actors_queue(steps: Steps, rows: Rows, insert: str) -> None:
     announce(steps)
 
     rows.all(insert)
@@ -67,7 +67,7 @@ def test_rows_that_name_no_queue_are_born_in_their_actors(steps: Steps, rows: Ro
     assert rows.all("SELECT queue, pending FROM queue_counts()") == [{"queue": "reports", "pending": 3}]
 
 
-def test_copied_rows_are_too(steps: Steps, rows: Rows) -> None:
+def test_copied_rows_get_their_actors_queue(steps: Steps, rows: Rows) -> None:
     announce(steps)
 
     with rows.connection.cursor().copy("COPY coding_jobs (actor, payload) FROM STDIN") as copy:
@@ -76,7 +76,7 @@ def test_copied_rows_are_too(steps: Steps, rows: Rows) -> None:
     assert places(rows) == [("reports", 5), ("reports", 5), ("coding", 3)]
 
 
-def test_each_row_of_a_statement_goes_to_its_own_actors(steps: Steps, rows: Rows) -> None:
+def test_each_row_of_a_statement_gets_its_own_actors_queue(steps: Steps, rows: Rows) -> None:
     announce(steps)
     steps.add_worker(actors={"send_mail": {"queue": "mail", "max_retries": 1}})
 
@@ -85,14 +85,14 @@ def test_each_row_of_a_statement_goes_to_its_own_actors(steps: Steps, rows: Rows
     assert places(rows) == [("reports", 5), ("coding", 3), ("mail", 1), ("coding", 3)]
 
 
-def test_an_actor_with_the_queue_and_attempts_of_another_is_its_own(steps: Steps, rows: Rows) -> None:
+def test_two_actors_with_equal_queue_and_attempts_are_kept_apart(steps: Steps, rows: Rows) -> None:
     announce(steps)
     steps.add_worker(actors={"send_mail": {"queue": "reports", "max_retries": 5}})
 
-    assert born(rows, actor="send_mail") == ("reports", 5)
+    assert queue_and_attempts(rows, actor="send_mail") == ("reports", 5)
 
 
-def test_an_upsert_sees_the_queue_of_the_actor(steps: Steps, rows: Rows) -> None:
+def test_an_upsert_gets_the_queue_of_the_actor(steps: Steps, rows: Rows) -> None:
     announce(steps)
     job_id = rows.add_job(actor="build_report", queue="elsewhere")
 
@@ -108,25 +108,25 @@ def test_an_upsert_sees_the_queue_of_the_actor(steps: Steps, rows: Rows) -> None
 def test_a_row_that_names_its_queue_is_left_alone(steps: Steps, rows: Rows) -> None:
     announce(steps)
 
-    assert born(rows, queue="urgent") == ("urgent", 3)
+    assert queue_and_attempts(rows, queue="urgent") == ("urgent", 3)
 
 
-def test_finished_rows_that_are_loaded_stay_where_they_were(steps: Steps, rows: Rows) -> None:
+def test_finished_rows_that_are_loaded_keep_their_queue(steps: Steps, rows: Rows) -> None:
     announce(steps)
 
-    assert born(rows, status="completed") == ("coding", 3)
+    assert queue_and_attempts(rows, status="completed") == ("coding", 3)
 
 
 def test_an_actor_nobody_announced_waits_in_the_default_queue(steps: Steps, rows: Rows) -> None:
     announce(steps)
 
-    assert born(rows, actor="send_mail") == ("coding", 3)
+    assert queue_and_attempts(rows, actor="send_mail") == ("coding", 3)
 
 
 def test_attempts_that_are_named_are_kept(steps: Steps, rows: Rows) -> None:
     announce(steps)
 
-    assert born(rows, max_retries=7) == ("reports", 7)
+    assert queue_and_attempts(rows, max_retries=7) == ("reports", 7)
 
 
 @pytest.mark.parametrize("queue", ["coding", "reports"])
@@ -155,67 +155,67 @@ def test_three_attempts_are_kept_where_a_message_names_them(steps: Steps, rows: 
 @pytest.mark.parametrize(
     ("announced", "attempts"), [(None, 3), (0, 0), (-1, 0), (2.0, 2), (2**40, 2**31 - 1), ("many", 3), (True, 3)]
 )
-def test_strange_attempts_of_an_announcement_spoil_no_insert(
+def test_an_impossible_number_of_announced_attempts_breaks_no_insert(
     steps: Steps, rows: Rows, announced: Any, attempts: int
 ) -> None:
     announce(steps, max_retries=announced)
 
-    assert born(rows) == ("reports", attempts)
+    assert queue_and_attempts(rows) == ("reports", attempts)
 
 
 @pytest.mark.parametrize("name", ["", "with space", "1st", "q" * 201, None])
-def test_a_queue_no_job_can_be_in_is_not_announced(steps: Steps, rows: Rows, name: Any) -> None:
+def test_an_impossible_queue_name_is_not_announced(steps: Steps, rows: Rows, name: Any) -> None:
     announce(steps, name, queues=["coding"])
 
-    assert born(rows) == ("coding", 3)
+    assert queue_and_attempts(rows) == ("coding", 3)
 
 
-# Who says where an actor's jobs belong.
+# Whose announcement decides an actor's queue.
 
 
-def test_the_last_announcement_holds_when_all_workers_are_gone(steps: Steps, rows: Rows) -> None:
+def test_the_last_announcement_counts_when_all_workers_are_gone(steps: Steps, rows: Rows) -> None:
     steps.book.stop(announce(steps))
     steps.silence(announce(steps))
     rows.all("DELETE FROM workers WHERE stopped_at IS NOT NULL")
 
     assert steps.queue.route_jobs(limit=10) == []
-    assert born(rows) == ("reports", 5)
+    assert queue_and_attempts(rows) == ("reports", 5)
 
 
-def test_an_actor_that_moved_is_where_the_newest_announced_it(steps: Steps, rows: Rows) -> None:
+def test_an_actor_that_moved_is_in_the_queue_of_the_newest_announcement(steps: Steps, rows: Rows) -> None:
     old = announce(steps, "reports", 5)
     announce(steps, "bulk", 2)
-    assert born(rows) == ("bulk", 2)
+    assert queue_and_attempts(rows) == ("bulk", 2)
 
     steps.heartbeat(old)
     steps.queue.route_jobs(limit=10)
 
-    assert born(rows) == ("bulk", 2), "an older worker that is still alive changes nothing"
+    assert queue_and_attempts(rows) == ("bulk", 2), "an older live worker changes nothing"
     steps.book.stop(old)
-    assert born(rows) == ("bulk", 2)
+    assert queue_and_attempts(rows) == ("bulk", 2)
 
 
 def test_an_announcement_of_attempts_alone_counts(steps: Steps, rows: Rows) -> None:
     announce(steps, max_retries=5)
     announce(steps, max_retries=2)
 
-    assert born(rows) == ("reports", 2)
+    assert queue_and_attempts(rows) == ("reports", 2)
 
 
-def test_a_deploy_that_is_taken_back_gives_the_actor_back_to_the_living(steps: Steps, rows: Rows) -> None:
+def test_after_a_rollback_of_a_deploy_the_live_workers_announcement_counts(steps: Steps, rows: Rows) -> None:
     announce(steps, "reports")
     steps.book.stop(announce(steps, "bulk"))
 
-    assert born(rows) == ("reports", 5)
+    assert queue_and_attempts(rows) == ("reports", 5)
 
 
-def test_a_newest_worker_that_died_gives_it_back_with_the_next_look(steps: Steps, rows: Rows) -> None:
+def test_after_the_newest_worker_died_the_next_sweep_uses_an_older_ones_announcement(steps: Steps, rows: Rows) -> None:
     announce(steps, "reports")
     steps.silence(announce(steps, "bulk"))
 
     steps.queue.route_jobs(limit=10)
 
-    assert born(rows) == ("reports", 5)
+    assert queue_and_attempts(rows) == ("reports", 5)
 
 
 def test_a_worker_that_takes_jobs_comes_before_one_that_drains(steps: Steps, rows: Rows) -> None:
@@ -225,37 +225,37 @@ def test_a_worker_that_takes_jobs_comes_before_one_that_drains(steps: Steps, row
 
     steps.queue.route_jobs(limit=10)
 
-    assert born(rows) == ("reports", 5)
+    assert queue_and_attempts(rows) == ("reports", 5)
 
 
 def test_a_worker_that_listens_to_the_queue_comes_before_one_that_does_not(steps: Steps, rows: Rows) -> None:
     announce(steps, "reports")
     announce(steps, "bulk", queues=["mail"])
-    assert born(rows) == ("reports", 5)
+    assert queue_and_attempts(rows) == ("reports", 5)
 
 
-def test_where_nobody_listens_the_announcement_still_counts(steps: Steps, rows: Rows) -> None:
+def test_an_announcement_counts_though_no_worker_listens_to_its_queue(steps: Steps, rows: Rows) -> None:
     announce(steps, "bulk", queues=["mail"])
 
-    assert born(rows) == ("bulk", 5)
+    assert queue_and_attempts(rows) == ("bulk", 5)
 
 
-def test_workers_of_before_count_for_a_database_that_has_just_got_the_table(steps: Steps, rows: Rows) -> None:
+def test_workers_registered_before_an_upgrade_count_in_the_new_table(steps: Steps, rows: Rows) -> None:
     steps.book.stop(announce(steps, "reports"))
     steps.book.stop(announce(steps, "bulk"))
     rows.all("DELETE FROM actor_queues")
 
     rows.all("SELECT keep_actor_queues(false)")
-    assert born(rows) == ("coding", 3)
+    assert queue_and_attempts(rows) == ("coding", 3)
     rows.all("SELECT keep_actor_queues(true)")
-    assert born(rows) == ("bulk", 5)
+    assert queue_and_attempts(rows) == ("bulk", 5)
     announce(steps, "mail")
     rows.all("UPDATE workers SET started_at = now() - interval '1 day' WHERE stopped_at IS NULL")
     rows.all("SELECT keep_actor_queues(true)")
-    assert born(rows) == ("mail", 5), "the living come first"
+    assert queue_and_attempts(rows) == ("mail", 5), "live workers come first"
 
 
-def test_a_fleet_that_starts_again_writes_nothing(steps: Steps, rows: Rows) -> None:
+def test_a_restart_of_all_workers_writes_nothing(steps: Steps, rows: Rows) -> None:
     announce(steps)
     version = "SELECT xmin::text || ':' || xmax::text FROM actor_queues"
     before = rows.value(version)
@@ -269,7 +269,7 @@ def test_a_fleet_that_starts_again_writes_nothing(steps: Steps, rows: Rows) -> N
 # Locks.
 
 
-def test_inserts_and_registrations_wait_for_none_of_each_other(
+def test_inserts_and_registrations_do_not_wait_for_each_other(
     steps: Steps, rows: Rows, other: "psycopg.Connection[Any]"
 ) -> None:
     announce(steps)
@@ -284,17 +284,15 @@ def test_inserts_and_registrations_wait_for_none_of_each_other(
         [uuid4(), '{"build_report": {"queue": "mail"}}'],
     )
 
-    assert born(rows) == ("bulk", 3), "as long as it is not committed"
+    assert queue_and_attempts(rows) == ("bulk", 3), "as long as it is not committed"
     other.commit()
-    assert born(rows) == ("mail", 3)
+    assert queue_and_attempts(rows) == ("mail", 3)
 
 
 # A backlog.
 
 
-def test_a_job_that_somebody_holds_waits_for_the_next_look(
-    steps: Steps, rows: Rows, other: "psycopg.Connection[Any]"
-) -> None:
+def test_a_locked_job_waits_for_the_next_sweep(steps: Steps, rows: Rows, other: "psycopg.Connection[Any]") -> None:
     held, free = (rows.add_job(actor="build_report") for _ in range(2))
     other.execute("SELECT FROM coding_jobs WHERE id = %s FOR UPDATE", [held])
     announce(steps)
@@ -307,7 +305,7 @@ def test_a_job_that_somebody_holds_waits_for_the_next_look(
     assert rows.job(held)["queue"] == "reports"
 
 
-def test_what_is_moved_is_pending_and_due_and_in_vain_where_it_is(steps: Steps, rows: Rows) -> None:
+def test_only_pending_due_jobs_that_cannot_run_in_their_queue_are_moved(steps: Steps, rows: Rows) -> None:
     waits = rows.add_job(actor="build_report")
     later = rows.add_job(actor="build_report", run_at="2100-01-01")
     ended = rows.add_job(actor="build_report", status="failed")
@@ -323,14 +321,14 @@ def test_what_is_moved_is_pending_and_due_and_in_vain_where_it_is(steps: Steps, 
 
     groups = steps.queue.route_jobs(limit=10)
 
-    told = [(group.actor, group.queue, group.jobs, group.routed_to) for group in groups]
-    assert told == [("build_report", "coding", 1, "reports"), ("nobody", "reports", 1, None)]
+    found = [(group.actor, group.queue, group.jobs, group.routed_to) for group in groups]
+    assert found == [("build_report", "coding", 1, "reports"), ("nobody", "reports", 1, None)]
     assert rows.job(waits)["queue"] == "reports"
     assert [rows.job(job)["queue"] for job in (later, ended, strange, fine)] == ["coding", "coding", "reports", "other"]
 
 
 @pytest.mark.parametrize("away", ["stopped", "silent", "elsewhere"])
-def test_nothing_is_moved_to_where_nobody_can_run_it(steps: Steps, rows: Rows, away: str) -> None:
+def test_no_job_is_moved_to_a_queue_where_no_worker_can_run_it(steps: Steps, rows: Rows, away: str) -> None:
     worker = announce(steps, queues=["mail"] if away == "elsewhere" else None)
     if away == "stopped":
         steps.book.stop(worker)  # its lease is good still
@@ -343,7 +341,7 @@ def test_nothing_is_moved_to_where_nobody_can_run_it(steps: Steps, rows: Rows, a
     assert (group.jobs, group.routed_to, rows.job(job)["queue"]) == (1, None, "other")
 
 
-def test_nobody_waits_where_a_worker_runs_it_though_its_own_queue_is_served_by_nobody(steps: Steps, rows: Rows) -> None:
+def test_a_job_that_a_worker_runs_where_it_is_is_not_reported_as_waiting(steps: Steps, rows: Rows) -> None:
     announce(steps, "bulk", queues=["mail"])
     rows.add_job(actor="build_report", queue="mail")
 
@@ -359,7 +357,7 @@ def test_the_most_urgent_of_a_backlog_are_moved_first(steps: Steps, rows: Rows) 
     assert [rows.job(job)["queue"] for job in (first, second, third)] == ["reports", "coding", "reports"]
 
 
-def test_a_backlog_is_moved_look_after_look_without_a_rest(
+def test_a_backlog_is_moved_sweep_after_sweep_without_a_rest(
     steps: Steps, rows: Rows, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.dispatch.routing._BATCH", 10)
@@ -394,7 +392,7 @@ def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
     eventually(lambda: all(rows.status(job) == "completed" for job in jobs), seconds=10)
 
 
-def test_a_job_of_plain_sql_runs_at_once_where_nothing_moves_it(fleet: Fleet, rows: Rows) -> None:
+def test_a_job_inserted_with_plain_sql_runs_at_once_without_a_sweep(fleet: Fleet, rows: Rows) -> None:
     rows.all("""
         CREATE OR REPLACE FUNCTION route_jobs(p_limit integer)
         RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text) LANGUAGE sql

@@ -1,4 +1,4 @@
-"""A part of the bridge has a link and a loop of its own."""
+"""Each hop of the bridge has a link and a loop of its own."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from bridge.postgres.link import Link
 
 
 class Counting:
-    """A part that asks Postgres for its schema, and fails when it is told to."""
+    """A hop that queries the schema version, and fails if the test wants it to."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -22,7 +22,7 @@ class Counting:
         return 7.0
 
 
-def test_a_link_is_kept_from_step_to_step(dsn: str) -> None:
+def test_a_hop_keeps_its_link_between_steps(dsn: str) -> None:
     one = running("part", dsn, Counting)
 
     assert [one.loop.run_once() for _ in range(2)] == [7.0, 7.0]
@@ -32,7 +32,7 @@ def test_a_link_is_kept_from_step_to_step(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_part_that_rests_for_long_keeps_no_link(dsn: str, fails: bool) -> None:
+def test_a_hop_that_rests_for_long_closes_its_link(dsn: str, fails: bool) -> None:
     one = running("part", dsn, Counting, keeps_link=False)
     one.hop.fails = fails
 

@@ -1,4 +1,4 @@
-"""A job that was running when its worker was lost runs alone from then on."""
+"""A job that was running when its worker was lost runs isolated from then on."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 
 
 def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
-    """Jobs that were running in a worker that is no more."""
+    """Jobs that were running in a worker when it was lost."""
     jobs = [rows.add_job() for _ in range(count)]
     worker = steps.add_worker()
     for claim in steps.claim():
@@ -39,15 +39,15 @@ def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
     return jobs
 
 
-def suspects(steps: Steps, line: int = 1) -> list[Claim]:
-    return steps.queue.claim_suspects("bridge", lease=LEASE, line=line)
+def suspects(steps: Steps, batch: int = 1) -> list[Claim]:
+    return steps.queue.claim_suspects("bridge", lease=LEASE, line=batch)
 
 
-def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(steps: Steps, rows: Rows) -> None:
+def test_a_crashed_job_is_due_at_once_and_claimed_to_run_isolated(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     steps.add_worker()
 
-    assert steps.claim() == [], "not together with others"
+    assert steps.claim() == [], "not claimed with ordinary jobs"
     (claim,) = suspects(steps)
 
     assert (claim.job_id, claim.fence, claim.isolated) == (job_id, 2, True)
@@ -68,7 +68,7 @@ def test_a_second_crash_waits_like_a_failure(steps: Steps, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize(("workers", "at_once"), [(1, 1), (2, 1), (3, 1), (4, 2)])
-def test_suspects_leave_half_of_the_workers_alone(steps: Steps, rows: Rows, workers: int, at_once: int) -> None:
+def test_suspects_use_at_most_half_of_the_workers(steps: Steps, rows: Rows, workers: int, at_once: int) -> None:
     jobs = crash(steps, rows, 5)
     for _ in range(workers):
         worker = steps.add_worker()
@@ -84,23 +84,23 @@ def test_suspects_leave_half_of_the_workers_alone(steps: Steps, rows: Rows, work
     assert len(suspects(steps)) == 1
 
 
-def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(steps: Steps, rows: Rows) -> None:
+def test_a_batch_is_from_one_queue_the_most_urgent_first_and_counts_once(steps: Steps, rows: Rows) -> None:
     jobs = crash(steps, rows, 5)
     rows.all("UPDATE coding_jobs SET queue = 'other' WHERE id = %s", [jobs[1]])
     rows.all("UPDATE coding_jobs SET priority = 7 WHERE id = %s", [jobs[3]])
     steps.add_worker(queues=["coding", "other"])
 
-    line = suspects(steps, 3)
+    batch = suspects(steps, 3)
 
-    assert [claim.job_id for claim in line] == [jobs[3], jobs[0]], "the third of the first three is elsewhere"
+    assert [claim.job_id for claim in batch] == [jobs[3], jobs[0]], "the third of the first three is in another queue"
     assert suspects(steps, 3) == []
-    assert steps.queue.release_claims(line[:1], "it waits")
-    assert suspects(steps, 3) == [], "one of the line is still in somebody's hands"
-    assert steps.queue.release_claims(line[1:], "it waits")
+    assert steps.queue.release_claims(batch[:1], "it waits")
+    assert suspects(steps, 3) == [], "one job of the batch is still handed over"
+    assert steps.queue.release_claims(batch[1:], "it waits")
     assert len(suspects(steps, 9)) == 4
 
 
-def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(steps: Steps, rows: Rows) -> None:
+def test_the_limit_of_batches_counts_live_workers_and_claims_of_bridges(steps: Steps, rows: Rows) -> None:
     crash(steps, rows, 5)
     for _ in range(2):
         steps.add_worker()
@@ -108,24 +108,24 @@ def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(steps: St
         steps.silence(steps.add_worker())
     steps.queue.claim_next_job()
 
-    assert len(suspects(steps)) == 1, "the Node worker's is in nobody's line"
+    assert len(suspects(steps)) == 1, "the Node worker's job is in no batch"
     assert suspects(steps) == [], "half of two, not of four"
 
 
-def test_two_bridges_at_once_claim_no_line_more_than_one(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_two_bridges_at_once_claim_no_more_batches_than_one(steps: Steps, rows: Rows, dsn: str) -> None:
     crash(steps, rows, 2)
     for _ in range(2):
         steps.add_worker()
     with psycopg.connect(dsn) as other:
         claim = "SELECT * FROM claim_suspects('other', interval '30 s', 1)"
         assert len(other.execute(claim).fetchall()) == 1
-        assert suspects(steps) == [], "the other one's is not to be seen yet"
+        assert suspects(steps) == [], "the other bridge has not committed yet"
 
     assert suspects(steps) == [], "half of two"
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
 
 
-def test_only_suspects_are_in_a_line(steps: Steps, rows: Rows) -> None:
+def test_a_batch_contains_only_suspects(steps: Steps, rows: Rows) -> None:
     (suspect,) = crash(steps, rows)
     rows.add_job(priority=9)
     steps.add_worker()
@@ -133,7 +133,7 @@ def test_only_suspects_are_in_a_line(steps: Steps, rows: Rows) -> None:
     assert [claim.job_id for claim in suspects(steps, 5)] == [suspect]
 
 
-def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(steps: Steps, rows: Rows) -> None:
+def test_a_worker_that_runs_a_batch_counts_though_it_takes_no_other_jobs(steps: Steps, rows: Rows) -> None:
     crash(steps, rows, 5)
     workers = [steps.add_worker() for _ in range(4)]
     (first,) = suspects(steps)
@@ -145,7 +145,7 @@ def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(steps: S
 
 
 @pytest.mark.parametrize("work", ["none", "ordinary", "a suspect that has ended"])
-def test_one_that_leaves_does_not_count(steps: Steps, rows: Rows, work: str) -> None:
+def test_a_worker_that_drains_does_not_count(steps: Steps, rows: Rows, work: str) -> None:
     crash(steps, rows, 6)
     leaving = steps.add_worker()
     if work == "ordinary":
@@ -167,14 +167,14 @@ def began(rows: Rows, job_id: UUID, seconds: float) -> None:
     rows.all("UPDATE coding_jobs SET started_at = now() - make_interval(secs => %s) WHERE id = %s", [seconds, job_id])
 
 
-def test_one_that_is_acquitted_is_in_no_line(steps: Steps, rows: Rows) -> None:
+def test_an_acquitted_suspect_does_not_block_the_next_batch(steps: Steps, rows: Rows) -> None:
     first, second = crash(steps, rows, 2)
     worker = steps.add_worker()
     held = steps.start(worker, suspects(steps)[0])
     assert held
     assert held.job_id == first
     began(rows, first, TRIAL_SECONDS - 5)
-    assert suspects(steps) == [], "it is on trial"
+    assert suspects(steps) == [], "it still runs isolated"
 
     began(rows, first, TRIAL_SECONDS + 1)
 
@@ -191,7 +191,7 @@ def test_one_that_is_acquitted_is_in_no_line(steps: Steps, rows: Rows) -> None:
         ("crashes = 2, retry_count = 0, max_retries = 9", False),  # an operator wanted it again
     ],
 )
-def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
+def test_a_job_that_crashed_twice_or_has_its_last_attempt_is_never_acquitted(
     steps: Steps, rows: Rows, columns: str, is_acquitted: bool
 ) -> None:
     first, second = crash(steps, rows, 2)
@@ -208,7 +208,7 @@ def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
     assert [claim.job_id for claim in suspects(steps)] == ([second] if is_acquitted else [])
 
 
-def test_one_that_leaves_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:
+def test_a_worker_that_drains_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:
     first, *_ = crash(steps, rows, 4)
     workers = [steps.add_worker() for _ in range(4)]
     held = steps.start(workers[0], suspects(steps)[0])
@@ -220,24 +220,24 @@ def test_one_that_leaves_with_an_acquitted_job_does_not_count(steps: Steps, rows
     assert suspects(steps) == [], "one of three"
 
 
-def test_a_suspect_waits_for_a_worker_that_knows_it(steps: Steps, rows: Rows) -> None:
+def test_a_suspect_waits_for_a_live_worker_that_knows_its_actor(steps: Steps, rows: Rows) -> None:
     crash(steps, rows)
 
-    assert suspects(steps) == [], "nobody is there"
+    assert suspects(steps) == [], "there is no worker"
     steps.add_worker(actors={"other": {"queue": "coding"}})
-    assert suspects(steps) == [], "nobody knows its actor"
+    assert suspects(steps) == [], "no worker knows its actor"
     draining = steps.add_worker()
     steps.book.heartbeat(draining, LEASE, [], draining=True)
-    assert suspects(steps) == [], "who could run it is leaving"
+    assert suspects(steps) == [], "the worker that could run it drains"
     steps.add_worker(queues=["elsewhere"])
-    assert suspects(steps) == [], "nobody listens to its queue"
+    assert suspects(steps) == [], "no worker listens to its queue"
     steps.silence(steps.add_worker())
-    assert suspects(steps) == [], "who could run it is silent"
+    assert suspects(steps) == [], "the worker that could run it is silent"
     steps.add_worker()
     assert len(suspects(steps)) == 1
 
 
-def test_a_failed_or_released_job_is_no_suspect(steps: Steps, rows: Rows) -> None:
+def test_a_failed_or_released_job_is_not_a_suspect(steps: Steps, rows: Rows) -> None:
     worker = steps.add_worker()
     rows.add_job()
     assert steps.fail(steps.started(worker))
@@ -247,7 +247,7 @@ def test_a_failed_or_released_job_is_no_suspect(steps: Steps, rows: Rows) -> Non
     assert rows.value("SELECT sum(crashes) FROM coding_jobs") == 0
 
 
-def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(steps: Steps, rows: Rows) -> None:
+def test_the_lease_of_a_hand_over_can_be_renewed_until_it_is_started_or_released(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     worker = steps.add_worker()
     (claim,) = suspects(steps)
@@ -269,7 +269,7 @@ def test_a_waiting_hand_over_can_be_prolonged_until_it_is_over(steps: Steps, row
     assert keep() == set(), "it was released"
 
 
-def test_only_the_hand_over_that_is_named_is_prolonged(steps: Steps, rows: Rows) -> None:
+def test_only_the_named_hand_overs_are_renewed(steps: Steps, rows: Rows) -> None:
     node_took = rows.add_job()
     steps.queue.claim_next_job()
     steps.add_worker()
@@ -287,7 +287,7 @@ def test_only_the_hand_over_that_is_named_is_prolonged(steps: Steps, rows: Rows)
     assert rows.job(jobs[2])["lease_expires_at"] is None
 
 
-def test_a_message_says_that_its_job_runs_alone(steps: Steps, rows: Rows) -> None:
+def test_the_id_of_a_message_marks_an_isolated_job(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     steps.add_worker()
     (claim,) = suspects(steps)
@@ -298,7 +298,7 @@ def test_a_message_says_that_its_job_runs_alone(steps: Steps, rows: Rows) -> Non
     assert unseal(text.encode(), "coding", name) == ("run_coding_session", [(job_id, 2)])
 
 
-def test_suspects_are_put_back_when_redis_is_away(steps: Steps, rows: Rows) -> None:
+def test_suspects_are_put_back_when_redis_is_unreachable(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     steps.add_worker()
     nowhere = Publisher(connect_redis("redis://127.0.0.1:9/0"), "mobvibe")
@@ -309,7 +309,7 @@ def test_suspects_are_put_back_when_redis_is_away(steps: Steps, rows: Rows) -> N
     assert rows.outcomes(job_id) == ["crashed", "released"]
 
 
-def test_no_suspect_is_claimed_for_a_redis_that_is_away(steps: Steps, rows: Rows) -> None:
+def test_no_suspect_is_claimed_while_redis_is_unreachable(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     steps.add_worker()
     nowhere = connect_redis("redis://127.0.0.1:9/0")
@@ -325,7 +325,7 @@ def test_no_suspect_is_claimed_for_a_redis_that_is_away(steps: Steps, rows: Rows
     assert rows.outcomes(job_id) == ["crashed"]
 
 
-def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(steps: Steps, redis_url: str) -> None:
+def test_an_outage_of_postgres_is_not_over_before_suspects_can_be_claimed(steps: Steps, redis_url: str) -> None:
     client = connect_redis(redis_url)
     is_down = True
 
@@ -341,7 +341,7 @@ def test_trouble_with_postgres_is_not_over_before_suspects_can_be_asked_for(step
     reconciler.step()
 
 
-def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
+def test_dead_workers_are_found_while_a_suspect_waits_for_a_frozen_redis(
     new_fleet: Callable[..., Fleet], steps: Steps, rows: Rows, dsn: str, redis_url: str
 ) -> None:
     new_fleet().start()
@@ -363,7 +363,7 @@ def test_a_suspect_that_waits_for_a_frozen_redis_hides_no_dead_worker(
             client.execute_command("CLIENT", "UNPAUSE")
 
 
-def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
+def test_a_suspect_runs_when_no_other_job_does_and_no_other_begins_meanwhile(
     new_fleet: Callable[..., Fleet], rows: Rows, redis_url: str
 ) -> None:
     fleet = new_fleet(lease_ms=3000).start()
@@ -404,7 +404,7 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
-def test_a_line_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
+def test_the_jobs_of_a_batch_run_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
     def add(**columns: Any) -> UUID:
         return rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.02}, **columns)
 
@@ -419,9 +419,7 @@ def test_a_line_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
     check_invariants_but_for_the_made_up_crashes(rows, jobs)
 
 
-def test_nothing_is_handed_over_to_a_worker_that_waits_for_others_to_end(
-    new_fleet: Callable[..., Fleet], rows: Rows
-) -> None:
+def test_no_job_is_handed_over_to_a_worker_whose_suspect_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
     fleet = new_fleet(lease_ms=1500).start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
     eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
@@ -447,8 +445,8 @@ def add_suspect(rows: Rows, n: int) -> UUID:
     return rows.add_job(actor="double", queue="tests", payload={"n": n}, crashes=1, retry_count=1)
 
 
-def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
-    """A fleet whose one process waits, to run a suspect, for something that does not end."""
+def busy_with_a_waiting_suspect(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
+    """A fleet whose only worker has a suspect, which waits for a job that does not end."""
     fleet = new_fleet().start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
     eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
@@ -457,8 +455,10 @@ def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> 
     return fleet, suspect
 
 
-def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
-    busy, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+def test_a_suspect_that_waits_for_an_endless_job_runs_in_another_worker(
+    new_fleet: Callable[..., Fleet], rows: Rows
+) -> None:
+    busy, suspect = busy_with_a_waiting_suspect(new_fleet, rows)
     idle = new_fleet()
     idle.start_worker()
 
@@ -472,8 +472,8 @@ def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Call
     check_invariants_but_for_the_made_up_crashes(rows, [suspect, *more])
 
 
-def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
-    fleet, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+def test_without_another_worker_a_suspect_comes_back_and_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
+    fleet, suspect = busy_with_a_waiting_suspect(new_fleet, rows)
     eventually(lambda: rows.outcomes(suspect) == ["released"], seconds=10)
     eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the process to be open meanwhile")
     eventually(lambda: rows.job(suspect)["fence"] == 2)

@@ -1,4 +1,4 @@
-"""Roles and connections of others than the bridge."""
+"""Roles and connections other than the bridge's."""
 
 from collections.abc import Iterator
 from typing import Any

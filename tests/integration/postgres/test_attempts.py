@@ -1,4 +1,4 @@
-"""How attempts end by report, and that only their holder can end them."""
+"""How reports end attempts, and that only the holder of an attempt can end it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -95,7 +95,7 @@ def test_a_released_job_spends_no_retry(steps: Steps, rows: Rows) -> None:
     assert rows.outcomes(job_id) == ["released"]
 
 
-def test_a_released_job_can_be_kept_away_for_a_while(steps: Steps, rows: Rows) -> None:
+def test_a_released_job_can_be_delayed(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
 
@@ -120,7 +120,7 @@ def test_every_report_needs_the_fence_and_the_exec(steps: Steps, rows: Rows) -> 
     assert rows.attempts(job_id) == []
 
 
-def test_a_hand_over_fails_only_while_nobody_has_started_it(steps: Steps, rows: Rows) -> None:
+def test_a_hand_over_fails_only_until_a_worker_has_started_it(steps: Steps, rows: Rows) -> None:
     node_took, started, unstarted, other = (rows.add_job() for _ in range(4))
     steps.queue.claim_next_job()
     worker = steps.add_worker()
@@ -157,7 +157,7 @@ def test_an_attempt_ends_once(steps: Steps, rows: Rows) -> None:
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_a_report_said_before_is_known_by_its_own_exec_only(steps: Steps, rows: Rows) -> None:
+def test_a_repeated_report_is_recognised_by_its_own_exec_only(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
     steps.complete(held)

@@ -1,4 +1,4 @@
-"""Pending → processing: who gets what, in which order, and how much."""
+"""Claims: which jobs are claimed, in which order, and how many."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,7 @@ def test_a_job_is_left_alone_until_its_time(steps: Steps, rows: Rows) -> None:
     assert steps.queue.seconds_to_next_due() is None
 
 
-def test_a_pending_job_can_be_put_off_by_hand(steps: Steps, rows: Rows) -> None:
+def test_a_pending_job_can_be_delayed_by_hand(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     steps.add_worker()
     rows.all("UPDATE coding_jobs SET run_at = now() + interval '1 hour' WHERE id = %s", [job_id])
@@ -83,7 +83,7 @@ def test_no_more_is_claimed_than_live_workers_have_slots_for(steps: Steps, rows:
     assert steps.claim() == []  # all handed over, nothing started: no room
 
 
-def test_room_returns_when_a_job_ends_and_not_when_it_starts(steps: Steps, rows: Rows) -> None:
+def test_capacity_returns_when_a_job_ends_and_not_when_it_starts(steps: Steps, rows: Rows) -> None:
     for _ in range(3):
         rows.add_job()
     worker = steps.add_worker(slots=1)
@@ -105,7 +105,7 @@ def test_jobs_ahead_are_handed_over_beyond_the_slots(steps: Steps, rows: Rows) -
     assert steps.claim(ahead={"coding": 3}) == []
 
 
-def test_a_silent_worker_gives_no_room(steps: Steps, rows: Rows) -> None:
+def test_a_silent_worker_adds_no_capacity(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     worker = steps.add_worker()
     steps.silence(worker)
@@ -168,7 +168,7 @@ def test_claims_put_back_may_be_claimed_again_without_a_retry_spent(steps: Steps
     assert (attempt["outcome"], attempt["error"], attempt["exec"]) == ("released", "Redis was away", None)
 
 
-def test_a_draining_worker_is_given_nothing_more(steps: Steps, rows: Rows) -> None:
+def test_no_job_is_handed_over_to_a_draining_worker(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     worker = steps.add_worker()
     assert steps.book.heartbeat(worker, LEASE, [], draining=True) == []
@@ -179,7 +179,7 @@ def test_a_draining_worker_is_given_nothing_more(steps: Steps, rows: Rows) -> No
     assert steps.start(other, steps.claim_one()) is not None
 
 
-def test_spans_of_a_queue_share_its_room_and_keep_the_order(steps: Steps, rows: Rows) -> None:
+def test_spans_of_a_queue_share_its_capacity_and_keep_the_order(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     low = [rows.add_job(priority=0) for _ in range(3)]
     high = [rows.add_job(priority=5) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""The claims of other tests, made as they are while some jobs are refused: they give the same."""
+"""The tests of claims once more, with the function that claims while some jobs are refused."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from tests.integration.dispatch.test_refusals import trigger
 from tests.integration.postgres.test_claim import (  # noqa: F401
     test_a_busy_queue_takes_nothing_from_another_one,
     test_a_claim_takes_the_job_and_raises_its_fence,
-    test_a_draining_worker_is_given_nothing_more,
     test_a_job_is_left_alone_until_its_time,
     test_a_job_whose_actor_no_live_worker_knows_waits,
-    test_a_pending_job_can_be_put_off_by_hand,
+    test_a_pending_job_can_be_delayed_by_hand,
     test_concurrent_claims_never_share_a_job,
     test_higher_priority_goes_first_then_the_older_job,
+    test_no_job_is_handed_over_to_a_draining_worker,
     test_no_more_is_claimed_than_live_workers_have_slots_for,
-    test_spans_of_a_queue_share_its_room_and_keep_the_order,
+    test_spans_of_a_queue_share_its_capacity_and_keep_the_order,
 )
 from tests.integration.postgres.test_conditions import (  # noqa: F401
-    test_a_job_in_a_queue_nobody_listens_to_waits,
-    test_a_queue_without_room_gives_nothing,
-    test_a_worker_that_takes_nothing_is_given_nothing,
-    test_the_time_of_a_job_counts_even_where_triggers_are_off,
+    test_a_draining_worker_is_given_no_job,
+    test_a_job_waits_in_a_queue_to_which_no_worker_listens,
+    test_no_job_is_claimed_from_a_queue_without_capacity,
+    test_run_at_is_respected_even_when_triggers_are_off,
 )
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
@@ -40,14 +40,14 @@ def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobQueue, "claim_jobs", claim_jobs)
 
 
-def test_a_suspect_is_left_to_run_alone(steps: Steps, rows: Rows) -> None:
+def test_a_suspect_is_not_claimed_with_ordinary_jobs(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     rows.add_job(crashes=1)
     assert steps.claim() == []
 
 
 @pytest.mark.parametrize("scheduled", [False, True])
-def test_what_is_to_be_skipped_is_not_tried(steps: Steps, rows: Rows, scheduled: bool) -> None:
+def test_jobs_to_skip_are_not_tried(steps: Steps, rows: Rows, scheduled: bool) -> None:
     steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
     if scheduled:
@@ -63,7 +63,7 @@ def test_what_is_to_be_skipped_is_not_tried(steps: Steps, rows: Rows, scheduled:
     assert not rows.value("SELECT is_called FROM tries")
 
 
-def test_only_what_became_due_is_promoted(steps: Steps, rows: Rows) -> None:
+def test_only_jobs_that_became_due_are_promoted(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     over, ready = rows.add_job(status="cancelled"), rows.add_job(queue="elsewhere")
     rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_run_at")

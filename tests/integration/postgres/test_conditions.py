@@ -1,4 +1,4 @@
-"""One condition at a time: rows that differ from the right ones in a single thing are left alone."""
+"""One condition at a time: rows that differ from the right ones in a single value are not changed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 
 
 def claim(steps: Steps, limit: int = 10, **room: int) -> list[Claim]:
-    """A claim that asks nobody how much room there is."""
+    """A claim that does not query the capacity."""
     spans = [Span(queue, jobs) for queue, jobs in room.items()]
     return steps.queue.claim_jobs("bridge", limit=limit, lease=LEASE, spans=spans)
 
@@ -54,7 +54,7 @@ def without_triggers(rows: Rows, change: str, job_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("how", AWAY)
-def test_a_worker_that_takes_nothing_is_given_nothing(steps: Steps, rows: Rows, how: str) -> None:
+def test_a_draining_worker_is_given_no_job(steps: Steps, rows: Rows, how: str) -> None:
     rows.add_job()
     AWAY[how](steps, steps.add_worker())
 
@@ -62,21 +62,21 @@ def test_a_worker_that_takes_nothing_is_given_nothing(steps: Steps, rows: Rows, 
     assert steps.queue.queue_room() == []
 
 
-def test_a_queue_without_room_gives_nothing(steps: Steps, rows: Rows) -> None:
+def test_no_job_is_claimed_from_a_queue_without_capacity(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     steps.add_worker()
 
     assert claim(steps) == claim(steps, other=5) == []
 
 
-def test_a_job_in_a_queue_nobody_listens_to_waits(steps: Steps, rows: Rows) -> None:
+def test_a_job_waits_in_a_queue_to_which_no_worker_listens(steps: Steps, rows: Rows) -> None:
     rows.add_job(queue="other")
     steps.add_worker()
 
     assert claim(steps, coding=5, other=5) == []
 
 
-def test_the_time_of_a_job_counts_even_where_triggers_are_off(steps: Steps, rows: Rows) -> None:
+def test_run_at_is_respected_even_when_triggers_are_off(steps: Steps, rows: Rows) -> None:
     without_triggers(rows, "run_at = now() + interval '1 hour', due = true", rows.add_job())
     steps.add_worker()
 
@@ -84,7 +84,7 @@ def test_the_time_of_a_job_counts_even_where_triggers_are_off(steps: Steps, rows
     assert steps.queue.claim_next_job() is None
 
 
-def test_only_what_became_due_is_promoted(rows: Rows) -> None:
+def test_only_jobs_that_became_due_are_promoted(rows: Rows) -> None:
     due, later, cancelled = rows.add_job(), rows.add_job(run_at=LATER), rows.add_job(status="cancelled")
     ready = rows.add_job()
     for job in (due, ready):  # the trigger sees to it
@@ -98,7 +98,7 @@ def test_only_what_became_due_is_promoted(rows: Rows) -> None:
     assert [rows.job(job)["due"] for job in (due, ready, later, cancelled)] == [True, True, False, False]
 
 
-def test_room_is_what_each_worker_has_left_for_each_queue(steps: Steps, rows: Rows) -> None:
+def test_capacity_is_the_free_slots_of_each_worker_for_each_queue(steps: Steps, rows: Rows) -> None:
     busy = steps.add_worker(slots=4)
     steps.add_worker(slots=3)
     steps.add_worker(slots=2, actors=CODING | {"report": {"queue": "reports"}})
@@ -121,7 +121,7 @@ def test_room_is_what_each_worker_has_left_for_each_queue(steps: Steps, rows: Ro
 # Starts.
 
 
-def test_a_start_concerns_its_own_job(steps: Steps, rows: Rows) -> None:
+def test_a_start_changes_only_its_own_job(steps: Steps, rows: Rows) -> None:
     rows.add_job(), rows.add_job()
     worker = steps.add_worker()
     first, second = steps.claim()
@@ -150,7 +150,7 @@ def test_a_hand_over_marked_by_hand_is_not_started(steps: Steps, rows: Rows) -> 
     assert steps.start(worker, message) is None
 
 
-def test_what_the_node_worker_took_is_not_started(steps: Steps, rows: Rows) -> None:
+def test_a_job_of_the_node_worker_is_not_started(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     steps.queue.claim_next_job()
@@ -166,7 +166,7 @@ def test_the_same_start_by_another_worker_is_another_start(steps: Steps, rows: R
 
 
 @pytest.mark.parametrize("how", ["stopped", "silent", "unknown"])
-def test_only_a_worker_that_lives_starts_jobs(steps: Steps, rows: Rows, how: str) -> None:
+def test_only_a_live_worker_starts_jobs(steps: Steps, rows: Rows, how: str) -> None:
     rows.add_job()
     steps.add_worker()  # another one lives
     worker = steps.add_worker()
@@ -183,7 +183,7 @@ def test_only_a_worker_that_lives_starts_jobs(steps: Steps, rows: Rows, how: str
 
 
 @pytest.mark.parametrize("report", ["complete", "fail", "release"])
-def test_a_report_concerns_its_own_job(steps: Steps, rows: Rows, report: str) -> None:
+def test_a_report_changes_only_its_own_job(steps: Steps, rows: Rows, report: str) -> None:
     first, second = pair(steps, rows)
 
     assert getattr(steps, report)(first)
@@ -191,7 +191,7 @@ def test_a_report_concerns_its_own_job(steps: Steps, rows: Rows, report: str) ->
     assert untouched(rows, second)
 
 
-def test_jobs_that_fail_together_are_judged_one_by_one(steps: Steps, rows: Rows) -> None:
+def test_each_of_several_failures_in_one_call_is_decided_by_itself(steps: Steps, rows: Rows) -> None:
     last, again = rows.add_job(max_retries=1), rows.add_job(max_retries=9)
     worker = steps.add_worker()
     held = [attempt for one in steps.claim() if (attempt := steps.start(worker, one))]
@@ -202,7 +202,7 @@ def test_jobs_that_fail_together_are_judged_one_by_one(steps: Steps, rows: Rows)
     assert [rows.job(job)["retry_count"] for job in (last, again)] == [1, 1]
 
 
-def test_what_is_not_being_processed_cannot_fail(rows: Rows) -> None:
+def test_a_job_that_is_not_processing_cannot_fail(rows: Rows) -> None:
     job_id = rows.add_job()
 
     ended = rows.all("SELECT * FROM end_failed_attempts(ARRAY[%s], '{failed}', '{x}', '{false}', '{}')", [job_id])
@@ -210,7 +210,7 @@ def test_what_is_not_being_processed_cannot_fail(rows: Rows) -> None:
     assert (ended, rows.job(job_id)["status"], rows.outcomes(job_id)) == ([], "pending", [])
 
 
-def test_a_release_leaves_the_session_as_it_is(steps: Steps, rows: Rows) -> None:
+def test_a_release_does_not_change_the_session(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     rows.add_job(session_id=session)
 
@@ -220,7 +220,7 @@ def test_a_release_leaves_the_session_as_it_is(steps: Steps, rows: Rows) -> None
 
 
 @pytest.mark.parametrize("report", ["fail", "release"])
-def test_a_job_cancelled_while_it_ran_has_an_end(steps: Steps, rows: Rows, report: str) -> None:
+def test_a_job_cancelled_while_it_ran_has_an_end_time(steps: Steps, rows: Rows, report: str) -> None:
     job_id = rows.add_job()
     held = steps.started()
     steps.queue.cancel_job(job_id)
@@ -246,7 +246,7 @@ def test_a_heartbeat_renews_its_own_worker(steps: Steps, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("what", ["finished", "another exec", "another job"])
-def test_a_heartbeat_names_as_lost_what_differs_in_one_thing(steps: Steps, rows: Rows, what: str) -> None:
+def test_a_heartbeat_reports_attempts_as_lost_that_differ_in_one_value(steps: Steps, rows: Rows, what: str) -> None:
     rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
@@ -260,7 +260,7 @@ def test_a_heartbeat_names_as_lost_what_differs_in_one_thing(steps: Steps, rows:
     assert steps.heartbeat(worker, held) == {held.exec: Verdict.LOST}
 
 
-def test_neither_finished_jobs_nor_those_of_others_are_strays(steps: Steps, rows: Rows) -> None:
+def test_finished_jobs_and_jobs_of_other_workers_are_not_strays(steps: Steps, rows: Rows) -> None:
     worker, other = steps.add_worker(), steps.add_worker()
     mine, theirs = rows.add_job(), rows.add_job()
     first, second = steps.claim()
@@ -274,11 +274,11 @@ def test_neither_finished_jobs_nor_those_of_others_are_strays(steps: Steps, rows
     assert [held.job_id, second.job_id] == [mine, theirs]
 
 
-# The arrow back.
+# Reclaim.
 
 
-def test_each_job_of_a_sweep_is_told_what_happened_to_it(steps: Steps, rows: Rows) -> None:
-    """In any order: the sweep's own is random."""
+def test_a_sweep_returns_the_outcome_of_each_job(steps: Steps, rows: Rows) -> None:
+    """The order of the answers does not matter: the sweep's order is random."""
     for _ in range(18):
         rows.add_job()
     lost, _alive = steps.add_worker(slots=30), steps.add_worker()
@@ -302,7 +302,7 @@ def test_each_job_of_a_sweep_is_told_what_happened_to_it(steps: Steps, rows: Row
     assert all(rows.attempts(job)[0]["error"].startswith("no worker") for job in released)
 
 
-def test_a_worker_that_lives_does_not_keep_the_jobs_of_one_that_is_lost(steps: Steps, rows: Rows) -> None:
+def test_jobs_of_a_lost_worker_are_taken_back_though_another_lives(steps: Steps, rows: Rows) -> None:
     lost, alive = steps.add_worker(), steps.add_worker()
     first, second = rows.add_job(), rows.add_job()
     one, two = steps.claim()
@@ -314,7 +314,7 @@ def test_a_worker_that_lives_does_not_keep_the_jobs_of_one_that_is_lost(steps: S
     assert rows.job(second)["status"] == "processing"
 
 
-def test_finished_jobs_of_a_stopped_worker_are_not_in_the_way_of_a_sweep(steps: Steps, rows: Rows) -> None:
+def test_finished_jobs_of_a_stopped_worker_do_not_block_a_sweep(steps: Steps, rows: Rows) -> None:
     worker = steps.add_worker()
     rows.all(
         "INSERT INTO coding_jobs (status, fence, exec, worker) SELECT 'completed', 1, gen_random_uuid(), %s"
@@ -328,7 +328,7 @@ def test_finished_jobs_of_a_stopped_worker_are_not_in_the_way_of_a_sweep(steps: 
     assert [one.job_id for one in steps.queue.reclaim_jobs(limit=1, grace=timedelta(0))] == [job_id]
 
 
-def test_a_worker_that_said_goodbye_is_not_declared_lost(steps: Steps, rows: Rows) -> None:
+def test_a_worker_that_stopped_is_not_declared_lost(steps: Steps, rows: Rows) -> None:
     worker = steps.add_worker()
     steps.book.stop(worker)
     steps.silence(worker)
@@ -341,7 +341,7 @@ def test_a_worker_that_said_goodbye_is_not_declared_lost(steps: Steps, rows: Row
 # The Node worker's functions.
 
 
-def test_reports_by_id_concern_that_job(steps: Steps, rows: Rows) -> None:
+def test_reports_by_id_change_only_that_job(steps: Steps, rows: Rows) -> None:
     first, second, third = (rows.add_job() for _ in range(3))
     for _ in range(3):
         steps.queue.claim_next_job()
@@ -352,7 +352,7 @@ def test_reports_by_id_concern_that_job(steps: Steps, rows: Rows) -> None:
     assert [rows.job(job)["status"] for job in (first, second, third)] == ["completed", "pending", "processing"]
 
 
-def test_reports_by_id_reach_no_job_of_the_fleet(steps: Steps, rows: Rows) -> None:
+def test_reports_by_id_change_no_attempt_of_a_bridge(steps: Steps, rows: Rows) -> None:
     handed_over, running = rows.add_job(), rows.add_job()
     worker = steps.add_worker()
     _, second = steps.claim()
@@ -373,7 +373,7 @@ def test_reports_by_id_reach_no_job_of_the_fleet(steps: Steps, rows: Rows) -> No
 
 @pytest.mark.parametrize("act", ["cancel_job", "retry_job"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_what_an_operator_does_concerns_that_job(steps: Steps, rows: Rows, act: str, which: int) -> None:
+def test_an_operators_call_changes_only_that_job(steps: Steps, rows: Rows, act: str, which: int) -> None:
     jobs = [rows.add_job(status="pending", retry_count=1, priority=n, run_at=LATER) for n in range(2)]
     other = jobs.pop(1 - which)
     before = rows.job(other)
@@ -386,15 +386,15 @@ def test_what_an_operator_does_concerns_that_job(steps: Steps, rows: Rows, act: 
 
 
 @pytest.mark.parametrize("act", ["cancel_job", "retry_job"])
-def test_an_operator_is_told_where_that_job_stands(steps: Steps, rows: Rows, act: str) -> None:
+def test_an_operators_call_returns_the_jobs_status(steps: Steps, rows: Rows, act: str) -> None:
     first = rows.add_job()
     steps.started()
     second = rows.add_job(status="cancelled")
     # First the one that stays as it is: rows keep their places until both were asked about.
     order = (second, first) if act == "cancel_job" else (first, second)
-    told = {job: getattr(steps.queue, act)(job) for job in order}
+    statuses = {job: getattr(steps.queue, act)(job) for job in order}
 
-    assert told == {first: Status.PROCESSING, second: Status.CANCELLED if act == "cancel_job" else Status.PENDING}
+    assert statuses == {first: Status.PROCESSING, second: Status.CANCELLED if act == "cancel_job" else Status.PENDING}
 
 
 def test_a_job_that_ran_and_waits_again_is_cancelled_at_once(steps: Steps, rows: Rows) -> None:
@@ -404,14 +404,14 @@ def test_a_job_that_ran_and_waits_again_is_cancelled_at_once(steps: Steps, rows:
     assert steps.queue.cancel_job(job_id) is Status.CANCELLED
 
 
-def test_the_cancel_of_a_job_that_waits_is_no_attempt(steps: Steps, rows: Rows) -> None:
+def test_the_cancel_of_a_waiting_job_adds_no_attempt(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     steps.queue.cancel_job(job_id)
 
     assert rows.attempts(job_id) == []
 
 
-def test_the_session_of_a_marked_job_goes_on_until_it_stops(steps: Steps, rows: Rows) -> None:
+def test_the_session_of_a_marked_job_stays_active_until_the_job_stops(steps: Steps, rows: Rows) -> None:
     held, _ = pair(steps, rows)
     steps.queue.cancel_job(held.job_id)
 
@@ -427,7 +427,7 @@ def test_an_event_needs_its_own_job(steps: Steps, rows: Rows) -> None:
     assert steps.book.add_events([Event(replace(held, job_id=uuid4()), "terminal", "{}")]) == 0
 
 
-def test_sessions_of_others_neither_wait_nor_are_waited_for(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_other_sessions_neither_wait_nor_are_waited_for(steps: Steps, rows: Rows, dsn: str) -> None:
     first, second = pair(steps, rows)
     theirs = rows.job(second.job_id)["session_id"]
 
@@ -439,7 +439,7 @@ def test_sessions_of_others_neither_wait_nor_are_waited_for(steps: Steps, rows: 
     assert rows.session(theirs)["status"] == "active"
 
 
-def test_a_session_that_is_active_is_not_made_active_again(steps: Steps, rows: Rows) -> None:
+def test_an_active_session_is_not_updated_again(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     for _ in range(2):
         rows.add_job(session_id=session)

@@ -1,4 +1,4 @@
-"""Links that go dead without a word, or are slow: noticed by a bound on every answer, replaced, and nothing is lost."""
+"""Dead or slow links are noticed by a time limit on every answer, and replaced; nothing is lost."""
 
 import time
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def test_a_transaction_on_a_dead_link_gives_up_as_well(proxy: Proxy, by_proxy: s
     link.close()
 
 
-def test_a_statement_that_takes_long_is_ended_by_postgres_and_its_link_stays(proxy: Proxy, by_proxy: str) -> None:
+def test_a_slow_statement_is_ended_by_postgres_and_its_link_is_kept(proxy: Proxy, by_proxy: str) -> None:
     link = Link(by_proxy, "test", statement_timeout_ms=200)
     connection = link.connection
 
@@ -55,7 +55,7 @@ def test_a_statement_that_takes_long_is_ended_by_postgres_and_its_link_stays(pro
     link.close()
 
 
-def test_the_server_notices_a_client_that_is_gone_too(link: Link) -> None:
+def test_the_server_notices_a_client_that_has_gone(link: Link) -> None:
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
 
     with link.transaction() as connection:
@@ -76,7 +76,7 @@ def test_every_link_of_bridge_and_worker_is_replaced_when_it_goes_dead(
 
     assert len(dead) >= 7, "dispatcher, recovery, monitor, listener; heartbeat, starts, reports"
     eventually(lambda: all(rows.job(job_id)["status"] == "completed" for job_id in jobs), seconds=20)
-    # The monitor and the reconciler have nothing to say for a while, and nobody waits for them.
+    # The monitor and the reconciler send nothing for a while, so they are not waited for.
     eventually(
         lambda: sum(not link.client_hung_up.is_set() for link in dead) <= 2, seconds=15, what="the clients to hang up"
     )

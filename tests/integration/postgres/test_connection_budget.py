@@ -1,4 +1,4 @@
-"""Fewer connections than the processes need: told beforehand, named when they run out, and over when there are some."""
+"""Fewer connections than needed: a warning at the start, an error line when none is free, and recovery afterwards."""
 
 import logging
 import re
@@ -30,7 +30,7 @@ NO_ANSWER_YET = b"R" + (8).to_bytes(4) + (0).to_bytes(4) + b"K" + (12).to_bytes(
 
 
 class FullPooler:
-    """Takes every client in, and has no connection to Postgres for any: it lets them wait, as PgBouncer does."""
+    """Accepts every client and has no connection to Postgres for any: it makes them wait, as PgBouncer does."""
 
     def __init__(self, *, logs_in: bool) -> None:
         self._logs_in = logs_in
@@ -89,7 +89,7 @@ def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Ca
     eventually(lambda: ours(rows) == bridge | worker, what="no link beside these")
 
 
-def test_the_nearest_limit_is_found_and_this_link_left_out(role: LimitedRole, rows: Rows) -> None:
+def test_the_lowest_limit_is_found_without_counting_this_link(role: LimitedRole, rows: Rows) -> None:
     link, other = Link(role.dsn, "test"), Link(role.dsn, "other")
     other.call("ping")
     room = find_room(link)
@@ -133,7 +133,7 @@ def test_a_process_warns_in_one_line_when_fewer_are_free_than_it_opens(
     )
 
 
-def test_a_bridge_and_a_worker_name_what_is_short_and_go_on_when_there_is_more(
+def test_bridge_and_worker_name_the_limit_and_continue_when_connections_are_free(
     new_fleet: Callable[..., Fleet], settings: Settings, role: LimitedRole, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -149,13 +149,13 @@ def test_a_bridge_and_a_worker_name_what_is_short_and_go_on_when_there_is_more(
     job = rows.add_job(actor="double", queue="tests", payload={"n": 1})
     eventually(lambda: rows.job(job)["status"] == "completed", seconds=20)
 
-    assert caplog.messages.count(short) == 1, "told once by all loops together"
+    assert caplog.messages.count(short) == 1, "logged once by all loops together"
     reasons = [str(getattr(one, "reason", "")) for one in caplog.records if one.getMessage() == short]
     assert "too many connections for role" in reasons[0]
     assert not any("unreachable" in text or "taken for dead" in text for text in caplog.messages)
 
 
-def test_a_log_in_that_goes_through_and_is_not_served_is_no_dead_link(new_pooler: Callable[..., FullPooler]) -> None:
+def test_a_log_in_without_a_served_statement_is_not_a_dead_link(new_pooler: Callable[..., FullPooler]) -> None:
     pooler = new_pooler(logs_in=True)
 
     with pytest.raises(NoConnectionFreeError, match=r"no answer to the first statement for 1\.7 s.*mobvibe doctor"):
@@ -164,14 +164,14 @@ def test_a_log_in_that_goes_through_and_is_not_served_is_no_dead_link(new_pooler
     assert not found_dead.get(("127.0.0.1", int(pooler.dsn.rpartition(":")[2].partition("/")[0])))
 
 
-def test_a_log_in_without_an_answer_may_be_either(new_pooler: Callable[..., FullPooler]) -> None:
+def test_a_log_in_without_an_answer_is_reported_as_unreachable(new_pooler: Callable[..., FullPooler]) -> None:
     dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
 
     with pytest.raises(PostgresUnavailableError, match="Postgres hangs, or a pooler has no connection free"):
         Link(dsn, "test").call("ping")
 
 
-def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections(
+def test_an_unanswered_log_in_while_other_links_work_is_a_lack_of_connections(
     new_pooler: Callable[..., FullPooler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
@@ -198,14 +198,14 @@ def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections
         (psycopg.errors.RaiseException("too many connections of this customer"), False),
     ],
 )
-def test_what_servers_and_poolers_say_is_understood(error: psycopg.Error, is_short: bool) -> None:
+def test_error_texts_of_servers_and_poolers_are_recognised(error: psycopg.Error, is_short: bool) -> None:
     with pytest.raises(BridgeError) as met, in_our_words():
         raise error
 
     assert isinstance(met.value, NoConnectionFreeError) is is_short
 
 
-def test_the_web_process_says_what_is_short_when_it_listens(role: LimitedRole, redis_url: str, tmp_path: Path) -> None:
+def test_the_web_process_names_the_limit_when_it_listens(role: LimitedRole, redis_url: str, tmp_path: Path) -> None:
     role.limit(8)
     web = WebProcess(role.dsn, redis_url, "a-secret-of-this-test-that-is-long-enough", tmp_path)
     try:
@@ -214,7 +214,7 @@ def test_the_web_process_says_what_is_short_when_it_listens(role: LimitedRole, r
         web.end()
 
 
-def test_a_process_that_cannot_begin_says_what_is_short(role: LimitedRole, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_that_cannot_start_names_the_limit(role: LimitedRole, caplog: pytest.LogCaptureFixture) -> None:
     role.limit(0)
 
     with pytest.raises(NoConnectionFreeError, match=r"^Postgres at .* has no connection free: .*tried 2 times"):
@@ -224,7 +224,7 @@ def test_a_process_that_cannot_begin_says_what_is_short(role: LimitedRole, caplo
     assert re.match(r"Postgres at .* has no connection free \(.*too many connections for role .*\), retry 1/2", line)
 
 
-def test_tries_grow_apart() -> None:
+def test_retries_come_at_growing_intervals() -> None:
     def step() -> float:
         raise NoConnectionFreeError("full")
 

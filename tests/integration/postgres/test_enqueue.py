@@ -1,4 +1,4 @@
-"""enqueue(): in the caller's transaction, with what the actor says of itself."""
+"""enqueue(): in the caller's transaction, with the actor's own queue and attempts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -53,7 +53,7 @@ def test_the_callers_transaction_and_row_factory_stay_as_they_are(connection: "p
         assert connection.info.transaction_status.name == "INTRANS"
 
 
-def test_an_actor_known_by_name_brings_its_queue_and_retries(
+def test_an_actor_given_by_name_sets_its_queue_and_retries(
     connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps
 ) -> None:
     steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
@@ -66,7 +66,7 @@ def test_an_actor_known_by_name_brings_its_queue_and_retries(
 
 
 @pytest.mark.parametrize("first", ["build_report", "nobody"])
-def test_three_attempts_that_were_said_hold_for_that_job_alone(
+def test_explicit_three_attempts_apply_to_that_job_only(
     connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps, first: str
 ) -> None:
     steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
@@ -78,7 +78,9 @@ def test_three_attempts_that_were_said_hold_for_that_job_alone(
     assert [job["max_retries"] for job in rows.all("SELECT max_retries FROM coding_jobs ORDER BY seq")] == [3, 5, 5]
 
 
-def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps) -> None:
+def test_explicit_three_attempts_do_not_apply_later_when_no_row_was_inserted(
+    connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps
+) -> None:
     steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
     rows.all("""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -94,7 +96,7 @@ def test_neither_when_no_row_came_of_it(connection: "psycopg.Connection[Any]", r
     assert rows.value("SELECT max_retries FROM coding_jobs") == 5
 
 
-def test_neither_for_a_job_that_a_trigger_of_the_host_inserts_behind_it(
+def test_explicit_three_attempts_do_not_apply_to_a_job_that_a_hosts_trigger_inserts(
     connection: "psycopg.Connection[Any]", rows: Rows, steps: Steps
 ) -> None:
     steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
@@ -114,7 +116,7 @@ def test_neither_for_a_job_that_a_trigger_of_the_host_inserts_behind_it(
     }
 
 
-def test_an_actor_object_brings_its_queue_and_retries(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
+def test_an_actor_object_sets_its_queue_and_retries(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
     class Report:
         actor_name = "build_report"
         queue_name = "reports"
@@ -127,7 +129,7 @@ def test_an_actor_object_brings_its_queue_and_retries(connection: "psycopg.Conne
     assert (job["actor"], job["queue"], job["max_retries"]) == ("build_report", "reports", 2)
 
 
-def test_an_actor_nobody_announced_gets_the_defaults(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
+def test_an_unannounced_actor_gets_the_defaults(connection: "psycopg.Connection[Any]", rows: Rows) -> None:
     job_id = enqueue(connection, "build_report")
     connection.commit()
 
@@ -136,7 +138,7 @@ def test_an_actor_nobody_announced_gets_the_defaults(connection: "psycopg.Connec
 
 
 @pytest.mark.parametrize("payload", [{"x": object()}, {"x": float("nan")}, {1j: 1}])
-def test_a_payload_that_is_no_json_is_refused(connection: "psycopg.Connection[Any]", payload: Any) -> None:
+def test_a_payload_that_is_not_json_is_refused(connection: "psycopg.Connection[Any]", payload: Any) -> None:
     with pytest.raises(PayloadError, match="the payload cannot be stored as JSON"):
         enqueue(connection, "build_report", payload)
 

@@ -1,4 +1,4 @@
-"""What Postgres answers is either the data's fault, and final, or passes with time."""
+"""An error of Postgres is either caused by the data, and final, or temporary."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +56,7 @@ def prepare_at_once(link: Link) -> None:
         ("XX000", PostgresBusyError),
     ],
 )
-def test_only_what_the_data_can_cause_is_refused(link: Link, state: str, kind: type[Exception]) -> None:
+def test_only_errors_that_the_data_can_cause_are_refusals(link: Link, state: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="so it is") as raised, link.transaction() as inside:
         inside.execute(f"DO $$ BEGIN RAISE EXCEPTION 'so it is' USING ERRCODE = '{state}'; END $$")
 
@@ -64,7 +64,7 @@ def test_only_what_the_data_can_cause_is_refused(link: Link, state: str, kind: t
     assert link.call("ping")
 
 
-def test_a_full_queue_of_notifications_is_nobodys_data() -> None:
+def test_a_full_notification_queue_is_not_caused_by_the_data() -> None:
     class QueueIsFullError(psycopg.errors.ProgramLimitExceeded):
         diag: Any = SimpleNamespace(source_file="async.c")
 
@@ -72,7 +72,7 @@ def test_a_full_queue_of_notifications_is_nobodys_data() -> None:
         raise QueueIsFullError("too many notifications in the NOTIFY queue")
 
 
-def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
+def test_a_completed_job_stays_completed_behind_a_pooler_that_changes_sessions(
     steps: Steps, rows: Rows, link: Link
 ) -> None:
     worker = steps.add_worker()
@@ -83,7 +83,7 @@ def test_a_job_that_ended_well_stays_so_behind_a_pooler_that_changes_sessions(
         job_id = rows.add_job()
         reports.submit(Ending(steps.started(worker), Completed('{"done": 1}')))
         eventually(lambda: rows.job(job_id)["status"] != "processing")  # noqa: B023 -- called at once
-        # The next session knows nothing of what was prepared in the one before.
+        # The next session does not have the statements that were prepared in the previous one.
         link.connection.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
 
     job = rows.job(job_id)

@@ -1,4 +1,4 @@
-"""A session's events are numbered in the order of commit: who reads on from the last number misses nothing."""
+"""A session's events are numbered in the order of commit: a reader that continues from the last number misses none."""
 
 import random
 import re
@@ -45,8 +45,8 @@ def open_transaction(dsn: str) -> "Iterator[Callable[[], psycopg.Connection[Any]
         connection.close()
 
 
-def read_on(rows: Rows, session_id: UUID, last: int = 0) -> list[tuple[int, str]]:
-    """What a reader gets that asks for what is behind the last number it saw."""
+def read_after(rows: Rows, session_id: UUID, last: int = 0) -> list[tuple[int, str]]:
+    """What a reader gets that asks for events after the last number it saw."""
     found = rows.all(
         "SELECT seq, event_type FROM session_events WHERE session_id = %s AND seq > %s ORDER BY seq", [session_id, last]
     )
@@ -54,7 +54,7 @@ def read_on(rows: Rows, session_id: UUID, last: int = 0) -> list[tuple[int, str]
 
 
 def numbers(rows: Rows, session_id: UUID) -> list[int]:
-    return [seq for seq, _ in read_on(rows, session_id)]
+    return [seq for seq, _ in read_after(rows, session_id)]
 
 
 def events(held: AttemptKey, *types: str) -> list[Event]:
@@ -65,22 +65,22 @@ def waits_for_a_lock(rows: Rows, connection: "psycopg.Connection[Any]") -> bool:
     return bool(rows.all("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", [connection.info.backend_pid]))
 
 
-def test_of_two_writers_the_one_that_commits_later_comes_later(
+def test_events_are_numbered_in_the_order_of_commits(
     rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     first, second = open_transaction(), open_transaction()
     first.execute(INSERT, [session_id, "first"])
     second.execute(INSERT, [session_id, "second"])
     second.commit()
-    seen = read_on(rows, session_id)
+    seen = read_after(rows, session_id)
 
     first.commit()
 
     assert seen == [(1, "second")]
-    assert read_on(rows, session_id, seen[-1][0]) == [(2, "first")]
+    assert read_after(rows, session_id, seen[-1][0]) == [(2, "first")]
 
 
-def test_a_worker_and_an_app_count_on_in_one_stream(
+def test_a_worker_and_an_app_share_one_numbering(
     steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     held = steps.started()
@@ -91,10 +91,10 @@ def test_a_worker_and_an_app_count_on_in_one_stream(
     app.commit()
     assert steps.book.add_events(events(held, "three")) == 1
 
-    assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "app"), (4, "three")]
+    assert read_after(rows, session_id) == [(1, "one"), (2, "two"), (3, "app"), (4, "three")]
 
 
-def test_an_app_that_goes_idle_after_an_insert_keeps_nobody_waiting(
+def test_an_idle_transaction_after_an_insert_blocks_no_other_writer(
     steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     held = steps.started()
@@ -107,10 +107,10 @@ def test_an_app_that_goes_idle_after_an_insert_keeps_nobody_waiting(
     assert steps.complete(held)
 
     app.commit()
-    assert read_on(rows, session_id) == [(1, "thinking"), (2, "phone"), (3, "app")]
+    assert read_after(rows, session_id) == [(1, "thinking"), (2, "phone"), (3, "app")]
 
 
-def test_jobs_of_a_session_run_to_their_end_beside_an_app_that_goes_idle(
+def test_jobs_of_a_session_complete_beside_an_idle_transaction(
     fleet: Fleet, rows: Rows, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     sessions = [rows.add_session(), rows.add_session()]
@@ -122,11 +122,11 @@ def test_jobs_of_a_session_run_to_their_end_beside_an_app_that_goes_idle(
     eventually(lambda: {rows.status(job_id) for job_id in jobs} == {"completed"})
     app.commit()
     thoughts = [(n, "thinking") for n in range(1, 6)]
-    assert read_on(rows, sessions[0]) == [*thoughts, (6, "app")]
-    assert read_on(rows, sessions[1]) == thoughts
+    assert read_after(rows, sessions[0]) == [*thoughts, (6, "app")]
+    assert read_after(rows, sessions[1]) == thoughts
 
 
-def test_a_stream_that_somebody_holds_keeps_only_its_own_job_waiting(
+def test_a_locked_stream_delays_only_its_own_job(
     steps: Steps, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     free_session = rows.add_session()
@@ -147,15 +147,15 @@ def test_a_stream_that_somebody_holds_keeps_only_its_own_job_waiting(
     reports.submit(Ending(free, Completed(None)))
 
     eventually(lambda: rows.status(free.job_id) == "completed", seconds=1.5, what="the end of a job beside it")
-    assert read_on(rows, free_session) == [(1, "first"), (2, "second")]
+    assert read_after(rows, free_session) == [(1, "first"), (2, "second")]
     assert rows.status(held.job_id) == "processing"
     somebody.commit()
     eventually(lambda: rows.status(held.job_id) == "completed")
-    assert read_on(rows, session_id) == [(1, "one"), (2, "two")]
+    assert read_after(rows, session_id) == [(1, "one"), (2, "two")]
     assert reports.close(5) == 0
 
 
-def test_eight_writers_leave_no_gap_though_some_roll_back(rows: Rows, dsn: str) -> None:
+def test_eight_writers_leave_no_gap_when_some_roll_back(rows: Rows, dsn: str) -> None:
     sessions = [rows.add_session() for _ in range(3)]
     kept: list[tuple[UUID, str]] = []
 
@@ -180,7 +180,7 @@ def test_eight_writers_leave_no_gap_though_some_roll_back(rows: Rows, dsn: str) 
         thread.join(60)
 
     for session_id in sessions:
-        read = read_on(rows, session_id)
+        read = read_after(rows, session_id)
         assert [seq for seq, _ in read] == list(range(1, len(read) + 1))
         assert sorted(type_ for _, type_ in read) == sorted(type_ for one, type_ in kept if one == session_id)
 
@@ -196,10 +196,10 @@ def test_many_sessions_in_one_call_have_numbers_of_their_own(steps: Steps, rows:
     assert steps.book.add_events(given[15:]) == 15
 
     for place, one in enumerate(held):
-        assert read_on(rows, jobs[one.job_id]) == [(n + 1, str(n * 3 + place)) for n in range(10)]
+        assert read_after(rows, jobs[one.job_id]) == [(n + 1, str(n * 3 + place)) for n in range(10)]
 
 
-def test_what_is_said_twice_uses_up_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
+def test_a_repeated_event_uses_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
     held = steps.started()
     one, two, three = events(held, "one", "two", "three")
 
@@ -209,10 +209,10 @@ def test_what_is_said_twice_uses_up_no_number(steps: Steps, rows: Rows, session_
              [two.id, session_id])  # fmt: skip
     assert steps.book.add_events([three]) == 1
 
-    assert read_on(rows, session_id) == [(1, "one"), (2, "two"), (3, "three")]
+    assert read_after(rows, session_id) == [(1, "one"), (2, "two"), (3, "three")]
 
 
-def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
+def test_an_event_repeated_after_a_lost_answer_is_stored_once(
     steps: Steps, rows: Rows, session_id: UUID, dsn: str
 ) -> None:
     held = steps.started()
@@ -233,7 +233,7 @@ def test_what_was_said_on_a_lost_link_and_is_said_again_is_there_once(
     other.close()
 
 
-def test_an_old_attempt_says_nothing_behind_the_next_one(
+def test_an_old_attempt_adds_no_event_after_those_of_the_next_one(
     steps: Steps, rows: Rows, session_id: UUID, dsn: str, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
     worker = steps.add_worker()
@@ -255,7 +255,7 @@ def test_an_old_attempt_says_nothing_behind_the_next_one(
     steps.book.add_events(events(new, "new"))
 
     assert answer == [0]
-    assert read_on(rows, session_id) == [(1, "old"), (2, "new")]
+    assert read_after(rows, session_id) == [(1, "old"), (2, "new")]
     other.close()
 
 
@@ -269,12 +269,12 @@ def test_copy_and_one_insert_of_many_rows_are_numbered_in_their_order(rows: Rows
         [session_id],
     )
 
-    assert read_on(rows, other) == [(n // 2 + 1, str(n)) for n in range(0, 1000, 2)]
+    assert read_after(rows, other) == [(n // 2 + 1, str(n)) for n in range(0, 1000, 2)]
     types = [*range(1, 1000, 2), *range(1000, 2000)]
-    assert read_on(rows, session_id) == [(place, str(n)) for place, n in enumerate(types, 1)]
+    assert read_after(rows, session_id) == [(place, str(n)) for place, n in enumerate(types, 1)]
 
 
-def test_two_who_write_into_the_same_sessions_do_not_wait_for_each_other(rows: Rows, dsn: str) -> None:
+def test_two_writers_of_the_same_sessions_do_not_deadlock(rows: Rows, dsn: str) -> None:
     sessions = [rows.add_session() for _ in range(20)]
     failed: list[Exception] = []
 
@@ -298,10 +298,10 @@ def test_two_who_write_into_the_same_sessions_do_not_wait_for_each_other(rows: R
     assert all(numbers(rows, session_id) == list(range(1, 61)) for session_id in sessions)
 
 
-def test_who_holds_a_session_may_write_its_events(
+def test_a_transaction_that_locked_a_session_may_write_its_events(
     steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
 ) -> None:
-    """As an app does: the session's row first, then the event. With a foreign key the worker waits for that row."""
+    """An app locks the session's row, then inserts the event. With a foreign key the worker waits for that row."""
     rows.all("ALTER TABLE session_events ADD FOREIGN KEY (session_id) REFERENCES coding_sessions (id)")
     held = steps.started()
     app = open_transaction()
@@ -316,10 +316,10 @@ def test_who_holds_a_session_may_write_its_events(
     worker.join(10)
 
     assert answer == [1]
-    assert read_on(rows, session_id) == [(1, "app"), (2, "worker")]
+    assert read_after(rows, session_id) == [(1, "app"), (2, "worker")]
 
 
-def test_numbers_go_on_behind_those_of_the_version_before(steps: Steps, rows: Rows, session_id: UUID) -> None:
+def test_numbers_continue_after_those_of_the_previous_version(steps: Steps, rows: Rows, session_id: UUID) -> None:
     rows.all("ALTER TABLE session_events DISABLE TRIGGER USER")
     for seq in (None, None, 700, 901):
         rows.all("INSERT INTO session_events (session_id, event_type, seq) VALUES (%s, 'old', %s)", [session_id, seq])
@@ -329,7 +329,7 @@ def test_numbers_go_on_behind_those_of_the_version_before(steps: Steps, rows: Ro
     steps.book.add_events(events(held, "worker"))
     rows.all(INSERT, [session_id, "app"])
 
-    assert read_on(rows, session_id, 901) == [(902, "worker"), (903, "app")]
+    assert read_after(rows, session_id, 901) == [(902, "worker"), (903, "app")]
     kept = rows.all("SELECT seq FROM session_events WHERE session_id = %s AND event_type = 'old'", [session_id])
     assert [row["seq"] for row in kept] == [None, None, 700, 901]
 
@@ -345,7 +345,7 @@ def test_a_restored_backup_keeps_its_numbers(rows: Rows, session_id: UUID) -> No
 
 
 def test_an_event_without_a_session_has_no_number(rows: Rows, session_id: UUID) -> None:
-    """A host's table may allow it, and may take an event out of its session when that is deleted."""
+    """A host's table may allow such events, and may set the session to NULL when the session is deleted."""
     rows.all("ALTER TABLE session_events ALTER COLUMN session_id DROP NOT NULL")
     rows.all(INSERT, [None, "of nobody"])
     rows.all("INSERT INTO session_events (event_type, seq) VALUES ('of nobody', -9)")
@@ -356,13 +356,13 @@ def test_an_event_without_a_session_has_no_number(rows: Rows, session_id: UUID) 
         rows.all(INSERT, [session_id, "two"])
         rows.all("UPDATE session_events SET session_id = NULL WHERE event_type = 'orphan'")
 
-    assert read_on(rows, session_id) == [(1, "one"), (2, "two")]
+    assert read_after(rows, session_id) == [(1, "one"), (2, "two")]
     others = rows.all("SELECT event_type, seq FROM session_events WHERE session_id IS NULL ORDER BY 1")
     assert [tuple(row.values()) for row in others] == [("of nobody", None), ("of nobody", None), ("orphan", None)]
     assert rows.all("SELECT * FROM session_streams") == [{"session_id": session_id, "last_seq": 2}]
 
 
-def test_an_event_gets_its_number_when_a_trigger_of_the_host_names_its_session(rows: Rows, session_id: UUID) -> None:
+def test_an_event_whose_session_a_hosts_trigger_sets_gets_a_number(rows: Rows, session_id: UUID) -> None:
     rows.all(f"""
         CREATE FUNCTION name_session() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.session_id := '{session_id}'; RETURN NEW; END $$;
@@ -370,10 +370,10 @@ def test_an_event_gets_its_number_when_a_trigger_of_the_host_names_its_session(r
 
     rows.all(INSERT, [None, "one"])
 
-    assert read_on(rows, session_id) == [(1, "one")]
+    assert read_after(rows, session_id) == [(1, "one")]
 
 
-def test_events_that_move_to_another_session_come_behind_its_own(rows: Rows, session_id: UUID) -> None:
+def test_events_moved_to_another_session_come_after_its_own(rows: Rows, session_id: UUID) -> None:
     other = rows.add_session()
     for one, type_ in ((session_id, "a"), (session_id, "b"), (other, "c")):
         rows.all(INSERT, [one, type_])
@@ -383,13 +383,15 @@ def test_events_that_move_to_another_session_come_behind_its_own(rows: Rows, ses
         rows.all("UPDATE session_events SET session_id = %s WHERE session_id = %s", [other, session_id])
         rows.all("UPDATE session_events SET session_id = session_id WHERE event_type = 'c'")
 
-    assert read_on(rows, session_id) == []
-    assert read_on(rows, other) == [(1, "c"), (2, "a"), (3, "b"), (4, "new")]
+    assert read_after(rows, session_id) == []
+    assert read_after(rows, other) == [(1, "c"), (2, "a"), (3, "b"), (4, "new")]
     rows.all(INSERT, [session_id, "later"])
-    assert read_on(rows, session_id) == [(3, "later")]
+    assert read_after(rows, session_id) == [(3, "later")]
 
 
-def test_a_session_takes_its_stream_along_and_may_come_again(rows: Rows, session_id: UUID) -> None:
+def test_a_deleted_sessions_stream_is_deleted_and_the_session_may_be_inserted_again(
+    rows: Rows, session_id: UUID
+) -> None:
     other = rows.add_session()
     for one in (session_id, session_id, other):
         rows.all(INSERT, [one, "x"])
@@ -399,28 +401,28 @@ def test_a_session_takes_its_stream_along_and_may_come_again(rows: Rows, session
     assert rows.all("SELECT * FROM session_streams") == [{"session_id": other, "last_seq": 1}]
     rows.add_session(id=session_id)
     rows.all(INSERT, [session_id, "again"])
-    assert read_on(rows, session_id) == [(1, "again")]
+    assert read_after(rows, session_id) == [(1, "again")]
 
 
-def test_events_that_were_pruned_do_not_give_their_numbers_back(rows: Rows, session_id: UUID) -> None:
+def test_numbers_of_deleted_events_are_not_used_again(rows: Rows, session_id: UUID) -> None:
     rows.all(INSERT, [session_id, "pruned"])
     rows.all("DELETE FROM session_events")
 
     rows.all(INSERT, [session_id, "new"])
 
-    assert read_on(rows, session_id) == [(2, "new")]
+    assert read_after(rows, session_id) == [(2, "new")]
 
 
-def test_a_stale_event_uses_up_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
+def test_a_stale_event_uses_no_number(steps: Steps, rows: Rows, session_id: UUID) -> None:
     held = steps.started()
 
     steps.book.add_events([*events(replace(held, exec=uuid4()), "stale"), *events(held, "true")])
 
-    assert read_on(rows, session_id) == [(1, "true")]
+    assert read_after(rows, session_id) == [(1, "true")]
 
 
 def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
-    """Of the server's processor, by its own count: what else the machine does plays no part."""
+    """The CPU seconds of the commit as counted by the server, so that other load on the machine does not matter."""
     details: list[str] = []
 
     def listen(message: "psycopg.errors.Diagnostic") -> None:
@@ -442,8 +444,8 @@ def seconds_of_the_commit(rows: Rows, sessions: int) -> float:
     return max(sum(map(float, parts)) for parts in used)
 
 
-def test_the_work_at_a_commit_grows_with_the_events_alone(rows: Rows) -> None:
-    """Not with events times sessions: meanwhile the streams are held, and others wait."""
+def test_the_work_at_a_commit_grows_with_the_number_of_events_only(rows: Rows) -> None:
+    """It must not grow with events times sessions, because others wait for the locked streams meanwhile."""
     few = seconds_of_the_commit(rows, 1000)
     rows.all("DELETE FROM coding_sessions")
 

@@ -1,4 +1,4 @@
-"""The session's stream: in order, and only from the attempt that is the job's own."""
+"""Events of a session: stored in order, and only from the job's current attempt."""
 
 import json
 from dataclasses import replace

@@ -1,10 +1,10 @@
-"""The job table's methods by which the Node worker's were called."""
+"""The Python methods with the names of the Node worker's functions."""
 
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
 
-def test_the_same_methods_exist_in_python(steps: Steps, rows: Rows) -> None:
+def test_the_node_workers_methods_exist_in_python(steps: Steps, rows: Rows) -> None:
     queue = steps.queue
     job_id = rows.add_job(prompt="hello", max_retries=1)
 

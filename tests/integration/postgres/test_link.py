@@ -1,4 +1,4 @@
-"""A link relies on what it sets itself, whatever a host has set, and is replaced when it cannot be used."""
+"""A link sets what it relies on, whatever a host has set, and is replaced when it cannot be used."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
-def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, rows: Rows) -> None:
+def test_a_link_sets_the_formats_it_relies_on(dsn: str, rows: Rows) -> None:
     name = dsn.rpartition("/")[2]
     theirs = {
         "DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard", "TimeZone": "America/St_Johns",
@@ -34,7 +34,7 @@ def test_a_link_sets_the_formats_it_relies_on_whatever_a_host_has_set(dsn: str, 
     }  # fmt: skip
 
 
-def test_jobs_end_in_a_database_that_reads_no_null_in_arrays(dsn: str, rows: Rows) -> None:
+def test_jobs_end_in_a_database_with_array_nulls_off(dsn: str, rows: Rows) -> None:
     rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET array_nulls = off")
     job_id = rows.add_job(max_retries=2)
     steps = Steps(dsn, rows)
@@ -46,7 +46,7 @@ def test_jobs_end_in_a_database_that_reads_no_null_in_arrays(dsn: str, rows: Row
         steps.close()
 
 
-def test_a_job_that_changed_meanwhile_is_no_conflict_where_a_host_isolates_transactions(dsn: str, rows: Rows) -> None:
+def test_a_job_changed_meanwhile_causes_no_serialization_failure(dsn: str, rows: Rows) -> None:
     rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET default_transaction_isolation = 'serializable'")
     with connect(dsn, "test") as connection, connection.transaction():
         connection.execute("SELECT count(*) FROM coding_jobs")
@@ -56,7 +56,7 @@ def test_a_job_that_changed_meanwhile_is_no_conflict_where_a_host_isolates_trans
         assert connection.execute("UPDATE coding_jobs SET prompt = 'newer' WHERE id = %s", [job_id]).rowcount == 1
 
 
-def test_a_link_that_rests_outlasts_a_hosts_limit_on_idle_sessions(dsn: str, rows: Rows) -> None:
+def test_an_idle_link_survives_a_hosts_idle_session_timeout(dsn: str, rows: Rows) -> None:
     rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
     with connect(dsn, "test") as ours, psycopg.connect(dsn, autocommit=True) as theirs:
 

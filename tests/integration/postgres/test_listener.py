@@ -1,4 +1,4 @@
-"""LISTEN on a session that is a pooler's: nothing is left on it."""
+"""LISTEN behind a pooler: nothing is left on the pooler's session."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("drops_notifications", [False, True])
-def test_nobody_is_left_listening_on_a_pooled_session(
+def test_no_listen_is_left_on_a_pooled_session(
     pooler: SessionPooler, monkeypatch: pytest.MonkeyPatch, drops_notifications: bool
 ) -> None:
     monkeypatch.setattr(listener, "_ECHO_SECONDS", 0.5)

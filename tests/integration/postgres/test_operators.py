@@ -1,4 +1,4 @@
-"""Cancel and retry: what operators may do to a job, and the trail it leaves."""
+"""Cancel and retry: what operators may do to a job, and what is recorded."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,7 @@ def test_a_hand_over_is_cancelled_at_once_and_its_attempt_with_it(steps: Steps, 
     assert rows.outcomes(job_id) == ["cancelled"]
 
 
-def test_a_running_job_is_marked_and_cancelled_when_its_worker_lets_go(steps: Steps, rows: Rows) -> None:
+def test_a_running_job_is_marked_and_cancelled_when_its_worker_releases_it(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id)
     held = steps.started()
@@ -58,7 +58,7 @@ def test_a_running_job_is_marked_and_cancelled_when_its_worker_lets_go(steps: St
     assert audit(rows) == [("cancel", "ann", None, "processing", "processing")]
 
 
-def test_a_job_that_completes_before_it_hears_of_the_cancel_is_completed(steps: Steps, rows: Rows) -> None:
+def test_a_job_that_completes_before_its_worker_learns_of_the_cancel_is_completed(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
     steps.queue.cancel_job(job_id)
@@ -68,7 +68,7 @@ def test_a_job_that_completes_before_it_hears_of_the_cancel_is_completed(steps: 
     assert rows.job(job_id)["status"] == "completed"
 
 
-def test_a_job_that_fails_before_it_hears_of_the_cancel_is_not_retried(steps: Steps, rows: Rows) -> None:
+def test_a_job_that_fails_before_its_worker_learns_of_the_cancel_is_not_retried(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
     steps.queue.cancel_job(job_id)
@@ -108,7 +108,7 @@ def test_a_waiting_job_can_be_run_now(steps: Steps, rows: Rows) -> None:
     assert rows.job(job_id)["retry_count"] == 1
 
 
-def test_a_job_in_hands_is_not_retried(steps: Steps, rows: Rows) -> None:
+def test_a_processing_job_is_not_retried(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     steps.started()
 
@@ -116,7 +116,7 @@ def test_a_job_in_hands_is_not_retried(steps: Steps, rows: Rows) -> None:
     assert audit(rows) == []
 
 
-def test_a_job_that_does_not_exist_is_none(steps: Steps) -> None:
+def test_the_status_of_a_job_that_does_not_exist_is_none(steps: Steps) -> None:
     assert steps.queue.cancel_job(uuid4()) is None
     assert steps.queue.retry_job(uuid4()) is None
 
@@ -131,14 +131,14 @@ def test_a_cancelled_job_retried_by_hand_is_not_cancelled_again(steps: Steps, ro
 
 @pytest.fixture
 def second(dsn: str, rows: Rows) -> Iterator[Steps]:
-    """Somebody else, on a link of their own."""
+    """A second client with a link of its own."""
     second = Steps(dsn, rows)
     yield second
     second.close()
 
 
 def beside(rows: Rows, first: Steps, does: Callable[[], object], then: Callable[[], T]) -> T:
-    """`first` does something and has not committed when `then` comes to the same row, which must wait for it."""
+    """Run `then` while `first` has changed the same row and not committed: `then` must wait for it."""
     with ThreadPoolExecutor(1) as pool:
         with first.link.connection.transaction():
             does()
@@ -153,7 +153,7 @@ def beside(rows: Rows, first: Steps, does: Callable[[], object], then: Callable[
         return answer.result(5)
 
 
-def test_a_cancel_that_meets_a_completion_comes_too_late(steps: Steps, second: Steps, rows: Rows) -> None:
+def test_a_cancel_during_a_completion_comes_too_late(steps: Steps, second: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
 
@@ -165,7 +165,7 @@ def test_a_cancel_that_meets_a_completion_comes_too_late(steps: Steps, second: S
     assert audit(rows) == []
 
 
-def test_a_completion_that_meets_a_cancel_completes(steps: Steps, second: Steps, rows: Rows) -> None:
+def test_a_completion_during_a_cancel_completes_the_job(steps: Steps, second: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
 
@@ -176,7 +176,7 @@ def test_a_completion_that_meets_a_cancel_completes(steps: Steps, second: Steps,
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_a_start_that_meets_a_cancel_finds_nothing(steps: Steps, second: Steps, rows: Rows) -> None:
+def test_a_start_during_a_cancel_starts_nothing(steps: Steps, second: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     claim = steps.claim_one()
@@ -187,7 +187,7 @@ def test_a_start_that_meets_a_cancel_finds_nothing(steps: Steps, second: Steps, 
     assert rows.outcomes(job_id) == ["cancelled"]
 
 
-def test_a_cancel_that_meets_a_start_marks_the_run(steps: Steps, second: Steps, rows: Rows) -> None:
+def test_a_cancel_during_a_start_marks_the_run(steps: Steps, second: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     claim = steps.claim_one()
@@ -198,7 +198,7 @@ def test_a_cancel_that_meets_a_start_marks_the_run(steps: Steps, second: Steps, 
     assert rows.job(job_id)["cancel_requested_at"] is not None
 
 
-def test_a_cancel_that_meets_a_release_cancels_the_pending_job(steps: Steps, second: Steps, rows: Rows) -> None:
+def test_a_cancel_during_a_release_cancels_the_pending_job(steps: Steps, second: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     held = steps.started()
 

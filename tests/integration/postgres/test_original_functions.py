@@ -1,4 +1,4 @@
-"""The Node worker's functions, called as it, psql and PostgREST call them."""
+"""The Node worker's functions, called as the Node worker, psql and PostgREST call them."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -107,7 +107,7 @@ def test_fail_job_never_reopens_a_finished_job(rows: Rows) -> None:
     assert rows.job(job_id)["status"] == "completed"
 
 
-def test_an_attempt_that_a_fleet_worker_runs_answers_to_its_fence_alone(rows: Rows, steps: Steps) -> None:
+def test_an_attempt_of_a_bridge_is_not_changed_without_its_fence(rows: Rows, steps: Steps) -> None:
     job_id = rows.add_job()
     held = steps.started()
 
@@ -137,7 +137,7 @@ def test_get_queue_stats_counts_by_status(rows: Rows) -> None:
     assert timedelta(seconds=90) <= stats["oldest_pending_age"] < timedelta(seconds=150)
 
 
-def test_claim_next_job_promotes_only_what_became_due(rows: Rows) -> None:
+def test_claim_next_job_promotes_only_jobs_that_became_due(rows: Rows) -> None:
     first, ready = rows.add_job(priority=9), rows.add_job()
     over, later = rows.add_job(status="cancelled"), rows.add_job()
     rows.all("ALTER TABLE coding_jobs DISABLE TRIGGER on_job_run_at")

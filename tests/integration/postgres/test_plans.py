@@ -1,7 +1,7 @@
-"""What the hot statements read, whatever lies finished in the table: which indexes, and how much of them.
+"""Which indexes the hot statements read, and how much of them, however many finished jobs are in the table.
 
-Postgres counts what each index gave and what was read from the table without one. A plan that began to depend on
-history would show here as another index, or as reading that grows.
+Postgres counts the entries read from each index, and the rows read without one. A plan that begins to depend on
+finished jobs would show here as another index, or as reads that grow.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,14 +37,14 @@ LISTED: dict[str | None, set[str]] = {
 
 
 class Meter:
-    """What a step read from the job table, by index."""
+    """Counts what a step reads from the job table, by index."""
 
     def __init__(self, steps: Steps, rows: Rows) -> None:
         self._steps = steps
         self._rows = rows
 
     def read(self) -> dict[str, int]:
-        # What a session counted is told to others when it is idle; it is asked to do so at once.
+        # A session reports its counts when it is idle; this makes it report them at once.
         self._steps.link.connection.execute("SELECT pg_stat_force_next_flush()")
         self._steps.link.connection.execute("SELECT 1")
         return {row["name"]: row["read"] or 0 for row in self._rows.all(READ)}
@@ -56,7 +56,7 @@ class Meter:
 
 
 def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Callable[[], object]]]:
-    """Each hot statement at work on some jobs, with the indexes that it may read."""
+    """Each hot statement, run on some jobs, with the indexes that it may read."""
     worker = steps.add_worker(slots=LIVE)
     rows.all("INSERT INTO coding_jobs (max_retries, priority) SELECT 1, 1 FROM generate_series(1, %s)", [LIVE])
     held: list[AttemptKey] = []
@@ -113,7 +113,7 @@ def check(steps: Steps, rows: Rows) -> None:
 
 @pytest.mark.timeout(300)
 def test_hot_statements_read_the_same_at_any_size(steps: Steps, rows: Rows) -> None:
-    """At none, a hundred thousand and two million finished rows, with the statistics of before and with fresh ones,
+    """With none, a hundred thousand and two million finished rows, with old and with fresh statistics,
     and with a backlog behind the jobs that are taken.
     """
     rows.all("INSERT INTO coding_jobs (priority) SELECT -1 FROM generate_series(1, 50000)")

@@ -1,4 +1,4 @@
-"""Behind a pooler a session is nobody's own: we set nothing on it that other clients would find."""
+"""Behind a pooler, sessions are shared: we leave no setting, lock or statement on them that other clients would get."""
 
 import contextlib
 import socket
@@ -24,7 +24,7 @@ from tests.support.session_pooler import SessionPooler
 
 _LIMITS = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock"
 
-# Behind a pooler in transaction mode the next client would find it.
+# Behind a pooler in transaction mode the next client would get these.
 _LEFT = """
     SELECT 'left: [' || coalesce(string_agg(it, ', '), '') || ']'
     FROM (SELECT name || ' = ' || setting FROM pg_settings WHERE source = 'session'
@@ -50,7 +50,7 @@ def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool
 
 @pytest.fixture
 def pooled_dsn(dsn: str) -> Iterator[str]:
-    """The database behind something that tells clients another process than the server's, as poolers do."""
+    """The database behind a proxy that shows clients another process id than the server's, as poolers do."""
     address = urlsplit(dsn)
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -70,13 +70,13 @@ def pooled_dsn(dsn: str) -> Iterator[str]:
 
 
 def left_on(pooler: SessionPooler) -> list[bytes]:
-    """What the next clients of its sessions would find there."""
+    """What the next clients of the pooler's sessions would get."""
     assert pooler.sessions
     answers = [pooler.ask(_LEFT, session) for session in range(len(pooler.sessions))]
     return [answer for answer in answers if b"left: []" not in answer]
 
 
-def test_setting_up_and_asking_for_the_state_leave_nothing_on_a_pooled_session(empty_dsn: str) -> None:
+def test_migrating_and_its_status_leave_nothing_on_a_pooled_session(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
@@ -101,7 +101,7 @@ def test_the_doctor_leaves_nothing_on_a_pooled_session(pooler: SessionPooler, se
     assert left_on(pooler) == []
 
 
-def test_a_session_of_our_own_has_our_limits(link: Link) -> None:
+def test_a_direct_session_has_our_limits(link: Link) -> None:
     assert link.connection.execute(_LIMITS).fetchone() == {"statement": "8s", "lock": "2s"}
     assert not link.connection.is_pooled
 
@@ -118,7 +118,7 @@ def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
     link.close()
 
 
-def test_so_does_one_of_the_web_process(pooled_dsn: str) -> None:
+def test_a_pooled_session_of_the_web_process_keeps_its_own_limits(pooled_dsn: str) -> None:
     pool = Pool(pooled_dsn, "test", size=1)
     with pool.connection() as connection:
         assert connection.execute(_LIMITS).fetchone() == {"statement": "0", "lock": "0"}

@@ -1,4 +1,4 @@
-"""A database that takes no writes for a while, as a provider sets it when the disk is full: named, and waited for."""
+"""A database that is read-only for a while, as when a provider's disk is full: it is named, and waited for."""
 
 import logging
 from datetime import timedelta
@@ -30,19 +30,19 @@ def pruned(queue: JobQueue) -> float:
     return 0.0
 
 
-def test_a_process_waits_at_its_start_and_goes_on_when_writes_are_taken_again(
+def test_a_process_waits_at_its_start_until_writes_are_possible(
     dsn: str, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_read_only(rows, dsn, "on")
 
     check_database(dsn, rest=lambda _: set_read_only(rows, dsn, "off"))
 
-    (told,) = caplog.messages
-    assert f"is read-only ({WHY}: " in told
-    assert ", retry 1/10 in " in told
+    (message,) = caplog.messages
+    assert f"is read-only ({WHY}: " in message
+    assert ", retry 1/10 in " in message
 
 
-def test_one_line_says_why_it_ends(dsn: str, rows: Rows) -> None:
+def test_a_process_that_ends_says_why_in_one_line(dsn: str, rows: Rows) -> None:
     set_read_only(rows, dsn, "on")
 
     with pytest.raises(ReadOnlyError, match=rf"is read-only: {WHY}: .*RESET it there \(tried 2 times\)") as raised:
@@ -51,7 +51,7 @@ def test_one_line_says_why_it_ends(dsn: str, rows: Rows) -> None:
     assert raised.value.exit_code == 3
 
 
-def test_the_doctor_blames_the_database_and_not_the_workers(settings: Settings, dsn: str, rows: Rows) -> None:
+def test_the_doctor_names_the_read_only_database_as_the_cause(settings: Settings, dsn: str, rows: Rows) -> None:
     set_read_only(rows, dsn, "on")
 
     failed = [(one.check, one.found) for one in examine(settings) if one.state == "fail"]
@@ -59,7 +59,7 @@ def test_the_doctor_blames_the_database_and_not_the_workers(settings: Settings, 
     assert failed == [("postgres", f"read-only: {WHY}")]
 
 
-def test_a_migration_is_not_begun(empty_dsn: str) -> None:
+def test_a_migration_is_refused(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         set_read_only(Rows(connection), empty_dsn, "on")
 
@@ -69,13 +69,13 @@ def test_a_migration_is_not_begun(empty_dsn: str) -> None:
         migrate_up(empty_dsn)
 
 
-def test_a_standby_is_told_from_a_setting() -> None:
+def test_a_standby_is_distinguished_from_a_setting() -> None:
     found = read_only([{"is_standby": True, "source": "default"}])
     assert found is not None
     assert found.why == "the server is a standby"
 
 
-def test_a_process_that_runs_says_it_once_and_goes_on_by_itself(
+def test_a_running_process_logs_it_once_and_continues_by_itself(
     dsn: str, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

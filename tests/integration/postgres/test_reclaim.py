@@ -1,4 +1,4 @@
-"""The one arrow back: what is taken back, what it costs, and from whom nothing is taken."""
+"""Reclaim: which attempts are taken back, which of them spend a retry, and which are never taken back."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,7 +39,7 @@ def test_a_job_that_loses_its_worker_every_time_fails(steps: Steps, rows: Rows) 
     assert rows.outcomes(job_id) == ["crashed", "crashed"]
 
 
-def test_nothing_is_taken_from_the_living(steps: Steps, rows: Rows) -> None:
+def test_no_job_is_taken_from_a_live_worker(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     steps.started()
 
@@ -72,7 +72,7 @@ def test_a_job_the_node_worker_left_behind_is_reclaimed(steps: Steps, rows: Rows
     assert rows.outcomes(job_id) == ["reclaimed"]
 
 
-def test_what_is_taken_back_in_one_sweep_keeps_what_is_its_own(steps: Steps, rows: Rows) -> None:
+def test_each_job_of_one_sweep_keeps_its_own_values(steps: Steps, rows: Rows) -> None:
     released = [rows.add_job() for _ in range(6)]
     steps.add_worker()
     for fence in (1, 2):
@@ -102,7 +102,7 @@ def test_what_is_taken_back_in_one_sweep_keeps_what_is_its_own(steps: Steps, row
     assert {job_id: rows.job(job_id)["retry_count"] for job_id in released} == dict.fromkeys(released, 0)
 
 
-def test_a_row_made_processing_by_hand_comes_back_in_the_end(steps: Steps, rows: Rows) -> None:
+def test_a_row_set_to_processing_by_hand_is_taken_back_in_the_end(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job(status="processing")
     assert steps.reclaim() == {}
 
@@ -112,7 +112,7 @@ def test_a_row_made_processing_by_hand_comes_back_in_the_end(steps: Steps, rows:
     assert steps.reclaim() == {job_id: ("reclaimed", "pending")}
 
 
-def test_an_attempt_that_a_hand_begins_anew_is_a_new_one_and_holds_up_nobody(steps: Steps, rows: Rows) -> None:
+def test_an_attempt_begun_again_by_hand_is_a_new_one_and_blocks_no_other(steps: Steps, rows: Rows) -> None:
     again = rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
@@ -140,7 +140,7 @@ def test_an_attempt_begun_by_hand_started_when_it_began(steps: Steps, rows: Rows
     assert first["finished_at"] < second["claimed_at"] == second["started_at"] <= second["finished_at"]
 
 
-def test_what_a_new_worker_starts_during_a_sweep_has_not_crashed(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_job_that_a_new_worker_starts_during_a_sweep_has_not_crashed(steps: Steps, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
     steps.add_worker()
     claim = steps.claim_one()
@@ -168,7 +168,7 @@ def test_what_a_new_worker_starts_during_a_sweep_has_not_crashed(steps: Steps, r
     assert steps.complete(held)
 
 
-def test_a_goodbye_frees_what_the_worker_still_held(steps: Steps, rows: Rows) -> None:
+def test_a_stopping_worker_releases_the_jobs_it_still_held(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     steps.started(worker)

@@ -1,4 +1,4 @@
-"""What somebody holds or refuses is left for the next sweep, and holds up nothing else."""
+"""Locked or refused rows are left for the next sweep, and delay no others."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 
-def test_a_job_that_cannot_be_taken_back_holds_up_nobody(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_job_that_cannot_be_taken_back_delays_no_other(steps: Steps, rows: Rows, dsn: str) -> None:
     session = rows.add_session()
     worker = steps.add_worker()
     stuck = rows.add_job(session_id=session, max_retries=1)
@@ -48,7 +48,7 @@ def test_many_jobs_that_cannot_be_taken_back_do_not_end_the_sweep(steps: Steps, 
     assert rows.value("SELECT stop_reason FROM workers WHERE id = %s", [silent]) == "lost"
 
 
-def test_a_workers_row_that_somebody_holds_waits_for_the_next_look(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_locked_row_of_a_worker_waits_for_the_next_sweep(steps: Steps, rows: Rows, dsn: str) -> None:
     held, other = steps.add_worker(), steps.add_worker()
     lost = "SELECT id FROM workers WHERE stop_reason = 'lost' ORDER BY stopped_at"
     for worker in (held, other):
@@ -71,7 +71,7 @@ def test_a_workers_row_that_somebody_holds_waits_for_the_next_look(steps: Steps,
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 4
 
 
-def test_a_hand_over_that_cannot_be_released_holds_up_nobody(steps: Steps, rows: Rows) -> None:
+def test_a_hand_over_that_cannot_be_released_delays_no_other(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     refused, other = rows.add_job(prompt="refuse me"), rows.add_job()
     for claim in steps.claim():
@@ -88,9 +88,7 @@ def test_a_hand_over_that_cannot_be_released_holds_up_nobody(steps: Steps, rows:
     eventually(lambda: steps.reclaim() == {refused: ("released", "pending")}, seconds=3)
 
 
-def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_taken_back(
-    steps: Steps, rows: Rows, dsn: str, link: Link
-) -> None:
+def test_locked_rows_of_upkeep_do_not_prevent_a_reclaim(steps: Steps, rows: Rows, dsn: str, link: Link) -> None:
     ended, worker = steps.add_worker(), steps.add_worker()
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id = %s", [ended])
     crashed = rows.add_job()
@@ -108,7 +106,7 @@ def test_rows_of_housekeeping_that_somebody_holds_do_not_keep_a_job_from_being_t
         assert rows.outcomes(crashed) == ["crashed"]
 
 
-def test_a_sweep_passes_over_a_row_that_somebody_is_changing(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_sweep_skips_a_row_that_another_transaction_changes(steps: Steps, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)

@@ -1,4 +1,4 @@
-"""Rows that Postgres will not change, at each step that changes many: the others get through in the same step."""
+"""Rows that Postgres refuses to change, in each step that changes many: the other rows are changed in the same step."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ def count_tries(rows: Rows) -> None:
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
-def test_those_behind_a_refused_one_are_claimed(steps: Steps, rows: Rows, cause: str, end: str) -> None:
+def test_jobs_after_a_refused_one_are_claimed(steps: Steps, rows: Rows, cause: str, end: str) -> None:
     steps.add_worker(slots=1)
     refused, other = rows.add_job(priority=9), rows.add_job()
     rows.all(cause)
@@ -46,7 +46,7 @@ def test_those_behind_a_refused_one_are_claimed(steps: Steps, rows: Rows, cause:
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
 @pytest.mark.parametrize("started", [True, False])
-def test_those_beside_a_refused_one_are_taken_back(
+def test_jobs_beside_a_refused_one_are_taken_back(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str, started: bool
 ) -> None:
     worker = steps.add_worker()
@@ -70,7 +70,7 @@ def test_those_beside_a_refused_one_are_taken_back(
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
-def test_those_beside_a_refused_one_are_moved(
+def test_jobs_beside_a_refused_one_are_moved(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str
 ) -> None:
     refused, other = rows.add_job(actor="build_report", priority=9), rows.add_job(actor="build_report")
@@ -83,7 +83,7 @@ def test_those_beside_a_refused_one_are_moved(
 
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
-def test_a_suspect_behind_a_refused_one_is_claimed(
+def test_a_suspect_after_a_refused_one_is_claimed(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str
 ) -> None:
     steps.add_worker()
@@ -97,7 +97,7 @@ def test_a_suspect_behind_a_refused_one_is_claimed(
 
 @pytest.mark.parametrize(("cause", "end"), CAUSES)
 @pytest.mark.parametrize("scheduled", [False, True])
-def test_claim_next_job_passes_a_refused_one(
+def test_claim_next_job_skips_a_refused_job(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, cause: str, end: str, scheduled: bool
 ) -> None:
     refused, *others = [rows.add_job(priority=priority) for priority in (9, 2, 1)]
@@ -113,7 +113,7 @@ def test_claim_next_job_passes_a_refused_one(
     assert named_jobs(caplog) == [str(refused)]
 
 
-def test_claim_next_job_passes_many_refused_ones(steps: Steps, rows: Rows) -> None:
+def test_claim_next_job_skips_many_refused_jobs(steps: Steps, rows: Rows) -> None:
     rows.all("INSERT INTO coding_jobs (priority) SELECT 9 FROM generate_series(1, 3000)")
     other = rows.add_job()
     rows.all(CHECKED)
@@ -125,7 +125,7 @@ def test_claim_next_job_passes_many_refused_ones(steps: Steps, rows: Rows) -> No
     assert time.monotonic() - began < 3
 
 
-def test_claim_next_job_tries_a_refused_one_once(steps: Steps, rows: Rows) -> None:
+def test_claim_next_job_tries_a_refused_job_once(steps: Steps, rows: Rows) -> None:
     rows.add_job(priority=9)
     other = rows.add_job()
     count_tries(rows)
@@ -136,8 +136,8 @@ def test_claim_next_job_tries_a_refused_one_once(steps: Steps, rows: Rows) -> No
     assert rows.value(TRIED) == 1
 
 
-def test_claim_next_job_leaves_the_constraints_of_its_caller_alone(steps: Steps, rows: Rows) -> None:
-    """What waits for the commit waits on, in a transaction that goes on."""
+def test_claim_next_job_leaves_its_callers_deferred_constraints_deferred(steps: Steps, rows: Rows) -> None:
+    """Deferred constraints of a transaction that continues are still checked at its commit."""
     rows.all("CREATE TABLE kept (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
     rows.all(DEFERRED[0])
     jobs = [rows.add_job(), rows.add_job()]
@@ -160,7 +160,7 @@ def test_claim_next_job_leaves_the_constraints_of_its_caller_alone(steps: Steps,
 
 
 def test_events_of_a_hosts_trigger_are_numbered(steps: Steps, rows: Rows) -> None:
-    """Their numbers wait for the commit as well."""
+    """Their numbers are deferred to the commit as well."""
     session = rows.add_session()
     rows.all("""
         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -185,7 +185,7 @@ def test_events_of_a_hosts_trigger_are_numbered(steps: Steps, rows: Rows) -> Non
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_a_batch_that_fails_late_is_tried_one_by_one_all_the_same(steps: Steps, rows: Rows) -> None:
+def test_a_batch_that_fails_at_the_commit_is_tried_one_by_one(steps: Steps, rows: Rows) -> None:
     steps.add_worker(slots=100)
     others = [rows.add_job() for _ in range(50)]
     refused = rows.add_job(priority=-9)
@@ -205,7 +205,7 @@ def test_a_batch_that_fails_late_is_tried_one_by_one_all_the_same(steps: Steps, 
     assert [one.job_id for one in refusals] in ([], [refused])
 
 
-def test_what_is_wrong_with_the_database_is_no_row_that_is_refused(
+def test_an_error_of_the_database_is_not_a_refused_row(
     steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = steps.add_worker()
@@ -232,7 +232,7 @@ def test_what_is_wrong_with_the_database_is_no_row_that_is_refused(
     assert named_jobs(caplog) == []
 
 
-def test_what_is_refused_when_its_time_comes_is_named_once(steps: Steps, rows: Rows) -> None:
+def test_a_job_that_is_refused_when_it_becomes_due_is_named_once(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
     rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + interval '1 ms' WHERE id = %s", [refused])
@@ -245,7 +245,7 @@ def test_what_is_refused_when_its_time_comes_is_named_once(steps: Steps, rows: R
     assert refusals == [Refusal(refused, "run_coding_session", "not now")]
 
 
-def test_what_is_suppressed_says_where_to_look(steps: Steps, rows: Rows) -> None:
+def test_the_reason_for_a_suppressed_change_says_where_to_look(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
     refused = rows.add_job(priority=9)
     rows.all(trigger("RETURN NULL")[0])
@@ -253,8 +253,8 @@ def test_what_is_suppressed_says_where_to_look(steps: Steps, rows: Rows) -> None
     assert apart(steps) == ([], [Refusal(refused, "run_coding_session", SUPPRESSED)])
 
 
-def test_what_ran_and_what_did_not_is_taken_back_together(steps: Steps, rows: Rows) -> None:
-    """Each by its own fence."""
+def test_started_and_unstarted_attempts_are_taken_back_together(steps: Steps, rows: Rows) -> None:
+    """Each is taken back by its own fence."""
     rows.add_job()
     started = steps.started(steps.add_worker())
     rows.add_job(fence=6)
@@ -269,7 +269,7 @@ def test_what_ran_and_what_did_not_is_taken_back_together(steps: Steps, rows: Ro
 
 
 @pytest.mark.parametrize("step", ["reclaim", "route", "suspects"])
-def test_a_refused_one_is_tried_ever_more_seldom(steps: Steps, rows: Rows, step: str) -> None:
+def test_a_refused_job_is_retried_at_growing_intervals(steps: Steps, rows: Rows, step: str) -> None:
     worker = steps.add_worker(actors={"run_coding_session": {"queue": "reports", "max_retries": 1}}, queues=["reports"])
     rows.add_job(priority=9, queue="reports" if step != "route" else "nowhere", crashes=int(step == "suspects"))
     if step == "reclaim":
@@ -290,7 +290,7 @@ def test_a_refused_one_is_tried_ever_more_seldom(steps: Steps, rows: Rows, step:
     assert 3 <= rows.value(TRIED) <= 8  # each try is two: all of them, and each by itself
 
 
-def test_ten_thousand_refused_ones_cost_a_claim_little(steps: Steps, rows: Rows) -> None:
+def test_ten_thousand_refused_jobs_cost_a_claim_little(steps: Steps, rows: Rows) -> None:
     steps.add_worker(slots=10)
     rows.all("INSERT INTO coding_jobs (priority) SELECT 9 FROM generate_series(1, 10000)")
     refused = [row["id"] for row in rows.all("SELECT id FROM coding_jobs")]
@@ -305,7 +305,7 @@ def test_ten_thousand_refused_ones_cost_a_claim_little(steps: Steps, rows: Rows)
     assert time.monotonic() - began < 1
 
 
-def test_a_database_that_keeps_warnings_to_itself_tells_us_all_the_same(
+def test_refused_jobs_are_named_though_the_database_suppresses_warnings(
     dsn: str, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET client_min_messages = 'error'")
@@ -342,7 +342,7 @@ CALLER = "PL/pgSQL function public.change_each(text,uuid[],text,interval) line 1
         ("XX000", ['PL/Python function "refuse"'], True),
     ],
 )
-def test_what_comes_out_of_a_hosts_code_may_be_one_rows_own(
+def test_an_error_from_a_hosts_code_counts_as_one_of_its_row(
     rows: Rows, state: str, frames: list[str], is_of_a_row: bool
 ) -> None:
     context = "\n".join([*frames, 'SQL statement "UPDATE …"', CALLER, "PL/pgSQL function theirs() line 3 at PERFORM"])
@@ -350,8 +350,8 @@ def test_what_comes_out_of_a_hosts_code_may_be_one_rows_own(
     assert rows.value("SELECT is_of_a_row(%s, %s, 'change_each')", [state, context]) is is_of_a_row
 
 
-def test_the_functions_of_our_triggers_are_known_as_ours(rows: Rows) -> None:
-    """Those that an update of a job or a session fires."""
+def test_our_trigger_functions_are_listed_as_ours(rows: Rows) -> None:
+    """The functions of triggers that an update of a job or a session fires."""
     functions = rows.all("""
         SELECT DISTINCT t.tgfoid::regproc::text AS name FROM pg_trigger t
         WHERE t.tgrelid IN ('coding_jobs'::regclass, 'coding_sessions'::regclass) AND t.tgtype & 16 > 0""")

@@ -1,4 +1,4 @@
-"""Jobs handed back with no retry spent: at once at first, then ever later, so that none goes round and round."""
+"""Jobs handed back with no retry spent: without a delay at first, then with a growing one, so that none loops."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,19 +11,19 @@ from tests.support.rows import Rows
 from tests.support.steps import Steps
 
 ENDS_A_ROW: dict[str, Callable[[Steps, Rows, UUID], object]] = {
-    "an attempt that failed": lambda steps, _, job: _run_and(steps, job, steps.fail),
+    "an attempt that failed": lambda steps, _, job: _run_and_end(steps, job, steps.fail),
     "a retry by hand": lambda steps, rows, job: rows.all("SELECT retry_job(%s)", [job]),
 }
 
 
-def _run_and(steps: Steps, job: UUID, end: Callable[..., object]) -> None:
+def _run_and_end(steps: Steps, job: UUID, end: Callable[..., object]) -> None:
     steps.make_due(job)
     assert end(steps.started())
 
 
 def _release(steps: Steps, job: UUID) -> float | None:
-    """Claim it, start it and hand it back; the seconds that it waits then, None for not at all."""
-    _run_and(steps, job, steps.release)
+    """Claim, start and release the job. Returns the seconds that it waits then, or None if it does not wait."""
+    _run_and_end(steps, job, steps.release)
     return _wait(steps.rows, job)
 
 
@@ -36,7 +36,7 @@ def _wait(rows: Rows, job: UUID) -> float | None:
     return wait
 
 
-def test_from_the_fourth_time_in_a_row_it_waits_and_twice_as_long_each_time(steps: Steps, rows: Rows) -> None:
+def test_from_the_fourth_release_in_a_row_the_wait_doubles_each_time(steps: Steps, rows: Rows) -> None:
     job = rows.add_job(max_retries=2)
 
     waits = [_release(steps, job) for _ in range(6)]
@@ -53,7 +53,7 @@ def test_the_wait_grows_to_five_minutes(rows: Rows, releases: int, seconds: int)
 
 
 @pytest.mark.parametrize("how", ENDS_A_ROW)
-def test_what_ends_otherwise_begins_the_count_anew(steps: Steps, rows: Rows, how: str) -> None:
+def test_another_outcome_resets_the_count(steps: Steps, rows: Rows, how: str) -> None:
     job = rows.add_job(max_retries=5)
     for _ in range(4):
         _release(steps, job)
@@ -63,7 +63,7 @@ def test_what_ends_otherwise_begins_the_count_anew(steps: Steps, rows: Rows, how
     assert [_release(steps, job) for _ in range(4)] == [None, None, None, 1.0]
 
 
-def test_an_attempt_that_ran_for_five_minutes_begins_the_count_anew(steps: Steps, rows: Rows) -> None:
+def test_an_attempt_that_ran_for_five_minutes_resets_the_count(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
     for _ in range(4):
         _release(steps, job)
@@ -78,14 +78,14 @@ def test_an_attempt_that_ran_for_five_minutes_begins_the_count_anew(steps: Steps
         assert rows.job(job)["releases"] == releases
 
 
-def test_a_wait_that_was_asked_for_is_kept_when_it_is_the_longer_one(steps: Steps, rows: Rows) -> None:
+def test_a_requested_delay_is_kept_when_it_is_longer(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
-    _run_and(steps, job, lambda held: steps.release(held, timedelta(seconds=7)))
+    _run_and_end(steps, job, lambda held: steps.release(held, timedelta(seconds=7)))
     assert _wait(rows, job) == 7.0
     for _ in range(4):
         _release(steps, job)
 
-    _run_and(steps, job, lambda held: steps.release(held, timedelta(seconds=1)))
+    _run_and_end(steps, job, lambda held: steps.release(held, timedelta(seconds=1)))
 
     assert _wait(rows, job) == 4.0
 
@@ -102,10 +102,10 @@ def test_a_hand_over_that_nobody_starts_counts_as_handed_back(steps: Steps, rows
     assert _wait(rows, job) == 1.0
 
 
-# Called off where it ran.
+# Cancelled by the worker that ran it.
 
 
-def test_an_attempt_called_off_ends_its_job_and_session(steps: Steps, rows: Rows) -> None:
+def test_a_cancelled_attempt_ends_its_job_and_session(steps: Steps, rows: Rows) -> None:
     session = rows.add_session()
     job = rows.add_job(session_id=session, max_retries=5)
     held = steps.started()
@@ -118,10 +118,10 @@ def test_an_attempt_called_off_ends_its_job_and_session(steps: Steps, rows: Rows
     assert rows.outcomes(job) == ["cancelled"]
     assert rows.session(session)["status"] == "failed"
     assert rows.session(session)["error_message"] == "skipped by AgeLimit: too old"
-    assert not steps.call_off(held), "said twice"
+    assert not steps.call_off(held), "it is repeated"
 
 
-def test_nobody_else_can_call_an_attempt_off(steps: Steps, rows: Rows) -> None:
+def test_only_the_holder_can_cancel_an_attempt(steps: Steps, rows: Rows) -> None:
     job = rows.add_job()
     held = steps.started()
 

@@ -1,4 +1,4 @@
-"""Who may do what: the web roles nothing, a role without rights one clear line."""
+"""Rights: web roles may do nothing, and a role without rights gets one clear line."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ OUR_FUNCTIONS = """
 
 @pytest.fixture
 def supabase(web_roles: None, empty_dsn: str) -> Iterator[Rows]:
-    """An old database with Supabase's roles and their generous defaults, migrated."""
+    """A migrated old database with Supabase's roles and their broad default grants."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
@@ -63,7 +63,7 @@ USERS_INSERT = (
 
 @pytest.fixture
 def user(supabase: Rows) -> Iterator[Rows]:
-    """As a phone comes in: a role for the web, with the policies and grants that Supabase's projects have."""
+    """The role of a phone: a web role, with the policies and grants of a Supabase project."""
     supabase.all("""
         CREATE POLICY "insert own" ON coding_jobs FOR INSERT TO authenticated WITH CHECK (true);
         CREATE POLICY "see own" ON coding_jobs FOR SELECT TO authenticated USING (true);
@@ -107,7 +107,7 @@ def test_a_user_inserts_the_columns_of_the_original_table(session: UUID, user: R
         ("cancel_requested_at", "now()"), ("crashes", "1"), ("releases", "1"),
     ],
 )  # fmt: skip
-def test_a_user_can_set_none_of_ours(session: UUID, user: Rows, column: str, value: str) -> None:
+def test_a_user_cannot_set_columns_of_the_bridge(session: UUID, user: Rows, column: str, value: str) -> None:
     for statement in (
         USERS_INSERT.format(columns=f", {column}", values=f", {value}"),
         f"INSERT INTO coding_jobs (session_id, prompt, {column}) SELECT %s::uuid, 'x', {value}",
@@ -126,7 +126,7 @@ def test_a_user_can_set_none_of_ours(session: UUID, user: Rows, column: str, val
         )
 
 
-def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -> None:
+def test_a_user_cannot_set_seq_to_overtake_others(session: UUID, user: Rows) -> None:
     first = user.value(USERS_INSERT.format(columns="", values=""), [session])
     second = user.value(USERS_INSERT.format(columns=", seq", values=", -5"), [session])
 
@@ -134,7 +134,7 @@ def test_a_user_cannot_jump_the_queue_by_its_number(session: UUID, user: Rows) -
     assert seq[second] > seq[first]
 
 
-def test_a_users_job_is_born_in_the_queue_that_workers_announced(session: UUID, user: Rows, empty_dsn: str) -> None:
+def test_a_users_job_gets_the_queue_that_workers_announced(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
     steps = Steps(empty_dsn, user)
     steps.add_worker(
@@ -157,7 +157,7 @@ def test_a_users_job_is_born_in_the_queue_that_workers_announced(session: UUID, 
     assert user.value("SELECT queue FROM coding_jobs WHERE actor = 'send_mail'") == "mail"
 
 
-def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_dsn: str) -> None:
+def test_later_grants_open_nothing(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
     user.all("GRANT ALL ON ALL TABLES IN SCHEMA public TO authenticated")
     user.all("GRANT EXECUTE ON FUNCTION claim_jobs TO authenticated")
@@ -181,7 +181,7 @@ def test_grants_that_come_later_open_nothing(session: UUID, user: Rows, empty_ds
     link.close()
 
 
-def test_a_function_of_the_hosts_and_a_role_with_the_right_may_choose(session: UUID, user: Rows) -> None:
+def test_a_hosts_function_and_a_role_with_the_right_may_choose_the_actor(session: UUID, user: Rows) -> None:
     user.all("RESET ROLE")
     user.all("""
         CREATE FUNCTION start_build(s uuid) RETURNS void LANGUAGE sql SECURITY DEFINER
@@ -198,14 +198,14 @@ def test_a_function_of_the_hosts_and_a_role_with_the_right_may_choose(session: U
 
 
 def migrate_sql(dsn: str) -> None:
-    """As `mobvibe migrate sql | psql` does it."""
+    """Migrate as `mobvibe migrate sql | psql` does."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for migration in migrations():
             connection.execute(migration.text.encode())
 
 
 @pytest.mark.parametrize("applied", range(1, len(migrations())))
-def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empty_dsn: str, applied: int) -> None:
+def test_an_interrupted_migration_leaves_no_rights_open(web_roles: None, empty_dsn: str, applied: int) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
@@ -216,7 +216,7 @@ def test_a_migration_that_stops_midway_leaves_nothing_open(web_roles: None, empt
         assert open_to_the_web(rows, theirs) == []
 
 
-def test_what_the_service_role_calls_works_whatever_this_database_grants(web_roles: None, empty_dsn: str) -> None:
+def test_calls_of_the_service_role_work_whatever_default_grants_exist(web_roles: None, empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
@@ -308,7 +308,7 @@ def test_an_old_client_needs_rights_on_its_tables_only(rows: Rows) -> None:
         rows.all(f"DROP ROLE {role}")
 
 
-def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: Rows, steps: Steps) -> None:
+def test_a_role_that_enqueues_needs_rights_on_jobs_only(stranger: str, rows: Rows, steps: Steps) -> None:
     rows.all("GRANT SELECT, INSERT ON coding_jobs TO stranger")
     steps.add_worker(actors={"build_report": {"queue": "reports", "max_retries": 5}})
 
@@ -318,7 +318,7 @@ def test_a_role_that_enqueues_needs_no_more_than_its_jobs(stranger: str, rows: R
     assert (rows.job(job)["queue"], rows.job(job)["max_retries"]) == ("reports", 5)
 
 
-def test_a_role_with_rights_on_the_documented_columns_may_say_three_attempts(
+def test_a_role_with_rights_on_the_documented_columns_may_set_three_attempts(
     stranger: str, rows: Rows, steps: Steps
 ) -> None:
     rows.all(
@@ -333,7 +333,7 @@ def test_a_role_with_rights_on_the_documented_columns_may_say_three_attempts(
     assert [rows.job(job)["max_retries"] for job in jobs] == [3, 5]
 
 
-def test_a_user_may_say_three_attempts(session: UUID, user: Rows, empty_dsn: str) -> None:
+def test_a_user_may_set_three_attempts(session: UUID, user: Rows, empty_dsn: str) -> None:
     user.all("RESET ROLE")
     steps = Steps(empty_dsn, user)
     steps.add_worker(actors={"run_coding_session": {"queue": "sessions", "max_retries": 2}})
@@ -361,7 +361,7 @@ def test_a_role_without_rights_is_refused_in_one_line(stranger: str, rows: Rows)
         check_database(stranger)
 
 
-def test_rows_hidden_by_row_security_are_no_empty_queue(stranger: str, rows: Rows) -> None:
+def test_rows_hidden_by_row_security_are_an_error(stranger: str, rows: Rows) -> None:
     rows.all("""
         GRANT ALL ON ALL TABLES IN SCHEMA public TO stranger;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO stranger;
@@ -371,7 +371,7 @@ def test_rows_hidden_by_row_security_are_no_empty_queue(stranger: str, rows: Row
         check_database(stranger)
 
 
-def test_a_role_with_the_granted_rights_is_enough(stranger: str, rows: Rows) -> None:
+def test_the_granted_rights_are_enough(stranger: str, rows: Rows) -> None:
     rows.all("""
         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO stranger;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO stranger;

@@ -1,4 +1,4 @@
-"""This version on a database that the version before has migrated: it runs jobs, and loses nothing."""
+"""This version on a database that the previous version migrated: it runs jobs and loses none."""
 
 import logging
 from collections.abc import Callable
@@ -20,13 +20,15 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def older(rows: Rows) -> Rows:
-    """The database with the schema of the version before."""
+    """The database with the schema of the previous version."""
     if rows.value("SELECT mobvibe_schema_version()") != SCHEMA_VERSION - 1:
         rows.all(resources.files("tests.support").joinpath("schema_11.sql").read_text("utf-8"))
     return rows
 
 
-def test_it_starts_with_one_line(older: Rows, dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_starts_on_the_older_schema_with_one_warning(
+    older: Rows, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
     check_database(dsn)
 
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
@@ -34,7 +36,7 @@ def test_it_starts_with_one_line(older: Rows, dsn: str, caplog: pytest.LogCaptur
     ]
 
 
-def test_what_lies_open_is_found_there_too(older: Rows, link: Link) -> None:
+def test_open_rights_are_found_on_the_older_schema_too(older: Rows, link: Link) -> None:
     older.all(legacy.NO_ROLES + legacy.ROLES)
     try:
         found = [row["found"] for row in link.call("open_rights")]
@@ -57,7 +59,7 @@ def running(older: Rows, new_fleet: Callable[..., Fleet]) -> Fleet:
     return fleet.start()
 
 
-def test_jobs_are_run_and_settled(running: Fleet, older: Rows, dsn: str) -> None:
+def test_jobs_run_and_end_on_the_older_schema(running: Fleet, older: Rows, dsn: str) -> None:
     jobs: dict[UUID, str] = {}
     with psycopg.connect(dsn) as connection:
         jobs[enqueue(connection, "double", {"n": 4}, max_retries=3)] = "completed"
@@ -78,7 +80,7 @@ def test_jobs_are_run_and_settled(running: Fleet, older: Rows, dsn: str) -> None
     assert all(older.outcomes(job) == [status] for job, status in jobs.items())
 
 
-def test_what_is_skipped_ends_after_one_attempt_with_its_reason(running: Fleet, older: Rows) -> None:
+def test_a_skipped_job_ends_after_one_attempt_with_its_reason(running: Fleet, older: Rows) -> None:
     job = older.add_job(actor="skip", queue="tests")
 
     eventually(lambda: older.status(job) == "failed")
@@ -87,7 +89,7 @@ def test_what_is_skipped_ends_after_one_attempt_with_its_reason(running: Fleet, 
     assert "not today" in older.job(job)["error_message"]
 
 
-def test_events_are_stored(running: Fleet, older: Rows) -> None:
+def test_events_are_stored_on_the_older_schema(running: Fleet, older: Rows) -> None:
     session = older.add_session()
     job = older.add_job(actor="narrate", queue="tests", session_id=session, payload={"n": 3})
 
@@ -97,7 +99,7 @@ def test_events_are_stored(running: Fleet, older: Rows) -> None:
     eventually(lambda: older.value(stored, [session]) == 3)
 
 
-def test_what_a_worker_left_is_taken_back(running: Fleet, older: Rows) -> None:
+def test_attempts_of_a_lost_worker_are_taken_back_on_the_older_schema(running: Fleet, older: Rows) -> None:
     job = older.add_job(actor="nap", queue="tests", payload={"seconds": 0}, status="processing")
     older.all(
         "UPDATE coding_jobs SET lease_expires_at = now() - interval '1 h', claimed_at = now() - interval '1 h',"

@@ -60,7 +60,7 @@ def test_an_actor_that_takes_its_job_gets_what_is_sent_as_its_payload(fleet: Fle
         double.send_with_options(args=({"n": 1},), max_age=1)
 
 
-def test_what_cannot_be_a_job_fails_its_sender_at_once(fleet: Fleet, rows: Rows) -> None:
+def test_a_message_that_cannot_be_a_job_fails_its_sender_at_once(fleet: Fleet, rows: Rows) -> None:
     @dramatiq.actor
     def sends_an_object() -> None:
         fleet.broker.actors["plain"].send(object())
@@ -73,6 +73,6 @@ def test_what_cannot_be_a_job_fails_its_sender_at_once(fleet: Fleet, rows: Rows)
     assert "plain.send()" in job["error_message"]
 
 
-def test_an_id_that_is_no_uuid_is_refused(fleet: Fleet) -> None:
+def test_an_id_that_is_not_a_uuid_is_refused(fleet: Fleet) -> None:
     with pytest.raises(DirectSendError, match="must be a UUID, not 'mine'"):
         fleet.broker.enqueue(fleet.broker.actors["plain"].message(1).copy(message_id="mine"))

@@ -70,7 +70,7 @@ def test_a_dead_letter_fails_the_session_and_a_retry_does_not(steps: Steps, rows
     assert (session["status"], session["error_message"]) == ("failed", "second")
 
 
-def test_a_new_job_wakes_a_finished_session_and_never_an_expired_one(steps: Steps, rows: Rows) -> None:
+def test_a_new_job_reopens_a_finished_session_but_not_an_expired_one(steps: Steps, rows: Rows) -> None:
     finished, expired = rows.add_session(status="completed"), rows.add_session(status="expired")
     for session_id in (finished, expired):
         rows.add_job(session_id=session_id)
@@ -82,7 +82,7 @@ def test_a_new_job_wakes_a_finished_session_and_never_an_expired_one(steps: Step
     assert rows.session(expired)["status"] == "expired"
 
 
-def test_deleting_a_session_takes_jobs_attempts_and_events_along(steps: Steps, rows: Rows) -> None:
+def test_deleting_a_session_deletes_its_jobs_attempts_and_events(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id)
     worker = steps.add_worker()
@@ -121,7 +121,7 @@ def test_triggers_of_the_host_find_their_own_tables(steps: Steps, rows: Rows) ->
     assert [row["status"] for row in rows.all("SELECT status FROM usage_log")] == ["active", "completed"]
 
 
-def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_report_does_not_wait_for_an_insert_into_its_session(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     rows.add_job(session_id=session_id)
     held = steps.started()
@@ -133,7 +133,7 @@ def test_a_report_does_not_wait_for_somebody_who_adds_a_job_to_the_session(steps
 
 @pytest.mark.parametrize("how", ["RAISE 'refused'", "ASSERT false"])
 @pytest.mark.parametrize("end", ["fail", "release", "cancel"])
-def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(
+def test_a_session_that_cannot_be_updated_does_not_keep_its_job_from_ending(
     steps: Steps, rows: Rows, end: str, how: str
 ) -> None:
     guarded, free = rows.add_session(initial_prompt="guarded"), rows.add_session()
@@ -160,7 +160,7 @@ def test_a_session_that_may_not_be_marked_keeps_no_job_from_its_end(
     assert [rows.session(session_id)["status"] for session_id in (guarded, free)] == [left, "failed"]
 
 
-def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_the_end_of_a_job_waits_for_its_locked_session(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, max_retries=1)
     held = steps.started()
@@ -175,7 +175,7 @@ def test_the_end_of_a_job_waits_for_a_session_that_somebody_holds(steps: Steps, 
     assert (rows.status(job_id), rows.session(session_id)["status"]) == ("failed", "failed")
 
 
-def test_of_a_report_and_a_deletion_that_block_each_other_one_gets_through(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_deadlock_of_a_report_and_a_deletion_ends_with_one_of_them(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id)
     held = steps.started()

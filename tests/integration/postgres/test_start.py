@@ -1,4 +1,4 @@
-"""One start per attempt, by a live worker, of the attempt that is current."""
+"""Each attempt is started once, while it is current, by a live worker."""
 
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from tests.support.rows import Rows
 from tests.support.steps import Steps
 
 
-def test_a_start_says_what_the_job_is(steps: Steps, rows: Rows) -> None:
+def test_a_start_returns_the_job(steps: Steps, rows: Rows) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, prompt="build it", payload={"n": 1}, priority=7)
     worker = steps.add_worker()
@@ -31,7 +31,7 @@ def test_a_start_says_what_the_job_is(steps: Steps, rows: Rows) -> None:
 @pytest.mark.parametrize(
     ("retry_count", "max_retries", "is_last"), [(0, 3, False), (1, 3, False), (2, 3, True), (0, 1, True), (0, 0, True)]
 )
-def test_a_start_says_whether_the_job_has_another_attempt_left(
+def test_a_start_returns_whether_it_is_the_last_attempt(
     steps: Steps, rows: Rows, retry_count: int, max_retries: int, is_last: bool
 ) -> None:
     rows.add_job(retry_count=retry_count, max_retries=max_retries)
@@ -65,7 +65,7 @@ def test_two_deliveries_in_one_call_start_once(steps: Steps, rows: Rows) -> None
     assert len(steps.book.start(worker, both)) == 1
 
 
-def test_the_same_start_said_twice_has_the_same_answer(steps: Steps, rows: Rows) -> None:
+def test_a_repeated_start_call_has_the_same_answer(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     worker = steps.add_worker()
     claim = steps.claim_one()

@@ -1,4 +1,4 @@
-"""Which databases a process begins with."""
+"""With which databases a process starts."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_an_older_or_newer_schema_is_refused_in_one_line(dsn: str, rows: Rows, v
 
 
 @pytest.mark.parametrize("by", [-1, 1])
-def test_a_schema_one_version_away_serves_with_one_warning(
+def test_a_schema_one_version_away_is_accepted_with_one_warning(
     dsn: str, rows: Rows, steps: Steps, by: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     version = SCHEMA_VERSION + by
@@ -45,7 +45,7 @@ def test_a_schema_one_version_away_serves_with_one_warning(
     assert steps.link.call("show_job", {"id": held.job_id})
 
 
-def test_a_schema_two_versions_away_does_not(dsn: str, rows: Rows) -> None:
+def test_a_schema_two_versions_away_is_refused(dsn: str, rows: Rows) -> None:
     for version in (SCHEMA_VERSION - 2, SCHEMA_VERSION + 2):
         rows.all(
             f"CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT {version}'"

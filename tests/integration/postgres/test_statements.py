@@ -1,4 +1,4 @@
-"""The statements that are sent, as Postgres reads them."""
+"""Postgres accepts every statement that is sent."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ QUERIES = Path(bridge.__file__).parent / "sql" / "queries"
 
 
 def numbered(text: str) -> str:
-    """With $1, $2, … for the driver's placeholders."""
+    """The text with $1, $2, … instead of the driver's placeholders."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
     for number, name in enumerate(names, 1):
         text = text.replace(f"%({name})s", f"${number}")
@@ -22,7 +22,7 @@ def numbered(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(statements()))
-def test_each_is_one_statement_that_postgres_takes(rows: Rows, name: str) -> None:
+def test_each_text_is_one_statement_that_postgres_accepts(rows: Rows, name: str) -> None:
     rows.all("CREATE TABLE projects (id uuid, user_id uuid)")  # a MobVibe database has it
 
     rows.connection.execute(f"PREPARE this AS {numbered(statements()[name])}".encode(), prepare=False)
@@ -38,7 +38,7 @@ def test_no_name_is_given_twice() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(statements()))
-def test_each_is_used(name: str) -> None:
+def test_each_statement_is_used(name: str) -> None:
     code = [file for file in QUERIES.parents[1].rglob("*.py") if file.name != "calls.py"]
 
     assert any(f'"{name}"' in file.read_text() for file in code)

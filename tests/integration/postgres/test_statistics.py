@@ -1,4 +1,4 @@
-"""Counts that are kept: whatever happens to jobs, they say what a count would; and what keeps the tables small."""
+"""Counts that triggers maintain equal a real count, whatever happens to jobs; and the upkeep of tables."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -58,7 +58,7 @@ def test_counts_follow_a_job_through_its_life(steps: Steps, rows: Rows) -> None:
     assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 1
 
 
-def test_a_rollback_leaves_the_counts_alone(rows: Rows) -> None:
+def test_a_rollback_does_not_change_the_counts(rows: Rows) -> None:
     rows.add_job()
     with psycopg.connect(rows.connection.info.dsn, password=rows.connection.info.password) as other:
         other.execute("INSERT INTO coding_jobs DEFAULT VALUES")
@@ -67,7 +67,7 @@ def test_a_rollback_leaves_the_counts_alone(rows: Rows) -> None:
     check_counts(rows)
 
 
-def test_an_emptied_table_has_no_counts_and_a_recount_mends_what_no_trigger_saw(rows: Rows) -> None:
+def test_truncate_clears_the_counts_and_a_recount_corrects_changes_without_triggers(rows: Rows) -> None:
     rows.add_job()
     rows.all("TRUNCATE coding_jobs")
     assert rows.all(KEPT) == []
@@ -79,7 +79,7 @@ def test_an_emptied_table_has_no_counts_and_a_recount_mends_what_no_trigger_saw(
     check_counts(rows)
 
 
-def test_a_recount_waits_for_a_fold_under_way(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_recount_waits_for_a_running_fold(steps: Steps, rows: Rows, dsn: str) -> None:
     for _ in range(5):
         rows.add_job()
     with ThreadPoolExecutor(1) as other, steps.link.connection.transaction():

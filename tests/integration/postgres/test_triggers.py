@@ -1,4 +1,4 @@
-"""Notifications: the original JSON for one row, one count for many, none where they are switched off."""
+"""Notifications: the original JSON for one row, one count for many, and none if they are switched off."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def recorder(dsn: str) -> Any:
     recorder.connection.close()
 
 
-def test_one_new_job_is_told_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
+def test_one_new_job_is_notified_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
     session_id = rows.add_session()
     job_id = rows.add_job(session_id=session_id, priority=3)
 
@@ -45,14 +45,14 @@ def test_one_new_job_is_told_with_the_original_json(rows: Rows, recorder: Notifi
     assert (note["job_id"], note["session_id"], note["priority"]) == (str(job_id), str(session_id), 3)
 
 
-def test_many_new_jobs_are_told_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
+def test_many_new_jobs_are_notified_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 1000)")
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 0)")
 
     assert recorder.received() == [("new_job", {"count": 1000})]
 
 
-def test_one_changed_status_is_told_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
+def test_one_changed_status_is_notified_with_the_original_json(rows: Rows, recorder: NotificationRecorder) -> None:
     job_id = rows.add_job()
     recorder.received()
 
@@ -65,7 +65,7 @@ def test_one_changed_status_is_told_with_the_original_json(rows: Rows, recorder:
     assert (note["job_id"], note["old_status"], note["new_status"]) == (str(job_id), "pending", "failed")
 
 
-def test_many_changed_statuses_are_told_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
+def test_many_changed_statuses_are_notified_with_one_count(rows: Rows, recorder: NotificationRecorder) -> None:
     rows.all("INSERT INTO coding_jobs (prompt) SELECT 'x' FROM generate_series(1, 10)")
     recorder.received()
 
@@ -74,7 +74,7 @@ def test_many_changed_statuses_are_told_with_one_count(rows: Rows, recorder: Not
     assert recorder.received() == [("job_status_changed", {"count": 10})]
 
 
-def test_a_rolled_back_insert_is_not_told(rows: Rows, recorder: NotificationRecorder) -> None:
+def test_a_rolled_back_insert_is_not_notified(rows: Rows, recorder: NotificationRecorder) -> None:
     with rows.connection.transaction(force_rollback=True):
         rows.add_job()
 

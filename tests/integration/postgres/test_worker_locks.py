@@ -1,4 +1,4 @@
-"""Early notice of a worker's end: its session lock goes with its link."""
+"""A worker's end is noticed early, because its session lock ends with its link."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ def stop_reason(rows: Rows, worker: UUID) -> str | None:
 
 
 def end_session(rows: Rows) -> None:
-    """The worker's session ends, whoever ended it."""
+    """End the worker's session."""
     rows.all(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE application_name = 'mobvibe heartbeat' AND datname = current_database()"
@@ -88,7 +88,7 @@ def test_a_worker_that_takes_its_lock_again_in_time_is_alive(steps: Steps, rows:
     assert rows.value("SELECT link_lost_at FROM workers WHERE id = %s", [worker]) is None
 
 
-def test_a_lock_that_is_back_takes_the_suspicion_away(steps: Steps, rows: Rows, book: Attempts) -> None:
+def test_a_lock_taken_again_clears_the_suspicion(steps: Steps, rows: Rows, book: Attempts) -> None:
     worker = steps.add_worker()
     book.hold_link(worker)
     rows.all("UPDATE workers SET link_lost_at = now() - interval '1 day' WHERE id = %s", [worker])
@@ -106,8 +106,8 @@ def test_a_worker_without_a_lock_is_left_to_its_lease(steps: Steps, rows: Rows) 
     assert stop_reason(rows, worker) is None
 
 
-def test_a_link_that_is_not_the_workers_own_shows_nothing(steps: Steps, rows: Rows, dsn: str) -> None:
-    """A pooler names its own process, and hands the same session to many."""
+def test_a_lock_on_a_pooled_link_is_not_watched(steps: Steps, rows: Rows, dsn: str) -> None:
+    """A pooler shows clients another process id, and gives one session to many clients."""
     worker = steps.add_worker()
     link = Link(dsn, "pooled")
 
@@ -143,7 +143,7 @@ def test_a_stopped_worker_does_not_come_back_by_its_lock(steps: Steps, rows: Row
     assert not rows.value("SELECT linked FROM workers WHERE id = %s", [worker])
 
 
-def test_a_cancel_is_heard_on_the_workers_link(steps: Steps, rows: Rows, book: Attempts) -> None:
+def test_a_cancel_is_received_on_the_workers_link(steps: Steps, rows: Rows, book: Attempts) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     steps.started(worker)
@@ -156,8 +156,8 @@ def test_a_cancel_is_heard_on_the_workers_link(steps: Steps, rows: Rows, book: A
     assert not book.has_news(), "once"
 
 
-class HastyBook(Attempts):
-    """Its worker begins to drain while the answer to a heartbeat is on its way."""
+class DrainsDuringHeartbeat(Attempts):
+    """Its worker begins to drain before the answer to a heartbeat has arrived."""
 
     on_answer: Callable[[], None] | None = None
 
@@ -169,8 +169,8 @@ class HastyBook(Attempts):
         return verdicts
 
 
-def test_a_drain_that_begins_during_a_heartbeat_is_told_at_once(rows: Rows, dsn: str) -> None:
-    book = HastyBook(Link(dsn, "heartbeat"))
+def test_a_drain_that_begins_during_a_heartbeat_is_reported_at_once(rows: Rows, dsn: str) -> None:
+    book = DrainsDuringHeartbeat(Link(dsn, "heartbeat"))
     abilities = WorkerAbilities(1, ["tests"], {})
     heartbeat = Heartbeat(book, Runs(), abilities, lambda _: None, lease_seconds=30)
     book.on_answer = heartbeat.drain

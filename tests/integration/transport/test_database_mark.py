@@ -1,4 +1,4 @@
-"""A key of another type where the mark of a database should be."""
+"""The key of the database mark has another type."""
 
 import pytest
 import redis
@@ -7,7 +7,7 @@ from bridge.errors import WrongKeyError
 from bridge.transport.database_mark import DatabaseMark
 
 
-def test_the_mark_of_a_database(client: redis.Redis) -> None:
+def test_a_mark_of_another_type_is_named(client: redis.Redis) -> None:
     client.rpush("mobvibe:__database__", "theirs")
 
     with pytest.raises(WrongKeyError, match=r"the key 'mobvibe:__database__' is no string; .*DEL mobvibe:__database__"):

@@ -1,4 +1,4 @@
-"""Whether Redis lost messages, when its mark is a key of another type."""
+"""The key of the epoch has another type."""
 
 import pytest
 import redis

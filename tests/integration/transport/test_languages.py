@@ -1,4 +1,4 @@
-"""An address at which something else answers: it is told what that speaks."""
+"""An address at which another kind of server answers: the error names that kind."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support import redis_servers
 from tests.support.redis_servers import Open, refusal
 
 
-def test_tls_and_none_of_it(plain: Open, stack: ExitStack, tmp_path: Path) -> None:
+def test_tls_on_one_side_only(plain: Open, stack: ExitStack, tmp_path: Path) -> None:
     port = plain()
     made, key = redis_servers.certificate(tmp_path)
     secure = stack.enter_context(redis_servers.tls_before(port, made, key))
@@ -27,13 +27,13 @@ def test_tls_and_none_of_it(plain: Open, stack: ExitStack, tmp_path: Path) -> No
         check_server(client)
 
 
-def test_a_web_server(stack: ExitStack) -> None:
+def test_a_web_server_is_named(stack: ExitStack) -> None:
     port = stack.enter_context(redis_servers.web_server())
 
     assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/0"), RedisUnfitError)
     assert "what answers there speaks HTTP" in str(error)
 
 
-def test_postgres(dsn: str) -> None:
+def test_postgres_is_named(dsn: str) -> None:
     assert isinstance(error := refusal(f"redis://127.0.0.1:{urlsplit(dsn).port}/0"), RedisUnfitError)
     assert "what answers there is Postgres" in str(error)

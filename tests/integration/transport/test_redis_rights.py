@@ -1,4 +1,4 @@
-"""A user of Redis with the rule of the docs, and no more, is enough; one with less is told what is missing."""
+"""A Redis user with exactly the documented rule is enough; with less, the error names what is missing."""
 
 import json
 import re
@@ -33,7 +33,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "redis.md"
 
 
 class User:
-    """The user that the docs make, on a server of this test's own."""
+    """The documented user, on a server of this test's own."""
 
     def __init__(self, port: int) -> None:
         self.url = f"redis://mobvibe:PASSWORD@127.0.0.1:{port}/0"
@@ -48,7 +48,7 @@ class User:
         self._admin.execute_command("ACL", "SETUSER", "mobvibe", *rules)
 
     def denials(self) -> list[str]:
-        """What was refused since the last `restore`, by name."""
+        """The names of what was refused since the last `restore`."""
         return [entry["object"] for entry in self._admin.acl_log()]
 
 
@@ -64,7 +64,7 @@ def ours(settings: Settings, user: User) -> Settings:
 
 
 def refusal(url: str) -> str:
-    """What `run` and `worker` say of it."""
+    """The error of `run` and `worker` for this address."""
     with connect_redis(url) as client, pytest.raises(RedisRefusedError) as caught:
         check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
     assert "\n" not in str(caught.value)
@@ -101,7 +101,7 @@ def test_a_user_with_the_rule_of_the_docs_can_do_everything(
     assert user.denials() == []
 
 
-def test_each_command_that_is_missing_is_named_with_the_whole_rule(user: User, ours: Settings) -> None:
+def test_each_missing_command_is_named_with_the_whole_rule(user: User, ours: Settings) -> None:
     for command in COMMANDS:
         user.restore()
         user.change(f"-{command}")
@@ -127,7 +127,7 @@ def test_each_command_that_is_missing_is_named_with_the_whole_rule(user: User, o
         (("resetchannels", "-zadd", "-lpush"), "&mobvibe:* +lpush +zadd"),
     ],
 )
-def test_patterns_that_are_missing_are_named(user: User, ours: Settings, change: tuple[str, ...], missing: str) -> None:
+def test_missing_patterns_are_named(user: User, ours: Settings, change: tuple[str, ...], missing: str) -> None:
     user.change(*change)
 
     line = refusal(user.url)
@@ -137,7 +137,7 @@ def test_patterns_that_are_missing_are_named(user: User, ours: Settings, change:
     assert (found.found, found.fix) == (f"its user lacks {missing}", rule("mobvibe"))
 
 
-def test_what_can_be_done_without_may_be_forbidden(user: User, ours: Settings, dsn: str) -> None:
+def test_optional_commands_may_be_forbidden(user: User, ours: Settings, dsn: str) -> None:
     user.change(*(f"-{name}" for name in OPTIONAL))
 
     with connect_redis(user.url) as client:
@@ -179,7 +179,7 @@ def test_each_process_names_in_one_line_what_is_missing_and_ends(
     assert "unreachable" not in ended.stderr
 
 
-def test_a_right_that_is_taken_away_is_no_outage_and_jobs_go_on_when_it_is_back(
+def test_a_revoked_right_is_not_an_outage_and_jobs_run_when_it_is_granted_again(
     user: User, ours: Settings, rows: Rows, new_fleet: Callable[..., Fleet], caplog: pytest.LogCaptureFixture
 ) -> None:
     def reasons() -> set[str]:

@@ -1,4 +1,4 @@
-"""What a server or the driver refuses, in our words: what it is, and what to do."""
+"""Errors of a Redis server or its driver, translated: what is wrong, and what to do."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,14 +20,14 @@ CLUSTER = "it is a node of a Redis Cluster, which is not supported"
         ("nobody:geheim@", "it does not know this user and password"),
     ],
 )
-def test_a_password_that_is_missing_or_wrong(plain: Open, given: str, expected: str) -> None:
+def test_a_missing_or_wrong_password_is_named(plain: Open, given: str, expected: str) -> None:
     port = plain("requirepass geheim")
 
     assert isinstance(error := refusal(f"redis://{given}127.0.0.1:{port}/0"), RedisRefusedError)
     assert expected in str(error)
 
 
-def test_a_password_too_many(plain: Open) -> None:
+def test_an_unneeded_password_is_named(plain: Open) -> None:
     port = plain()
 
     error = refusal(f"redis://somebody:geheim@127.0.0.1:{port}/0")
@@ -36,21 +36,21 @@ def test_a_password_too_many(plain: Open) -> None:
     assert "REDIS_URL" in str(error)
 
 
-def test_a_database_that_is_not_there(plain: Open) -> None:
+def test_a_missing_database_number_is_named(plain: Open) -> None:
     port = plain("databases 2")
 
     assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/2"), RedisUnfitError)
     assert "no database of the number in REDIS_URL" in str(error)
 
 
-def test_a_full_memory(plain: Open) -> None:
+def test_a_full_memory_is_named(plain: Open) -> None:
     port = plain("maxmemory 1", "maxmemory-policy noeviction")
 
     assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is RedisUnavailableError
     assert "its memory is full (maxmemory)" in str(error)
 
 
-def test_a_certificate_for_another_name(plain: Open, stack: ExitStack, tmp_path: Path) -> None:
+def test_a_certificate_for_another_host_is_named(plain: Open, stack: ExitStack, tmp_path: Path) -> None:
     port = plain()
     made, key = redis_servers.certificate(tmp_path, "elsewhere.example")
     secure = stack.enter_context(redis_servers.tls_before(port, made, key))
@@ -61,7 +61,7 @@ def test_a_certificate_for_another_name(plain: Open, stack: ExitStack, tmp_path:
     assert "its certificate is for another name" in str(error)
 
 
-def test_nobody() -> None:
+def test_a_closed_port_is_named() -> None:
     assert type(error := refusal("redis://127.0.0.1:9/0")) is RedisUnavailableError
     assert "refused" in str(error)
 
@@ -76,7 +76,7 @@ def test_nobody() -> None:
         (b"-ERR max number of clients reached\r\n", RedisUnavailableError, "max number of clients"),
     ],
 )
-def test_servers_that_cannot_be_made_to_say_it_here(
+def test_answers_of_servers_that_the_tests_cannot_run_are_recognised(
     stack: ExitStack, answer: bytes, kind: type[RedisUnavailableError], expected: str
 ) -> None:
     port = stack.enter_context(redis_servers.says(answer))

@@ -1,4 +1,4 @@
-"""An address that leads to the wrong server, or to the right one in the wrong way: one line each, and what to do."""
+"""An address of a wrong server, or a wrong address of the right one: one line for each, with what to do."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.support.redis_servers import Open, refusal
 CLUSTER = "it is a node of a Redis Cluster, which is not supported"
 
 
-def test_a_sentinel(plain: Open) -> None:
+def test_a_sentinel_is_refused(plain: Open) -> None:
     port = plain(sentinel=True)
 
     for url in (f"redis://127.0.0.1:{port}/0", f"redis://127.0.0.1:{port}/1"):
@@ -23,21 +23,21 @@ def test_a_sentinel(plain: Open) -> None:
         assert "Sentinel" in str(error)
 
 
-def test_a_node_of_a_cluster(plain: Open) -> None:
+def test_a_node_of_a_cluster_is_refused(plain: Open) -> None:
     port = plain("cluster-enabled yes")
 
     assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/0"), RedisUnfitError)
     assert CLUSTER in str(error)
 
 
-def test_a_replica(plain: Open) -> None:
+def test_a_replica_is_refused(plain: Open) -> None:
     port = plain("replicaof 127.0.0.1 9")
 
     assert type(error := refusal(f"redis://127.0.0.1:{port}/0")) is RedisUnavailableError, "it may become the primary"
     assert "it is a replica" in str(error)
 
 
-def test_an_old_server_is_too_old(plain: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_too_old_is_refused(plain: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect_redis(f"redis://127.0.0.1:{plain()}/0") as client:
         monkeypatch.setattr(client, "info", lambda: {"redis_version": "6.0.16", "redis_mode": "standalone"})
 
@@ -46,7 +46,9 @@ def test_an_old_server_is_too_old(plain: Open, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("command", ["run", "worker", "web"])
-def test_each_process_says_it_in_one_line_and_leaves(plain: Open, dsn: str, tmp_path: Path, command: str) -> None:
+def test_each_process_names_the_server_in_one_line_and_ends(
+    plain: Open, dsn: str, tmp_path: Path, command: str
+) -> None:
     (tmp_path / "topic.py").write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
     port = plain(sentinel=True)
 

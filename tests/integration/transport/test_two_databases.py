@@ -1,4 +1,4 @@
-"""Two databases and one Redis: whoever comes second into a namespace is refused, in one line, before it does harm."""
+"""Two databases and one Redis: the second one in a namespace is refused, in one line, before it does harm."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def other_dsn(servers: Servers, template_database: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])
-def test_the_processes_of_another_database_are_refused_and_the_first_ones_work_on(
+def test_processes_of_another_database_are_refused_and_the_first_ones_run_on(
     fleet: Fleet, rows: Rows, dsn: str, redis_url: str, other_dsn: str, tmp_path: Path, command: str
 ) -> None:
     (tmp_path / "topic.py").write_text("from bridge.broker import connect_broker\nconnect_broker()\n")

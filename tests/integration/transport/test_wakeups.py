@@ -1,4 +1,4 @@
-"""Wake-ups over a link that went dead without a word."""
+"""Wake-ups over a connection that is dead but not closed."""
 
 import pytest
 
@@ -8,25 +8,25 @@ from tests.support.proxy import by_way_of, proxy_before
 from tests.support.waiting import eventually
 
 
-def test_wake_ups_over_a_dead_link_are_heard_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wake_ups_are_received_again_after_a_link_went_dead(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.transport.wakeups.PROBE_SECONDS", 0.3)
     monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 0.6)
     proxy = proxy_before(redis_url)
-    heard: list[str | None] = []
-    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", heard.append)
+    received: list[str | None] = []
+    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", received.append)
     wake_ups.start()
     assert wake_ups.subscribed.wait(5)
     with connect_redis(redis_url) as client, client.pubsub() as echoes:
         client.publish("channel", "before")
-        eventually(lambda: heard == [None, "before"])
+        eventually(lambda: received == [None, "before"])
         echoes.psubscribe("channel:*")
-        for _ in range(3):  # it says its third word only if it heard the ones before
+        for _ in range(3):  # the third is sent only if the ones before were received
             eventually(lambda: (echoes.get_message(timeout=1) or {"type": ""})["type"] == "pmessage")
-        assert heard == [None, "before"], "nothing begins anew"
+        assert received == [None, "before"], "there is no new subscription"
         proxy.go_dead()
 
-        eventually(lambda: heard[2:] == [None], what="a new subscription, and one look for what was missed")
+        eventually(lambda: received[2:] == [None], what="a new subscription, and one look for what was missed")
         client.publish("channel", "after")
-        eventually(lambda: heard[3:] == ["after"])
+        eventually(lambda: received[3:] == ["after"])
     wake_ups.close()
     proxy.close()

@@ -1,4 +1,4 @@
-"""Keys of ours that another application made something else of: named, left alone, and in the way of one queue only."""
+"""Keys of ours that another application wrote with another type: named, left alone, and blocking one queue only."""
 
 import logging
 import time
@@ -53,7 +53,7 @@ def wrong(client: redis.Redis, key: str) -> None:
         ("mobvibe:__acks__.{worker}.tests", "set", "A queue cannot be read, its jobs wait"),
     ],
 )
-def test_a_key_of_another_type(
+def test_a_key_of_another_type_is_named_and_left_alone(
     fleet: Fleet, rows: Rows, client: redis.Redis, settings: Settings, caplog: pytest.LogCaptureFixture,
     key: str, kind: str, message: str,
 ) -> None:  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_key_of_another_type(
 
 
 def two_queues(steps: Steps, rows: Rows, **columns: object) -> list[Claim]:
-    """A job in each, handed over to a worker of both some time ago, and not published."""
+    """A job in each of two queues, claimed some time ago for a worker of both, and not published."""
     for queue in ("a", "b"):
         rows.add_job(queue=queue, **columns)
     steps.add_worker(queues=["a", "b"])
@@ -83,7 +83,7 @@ def two_queues(steps: Steps, rows: Rows, **columns: object) -> list[Claim]:
     return claims
 
 
-def test_each_closed_queue_is_named_with_the_key_of_its_own(
+def test_each_closed_queue_is_named_with_its_own_key(
     steps: Steps, rows: Rows, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = Publisher(client, "mobvibe")
@@ -103,7 +103,7 @@ def test_each_closed_queue_is_named_with_the_key_of_its_own(
     assert "DEL mobvibe:b.msgs" in named["b"]
 
 
-def test_what_a_closed_queue_lost_is_handed_over_again_when_it_is_open(
+def test_lost_jobs_of_a_closed_queue_are_handed_over_again_when_it_is_open(
     steps: Steps, rows: Rows, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -123,7 +123,7 @@ def test_what_a_closed_queue_lost_is_handed_over_again_when_it_is_open(
     assert (client.llen("mobvibe:a"), client.llen("mobvibe:b")) == (1, 1)
 
 
-def test_a_backlog_of_a_closed_queue_ends_the_search_for_what_was_lost(
+def test_a_backlog_of_a_closed_queue_does_not_keep_the_search_for_lost_jobs_going(
     steps: Steps, rows: Rows, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.dispatch.reconciler._BATCH", 1)
@@ -139,7 +139,9 @@ def test_a_backlog_of_a_closed_queue_ends_the_search_for_what_was_lost(
     assert time.monotonic() - began < 5
 
 
-def test_suspects_are_not_passed_over_for_a_closed_queue(steps: Steps, rows: Rows, client: redis.Redis) -> None:
+def test_suspects_of_open_queues_are_claimed_beside_a_closed_queue(
+    steps: Steps, rows: Rows, client: redis.Redis
+) -> None:
     closed: list[WrongKeyError] = []
     suspects: list[int] = []
     two_queues(steps, rows)
@@ -173,7 +175,7 @@ def test_suspects_of_a_closed_queue_wait_and_the_others_run(
     assert sum("Job runs alone" in one.message for one in caplog.records) == 1
 
 
-def test_a_key_is_named_where_only_suspects_wait(
+def test_a_wrong_key_is_named_though_only_suspects_wait(
     new_fleet: Callable[..., Fleet], rows: Rows, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong(client, "mobvibe:tests.msgs")

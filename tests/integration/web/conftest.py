@@ -1,4 +1,4 @@
-"""The web process in this process, with and without stores, and one by itself."""
+"""The web app in the test's process, with and without stores, and a web process of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every page has in common: refusals are JSON."""
+"""All pages: errors are JSON."""
 
 import pytest
 from flask.testing import FlaskClient

@@ -1,4 +1,4 @@
-"""Whether it is up: /health, /livez and /readyz."""
+"""/health, /livez and /readyz."""
 
 from datetime import UTC, datetime
 
@@ -17,11 +17,11 @@ def test_health_has_exactly_the_promised_keys(client: FlaskClient) -> None:
     assert answer.json["status"] == "healthy"
     assert 0 <= answer.json["uptime"] < 60
     assert answer.json["timestamp"].endswith("Z")
-    told = datetime.fromisoformat(answer.json["timestamp"])
-    assert abs((datetime.now(UTC) - told).total_seconds()) < 10
+    timestamp = datetime.fromisoformat(answer.json["timestamp"])
+    assert abs((datetime.now(UTC) - timestamp).total_seconds()) < 10
 
 
-def test_a_ready_process_says_so(client: FlaskClient) -> None:
+def test_a_ready_process_answers_200(client: FlaskClient) -> None:
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json) == (

@@ -19,7 +19,7 @@ def test_the_start_page_shows_addresses_and_counts(client: FlaskClient, rows: Ro
             assert served.status_code == 200
 
 
-def test_the_start_page_says_that_postgres_is_away(cut_off: FlaskClient) -> None:
+def test_the_start_page_says_that_postgres_is_unreachable(cut_off: FlaskClient) -> None:
     answer = cut_off.get("/")
 
     assert answer.status_code == 200

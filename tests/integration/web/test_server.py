@@ -1,4 +1,4 @@
-"""The web process as clients meet it that speak HTTP badly, slowly or not at all."""
+"""The web process and clients that speak HTTP badly, slowly or not at all."""
 
 import json
 import socket
@@ -43,7 +43,7 @@ def has_ipv6() -> bool:
         ),
     ],
 )
-def test_what_is_no_good_request_is_refused_in_json(web: WebProcess, sent: Callable[[], bytes], status: int) -> None:
+def test_an_invalid_request_is_refused_in_json(web: WebProcess, sent: Callable[[], bytes], status: int) -> None:
     answered, body = web.say(sent())
 
     assert (answered, json.loads(body)["success"]) == (status, False)
@@ -60,7 +60,7 @@ def test_a_privileged_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         check_port("127.0.0.1", 80)
 
 
-def test_probes_are_answered_before_a_silent_postgres_is(redis_url: str, tmp_path: Path) -> None:
+def test_probes_are_answered_while_postgres_is_silent(redis_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hosts, port = ",".join(["127.0.0.1"] * 4), silent.getsockname()[1]  # 5 s each
         began = time.monotonic()

@@ -1,11 +1,11 @@
-"""What the pages share: the state of the stores."""
+"""The state of the stores, which all pages share."""
 
 from bridge.settings import Settings
 from bridge.web import create_app
 from tests.support.limited_role import LimitedRole, as_limited_role
 
 
-def test_the_web_process_says_which_it_is(settings: Settings, role: LimitedRole) -> None:
+def test_readiness_names_a_lack_of_connections(settings: Settings, role: LimitedRole) -> None:
     role.limit(0)
     client = create_app(as_limited_role(settings, role)).test_client()
 

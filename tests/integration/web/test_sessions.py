@@ -1,4 +1,4 @@
-"""The sessions API over real stores: a session and its job, shown to its user alone, and bad requests refused."""
+"""The sessions API over real stores: a session is shown to its user only, and bad requests are refused."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def start(client: FlaskClient, body: Any = None, **options: Any) -> Any:
     return client.post("/functions/v1/start-coding-session", data=data, headers=headers, **options)
 
 
-def test_a_session_and_its_job_are_made_together(client: FlaskClient, rows: Rows) -> None:
+def test_a_session_and_its_job_are_inserted_together(client: FlaskClient, rows: Rows) -> None:
     answer = start(client)
 
     assert answer.status_code == 201
@@ -93,7 +93,7 @@ def test_a_prompt_within_the_limits_is_taken(client: FlaskClient, prompt: str) -
     assert start(client, {"projectId": str(PROJECT), "prompt": prompt}).status_code == 201
 
 
-def test_what_a_user_may_not_choose_is_refused(client: FlaskClient, rows: Rows) -> None:
+def test_fields_that_a_user_may_not_set_are_refused(client: FlaskClient, rows: Rows) -> None:
     body = {"projectId": str(PROJECT), "prompt": PROMPT, "status": "completed", "max_retries": 99}
 
     answer = start(client, body)
@@ -113,14 +113,14 @@ def test_a_request_without_a_good_token_is_401(client: FlaskClient, headers: dic
     assert client.get("/functions/v1/get-session-status?sessionId=x", headers=headers).status_code == 401
 
 
-def test_without_a_secret_nobody_gets_in(settings: Settings) -> None:
+def test_without_a_secret_every_request_is_503(settings: Settings) -> None:
     answer = start(client_of(settings, supabase_jwt_secret=None))
 
     assert (answer.status_code, answer.json["success"]) == (503, False)
     assert "SUPABASE_JWT_SECRET" in answer.json["error"]
 
 
-def test_a_store_that_is_away_is_503_and_shows_nothing(cut_off: FlaskClient) -> None:
+def test_an_unreachable_store_is_503_without_details(cut_off: FlaskClient) -> None:
     answer = start(cut_off)
 
     assert (answer.status_code, answer.json["error"]) == (503, "Postgres is unavailable, try again later")
@@ -162,7 +162,7 @@ def test_a_session_is_shown_to_its_user_with_its_events(client: FlaskClient, row
     assert list(session["events"][0]) == ["id", "event_type", "data", "created_at"]
 
 
-def test_another_users_session_looks_like_none(client: FlaskClient) -> None:
+def test_another_users_session_looks_like_a_missing_one(client: FlaskClient) -> None:
     session_id = start(client).json["data"]["sessionId"]
 
     others = client.get(f"/functions/v1/get-session-status?sessionId={session_id}", headers=bearer(uuid4()))

@@ -1,4 +1,4 @@
-"""Clients that talk slowly, or do not listen, hold nobody up."""
+"""Clients that send slowly, or do not read their answer, delay no others."""
 
 import socket
 import threading
@@ -13,8 +13,8 @@ from tests.support.web import REQUEST_SECONDS, WebProcess, bearer
 START = b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\n"
 
 
-def test_one_request_cannot_take_more_threads_than_time(web: WebProcess) -> None:
-    """More half requests than threads, some of them fed a byte now and then: others are served all the same."""
+def test_half_requests_do_not_block_others(web: WebProcess) -> None:
+    """With more half requests than threads, some of which get another byte now and then, others are still served."""
     stop = threading.Event()
     held = [web.connect() for _ in range(THREADS + 4)]
     halves = (b"GET /health HT", START + bearer() + b"Content-Length: 100\r\n\r\n{", b"\x16\x03\x01")
@@ -60,7 +60,7 @@ def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess)
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_a_client_that_does_not_take_its_answer_is_let_go(web: WebProcess, rows: Rows) -> None:
+def test_a_client_that_does_not_read_its_answer_is_disconnected(web: WebProcess, rows: Rows) -> None:
     user = uuid4()
     session = rows.add_session(user_id=user)
     rows.all(

@@ -1,4 +1,4 @@
-"""How it goes: /stats and /metrics."""
+"""/stats and /metrics."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What a worker process announces of itself, also when it changes."""
+"""What a worker process announces about itself, also after a change."""
 
 from bridge import Job, actor
 from tests.support.fleet import Add, Fleet, finished

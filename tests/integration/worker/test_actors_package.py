@@ -1,4 +1,4 @@
-"""An actors package that is missing, has a mistake in it or never connects: one line that says where or how."""
+"""An actors package that is missing, has a mistake or never connects: one line that says where, or what to do."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ from bridge.worker.actors_package import import_trouble
 from tests.support.commands import Run
 
 
-def test_an_actors_package_that_is_not_there_is_said_once(run: Run) -> None:
+def test_a_missing_actors_package_is_reported_once(run: Run) -> None:
     result = run("worker", ACTORS_MODULE="nowhere", LOG_FORMAT="json")
 
     assert result.code == 2
@@ -74,7 +74,7 @@ def test_an_actors_package_that_never_connects_is_one_line_that_says_how(run: Ru
         "import subprocess\nhelper = subprocess.Popen(['sleep', '20'])",
     ],
 )
-def test_what_an_actors_package_starts_is_not_waited_for(
+def test_threads_and_processes_of_an_actors_package_are_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     (tmp_path / "tasks.py").write_text(text)

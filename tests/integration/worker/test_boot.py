@@ -27,7 +27,7 @@ def test_a_namespace_of_another_database_is_refused(settings: Settings) -> None:
         boot.check_stores(settings, broker)
 
 
-def test_a_process_that_leaves_hands_back_what_runs(
+def test_a_process_that_ends_hands_back_its_running_jobs(
     new_fleet: NewFleet, rows: Rows, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = new_fleet()

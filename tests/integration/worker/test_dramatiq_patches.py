@@ -1,4 +1,4 @@
-"""The threads that work jobs live on, whatever comes out of Dramatiq's code around an actor."""
+"""The threads that run jobs survive whatever Dramatiq's code around an actor raises."""
 
 from dramatiq.middleware import TimeLimitExceeded
 
@@ -7,11 +7,13 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 
-def test_a_time_limit_that_falls_due_after_the_actor_raised_ends_no_thread(fleet: Fleet, rows: Rows, add: Add) -> None:
-    def fall_due() -> None:
+def test_a_time_limit_that_is_exceeded_after_the_actor_raised_ends_no_thread(
+    fleet: Fleet, rows: Rows, add: Add
+) -> None:
+    def exceed_limit() -> None:
         raise TimeLimitExceeded
 
-    with AtTheEnd(fall_due):
+    with AtTheEnd(exceed_limit):
         job = finished(rows, add("explode", max_retries=1))
 
     assert (job["status"], job["error_message"]) == ("failed", "ValueError: attempt 1")

@@ -1,4 +1,4 @@
-"""What Dramatiq's options say shall come after an attempt."""
+"""What follows an attempt by Dramatiq's options: pipelines, callbacks, retries."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_pipeline_runs_to_its_end(fleet: Fleet, rows: Rows) -> None:
     assert results == [3, 6, "said"]
 
 
-def test_a_step_that_cannot_be_inserted_is_no_step_that_was_made(fleet: Fleet, rows: Rows) -> None:
+def test_a_pipeline_whose_next_step_cannot_be_inserted_fails_its_step(fleet: Fleet, rows: Rows) -> None:
     @dramatiq.actor(max_retries=0)
     def unstorable() -> object:
         return object()
@@ -53,20 +53,20 @@ def test_a_step_that_cannot_be_inserted_is_no_step_that_was_made(fleet: Fleet, r
     assert "plain.send()" in job["error_message"]
 
 
-def test_callbacks_come_once_each(fleet: Fleet, rows: Rows) -> None:
-    heard: list[tuple[str, Any, Any]] = []
+def test_each_callback_runs_once(fleet: Fleet, rows: Rows) -> None:
+    calls: list[tuple[str, Any, Any]] = []
 
     @dramatiq.actor
     def on_good(message: dict[str, Any], result: Any) -> None:
-        heard.append(("good", message["args"], result))
+        calls.append(("good", message["args"], result))
 
     @dramatiq.actor
     def on_bad(message: dict[str, Any], error: Any) -> None:
-        heard.append(("bad", message["args"], error["type"]))
+        calls.append(("bad", message["args"], error["type"]))
 
     @dramatiq.actor
     def on_end(message: dict[str, Any], about: Any) -> None:
-        heard.append(("end", message["args"], about["retries"]))
+        calls.append(("end", message["args"], about["retries"]))
 
     @dramatiq.actor(on_success="on_good")
     def works(n: int) -> int:
@@ -86,8 +86,8 @@ def test_callbacks_come_once_each(fleet: Fleet, rows: Rows) -> None:
     job = ended(rows, breaks.send(2).message_id)
 
     assert (job["status"], job["retry_count"]) == ("failed", 2)
-    eventually(lambda: len(heard) == 5, what="all callbacks")
-    assert sorted(heard, key=str) == [
+    eventually(lambda: len(calls) == 5, what="all callbacks")
+    assert sorted(calls, key=str) == [
         ("bad", [2], "ValueError"), ("bad", [2], "ValueError"), ("end", [2], 1),
         ("good", [1], 2), ("good", [{"n": 7}], 8),
     ]  # fmt: skip
@@ -114,7 +114,7 @@ def test_retry_when_decides(fleet: Fleet, rows: Rows, says: str) -> None:
     assert asked == [(0, "x"), (1, "x")]
 
 
-def test_backoff_is_the_actors(fleet: Fleet, rows: Rows) -> None:
+def test_the_actors_backoff_is_used(fleet: Fleet, rows: Rows) -> None:
     @dramatiq.actor(min_backoff=3_600_000)
     def breaks() -> None:
         raise ValueError("x")

@@ -1,4 +1,4 @@
-"""A worker that was frozen past its lease and wakes: what it had not begun yet, it does not begin."""
+"""A worker that was frozen past its lease begins none of its waiting jobs when it wakes."""
 
 import math
 from collections.abc import Sequence
@@ -46,9 +46,7 @@ def test_an_actor_does_not_begin_when_the_lease_may_be_over(
     check_invariants(rows)
 
 
-def test_the_lease_goes_on_with_each_heartbeat_that_is_answered_and_begins_anew_with_a_new_name(
-    rows: Rows, dsn: str
-) -> None:
+def test_the_lease_is_renewed_by_each_answered_heartbeat_and_starts_again_with_a_new_name(rows: Rows, dsn: str) -> None:
     runs = Runs()
     heartbeat = Heartbeat(
         Attempts(Link(dsn, "heartbeat")), runs, WorkerAbilities(1, ["tests"], {}), print, lease_seconds=LEASE
@@ -71,7 +69,7 @@ def test_the_lease_goes_on_with_each_heartbeat_that_is_answered_and_begins_anew_
 
 
 class LostMeanwhile(Attempts):
-    """Its worker is declared lost, and has a new name, before the answer to its start call arrives."""
+    """Declares its worker lost, so that it gets a new name before the answer to its start call arrives."""
 
     process: WorkerProcess
 
@@ -81,7 +79,7 @@ class LostMeanwhile(Attempts):
         return started
 
 
-def test_a_start_whose_worker_was_declared_lost_meanwhile_is_not_run(
+def test_a_started_job_is_not_run_when_its_worker_was_declared_lost_meanwhile(
     steps: Steps, rows: Rows, dsn: str, settings: Settings
 ) -> None:
     job_id = rows.add_job()

@@ -1,4 +1,4 @@
-"""A heartbeat keeps a worker alive and tells it what is no longer its own."""
+"""A heartbeat keeps a worker alive and returns the attempts that are no longer its own."""
 
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_a_worker_declared_lost_is_told_so(steps: Steps, rows: Rows) -> None:
     assert steps.heartbeat(worker, held) is None
 
 
-def test_a_heartbeat_names_what_is_no_longer_ours(steps: Steps, rows: Rows) -> None:
+def test_a_heartbeat_reports_attempts_that_are_no_longer_ours(steps: Steps, rows: Rows) -> None:
     lost, cancelled, kept = (rows.add_job() for _ in range(3))
     worker = steps.add_worker()
     held = {claim.job_id: steps.start(worker, claim) for claim in steps.claim()}
@@ -55,7 +55,7 @@ def test_a_heartbeat_names_what_is_no_longer_ours(steps: Steps, rows: Rows) -> N
     assert kept in ours
 
 
-def test_a_start_whose_answer_was_lost_is_named_after_a_lease(steps: Steps, rows: Rows) -> None:
+def test_a_start_whose_answer_was_lost_is_reported_after_a_lease(steps: Steps, rows: Rows) -> None:
     job_id = rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
@@ -67,16 +67,16 @@ def test_a_start_whose_answer_was_lost_is_named_after_a_lease(steps: Steps, rows
     assert steps.heartbeat(worker, held) == {}
 
 
-class LookedBefore(Runs):
-    """A heartbeat looks just before a start's answer brings the run."""
+class ReadsRunsTooEarly(Runs):
+    """A heartbeat reads the runs just before the answer of a start call adds one."""
 
     def held_keys(self) -> list[AttemptKey]:
         return []
 
 
-def test_a_run_that_began_just_now_is_no_stray(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_a_run_that_has_just_begun_is_not_a_stray(steps: Steps, rows: Rows, dsn: str) -> None:
     job_id = rows.add_job()
-    runs = LookedBefore()
+    runs = ReadsRunsTooEarly()
     handed_back: list[AttemptKey] = []
     heartbeat = Heartbeat(
         Attempts(Link(dsn, "heartbeat")),
@@ -100,8 +100,8 @@ def test_a_run_that_began_just_now_is_no_stray(steps: Steps, rows: Rows, dsn: st
     heartbeat.close(5)
 
 
-class Unlucky(Runs):
-    """Another link of the process is found dead when a heartbeat is about to say what runs."""
+class FindsDeadLink(Runs):
+    """Another link of the process is found dead just when a heartbeat collects what runs."""
 
     def __init__(self, in_the_midst: Callable[[], None]) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def new_heartbeat(dsn: str, runs: Runs | None = None) -> Heartbeat:
 
 
 @pytest.mark.parametrize("when", ["before a heartbeat", "in the midst of it"])
-def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
+def test_a_heartbeat_over_a_new_link_takes_the_workers_lock_at_once(
     steps: Steps, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     server = steps.link.connection.info
@@ -126,7 +126,7 @@ def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
     def find_dead() -> None:
         monkeypatch.setitem(found_dead, (server.host, server.port), time.monotonic())
 
-    runs = Runs() if when == "before a heartbeat" else Unlucky(find_dead)
+    runs = Runs() if when == "before a heartbeat" else FindsDeadLink(find_dead)
     heartbeat = new_heartbeat(dsn, runs)
     heartbeat.open()
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
@@ -141,7 +141,7 @@ def test_a_heartbeat_over_a_new_link_shows_its_workers_life_at_once(
     heartbeat.close(5)
 
 
-def test_a_worker_whose_slow_link_breaks_is_not_taken_for_dead(
+def test_a_worker_whose_slow_link_breaks_is_not_declared_lost(
     steps: Steps, rows: Rows, proxy: Proxy, by_proxy: str
 ) -> None:
     heartbeat = new_heartbeat(by_proxy)

@@ -1,4 +1,4 @@
-"""What a worker process makes of messages that come again, or from somebody else."""
+"""How a worker process handles repeated and forged messages."""
 
 import dramatiq
 import redis
@@ -29,7 +29,7 @@ def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add:
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
+def test_forged_messages_run_no_job_and_affect_no_other(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
     rows.all("UPDATE workers SET slots = slots")  # a live worker is there
     pending = rows.add_job(actor="double", queue="tests", run_at="2999-01-01")
     client = redis.Redis.from_url(redis_url)
@@ -49,6 +49,6 @@ def test_forged_messages_run_nothing_and_hurt_nobody(fleet: Fleet, rows: Rows, a
     job = rows.job(pending)
     assert (job["status"], job["fence"], job["exec"]) == ("pending", 0, None)
     assert fleet.actor_log.plain == []
-    assert client.lrange("mobvibe:tests", 0, -1) == [b"junk", b"plain"], "somebody else's, and left alone"
+    assert client.lrange("mobvibe:tests", 0, -1) == [b"junk", b"plain"], "of another application, and left alone"
     assert client.hgetall("mobvibe:tests.msgs") == {b"junk": forged["junk"], b"plain": forged["plain"]}
     assert not client.exists("mobvibe:tests.XQ")

@@ -1,4 +1,4 @@
-"""A running actor is interrupted in its own call, and its thread lives on."""
+"""A running actor is interrupted during its own call, and its thread survives."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a message becomes for its actor, and what the actor's end becomes for the job."""
+"""What an actor gets from its message, and how its end decides the job's outcome."""
 
 from typing import Any
 
@@ -31,10 +31,10 @@ def test_the_log_shows_an_exception_from_the_actor_on(
 ) -> None:
     finished(rows, add("explode", max_retries=1))
 
-    (told,) = eventually(lambda: [record for record in caplog.records if record.getMessage() == "Job failed"])
-    assert told.exc_info
-    assert told.exc_info[2]
-    assert told.exc_info[2].tb_frame.f_code.co_name == "explode"
+    (record,) = eventually(lambda: [record for record in caplog.records if record.getMessage() == "Job failed"])
+    assert record.exc_info
+    assert record.exc_info[2]
+    assert record.exc_info[2].tb_frame.f_code.co_name == "explode"
 
 
 def test_fail_is_final(fleet: Fleet, rows: Rows, add: Add) -> None:
@@ -52,7 +52,7 @@ def test_retry_chooses_the_wait(fleet: Fleet, rows: Rows, add: Add) -> None:
     assert 3500 < waits <= 3600
 
 
-def test_a_result_that_is_no_json_is_a_failure_that_says_so(fleet: Fleet, rows: Rows, add: Add) -> None:
+def test_a_result_that_is_not_json_is_a_failure_with_that_reason(fleet: Fleet, rows: Rows, add: Add) -> None:
     job = finished(rows, add("no_json", max_retries=1))
 
     assert job["error_message"].startswith("the result cannot be stored as JSON")
@@ -90,7 +90,7 @@ def test_errors_an_existing_actor_expects_are_final(fleet: Fleet, rows: Rows, ad
         ({"n": 1}, "bad payload: a plain actor takes 'args' and 'kwargs' only, not n"),
     ],
 )
-def test_a_broken_payload_fails_its_job_and_nobody_else(
+def test_a_payload_that_is_not_a_call_fails_only_its_job(
     fleet: Fleet, rows: Rows, add: Add, payload: dict[str, Any], message: str
 ) -> None:
     job_id = add("plain", payload, queue="default")
@@ -103,7 +103,7 @@ def test_a_broken_payload_fails_its_job_and_nobody_else(
     assert rows.job(neighbour)["status"] == "completed"
 
 
-def test_a_payload_that_is_no_object_fails_its_job(fleet: Fleet, rows: Rows) -> None:
+def test_a_payload_that_is_not_an_object_fails_its_job(fleet: Fleet, rows: Rows) -> None:
     job_id = rows.value(
         "INSERT INTO coding_jobs (actor, queue, payload) VALUES ('plain', 'default', '[1]') RETURNING id"
     )
@@ -112,7 +112,7 @@ def test_a_payload_that_is_no_object_fails_its_job(fleet: Fleet, rows: Rows) -> 
 
 
 @pytest.mark.parametrize("payload", ['{"n": 1e5000}', "[" * 3000 + "]" * 3000], ids=["digits", "depth"])
-def test_a_payload_that_python_cannot_read_fails_its_job_and_nobody_else(
+def test_a_payload_that_python_cannot_read_fails_only_its_job(
     new_fleet: NewFleet, rows: Rows, add: Add, payload: str
 ) -> None:
     bad = rows.value(

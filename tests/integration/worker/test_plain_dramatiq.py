@@ -20,7 +20,7 @@ def fleet(new_fleet: Callable[..., Fleet]) -> Fleet:
     return new_fleet()
 
 
-def test_a_middleware_sees_the_id_that_the_sender_knows(fleet: Fleet, rows: Rows) -> None:
+def test_a_middleware_gets_the_id_that_the_sender_got(fleet: Fleet, rows: Rows) -> None:
     seen: list[tuple[str, int]] = []
 
     @dramatiq.actor(min_backoff=1, max_backoff=1)
@@ -66,13 +66,13 @@ def test_a_time_limit_of_one_message_is_kept(fleet: Fleet, rows: Rows) -> None:
     assert ended(rows, message.message_id)["error_message"] == "the time limit was exceeded"
 
 
-def test_dramatiqs_retries_are_refused_by_name(fleet: Fleet) -> None:
+def test_dramatiqs_retries_middleware_is_refused(fleet: Fleet) -> None:
     with pytest.raises(SettingsError, match="Dramatiq's Retries has no place on this broker"):
         fleet.broker.add_middleware(Retries())
 
 
 @pytest.mark.parametrize("make", [AsyncIO, Callbacks, Pipelines, CurrentMessage])
-def test_what_is_served_already_is_not_added_twice(fleet: Fleet, make: Callable[[], dramatiq.Middleware]) -> None:
+def test_middleware_that_is_built_in_is_not_added_twice(fleet: Fleet, make: Callable[[], dramatiq.Middleware]) -> None:
     before = list(fleet.broker.middleware)
 
     fleet.broker.add_middleware(make())
@@ -80,7 +80,7 @@ def test_what_is_served_already_is_not_added_twice(fleet: Fleet, make: Callable[
     assert fleet.broker.middleware == before
 
 
-def test_an_age_limit_for_all_takes_the_place_of_ours(fleet: Fleet) -> None:
+def test_an_age_limit_of_the_user_replaces_ours(fleet: Fleet) -> None:
     theirs = AgeLimit(max_age=1)
 
     fleet.broker.add_middleware(theirs)
@@ -89,7 +89,7 @@ def test_an_age_limit_for_all_takes_the_place_of_ours(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("payload", ['{"options": 1}', '{"options": {"redis_message_id": "x"}}'])
-def test_options_in_a_payload_are_an_object_of_theirs(fleet: Fleet, rows: Rows, payload: str) -> None:
+def test_options_in_a_payload_must_be_an_object(fleet: Fleet, rows: Rows, payload: str) -> None:
     fleet.start()
     job_id = rows.value(
         "INSERT INTO coding_jobs (actor, queue, payload) VALUES ('plain', 'default', %s) RETURNING id", [payload]

@@ -1,4 +1,4 @@
-"""A worker process at its end: what it still has to say, and what it leaves behind."""
+"""A worker process at its end: its last reports, and the jobs that it leaves behind."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def started(process: WorkerProcess, steps: Steps) -> Run:
     return run
 
 
-def test_reports_get_what_jobs_left_of_the_grace_time(
+def test_reports_get_the_grace_time_that_jobs_did_not_use(
     new_process: Callable[[int], WorkerProcess], steps: Steps, rows: Rows, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.worker.process._FLUSH_SECONDS", 0.2)
@@ -65,7 +65,7 @@ def test_reports_get_what_jobs_left_of_the_grace_time(
     assert rows.outcomes(job_id) == ["completed"]
 
 
-def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
+def test_a_job_left_behind_runs_elsewhere_when_its_process_has_ended(
     new_process: Callable[[int], WorkerProcess], steps: Steps, rows: Rows
 ) -> None:
     job_id = rows.add_job()
@@ -75,7 +75,7 @@ def test_what_is_left_behind_runs_elsewhere_when_its_process_is_gone(
     def act() -> None:
         process.runs.enter(run)
         while not actor_may_end.is_set():
-            with suppress(Interrupt):  # deaf
+            with suppress(Interrupt):  # an actor that ignores its interrupt
                 actor_may_end.wait(0.05)
 
     with ThreadPoolExecutor() as pool:

@@ -1,4 +1,4 @@
-"""A host's trigger refuses how an attempt ended: it ran all the same, and does not run again for that."""
+"""A host's trigger refuses the report of an attempt: the job ran, and does not run again because of that."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ def _again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refuse(rows: Rows, what: str) -> None:
-    """Of jobs with the priority 7 only."""
+    """Make Postgres refuse reports of jobs with the priority 7."""
     rows.all(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN IF OLD.priority = 7 THEN {what} END IF; RETURN NEW; END $$"
@@ -54,7 +54,7 @@ def lines(caplog: pytest.LogCaptureFixture, text: str, job_id: UUID) -> list[log
         # Classes of a host's own, as PostgREST has some.
         ("explode", EVERY_ENDING.replace("'no end'", "'no end' USING ERRCODE = 'PT409'"), "no end", "failed"),
         ("explode", EVERY_ENDING.replace("'no end'", "'no end' USING ERRCODE = 'MY001'"), "no end", "failed"),
-        # What looks like everybody's trouble, and is this row's. Nothing is wrong with the result.
+        # Errors that look like those of the whole database, but come from this row's trigger. The result is fine.
         ("double", NO_COMPLETED.format("RAISE insufficient_privilege;"), "insufficient_privilege", "completed"),
         ("double", NO_COMPLETED.format("PERFORM no_such_function();"), "no_such_function", "completed"),
         ("double", NO_COMPLETED.format("PERFORM FROM no_such_table;"), "no_such_table", "completed"),
@@ -100,7 +100,7 @@ def test_a_refused_report_waits_and_its_job_does_not_run_again(
     eventually(lambda: rows.value("SELECT slots FROM workers") == 1, what="the slots of the worker's own")
 
 
-def test_a_row_that_meets_a_missing_right_holds_up_no_report_and_is_tried_ever_more_seldom(
+def test_a_row_that_meets_a_missing_right_delays_no_report_and_is_retried_at_growing_intervals(
     new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.worker.refused_reports._MOST_SECONDS", 60.0)
@@ -129,7 +129,7 @@ def test_a_row_that_meets_a_missing_right_holds_up_no_report_and_is_tried_ever_m
         ("TABLE coding_jobs RENAME COLUMN result TO away", "TABLE coding_jobs RENAME COLUMN away TO result"),
     ],
 )
-def test_while_somebody_migrates_all_reports_wait_and_none_is_lost(
+def test_during_a_migration_all_reports_wait_and_none_is_lost(
     settings: Settings, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, away: str, back: str
 ) -> None:
     job_ids = [rows.add_job() for _ in range(5)]
@@ -165,7 +165,7 @@ def test_a_failure_that_stays_refused_spends_its_retries_and_no_more(
     assert (rows.outcomes(job_id), fleet.actor_log.starts(job_id)) == (["failed"], 2)
 
 
-def test_what_was_kept_and_could_not_be_written_again_is_not_told_as_refused_at_the_end(
+def test_a_kept_report_that_meets_a_lock_at_the_end_is_not_logged_as_refused(
     settings: Settings, steps: Steps, rows: Rows, dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse(rows, EVERY_ENDING)
@@ -188,7 +188,7 @@ def test_what_was_kept_and_could_not_be_written_again_is_not_told_as_refused_at_
 
 
 @pytest.mark.parametrize("report", [Failed("it broke"), Released()])
-def test_a_worker_ends_in_time_and_what_it_kept_has_crashed(
+def test_a_worker_ends_in_time_and_attempts_of_kept_reports_have_crashed(
     settings: Settings, steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture, report: Failed | Released
 ) -> None:
     refuse(rows, EVERY_ENDING)

@@ -1,4 +1,4 @@
-"""What a worker process reports, while somebody holds a lock."""
+"""Reports of a worker process while another transaction holds a lock."""
 
 import psycopg
 import pytest
@@ -19,7 +19,7 @@ def reports(dsn: str) -> Reports:
     return Reports(Attempts(Link(dsn, "reports")), Runs(), lambda _: None)
 
 
-def test_reports_that_meet_a_lock_hold_up_the_others_for_a_moment_only(
+def test_reports_that_meet_a_lock_delay_the_others_only_briefly(
     steps: Steps, rows: Rows, dsn: str, reports: Reports
 ) -> None:
     session_id = rows.add_session()

@@ -1,4 +1,4 @@
-"""Start calls of a worker process, while somebody holds a lock."""
+"""Start calls of a worker process while another transaction holds a lock."""
 
 import time
 from uuid import uuid4
@@ -13,7 +13,7 @@ from tests.support.rows import Rows
 from tests.support.steps import Steps
 
 
-def test_jobs_that_meet_a_lock_hold_up_the_others_for_a_moment_only(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_jobs_that_meet_a_lock_delay_the_others_only_briefly(steps: Steps, rows: Rows, dsn: str) -> None:
     session_id = rows.add_session()
     locked = {rows.add_job(session_id=session_id) for _ in range(5)}
     free = rows.add_job()

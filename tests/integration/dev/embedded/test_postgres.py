@@ -9,7 +9,7 @@ from bridge.errors import EmbeddedStoreError, PostgresUnavailableError
 from bridge.postgres.link import connect
 
 
-def test_what_was_written_is_there_after_the_next_start(tmp_path: Path) -> None:
+def test_data_is_kept_between_starts(tmp_path: Path) -> None:
     first = EmbeddedPostgres(tmp_path, {"fsync": "off"})
     first.start()
     with connect(first.url(), "test") as connection:

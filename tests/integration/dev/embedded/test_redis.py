@@ -1,4 +1,4 @@
-"""Embedded Redis: for those who have its address, and gone with its process."""
+"""Embedded Redis: it can be used with its address only, which has the password, and ends with its process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def ping(url: str) -> None:
         check_redis(client)
 
 
-def test_it_serves_who_knows_the_password_and_nobody_else(server: EmbeddedRedis) -> None:
+def test_a_client_needs_the_password(server: EmbeddedRedis) -> None:
     ping(server.url)
     with pytest.raises(RedisUnavailableError):
         ping(f"redis://{server.url.rpartition('@')[2]}")

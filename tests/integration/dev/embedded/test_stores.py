@@ -1,4 +1,4 @@
-"""Both stores of one folder: for one launcher at a time, and both or none."""
+"""Both stores of one folder: used by one launcher at a time, and either both run or none."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bridge.dev.embedded import EmbeddedStores
 from bridge.errors import EmbeddedStoreError
 
 
-def test_a_folder_is_one_launchers_until_it_lets_go(tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_launcher_until_it_ends(tmp_path: Path) -> None:
     first, second = EmbeddedStores(tmp_path / "dir"), EmbeddedStores(tmp_path / "dir")
     assert first.open_folder() == []
 
@@ -21,7 +21,7 @@ def test_a_folder_is_one_launchers_until_it_lets_go(tmp_path: Path) -> None:
     second.stop()
 
 
-def test_neither_stays_when_the_other_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_one_store_fails_the_other_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stores = EmbeddedStores(tmp_path, {"fsync": "off"})
     stores.open_folder()
 

@@ -1,4 +1,4 @@
-"""Databases of the versions before."""
+"""Databases of earlier versions."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.support.rows import Rows
 
 @pytest.fixture
 def old(empty_dsn: str) -> Iterator[Rows]:
-    """A MobVibe database as the Node worker knew it."""
+    """A MobVibe database as the Node worker used it."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.SCHEMA + legacy.session_events("data", checked=True))

@@ -1,4 +1,4 @@
-"""Moving into a database with rows in it, with traffic beside it, and with things of the host's in the way."""
+"""Adopting a database with rows, while clients write, and with objects of the host that conflict."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from tests.support.legacy import fill, session_of
 from tests.support.rows import Rows
 
 
-def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
+def test_null_values_stay_null(empty_dsn: str, old: Rows) -> None:
     session = session_of(old)
     for columns in (
         {"priority": None},
@@ -49,7 +49,7 @@ def test_what_is_null_stays_null(empty_dsn: str, old: Rows) -> None:
     assert old.job(ended)["updated_at"].month == 3, "a trigger of the host's took the repair for news of the job"
 
 
-def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
+def test_two_migrations_at_once_both_succeed(empty_dsn: str, old: Rows) -> None:
     fill(old, 3000, "pending")
     results: list[Any] = []
 
@@ -111,9 +111,7 @@ def test_two_at_once_both_end_well(empty_dsn: str, old: Rows) -> None:
         ("CREATE TABLE session_streams (n integer)", "public.session_streams exists already and is not the bridge's"),
     ],
 )
-def test_what_is_in_the_way_is_told_before_the_first_change(
-    empty_dsn: str, old: Rows, host: str, expected: str
-) -> None:
+def test_conflicts_are_reported_before_the_first_change(empty_dsn: str, old: Rows, host: str, expected: str) -> None:
     old.all(host)
     before = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
 
@@ -129,7 +127,7 @@ def test_what_is_in_the_way_is_told_before_the_first_change(
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_database_that_cannot_hold_every_text_is_refused(servers: Servers, settings: Settings, encoding: str) -> None:
+def test_a_database_whose_encoding_is_not_utf8_is_refused(servers: Servers, settings: Settings, encoding: str) -> None:
     name = f"test_{encoding.lower()}_{uuid4().hex[:8]}"
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
         connection.execute(
@@ -154,7 +152,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(servers: Servers, set
     assert made == []
 
 
-def test_all_of_it_is_told_at_once(empty_dsn: str, old: Rows) -> None:
+def test_all_conflicts_are_reported_together(empty_dsn: str, old: Rows) -> None:
     old.all(
         "ALTER TABLE coding_jobs ADD COLUMN result text, ADD COLUMN worker text; CREATE TABLE job_audit (what text)"
     )
@@ -165,7 +163,7 @@ def test_all_of_it_is_told_at_once(empty_dsn: str, old: Rows) -> None:
 
 @pytest.fixture
 def role(empty_dsn: str, old: Rows) -> Iterator[Callable[[str], str]]:
-    """A role of the host's that may log in; its address."""
+    """Makes roles of the host that may log in. Returns the address."""
     name = f"host_{uuid4().hex[:8]}"
     old.all(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
 
@@ -178,7 +176,7 @@ def role(empty_dsn: str, old: Rows) -> Iterator[Callable[[str], str]]:
     old.all(f"REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def test_a_right_that_is_missing_is_named_with_the_statement_that_gives_it(role: Callable[[str], str]) -> None:
+def test_a_missing_right_is_named_with_the_statement_that_grants_it(role: Callable[[str], str]) -> None:
     with pytest.raises(MigrationError) as caught:
         migrate_up(role("GRANT SELECT ON coding_jobs TO ROLE"))
 
@@ -202,7 +200,7 @@ def test_the_owner_of_the_tables_needs_no_right_on_the_database(role: Callable[[
     check_database(address)
 
 
-def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str], str], old: Rows) -> None:
+def test_a_read_only_role_can_query_the_state(role: Callable[[str], str], old: Rows) -> None:
     address = role("GRANT USAGE ON SCHEMA public TO ROLE")
     before = old.all("SELECT nspname FROM pg_namespace ORDER BY 1")
 
@@ -215,8 +213,8 @@ def test_the_state_can_be_asked_by_a_role_that_may_only_read(role: Callable[[str
     assert migrate_up(address) == []
 
 
-def test_nothing_stays_on_the_session(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a pooler in transaction mode the next client would find it."""
+def test_no_setting_is_left_on_the_session(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a pooler in transaction mode the next client of the session would get it."""
     shown = "SELECT name, setting FROM pg_settings WHERE source = 'session' AND name NOT LIKE 'tcp_%%'"
     with connect(empty_dsn, "shared") as shared, psycopg.connect(empty_dsn, autocommit=True) as watching:
         before = {row["name"]: row["setting"] for row in shared.execute(shown)}
@@ -243,7 +241,7 @@ def test_nothing_stays_on_the_session(empty_dsn: str, monkeypatch: pytest.Monkey
     assert SCHEMA_VERSION
 
 
-def test_the_doctor_tells_beforehand_what_would_change_and_changes_nothing(
+def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
     empty_dsn: str, old: Rows, settings: Settings
 ) -> None:
     fill(old, 3, "pending")
@@ -252,7 +250,7 @@ def test_the_doctor_tells_beforehand_what_would_change_and_changes_nothing(
     ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
     before = old.all("SELECT oid, relname FROM pg_class ORDER BY 1")
 
-    told = [finding.found for finding in look_ahead(ours)]
+    listed = [finding.found for finding in look_ahead(ours)]
 
     assert old.all("SELECT oid, relname FROM pg_class ORDER BY 1") == before
     for text in (
@@ -263,7 +261,7 @@ def test_the_doctor_tells_beforehand_what_would_change_and_changes_nothing(
         "1 waiting rows have no priority: they came first",
         "4 unfinished rows get a number",
     ):
-        assert any(text in line for line in told), (text, told)
+        assert any(text in line for line in listed), (text, listed)
     old.all("ALTER TABLE coding_jobs ADD COLUMN result text")
     assert look_ahead(ours)[0].check == "in the way"
     old.all("ALTER TABLE coding_jobs DROP COLUMN result")
@@ -279,7 +277,7 @@ def add_event(rows: Rows, session: UUID, type_: str = "thinking", seq: int | Non
     )
 
 
-def test_events_that_were_there_come_before_the_first_number(empty_dsn: str, old: Rows) -> None:
+def test_existing_events_come_before_the_first_number(empty_dsn: str, old: Rows) -> None:
     session = session_of(old)
     add_event(old, session)
 
@@ -290,7 +288,7 @@ def test_events_that_were_there_come_before_the_first_number(empty_dsn: str, old
     assert [(row["event_type"], row["seq"]) for row in found] == [("thinking", None), ("terminal", 1)]
 
 
-def test_events_of_the_version_before_keep_their_numbers(empty_dsn: str, old: Rows) -> None:
+def test_events_of_the_previous_version_keep_their_numbers(empty_dsn: str, old: Rows) -> None:
     session = session_of(old)
     old.all("""
         CREATE SEQUENCE session_events_seq START 41;
@@ -309,7 +307,7 @@ def test_events_of_the_version_before_keep_their_numbers(empty_dsn: str, old: Ro
     assert old.value("SELECT to_regclass('session_events_stream')") is None
 
 
-def test_events_with_one_number_are_told_with_what_to_do(empty_dsn: str, old: Rows) -> None:
+def test_events_with_equal_numbers_are_reported_with_a_remedy(empty_dsn: str, old: Rows) -> None:
     session = session_of(old)
     old.all("ALTER TABLE session_events ADD COLUMN seq bigint")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Moving into a database with rows in it while clients of the host's write there."""
+"""Locks while a database with rows is adopted and clients of the host write to it."""
 
 import re
 import threading
@@ -27,7 +27,7 @@ WAITS_FOR = """
 
 @pytest.fixture
 def old(web_roles: None, empty_dsn: str) -> Iterator[Rows]:
-    """A MobVibe database on Supabase as the Node worker knew it, with a session and its job."""
+    """A MobVibe database on Supabase as the Node worker used it, with a session and its job."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
         rows.all(legacy.GENEROUS_DEFAULTS + legacy.SCHEMA + legacy.session_events("data", checked=True))
@@ -38,9 +38,8 @@ def old(web_roles: None, empty_dsn: str) -> Iterator[Rows]:
 
 
 class Client(threading.Thread):
-    """Has a row of one table and asks for one of another as soon as the migration, which has that, waits for the first.
-
-    It never gives way itself.
+    """Causes a deadlock: holds a lock on one table, and requests one on another when the migration, which holds
+    that one, waits for the first. Its own deadlock time-out is long, so Postgres ends the migration, not this client.
     """
 
     def __init__(self, dsn: str, first: str, second: str) -> None:
@@ -78,7 +77,7 @@ class Client(threading.Thread):
 def client(
     request: pytest.FixtureRequest, old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Client]:
-    """One that gets into a deadlock with this step of the migration."""
+    """A client that deadlocks with the given step of the migration."""
     at, first, second = request.param
     client = Client(empty_dsn, first, second)
 
@@ -93,7 +92,7 @@ def client(
     assert client.has_committed
 
 
-def test_a_deadlock_is_named_for_what_it_is_and_the_step_taken_again(
+def test_a_deadlock_is_named_and_the_step_repeated(
     client: Client, empty_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     migrate_up(empty_dsn)
@@ -103,7 +102,7 @@ def test_a_deadlock_is_named_for_what_it_is_and_the_step_taken_again(
     check_database(empty_dsn)
 
 
-def test_deadlocks_that_do_not_end_are_one_line_and_leave_nothing_open(
+def test_repeated_deadlocks_end_in_one_line_and_leave_no_rights_open(
     client: Client, old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = tables(old)
@@ -132,7 +131,7 @@ FILL = """
     INSERT INTO coding_jobs (session_id, prompt, priority, status)
     SELECT id, 'p', nullif(n %% 2, 1), CASE WHEN n %% 4 = 0 THEN 'pending' ELSE 'completed' END
     FROM (SELECT id, row_number() OVER () AS n FROM coding_sessions) s"""
-# Of rows that this transaction has read, and what writers wait for.
+# The rows that this transaction has read, and the locks for which writers wait.
 READ = f"""
     SELECT relname AS name, pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid) AS rows,
            EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.relation = c.oid AND l.granted AND l.mode
@@ -141,8 +140,8 @@ READ = f"""
 A_STATEMENT = re.compile(r"(?:--[^\n]*|'[^']*'|\$(\w*)\$.*?\$\1\$|[^;])+(?:;|\Z)", re.DOTALL)
 
 
-class Watch:
-    """Each statement of the migration's transactions: whether it read much of a table while writers had to wait."""
+class LockWatch:
+    """Checks for each statement of the migration whether it read much of a table while writers had to wait."""
 
     def __init__(self, write: Callable[[], None]) -> None:
         self._write = write
@@ -158,10 +157,10 @@ class Watch:
         ):  # which is SET TRANSACTION, to come first in one
             return psycopg.Connection.execute(connection, query, params)
         for one in [text] if params else [found[0] for found in A_STATEMENT.finditer(text) if found[0].strip()]:
-            cursor = self._look(connection, one, params)
+            cursor = self._check_locks(connection, one, params)
         return cursor
 
-    def _look(self, connection: Connection, text: Any, params: Any) -> Any:
+    def _check_locks(self, connection: Connection, text: Any, params: Any) -> Any:
         before = self._read(connection)
         cursor = psycopg.Connection.execute(connection, text, params)
         for table, now in self._read(connection).items():
@@ -179,7 +178,7 @@ class Watch:
         return {row["name"]: row for row in psycopg.Connection.execute(connection, READ).fetchall()}
 
 
-def test_nothing_reads_a_whole_table_while_writers_wait(
+def test_no_statement_reads_a_whole_table_while_writers_wait(
     old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for statement in FILL.split(";"):
@@ -195,7 +194,7 @@ def test_nothing_reads_a_whole_table_while_writers_wait(
         old.all("UPDATE coding_sessions SET status = 'completed' WHERE id = %s", [session])
         old.all("INSERT INTO session_events (session_id, event_type, data) VALUES (%s, 'thinking', '{}')", [session])
 
-    watch = Watch(write)
+    watch = LockWatch(write)
 
     def execute(connection: Connection, query: Any, params: Any = None) -> Any:
         return watch.execute(connection, query, params)

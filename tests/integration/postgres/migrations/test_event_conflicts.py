@@ -1,4 +1,4 @@
-"""What of a host's would keep an event from getting its number is told before the move, with what to do."""
+"""Objects of the host that would prevent the numbering of events are reported before the move, with a remedy."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -87,7 +87,7 @@ def session(old: Rows) -> UUID:
         ),
     ],
 )  # fmt: skip
-def test_what_bars_numbers_is_told_with_a_statement_that_helps(
+def test_conflicts_with_numbering_are_reported_with_a_statement_that_helps(
     empty_dsn: str, old: Rows, session: UUID, host: str, expected: str, update_works: bool
 ) -> None:
     old.all(host)
@@ -123,7 +123,9 @@ def test_what_bars_numbers_is_told_with_a_statement_that_helps(
         NO_KEY + PUBLISHED + "ALTER TABLE session_events REPLICA IDENTITY FULL",
     ],
 )
-def test_what_bars_no_number_is_not_told(empty_dsn: str, old: Rows, session: UUID, host: str) -> None:
+def test_what_does_not_conflict_with_numbering_is_not_reported(
+    empty_dsn: str, old: Rows, session: UUID, host: str
+) -> None:
     old.all(host)
 
     migrate_up(empty_dsn)
@@ -132,7 +134,7 @@ def test_what_bars_no_number_is_not_told(empty_dsn: str, old: Rows, session: UUI
     assert old.value("SELECT seq FROM session_events") == 1
 
 
-def test_an_owner_that_row_security_applies_to_is_told(empty_dsn: str, old: Rows, session: UUID) -> None:
+def test_an_owner_to_whom_row_security_applies_is_reported(empty_dsn: str, old: Rows, session: UUID) -> None:
     owner = f"owner_{uuid4().hex[:8]}"
     old.all(f"CREATE ROLE {owner}; GRANT ALL ON SCHEMA public TO {owner}")
     try:
@@ -151,7 +153,7 @@ def test_an_owner_that_row_security_applies_to_is_told(empty_dsn: str, old: Rows
         old.all(f"RESET ROLE; REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}; DROP ROLE {owner}")
 
 
-def test_what_bars_numbers_later_lets_no_event_in_without_one(empty_dsn: str, old: Rows, session: UUID) -> None:
+def test_after_a_later_conflict_no_event_is_inserted_without_a_number(empty_dsn: str, old: Rows, session: UUID) -> None:
     migrate_up(empty_dsn)
     owner = f"owner_{uuid4().hex[:8]}"
     old.all("CREATE RULE no_update AS ON UPDATE TO session_events DO INSTEAD NOTHING")
@@ -170,7 +172,7 @@ def test_what_bars_numbers_later_lets_no_event_in_without_one(empty_dsn: str, ol
     assert old.value("SELECT count(*) FROM session_events") == 0
 
 
-def test_a_trigger_that_refuses_nothing_bars_no_move(empty_dsn: str, old: Rows, session: UUID) -> None:
+def test_a_trigger_that_refuses_nothing_does_not_prevent_the_move(empty_dsn: str, old: Rows, session: UUID) -> None:
     old.all(
         "ALTER TABLE session_events ADD COLUMN updated_at timestamptz;"
         "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS"

@@ -1,4 +1,4 @@
-"""The migrations as `sql/` has them: applied in order, once, again by an upgrade, also by psql."""
+"""The migrations in `sql/`: applied in order and once, repeated by an upgrade, and also applied by psql."""
 
 import re
 import subprocess
@@ -51,11 +51,11 @@ def test_every_migration_is_applied_in_order_and_once(empty_dsn: str) -> None:
     check_database(empty_dsn)
 
 
-def test_the_last_one_says_the_version() -> None:
+def test_the_last_migration_sets_the_version() -> None:
     assert f"AS $$ SELECT {SCHEMA_VERSION} $$" in migrations()[-1].text
 
 
-def test_each_applies_with_psql_and_may_be_applied_again(empty_dsn: str) -> None:
+def test_each_migration_applies_with_psql_and_may_be_repeated(empty_dsn: str) -> None:
     for _ in range(2):
         for migration in migrations():
             command = [str(find_programs() / "psql"), empty_dsn, "-v", "ON_ERROR_STOP=1", "-q", "-1"]
@@ -67,7 +67,7 @@ def test_each_applies_with_psql_and_may_be_applied_again(empty_dsn: str) -> None
     assert migrate_up(empty_dsn) == []
 
 
-def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
+def test_the_text_of_each_step_taken_beforehand_is_in_the_files() -> None:
     assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
     assert len(indexes()) == 11
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
@@ -75,16 +75,14 @@ def test_each_step_that_is_taken_beforehand_is_found_in_the_files() -> None:
 
 @pytest.fixture
 def next_release(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This version as the one after it would be, with no step for a table."""
+    """A following version that has no new step for a table."""
     monkeypatch.setattr(files, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     migrations.cache_clear()
     yield
     migrations.cache_clear()
 
 
-def test_an_upgrade_makes_functions_anew_and_repeats_no_step_of_a_table(
-    dsn: str, rows: Rows, next_release: None
-) -> None:
+def test_an_upgrade_recreates_functions_and_repeats_no_table_step(dsn: str, rows: Rows, next_release: None) -> None:
     rows.all("DROP FUNCTION complete_jobs; ALTER TABLE coding_jobs ADD COLUMN theirs integer")
     with psycopg.connect(dsn) as other:
         other.execute("LOCK TABLE job_audit, workers IN ACCESS SHARE MODE")  # a step would ask for more
@@ -100,7 +98,7 @@ def test_an_older_schema_is_given_every_step(next_release: None) -> None:
     assert files.pending(SCHEMA_VERSION + 1) == []
 
 
-def test_each_function_that_is_named_for_it_has_planner_settings(rows: Rows) -> None:
+def test_each_listed_function_has_planner_settings(rows: Rows) -> None:
     text = resources.files("bridge").joinpath("sql", "planner_settings.sql").read_text("utf-8")
     named = set(re.findall(r"'(\w+)'", text)) - set(re.findall(r"'(enable_\w+)'", text)) - {"public"}
 
@@ -108,7 +106,7 @@ def test_each_function_that_is_named_for_it_has_planner_settings(rows: Rows) -> 
     assert {row["proname"] for row in held} == named
 
 
-def test_what_is_printed_makes_the_same_as_migrate_up(empty_dsn: str, rows: Rows, tmp_path: Path) -> None:
+def test_the_printed_sql_creates_the_same_as_migrate_up(empty_dsn: str, rows: Rows, tmp_path: Path) -> None:
     printed = mobvibe("migrate", "sql", cwd=tmp_path).out
     command = [str(find_programs() / "psql"), empty_dsn, "-v", "ON_ERROR_STOP=1", "-q"]
     result = subprocess.run(command, input=printed, capture_output=True, text=True, check=False)

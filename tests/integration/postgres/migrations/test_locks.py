@@ -1,4 +1,4 @@
-"""A step that needs a lock: who is in its way is named, and it is tried again."""
+"""A step that needs a lock names the process that holds it, and is tried again."""
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from tests.support.legacy import fill
 from tests.support.rows import Rows
 
 
-def test_who_is_in_the_way_is_named_and_waited_for(
+def test_the_holder_of_a_lock_is_named_and_waited_for(
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(old, 5)
@@ -34,7 +34,7 @@ def test_who_is_in_the_way_is_named_and_waited_for(
     check_database(empty_dsn)
 
 
-def test_one_that_never_ends_is_named_in_one_line_and_nothing_is_open(
+def test_a_holder_that_never_ends_is_named_in_one_line_and_no_rights_are_left_open(
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", lambda _: None)

@@ -1,4 +1,4 @@
-"""Migrations: from nothing, from an old MobVibe database, twice, and by other hands than ours."""
+"""Migrations of an empty database, of an old MobVibe database, and beside objects of others."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def add_legacy_session(rows: Rows) -> UUID:
     )
 
 
-def test_a_table_of_somebody_else_is_not_touched(empty_dsn: str, empty: Rows) -> None:
+def test_a_table_of_another_application_is_not_touched(empty_dsn: str, empty: Rows) -> None:
     empty.all("CREATE TABLE workers (name text, salary numeric)")
 
     with pytest.raises(MigrationError, match=r"Nothing was changed. In the way: public.workers exists already"):
@@ -77,7 +77,7 @@ def test_an_old_database_is_adopted_in_place(empty_dsn: str, empty: Rows, json_c
     assert migrate_up(empty_dsn) == []
 
 
-def test_the_host_s_triggers_go_on_working_after_adoption(empty_dsn: str, empty: Rows) -> None:
+def test_the_hosts_triggers_still_work_after_adoption(empty_dsn: str, empty: Rows) -> None:
     empty.all(legacy.SCHEMA + legacy.session_events("data", checked=True))
     migrate_up(empty_dsn)
     session_id = add_legacy_session(empty)
@@ -90,7 +90,7 @@ def test_the_host_s_triggers_go_on_working_after_adoption(empty_dsn: str, empty:
     assert empty.value("SELECT count(*) FROM session_usage") == 1
 
 
-def test_statuses_that_no_job_can_have_are_named_before_anything_is_changed(empty_dsn: str, empty: Rows) -> None:
+def test_unknown_statuses_are_named_before_the_first_change(empty_dsn: str, empty: Rows) -> None:
     empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
     empty.all("ALTER TABLE coding_jobs DROP CONSTRAINT coding_jobs_status_check")
     empty.add_job(session_id=add_legacy_session(empty), prompt="p", status="queued")
@@ -102,7 +102,7 @@ def test_statuses_that_no_job_can_have_are_named_before_anything_is_changed(empt
     assert migrate_up(empty_dsn)
 
 
-def test_times_and_counts_that_nobody_can_read_are_repaired(empty_dsn: str, empty: Rows) -> None:
+def test_impossible_times_and_counts_are_repaired(empty_dsn: str, empty: Rows) -> None:
     empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
     session = add_legacy_session(empty)
     for moment in ("infinity", "-infinity", "292000-01-01"):
@@ -117,7 +117,7 @@ def test_times_and_counts_that_nobody_can_read_are_repaired(empty_dsn: str, empt
     assert years == [(1, 10**9), (9999, 10**9), (9999, 10**9)]
 
 
-def test_null_is_refused_where_it_once_lost_a_job(empty_dsn: str, empty: Rows) -> None:
+def test_null_is_refused_in_columns_where_it_lost_jobs(empty_dsn: str, empty: Rows) -> None:
     empty.all(legacy.SCHEMA + legacy.session_events("data", checked=False))
     migrate_up(empty_dsn)
     session_id = add_legacy_session(empty)

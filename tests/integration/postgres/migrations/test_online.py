@@ -1,4 +1,4 @@
-"""What takes long is done beside the traffic, may be stopped anywhere, and ends in the same table."""
+"""Long steps run while clients write, may be stopped at any point, and lead to the same table."""
 
 import threading
 from contextlib import suppress
@@ -39,7 +39,7 @@ def definitions(rows: Rows) -> set[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("files_alone", [True, False])
-def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
+def test_every_way_of_adoption_leads_to_the_same_table_as_a_new_one(
     empty_dsn: str, old: Rows, dsn: str, files_alone: bool
 ) -> None:
     fill(old, 20)
@@ -59,7 +59,7 @@ def test_the_table_is_the_same_as_a_new_one_whichever_way_it_was_adopted(
     assert old.value("SELECT sum(completed) + sum(pending) FROM queue_counts()") == 40
 
 
-def test_jobs_that_come_meanwhile_stand_behind_those_that_waited(
+def test_jobs_inserted_meanwhile_come_after_those_that_waited(
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(old, 30, "pending")
@@ -80,7 +80,7 @@ def test_jobs_that_come_meanwhile_stand_behind_those_that_waited(
     assert sorted(numbers, key=numbers.__getitem__)[30:] == between
 
 
-def test_writers_go_on_and_are_counted(empty_dsn: str, old: Rows) -> None:
+def test_writers_continue_and_their_jobs_are_counted(empty_dsn: str, old: Rows) -> None:
     fill(old, 2000)
     session = session_of(old)
     over, added = threading.Event(), 0
@@ -109,7 +109,7 @@ def test_writers_go_on_and_are_counted(empty_dsn: str, old: Rows) -> None:
 
 
 @pytest.mark.parametrize("at", range(0, 40, 3))
-def test_it_may_be_stopped_anywhere_and_begun_again(
+def test_adoption_may_be_stopped_at_any_point_and_repeated(
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     fill(old, 10, "pending")
@@ -135,7 +135,7 @@ def test_it_may_be_stopped_anywhere_and_begun_again(
     assert old.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
-def test_an_index_that_was_left_half_made_is_made_anew(empty_dsn: str, old: Rows) -> None:
+def test_an_invalid_index_is_rebuilt(empty_dsn: str, old: Rows) -> None:
     fill(old, 10)
     migrate_up(empty_dsn)
     old.all("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_ready'::regclass")
