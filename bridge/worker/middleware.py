@@ -21,7 +21,7 @@ from bridge.logs import job_lines
 from bridge.postgres.actor_options import plain_call
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
-from bridge.transport.intake import JobMessage, UnseenMessageError
+from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.abilities import abilities_of
 from bridge.worker.boot import build_process, check_stores, leave_now
@@ -31,7 +31,7 @@ from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_option
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.process_setup import set_up_worker_process
-from bridge.worker.runs import Run
+from bridge.worker.runs import Run, WorkerMessage
 from bridge.worker.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class JobMiddleware(Middleware):
 
     # Consumers of ours make all messages, as JobMessage; who calls a hook with another one is told that it has no run.
 
-    def before_process_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
+    def before_process_message(self, broker: Broker, message: WorkerMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
             raise UnseenMessageError("not started here")  # whatever it is, it is not an attempt of ours
@@ -135,7 +135,7 @@ class JobMiddleware(Middleware):
             self._end(run, report_of(None, error), error)
             raise UnseenMessageError("not begun") from error
 
-    def _begin(self, broker: Broker, message: JobMessage, run: Run) -> None:
+    def _begin(self, broker: Broker, message: WorkerMessage, run: Run) -> None:
         job = run.attempt.job
         actor = broker.actors[message.actor_name]
         try:
@@ -165,7 +165,7 @@ class JobMiddleware(Middleware):
     def after_process_message(  # type: ignore[override]
         self,
         broker: Broker,
-        message: JobMessage,
+        message: WorkerMessage,
         *,
         result: Any = None,
         exception: BaseException | None = None,
@@ -188,7 +188,7 @@ class JobMiddleware(Middleware):
         self._end(run, report, exception)
         message.run = None
 
-    def after_skip_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
+    def after_skip_message(self, broker: Broker, message: WorkerMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
             return

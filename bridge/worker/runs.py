@@ -19,6 +19,7 @@ from bridge.job import Attempt
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
+from bridge.transport.intake import JobMessage
 
 # What an interrupted actor gets to clean up before it is interrupted again. Several tries fit into the time after
 # which its process ends (UNRESPONSIVE_SECONDS).
@@ -85,6 +86,9 @@ class Run:
         fields.update(fence=job.fence, attempt=job.attempt, queue=self.attempt.queue, actor=self.attempt.actor)
         self._log_fields = fields
         return fields
+
+
+WorkerMessage = JobMessage[AttemptKey, Run]
 
 
 class Runs:
