@@ -159,8 +159,11 @@ def _run(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, most: int) -
     record = _Record()
     for number in range(1, most + 1):
         now = replace(job, attempt=number, fence=number, _emit=record.emit)
-        attempt = Attempt(now, uuid4(), actor.queue_name, actor.actor_name, number == most)
-        report = _run_attempt(broker, actor, attempt)
+        attempt = Attempt(
+            job.id, job.session_id, job.prompt, job.payload, job.priority, number, number == most,
+            actor.queue_name, actor.actor_name,
+        )  # fmt: skip
+        report = _run_attempt(broker, actor, now, attempt)
         if isinstance(report, Failed):
             record.errors.append(report.error)
             if not report.final and number < most:
@@ -198,8 +201,7 @@ class _Record:
                 return ended
 
 
-def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", attempt: Attempt) -> Report:
-    job = attempt.job
+def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, attempt: Attempt) -> Report:
     message = MessageProxy(
         Message(queue_name=actor.queue_name, actor_name=actor.actor_name, args=(), kwargs={}, options={})
     )

@@ -77,7 +77,7 @@ class WorkerIntake:
             run = runs.get(message.key.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
-                message.urgency = run.attempt.job.priority
+                message.urgency = run.attempt.priority
                 ours.append(message)
             elif run is not None:  # a forged name on a real hand-over
                 self._process.end(run, Ending(run.key, Released(), run))

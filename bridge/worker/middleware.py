@@ -16,7 +16,7 @@ from dramatiq import Actor, Broker, Middleware, Worker
 from dramatiq.middleware import SkipMessage, TimeLimit
 
 from bridge.errors import BridgeError
-from bridge.job import Failed, Report, set_current_job
+from bridge.job import Failed, Job, Report, drop_event, set_current_job
 from bridge.logs import job_lines
 from bridge.postgres.actor_options import plain_call
 from bridge.runtime.watchdog import WATCHDOG
@@ -136,25 +136,26 @@ class JobMiddleware(Middleware):
             raise UnseenMessageError("not begun") from error
 
     def _begin(self, broker: Broker, message: WorkerMessage, run: Run) -> None:
-        job = run.attempt.job
+        attempt = run.attempt
         actor = broker.actors[message.actor_name]
+        emit = drop_event if attempt.session_id is None else self.process.emitter(run)
+        job = Job(
+            attempt.job_id, attempt.session_id, attempt.prompt, attempt.payload, attempt.priority, attempt.number,
+            run.key.fence, emit, lambda: run.is_cancelled,
+        )  # fmt: skip
         try:
             if actor.options.get("takes_job"):
                 message.args, message.kwargs = (job,), {}
             else:
-                message.args, message.kwargs, options = plain_call(job.payload)
+                message.args, message.kwargs, options = plain_call(attempt.payload)
                 message.options.update(options)
-                if job.attempt > 1:
-                    message.options["retries"] = job.attempt - 1
+                if attempt.number > 1:
+                    message.options["retries"] = attempt.number - 1
         except ValueError as error:
             message.run = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
             raise UnseenMessageError("bad payload") from error
-        # A job is frozen for actors, not for us: the run that it leads to is made of it.
-        if job.session_id is not None:
-            object.__setattr__(job, "_emit", self.process.emitter(run))
-        object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        message.created_ms = partial(self.process.created_ms, job.id)
+        message.created_ms = partial(self.process.created_ms, attempt.job_id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000
         run.began = time.monotonic()

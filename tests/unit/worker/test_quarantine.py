@@ -6,12 +6,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.job import Attempt, Claim, Job
+from bridge.job import Claim
 from bridge.postgres.attempts import AttemptKey
 from bridge.transport.intake import JobMessage
 from bridge.transport.messages import message_id
 from bridge.worker.quarantine import TRIAL_SECONDS, Quarantine, State, is_acquitted
 from bridge.worker.runs import Run, Runs, WorkerMessage
+from tests.support.runs import new_run
 
 
 class Clock:
@@ -66,9 +67,7 @@ def messages(count: int, *, isolated: bool = True, until_end: bool = False) -> l
 
 def begin(runs: Runs, message: WorkerMessage, *, is_last: bool = False, seconds: float = 0) -> Run:
     """A run whose actor began so long ago."""
-    job = Job(message.key.job_id)
-    assert message.key.exec is not None
-    run = Run(message.key, Attempt(job, message.key.exec, "tests", "nap", is_last))
+    run = new_run(message.key, is_last=is_last)
     run.began -= seconds
     run.thread = 1
     runs.add([run])
