@@ -21,7 +21,7 @@ from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Re
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
-# What our functions cannot do with a job, in their words: see refused_rows.py.
+# What our functions cannot do with a job, as their notices call it: see refused_rows.py.
 _CLAIM = "cannot be handed over now"
 _RECLAIM = "cannot be taken back now"
 _ROUTE = "cannot be moved to another queue now"
@@ -100,7 +100,7 @@ class JobQueue:
         refused = self._link.refused
         params = {"bridge": bridge, "lease": lease, "line": line, "skip": refused.skip(_CLAIM)}
         claims = [Claim(**row) for row in self._link.call("claim_suspects", params)]
-        refused.got_through(_CLAIM, (claim.job_id for claim in claims))
+        refused.succeeded(_CLAIM, (claim.job_id for claim in claims))
         return claims
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
@@ -121,7 +121,7 @@ class JobQueue:
     def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
         refused = self._link.refused
         rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace, "skip": refused.skip(_RECLAIM)})
-        refused.got_through(_RECLAIM, (row["job_id"] for row in rows))
+        refused.succeeded(_RECLAIM, (row["job_id"] for row in rows))
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
     def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:

@@ -167,7 +167,7 @@ class Link:
             if not self._prepares:
                 self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
-            self._connection.add_notice_handler(lambda said: self.refused.heard(said.message_primary))
+            self._connection.add_notice_handler(lambda notice: self.refused.on_notice(notice.message_primary))
             self._has_news = False
             self.opened_at = self._heard_at = time.monotonic()
             self.opening_seconds = self.opened_at - began

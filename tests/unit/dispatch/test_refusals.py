@@ -44,7 +44,7 @@ def test_what_is_seen_no_more_is_forgotten() -> None:
 def test_of_too_many_the_first_are_kept_and_one_line_tells(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)
+    monkeypatch.setattr("bridge.postgres.refused_rows._LIMIT", 2)
     refusals, refused = Refusals(), [Refusal(uuid4(), "double", "no") for _ in range(4)]
     for now in (0.0, 0.5):
         refusals.claimed([], refused, now)
