@@ -1,4 +1,4 @@
-"""The border to the job table: one method per statement, rows in our words.
+"""The border to the job table: one method per statement, rows as objects.
 
 `JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
 transaction. What workers say about their attempts is in `attempts.py`.

@@ -14,7 +14,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from bridge.errors import SettingsError, StoreUnavailableError, UnfitSessionError
 from bridge.postgres.connection import Connection, found_dead
-from bridge.postgres.errors import POOLED, in_our_words
+from bridge.postgres.errors import POOLED, translate_postgres_errors
 from bridge.postgres.refused_rows import RefusedRows
 from bridge.postgres.statements import statement
 from bridge.runtime.watchdog import WATCHDOG
@@ -81,7 +81,7 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
                 f"DATABASE_URL has the option {option[1]!r}, which Postgres does not know: leave it out"
             ) from None
         example = "postgresql://user:password@host:5432/name"
-        raise SettingsError(f"DATABASE_URL cannot be read; it looks like {example}") from None
+        raise SettingsError(f"DATABASE_URL cannot be read; expected {example}") from None
     return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}
 
 
@@ -115,7 +115,7 @@ def connect(dsn: str, name: str, *, statement_timeout_ms: int = _STATEMENT_TIMEO
     Raises PostgresUnavailableError, NoConnectionFreeError where that is why, SettingsError for an unreadable address.
     """
     options = connect_options(dsn, name)
-    with in_our_words():
+    with translate_postgres_errors():
         connection = _log_in(dsn, options)
         try:
             prepare(connection, statement_timeout_ms)
@@ -229,7 +229,7 @@ class Link:
     def _kept_or_closed(self) -> Iterator[None]:
         WATCHDOG.turn()
         try:
-            with in_our_words():
+            with translate_postgres_errors():
                 yield
         except UnfitSessionError as error:
             if isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in POOLED:

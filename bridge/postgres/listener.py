@@ -13,7 +13,7 @@ from psycopg import sql
 
 from bridge.errors import PostgresUnavailableError
 from bridge.postgres.connection import Connection
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import connect
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.watchdog import WATCHDOG
@@ -77,7 +77,7 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         echo = f"mobvibe_echo_{uuid4().hex}"
-        with in_our_words(), connection.transaction():
+        with translate_postgres_errors(), connection.transaction():
             session = _session(connection)
             connection.execute(self._on_both("LISTEN {}; LISTEN {}", echo))
         try:
@@ -112,7 +112,7 @@ class Listener:
 
     def _hear(self, connection: Connection, seconds: float) -> None:
         """Pass on what arrives within `seconds`; ends early when asked to stop."""
-        with in_our_words():
+        with translate_postgres_errors():
             for _ in range(max(1, int(seconds / 0.5))):
                 WATCHDOG.turn()
                 for note in connection.notifies(timeout=0.5):
@@ -124,7 +124,7 @@ class Listener:
     def _probe(self, connection: Connection, echo: str) -> None:
         """Ends early when asked to stop."""
         token, deadline = uuid4().hex, time.monotonic() + _ECHO_SECONDS
-        with in_our_words():
+        with translate_postgres_errors():
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
             while time.monotonic() < deadline and not self._stopping.is_set():
                 for note in connection.notifies(timeout=0.5):

@@ -9,7 +9,7 @@ from uuid import uuid4
 from bridge.errors import RedisUnavailableError
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.watchdog import WATCHDOG
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class WakeUps:
             logger.warning("Wake-ups cannot be heard, polling instead", extra={"reason": str(error)})
 
     def _subscribe(self) -> None:
-        with in_our_words(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:
+        with translate_redis_errors(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:
             echo = f"{self._channel}:{uuid4().hex}".encode()
             subscription.subscribe(echo, self._channel)
             probed_at, is_echoed = time.monotonic(), False  # the answer to the subscription is awaited like an echo

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from bridge.errors import SchemaError
 from bridge.postgres.connection import Connection
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import connect
 from bridge.postgres.migrations.files import Migration, migrations, pending, private_functions
 from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
@@ -62,7 +62,7 @@ def migrate_up(dsn: str) -> list[str]:
     Each is a transaction of its own and safe to run twice; what takes long on a table with rows is done before, beside
     the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
     """
-    with _our_turn(dsn), connect(dsn, "migrate") as connection, in_our_words():
+    with _our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
         missing = pending(_version(connection))
         if not missing:
             return []
@@ -86,7 +86,7 @@ def migration_states(dsn: str) -> list[MigrationState]:
 
     Raises SchemaError when the database has a later version.
     """
-    with connect(dsn, "migrate") as connection, in_our_words():
+    with connect(dsn, "migrate") as connection, translate_postgres_errors():
         version = _version(connection)
     return [MigrationState(one.name, one.version <= version) for one in migrations()]
 
@@ -191,7 +191,7 @@ def _our_turn(dsn: str) -> Iterator[None]:
 
     A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
     """
-    with connect(dsn, "migrate lock") as connection, in_our_words():
+    with connect(dsn, "migrate lock") as connection, translate_postgres_errors():
         until, rest, is_told = time.monotonic() + _TURN_SECONDS, 0.2, False
         while True:
             with connection.transaction():

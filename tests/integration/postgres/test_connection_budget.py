@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailabl
 from bridge.postgres import connection_budget
 from bridge.postgres.connection import found_dead
 from bridge.postgres.connection_budget import find_room
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import Link
 from bridge.postgres.startup_checks import check_database
 from bridge.runtime.loop import Loop
@@ -199,7 +199,7 @@ def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections
     ],
 )
 def test_what_servers_and_poolers_say_is_understood(error: psycopg.Error, is_short: bool) -> None:
-    with pytest.raises(BridgeError) as met, in_our_words():
+    with pytest.raises(BridgeError) as met, translate_postgres_errors():
         raise error
 
     assert isinstance(met.value, NoConnectionFreeError) is is_short
