@@ -18,13 +18,15 @@ from dramatiq.middleware import SkipMessage, TimeLimit
 from bridge.errors import BridgeError
 from bridge.job import Failed, Job, Report, drop_event, set_current_job
 from bridge.logs import job_lines
+from bridge.postgres import connection_budget
 from bridge.postgres.actor_options import plain_call
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
+from bridge.startup import check_stores
 from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.abilities import abilities_of
-from bridge.worker.boot import build_process, check_stores, leave_now
+from bridge.worker.boot import build_process, leave_now
 from bridge.worker.dramatiq_patches import patch_threads, prepare_worker
 from bridge.worker.ending import Ending
 from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_options
@@ -32,13 +34,11 @@ from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.process_setup import set_up_worker_process
 from bridge.worker.runs import Run, WorkerMessage
-from bridge.worker.stop_signals import StopSignals
+from bridge.worker.stop_signals import StopSignals, rest_at_boot
+from bridge.worker.stop_times import ORPHAN_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# That long after the grace time of its jobs, a process without a parent ends, whatever it still does. The supervisor
-# waits for 16 s more than the grace time, so this never cuts off a process that stops in the usual way.
-STOP_SECONDS = 20.0
 ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
@@ -76,7 +76,7 @@ class JobMiddleware(Middleware):
     # after_worker_boot: the threads are there, and are patched. They may have taken the first jobs by then.
 
     def after_process_boot(self, broker: Broker) -> None:
-        set_up_worker_process(self._settings, self._settings.grace_seconds + STOP_SECONDS)
+        set_up_worker_process(self._settings, self._settings.grace_seconds + ORPHAN_SECONDS)
         self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -91,7 +91,13 @@ class JobMiddleware(Middleware):
         self._time_limit_ms = min(limits, default=math.inf)
         try:
             with self._stop_signals.ending_at_once():
-                check_stores(self._settings, broker)
+                check_stores(
+                    self._settings,
+                    broker.client,
+                    broker.mark,
+                    connections=connection_budget.WORKER_PROCESS,
+                    rest=rest_at_boot,
+                )
             self._worker, self._process = worker, build_process(self._settings, broker, worker)
             self._process.open()
         except BridgeError as error:

@@ -5,17 +5,17 @@ import sys
 import time
 
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
-from bridge.postgres.startup_checks import check_database, mark_of_database
 from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
+from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.server_check import check_road
 from bridge.worker.actors_package import IMPORT_SECONDS, import_trouble
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
+from bridge.worker.stop_times import PROCESS_SECONDS, THREADS_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,6 @@ _IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
 _STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not take us for stuck meanwhile
 _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
-# What a worker process takes to stop, beyond the grace time of its jobs: 1.5 s for interrupted actors, 5 s for the last
-# reports (process.py), and the rest for its threads.
-_MARGIN_SECONDS = 8.0
 
 
 class WorkersFailedError(BridgeError):
@@ -39,7 +36,7 @@ def command(settings: Settings, threads: int) -> list[str]:
         sys.executable, "-m", "dramatiq", settings.actors_module,
         "--processes", "1",
         "--threads", str(threads),
-        "--worker-shutdown-timeout", str(int((settings.grace_seconds + _MARGIN_SECONDS) * 1000)),
+        "--worker-shutdown-timeout", str(int((settings.grace_seconds + THREADS_SECONDS) * 1000)),
         "--skip-logging",
     ]  # fmt: skip
 
@@ -105,7 +102,7 @@ class Supervisor:
     def _end(self) -> None:
         for child in self._children:
             child.terminate()
-        patience = self._settings.grace_seconds + 2 * _MARGIN_SECONDS
+        patience = self._settings.grace_seconds + PROCESS_SECONDS
         self._liveness.say(patience)
         deadline = time.monotonic() + patience
         for child in self._children:
@@ -122,9 +119,7 @@ class Supervisor:
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
-            check_database(settings.postgres_dsn(), tries=1)
-            text = mark_of_database(settings.postgres_dsn())
-            check_road(client, settings.redis_namespace, DatabaseMark(client, settings.redis_namespace), text)
+            check_stores(settings, client, DatabaseMark(client, settings.redis_namespace), tries=1)
         except (SchemaError, RightsError) as error:
             return _failed("The workers cannot use this database (the reason is above).", error.exit_code)
         except StoreUnavailableError as error:
