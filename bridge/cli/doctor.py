@@ -129,7 +129,7 @@ def _listen(dsn: str) -> Finding:
     token, arrived = uuid4().hex, threading.Event()
     listener = Listener(dsn, _CHANNEL, lambda payload: arrived.set() if payload == token else None)
     listener.start()
-    works = listener.listening.wait(6.0)
+    works = listener.subscribed.wait(6.0)
     if works:
         # Sent from another connection: behind a pooler in transaction mode a session may receive its own notification,
         # as long as no other client is given its connection to the server.

@@ -19,10 +19,10 @@ class HearsItself:
     trouble = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.listening = threading.Event()
+        self.subscribed = threading.Event()
 
     def start(self) -> None:
-        self.listening.set()
+        self.subscribed.set()
 
     def close(self) -> None: ...
 

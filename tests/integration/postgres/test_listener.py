@@ -19,12 +19,12 @@ def test_nobody_is_left_listening_on_a_pooled_session(
     if is_deaf:
         eventually(lambda: b"mobvibe_echo" in keeper.heard, what="the probe")
     else:
-        assert one.listening.wait(10)
+        assert one.subscribed.wait(10)
         assert b"new_job" in keeper.ask("SELECT pg_listening_channels()")
 
     one.close()
 
-    assert one.listening.is_set() is not is_deaf
+    assert one.subscribed.is_set() is not is_deaf
     said = keeper.ask("SELECT pg_listening_channels()")
     assert b"new_job" not in said
     assert b"mobvibe_echo" not in said

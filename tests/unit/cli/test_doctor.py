@@ -14,7 +14,7 @@ class Deaf:
     trouble = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.listening = self
+        self.subscribed = self
 
     def start(self) -> None: ...
 
