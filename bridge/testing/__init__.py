@@ -202,15 +202,13 @@ class _Record:
 
 
 def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, attempt: Attempt) -> Report:
-    message = MessageProxy(
-        Message(queue_name=actor.queue_name, actor_name=actor.actor_name, args=(), kwargs={}, options={})
-    )
+    sent: Message[Any] = Message(actor.queue_name, actor.actor_name, (), {}, {}, message_id=str(job.id))
+    message = MessageProxy(sent)
     try:
         message.args, message.kwargs, options = _call_of(actor, job)
     except ValueError as error:
         return Failed(f"bad payload: {error}", final=True)
     message.options.update(options)
-    message.__dict__["message_id"] = str(job.id)
     result: Any = None
     exception: BaseException | None = None
     try:
