@@ -8,7 +8,7 @@ from bridge.postgres.startup_checks import check_database, mark_of_database, pat
 from bridge.settings import Settings
 from bridge.transport.client import Client
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.server_check import check_road
+from bridge.transport.server_check import check_usable
 
 
 def check_stores(
@@ -29,4 +29,4 @@ def check_stores(
     check_database(dsn, connections=connections, tries=tries, rest=rest)
     text = mark_of_database(dsn)
     where = host_and_port(settings.redis_address(), 6379)
-    patiently(lambda: check_road(client, namespace, mark, text), where=where, tries=tries, rest=rest)
+    patiently(lambda: check_usable(client, namespace, mark, text), where=where, tries=tries, rest=rest)

@@ -12,9 +12,10 @@ from bridge.cli.doctor_connections import examine_connections, none_free
 from bridge.cli.doctor_redis import examine_redis
 from bridge.cli.finding import Finding
 from bridge.errors import BridgeError, NoConnectionFreeError
+from bridge.postgres.connect import connect
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.job_queue import JobQueue
-from bridge.postgres.link import Link, connect
+from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.migrations import find_changes, find_conflicts
 from bridge.postgres.queue_rows import HELD_SECONDS
@@ -137,8 +138,8 @@ def _listen(dsn: str) -> Finding:
             connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
         works = arrived.wait(_ARRIVAL_SECONDS)
     listener.close()
-    if isinstance(listener.trouble, NoConnectionFreeError):
-        raise listener.trouble
+    if isinstance(listener.error, NoConnectionFreeError):
+        raise listener.error
     if works:
         return Finding("listen", "ok", "notifications arrive")
     fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"

@@ -112,7 +112,7 @@ class Attempts:
     @property
     def link_opened_at(self) -> float:
         """When the link of the next call was opened. A link that is lost or in doubt is replaced first."""
-        _ = self._link.connection  # asking for it opens it
+        self._link.open()
         return self._link.opened_at
 
     @property

@@ -68,7 +68,7 @@ class JobQueue:
         listener.start()
         return listener.close
 
-    # The bridge's side of the road.
+    # What the bridge calls.
 
     def queue_room(self) -> list[QueueCapacity]:
         """For each queue that live workers serve, how many more jobs they could start at once."""
@@ -92,13 +92,13 @@ class JobQueue:
         return claims, [Refusal(row[0], row[3], row[6].partition("\n")[0]) for row in rows if row[6] is not None]
 
     def latest_seq(self) -> int:
-        """The newest place given out in the order of age."""
+        """The highest `seq` assigned so far, committed or not."""
         return int(self._link.call("latest_seq")[0]["seq"])
 
-    def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
-        """Take up to `line` jobs of one queue that are to run alone, since a worker was lost that ran them."""
+    def claim_suspects(self, bridge: str, *, lease: timedelta, limit: int = 1) -> list[Claim]:
+        """Take up to `limit` jobs of one queue that are to run alone, since a worker was lost that ran them."""
         refused = self._link.refused
-        params = {"bridge": bridge, "lease": lease, "line": line, "skip": refused.skip(_CLAIM)}
+        params = {"bridge": bridge, "lease": lease, "line": limit, "skip": refused.skip(_CLAIM)}
         claims = [Claim(**row) for row in self._link.call("claim_suspects", params)]
         refused.succeeded(_CLAIM, (claim.job_id for claim in claims))
         return claims
@@ -222,7 +222,7 @@ def enqueue(
         )
     named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
     if named is None:
-        raise TypeError(f"{actor!r} is no actor: decorate it with @actor, or pass its name")
+        raise TypeError(f"{actor!r} is not an actor: decorate it with @actor, or pass its name")
     if not 0 < len(named) <= ACTOR_MOST or storable_text(named) != named:
         raise ValueError(f"actor must be a name of 1 to {ACTOR_MOST} characters")
     _check_numbers(priority, max_retries)

@@ -11,9 +11,9 @@ import psycopg
 from psycopg import sql
 
 from bridge.errors import PostgresUnavailableError, StoreUnavailableError
+from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
-from bridge.postgres.link import connect
 from bridge.runtime.subscription import Subscription
 from bridge.runtime.watchdog import WATCHDOG
 
@@ -42,7 +42,7 @@ class Listener(Subscription):
         self._dsn = dsn
         self._channel = channel
         self._callback = callback
-        self.trouble: StoreUnavailableError | None = None  # why it does not listen, while it does not
+        self.error: StoreUnavailableError | None = None  # why it does not listen, while it does not
 
     def _receive(self) -> None:
         connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
@@ -52,7 +52,7 @@ class Listener(Subscription):
             connection.close()
 
     def _lost(self, error: StoreUnavailableError, *, is_new: bool) -> None:
-        self.trouble = error
+        self.error = error
         if is_new:
             logger.warning("LISTEN is lost, polling meanwhile", extra={"channel": self._channel, "reason": str(error)})
 
@@ -63,7 +63,7 @@ class Listener(Subscription):
             connection.execute(self._on_both("LISTEN {}; LISTEN {}", echo))
         try:
             self._probe(connection, echo)
-            self.trouble = None
+            self.error = None
             if not self._stopping.is_set():
                 self.subscribed.set()
                 logger.debug("Listening", extra={"channel": self._channel})

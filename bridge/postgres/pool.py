@@ -8,9 +8,10 @@ from typing import Any
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bridge.errors import PostgresUnavailableError, UnfitSessionError
+from bridge.postgres.connect import connect_options, prepare
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
-from bridge.postgres.link import Params, connect_options, prepare
+from bridge.postgres.link import Params
 from bridge.postgres.statements import statement
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second

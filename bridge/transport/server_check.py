@@ -12,7 +12,7 @@ from bridge.transport.rights import check_rights, rule_for
 _OLDEST = (6, 2)  # the first that knows channels in ACL rules, which `rule_for` prints
 
 
-def check_road(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
+def check_usable(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
     """Refuse a Redis that cannot serve us, in one line: unreachable, not Redis, rights missing, another database's."""
     check_server(client)
     try:

@@ -36,7 +36,7 @@ os._exit(0)
 """
 
 
-def import_trouble(module: str) -> str | None:
+def import_error(module: str) -> str | None:
     """Why the actors package cannot be used, and what to do, in a line; None when it can, or takes too long to say."""
     # Not a pipe: what the package starts would hold it open.
     with tempfile.TemporaryFile("w+", errors="replace") as stderr:

@@ -12,7 +12,7 @@ from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.worker.actors_package import IMPORT_SECONDS, import_trouble
+from bridge.worker.actors_package import IMPORT_SECONDS, import_error
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
 from bridge.worker.stop_times import PROCESS_SECONDS, THREADS_SECONDS
@@ -72,8 +72,8 @@ class Supervisor:
             self._liveness.close()
 
     def _run(self) -> None:
-        if trouble := self._import_trouble():  # before Dramatiq imports it, which would print a traceback
-            raise trouble
+        if error := self._import_error():  # before Dramatiq imports it, which would print a traceback
+            raise error
         logger.info(
             "Starting workers",
             extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
@@ -94,8 +94,8 @@ class Supervisor:
         """End the other children too, but only for a reason that would end each of them when it starts."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
-        if (code == _IMPORT_FAILED or child.died_young) and (trouble := self._import_trouble()):
-            raise trouble
+        if (code == _IMPORT_FAILED or child.died_young) and (error := self._import_error()):
+            raise error
         if code in _REFUSED and child.died_young and (refusal := self._refusal()):
             raise refusal
 
@@ -108,10 +108,10 @@ class Supervisor:
         for child in self._children:
             child.wait(deadline)
 
-    def _import_trouble(self) -> WorkersFailedError | None:
+    def _import_error(self) -> WorkersFailedError | None:
         self._liveness.say(IMPORT_SECONDS)
-        trouble = import_trouble(self._settings.actors_module)
-        return None if trouble is None else _failed(trouble, _IMPORT_FAILED)
+        error = import_error(self._settings.actors_module)
+        return None if error is None else _failed(error, _IMPORT_FAILED)
 
     def _refusal(self) -> "WorkersFailedError | None":
         """Why no worker process will ever be able to start; None where the next one may be."""

@@ -16,7 +16,7 @@ from tests.support.steps import Steps
 class HearsItself:
     """A listener behind a pooler in transaction mode, alone: it hears itself, and nobody else."""
 
-    trouble = None
+    error = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
         self.subscribed = threading.Event()

@@ -175,7 +175,7 @@ def test_a_log_in_without_an_answer_while_others_work_is_for_lack_of_connections
     new_pooler: Callable[..., FullPooler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
-    monkeypatch.setattr("bridge.postgres.link._answered_at", {dsn: float("inf")})
+    monkeypatch.setattr("bridge.postgres.connect.answered_at", {dsn: float("inf")})
 
     with pytest.raises(NoConnectionFreeError, match="while other links of this process work"):
         Link(dsn, "test").call("ping")

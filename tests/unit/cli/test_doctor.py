@@ -11,7 +11,7 @@ from bridge.cli import doctor
 class Deaf:
     """A listener behind a pooler in transaction mode: it never hears itself."""
 
-    trouble = None
+    error = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
         self.subscribed = self

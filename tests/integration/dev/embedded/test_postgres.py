@@ -6,7 +6,7 @@ import pytest
 
 from bridge.dev.embedded.postgres import EmbeddedPostgres
 from bridge.errors import EmbeddedStoreError, PostgresUnavailableError
-from bridge.postgres.link import connect
+from bridge.postgres.connect import connect
 
 
 def test_what_was_written_is_there_after_the_next_start(tmp_path: Path) -> None:
