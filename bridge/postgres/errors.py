@@ -19,7 +19,7 @@ from bridge.errors import (
     UnfitSessionError,
 )
 
-# By SQLSTATE. What no list names did not get through, and is tried again by itself.
+# By SQLSTATE. Any other one: the statement failed, and its items are tried again one by one.
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
 # A plan made before a migration; another session than the one that statements were prepared in. The last is a pooler's

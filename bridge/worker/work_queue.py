@@ -9,7 +9,7 @@ from typing import Any
 
 from dramatiq import Broker
 
-_URGENT = None  # marks one urgent item in the queue: whoever takes it asks `_urgent` first
+_URGENT = None  # stands in the queue for one urgent item: whoever takes it looks there first
 
 
 class WorkQueue:

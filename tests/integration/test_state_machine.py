@@ -170,7 +170,7 @@ class Road(RuleBasedStateMachine):
         lines = {job.line for job in self.jobs.values() if job.runs_alone}
         ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
         line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
-        claims = self.steps[hand].queue.claim_suspects("bridge", lease=LEASE, limit=limit)
+        claims = self.steps[hand].queue.claim_suspects("bridge", lease=LEASE, line=limit)
         self.calls += 1
         for job in line:
             job.claim("bridge", self.calls)

@@ -40,7 +40,7 @@ def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
 
 
 def suspects(steps: Steps, line: int = 1) -> list[Claim]:
-    return steps.queue.claim_suspects("bridge", lease=LEASE, limit=line)
+    return steps.queue.claim_suspects("bridge", lease=LEASE, line=line)
 
 
 def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(steps: Steps, rows: Rows) -> None:
