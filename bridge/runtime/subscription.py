@@ -51,11 +51,15 @@ class Subscription(ABC):
             try:
                 self._receive()
             except StoreUnavailableError as error:
-                self._lost(error, is_new=self.subscribed.is_set() or failures == 0)
+                if self.subscribed.is_set():
+                    failures = 0
+                self._lost(error, is_new=failures == 0)
                 self.subscribed.clear()
                 failures += 1
                 rest = full_jitter(failures, cap_seconds=self.most_rest_seconds)
                 self._stopping.wait(self.least_rest_seconds + rest)
             except Exception:
+                if self._stopping.is_set():  # the owner did not wait any longer, and closed the link under us
+                    return
                 logger.exception(self.failed_text)
                 self._stopping.wait(1.0)
