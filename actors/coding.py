@@ -30,17 +30,7 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     settings = connected_settings()
     if settings.is_production:
         raise Fail(f"{_NO_SANDBOX}: production refuses it")
-    blocks = shell_blocks(job.prompt or "")
-    if not blocks:
-        raise Fail(
-            "the prompt holds no ```sh block, and this actor of the development fleet runs nothing else: "
-            "give the prompt to an actor of your own, or add a block"
-        )
-
-    for number, block in enumerate(blocks, 1):
-        if len(block.encode()) > _BLOCK_BYTES:
-            raise Fail(f"block {number} is larger than 128 kB")
-
+    blocks = _blocks_to_run(job.prompt or "")
     # The id is a UUID, so the path cannot leave the folder of workspaces.
     workspace = (settings.workspaces / str(job.session_id or job.id)).resolve()
     workspace.mkdir(parents=True, exist_ok=True)
@@ -63,6 +53,20 @@ def run_coding_session(job: Job) -> dict[str, Any]:
     with ShellRun(blocks, workspace, limits, variables, on_output) as run:
         results = run.wait()
     return _complete(job, results, scripts=len(blocks))
+
+
+def _blocks_to_run(prompt: str) -> list[str]:
+    """Raises Fail for a prompt without blocks, and for a block that is too large to run."""
+    blocks = shell_blocks(prompt)
+    if not blocks:
+        raise Fail(
+            "the prompt holds no ```sh block, and this actor of the development fleet runs nothing else: "
+            "give the prompt to an actor of your own, or add a block"
+        )
+    for number, block in enumerate(blocks, 1):
+        if len(block.encode()) > _BLOCK_BYTES:
+            raise Fail(f"block {number} is larger than 128 kB")
+    return blocks
 
 
 def register() -> None:

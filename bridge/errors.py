@@ -135,6 +135,10 @@ class RightsError(BridgeError):
     exit_code = 4
 
 
+# Errors that are not of one job: an outage passes, and an operator may be about to migrate or to grant.
+MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
+
+
 class EmbeddedStoreError(BridgeError):
     """An embedded store cannot be started here."""
 

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -63,8 +63,8 @@ def _nobody_cancels() -> bool:
     return False
 
 
-def _emit_nowhere(event_type: str, data: Mapping[str, Any]) -> None:
-    """For a job built by hand, in a test: its events are dropped."""
+def drop_event(event_type: str, data: Mapping[str, Any]) -> None:
+    """For a job without a session, and for one built by hand, in a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Job:
     priority: int = field(default=0, repr=False)
     attempt: int = 1
     fence: int = 1
-    _emit: Callable[[str, Mapping[str, Any]], None] = field(default=_emit_nowhere, repr=False, compare=False)
+    _emit: Callable[[str, Mapping[str, Any]], None] = field(default=drop_event, repr=False, compare=False)
     _is_cancelled: Callable[[], bool] = field(default=_nobody_cancels, repr=False, compare=False)
 
     @property
@@ -103,15 +103,24 @@ class Job:
         self._emit(event_type, data)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of one attempt, as the start call returned it. `is_last`: no attempt is left after this one."""
+class Attempt(NamedTuple):
+    """One run of one attempt, as the start call returned it: the job's row, from which its `Job` is made.
 
-    job: Job
-    exec: UUID
+    `number` counts from 1. `is_last`: no attempt is left after this one.
+    """
+
+    job_id: UUID
+    session_id: UUID | None
+    prompt: str | None
+    payload: Mapping[str, Any]
+    priority: int
+    number: int
+    is_last: bool
     queue: str
     actor: str
-    is_last: bool = False
+
+    def __repr__(self) -> str:
+        return f"Attempt(job_id={self.job_id}, number={self.number})"  # as Job: no prompt and no payload
 
 
 @dataclass(frozen=True, slots=True)

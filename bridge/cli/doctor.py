@@ -12,9 +12,10 @@ from bridge.cli.doctor_connections import examine_connections, none_free
 from bridge.cli.doctor_redis import examine_redis
 from bridge.cli.finding import Finding
 from bridge.errors import BridgeError, NoConnectionFreeError
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.connect import connect
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.job_queue import JobQueue
-from bridge.postgres.link import Link, connect
+from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.migrations import find_changes, find_conflicts
 from bridge.postgres.queue_rows import HELD_SECONDS
@@ -40,7 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def look_ahead(settings: Settings) -> list[Finding]:
     """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
-    with connect(settings.postgres_dsn(), "doctor") as connection, in_our_words():
+    with connect(settings.postgres_dsn(), "doctor") as connection, translate_postgres_errors():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
         changes = [Finding("change", "ok", change) for change in find_changes(connection)]
     return [*conflicts, *changes] or [Finding("schema", "ok", "up to date: nothing would change")]
@@ -129,16 +130,16 @@ def _listen(dsn: str) -> Finding:
     token, arrived = uuid4().hex, threading.Event()
     listener = Listener(dsn, _CHANNEL, lambda payload: arrived.set() if payload == token else None)
     listener.start()
-    works = listener.listening.wait(6.0)
+    works = listener.subscribed.wait(6.0)
     if works:
         # Sent from another connection: behind a pooler in transaction mode a session may receive its own notification,
         # as long as no other client is given its connection to the server.
-        with connect(dsn, "doctor") as connection, in_our_words():
+        with connect(dsn, "doctor") as connection, translate_postgres_errors():
             connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
         works = arrived.wait(_ARRIVAL_SECONDS)
     listener.close()
-    if isinstance(listener.trouble, NoConnectionFreeError):
-        raise listener.trouble
+    if isinstance(listener.error, NoConnectionFreeError):
+        raise listener.error
     if works:
         return Finding("listen", "ok", "notifications arrive")
     fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.errors import RedisUnavailableError
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.queue_rows import QueueStats, hours_minutes_seconds
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 from bridge.transport.names import names_of
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Monitor:
         }
         # Three intervals: one update may fail and another be late before dashboards see nothing.
         ttl_ms = int(self._interval_seconds * 3000) + 1000
-        with in_our_words():
+        with translate_redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.delete(self._key)
             pipeline.hset(self._key, mapping={name: value for name, value in values.items() if value is not None})

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bridge.addresses import host_and_port
 from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.maintenance import Upkeep
@@ -22,14 +21,13 @@ from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
-from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
 from bridge.settings import Settings
+from bridge.startup import check_stores
 from bridge.transport.client import connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.epoch import RedisEpoch
 from bridge.transport.names import names_of
 from bridge.transport.publisher import Publisher
-from bridge.transport.server_check import check_road
 from bridge.transport.wakeups import WakeUps
 
 logger = logging.getLogger(__name__)
@@ -102,15 +100,8 @@ class BridgeProcess:
     # From start to stop.
 
     def check(self, rest: Callable[[float], object] = time.sleep) -> None:
-        """Refuse to start on stores that cannot serve: unreachable, not migrated, without rights, another database's.
-
-        `rest` waits between two tries.
-        """
-        dsn, namespace = self._settings.postgres_dsn(), self._settings.redis_namespace
-        check_database(dsn, connections=connection_budget.BRIDGE, rest=rest)
-        text = mark_of_database(dsn)
-        where = host_and_port(self._settings.redis_address(), 6379)
-        patiently(lambda: check_road(self._redis, namespace, self._mark, text), where=where, rest=rest)
+        """Refuse to start on stores that cannot serve, see `check_stores`. `rest` waits between two tries."""
+        check_stores(self._settings, self._redis, self._mark, connections=connection_budget.BRIDGE, rest=rest)
         if (policy := memory_policy(self._redis)) not in (None, "noeviction"):
             logger.warning(
                 "Redis drops messages when its memory is full: maxmemory-policy is %s, set it to noeviction", policy

@@ -77,7 +77,7 @@ class Recovery:
 
     def _some_were_lost(self) -> bool:
         """Check the workers' links; not while ours is young, see _YOUNG_SECONDS."""
-        _ = self._link.connection
+        self._link.open()
         if self._first_link is None:
             self._first_link = self._link.opened_at
         if time.monotonic() - self._good_since() < _YOUNG_SECONDS:

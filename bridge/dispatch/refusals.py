@@ -38,8 +38,8 @@ class Refusals:
 
     def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
         """Note what a claim returned. Once a job is no longer refused, the others are tried again at once."""
-        if through := self._times.got_through((claim.job_id for claim in claims), now):
-            logger.info("Job runs that Postgres had refused to change", extra=_named(through))
+        if mended := self._times.succeeded((claim.job_id for claim in claims), now):
+            logger.info("Job runs that Postgres had refused to change", extra=_named(mended))
         fresh: defaultdict[tuple[str, str], list[UUID]] = defaultdict(list)
         for one in refused:
             if self._times.refused(one.job_id, now):

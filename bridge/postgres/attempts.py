@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bridge.errors import SchemaError
-from bridge.job import Attempt, Cancelled, Completed, Failed, Job, Released, Status
+from bridge.job import Attempt, Cancelled, Completed, Failed, Released, Status
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
@@ -112,7 +112,7 @@ class Attempts:
     @property
     def link_opened_at(self) -> float:
         """When the link of the next call was opened. A link that is lost or in doubt is replaced first."""
-        _ = self._link.connection  # asking for it opens it
+        self._link.open()
         return self._link.opened_at
 
     @property
@@ -154,11 +154,10 @@ class Attempts:
         """Start attempts; returns by exec those that are ours to run. Asking twice gives the same answer."""
         rows = self._link.tuples("start_jobs", {"worker": worker, **_as_arrays(keys)})
         started = {}
-        for position, session_id, prompt, payload, priority, attempt, is_last, queue, actor in rows:
+        for position, *row in rows:
             ours = keys[position - 1]
             assert ours.exec is not None
-            job = Job(ours.job_id, session_id, prompt, payload, priority, attempt, ours.fence)
-            started[ours.exec] = Attempt(job, ours.exec, queue, actor, is_last)
+            started[ours.exec] = Attempt(ours.job_id, *row)  # whose fields are in the order of the columns
         return started
 
     def created_at(self, job_id: UUID) -> datetime | None:

@@ -1,4 +1,4 @@
-"""How many connections to Postgres each process opens at the most, and how many are free for it."""
+"""How many connections to Postgres each process opens at most, and how many are free for it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Postgres errors in our own words: whether to try again, and how, decides the class."""
+"""Errors of Postgres and its driver as ours: the class says whether, and how, to try again."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from bridge.errors import (
     UnfitSessionError,
 )
 
-# By SQLSTATE. What no list names did not get through, and is tried again by itself.
+# By SQLSTATE. Any other one: the statement failed, and its items are tried again one by one.
 # Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
 # A plan made before a migration; another session than the one that statements were prepared in. The last is a pooler's
@@ -32,7 +32,7 @@ _SET_UP = ("55000", "42")
 _OF_NO_ROW = (*_PASSING, *_UNFIT, "0A", "25", "26", "40", "42", "55", "XX")
 _OF_NO_TRIGGER = ("25", "57")  # a database that is read-only, a statement that took too long
 # The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
-# Supavisor, Odyssey and RDS Proxy in their words.
+# Supavisor, Odyssey and RDS Proxy, by their texts.
 _NONE_FREE = re.compile(
     "too many connections|too many clients|connection slots are reserved|no more connections allowed|query_wait_timeout"
     "|max clients reached|max client connections reached|too many active clients"
@@ -52,8 +52,8 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """Turn driver errors into ours: what the caller can do about them decides the class."""
+def translate_postgres_errors() -> Iterator[None]:
+    """Raise ours for each error of the driver: what the caller can do about it decides the class."""
     try:
         yield
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:

@@ -1,4 +1,4 @@
-"""The border to the job table: one method per statement, rows in our words.
+"""The border to the job table: one method per statement, rows as objects.
 
 `JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
 transaction. What workers say about their attempts is in `attempts.py`.
@@ -21,7 +21,7 @@ from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Re
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
-# What our functions cannot do with a job, in their words: see refused_rows.py.
+# What our functions cannot do with a job, as their notices call it: see refused_rows.py.
 _CLAIM = "cannot be handed over now"
 _RECLAIM = "cannot be taken back now"
 _ROUTE = "cannot be moved to another queue now"
@@ -68,7 +68,7 @@ class JobQueue:
         listener.start()
         return listener.close
 
-    # The bridge's side of the road.
+    # What the bridge calls.
 
     def queue_room(self) -> list[QueueCapacity]:
         """For each queue that live workers serve, how many more jobs they could start at once."""
@@ -92,7 +92,7 @@ class JobQueue:
         return claims, [Refusal(row[0], row[3], row[6].partition("\n")[0]) for row in rows if row[6] is not None]
 
     def latest_seq(self) -> int:
-        """The newest place given out in the order of age."""
+        """The highest `seq` assigned so far, committed or not."""
         return int(self._link.call("latest_seq")[0]["seq"])
 
     def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
@@ -100,7 +100,7 @@ class JobQueue:
         refused = self._link.refused
         params = {"bridge": bridge, "lease": lease, "line": line, "skip": refused.skip(_CLAIM)}
         claims = [Claim(**row) for row in self._link.call("claim_suspects", params)]
-        refused.got_through(_CLAIM, (claim.job_id for claim in claims))
+        refused.succeeded(_CLAIM, (claim.job_id for claim in claims))
         return claims
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
@@ -121,7 +121,7 @@ class JobQueue:
     def reclaim_jobs(self, *, limit: int, grace: timedelta) -> list[Reclaimed]:
         refused = self._link.refused
         rows = self._link.call("reclaim_jobs", {"limit": limit, "grace": grace, "skip": refused.skip(_RECLAIM)})
-        refused.got_through(_RECLAIM, (row["job_id"] for row in rows))
+        refused.succeeded(_RECLAIM, (row["job_id"] for row in rows))
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
     def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
@@ -222,7 +222,7 @@ def enqueue(
         )
     named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
     if named is None:
-        raise TypeError(f"{actor!r} is no actor: decorate it with @actor, or pass its name")
+        raise TypeError(f"{actor!r} is not an actor: decorate it with @actor, or pass its name")
     if not 0 < len(named) <= ACTOR_MOST or storable_text(named) != named:
         raise ValueError(f"actor must be a name of 1 to {ACTOR_MOST} characters")
     _check_numbers(priority, max_retries)

@@ -1,7 +1,6 @@
 """LISTEN on a connection of its own, with proof that it still works."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,11 +10,11 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bridge.errors import PostgresUnavailableError
+from bridge.errors import PostgresUnavailableError, StoreUnavailableError
+from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
-from bridge.postgres.errors import in_our_words
-from bridge.postgres.link import connect
-from bridge.runtime.backoff import full_jitter
+from bridge.postgres.errors import translate_postgres_errors
+from bridge.runtime.subscription import Subscription
 from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
@@ -26,69 +25,51 @@ _ECHO_SECONDS = 4.0  # less than PROBE_SECONDS; a busy server may be late with a
 _UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
 
 
-class Listener:
+class Listener(Subscription):
     """Calls back for every notification on `channel`, and once with "" whenever some may have been missed.
 
     Nothing depends on it but speed: the poll finds the same jobs later. Every PROBE_SECONDS the session
-    sends itself a notification and must hear it. A pooler in transaction mode takes LISTEN and forgets it,
-    and a link may die without a word: both look like silence, and silence is no proof.
+    sends itself a notification and must receive it. A pooler in transaction mode takes LISTEN and forgets it,
+    and a link may die without an error: both look like silence, and silence is no proof.
     """
 
+    least_rest_seconds = 0.1
+    most_rest_seconds = 5.0
+    failed_text = "The listener failed and starts again"
+
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
+        super().__init__(f"listen {channel}")
         self._dsn = dsn
         self._channel = channel
         self._callback = callback
-        self._stopping = threading.Event()
-        name = f"listen {channel}"
-        self._thread = threading.Thread(target=WATCHDOG.watched(name, self._run), name=name, daemon=True)
-        self.listening = threading.Event()
-        self.trouble: PostgresUnavailableError | None = None  # why it does not listen, while it does not
+        self.error: StoreUnavailableError | None = None  # why it does not listen, while it does not
 
-    def start(self) -> None:
-        self._thread.start()
+    def _receive(self) -> None:
+        connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
+        try:
+            self._listen(connection)
+        finally:
+            connection.close()
 
-    def close(self, timeout_seconds: float = 2.0) -> None:
-        self._stopping.set()
-        self._thread.join(timeout_seconds)
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            WATCHDOG.turn()
-            try:
-                connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
-                try:
-                    self._listen(connection)
-                finally:
-                    connection.close()
-                failures = 0
-            except PostgresUnavailableError as error:
-                if self.listening.is_set() or failures == 0:
-                    logger.warning(
-                        "LISTEN is lost, polling meanwhile", extra={"channel": self._channel, "reason": str(error)}
-                    )
-                self.listening.clear()
-                self.trouble = error
-                failures += 1
-                self._stopping.wait(0.1 + full_jitter(failures, cap_seconds=5.0))
-            except Exception:
-                logger.exception("The listener failed and starts again")
-                self._stopping.wait(1.0)
+    def _lost(self, error: StoreUnavailableError, *, is_new: bool) -> None:
+        self.error = error
+        if is_new:
+            logger.warning("LISTEN is lost, polling meanwhile", extra={"channel": self._channel, "reason": str(error)})
 
     def _listen(self, connection: Connection) -> None:
         echo = f"mobvibe_echo_{uuid4().hex}"
-        with in_our_words(), connection.transaction():
+        with translate_postgres_errors(), connection.transaction():
             session = _session(connection)
             connection.execute(self._on_both("LISTEN {}; LISTEN {}", echo))
         try:
             self._probe(connection, echo)
-            self.trouble = None
+            self.error = None
             if not self._stopping.is_set():
-                self.listening.set()
+                self.subscribed.set()
                 logger.debug("Listening", extra={"channel": self._channel})
-                self._callback("")  # listening first, then one look: nothing falls between the two
+                self._callback("")  # listening first, then one scan: nothing falls between the two
             while not self._stopping.is_set():
-                self._hear(connection, PROBE_SECONDS)
+                self._pass_on(connection, PROBE_SECONDS)
                 self._probe(connection, echo)
         finally:
             if connection.is_pooled:
@@ -110,9 +91,9 @@ class Listener:
     def _on_both(self, text: LiteralString, echo: str) -> sql.Composed:
         return sql.SQL(text).format(sql.Identifier(self._channel), sql.Identifier(echo))
 
-    def _hear(self, connection: Connection, seconds: float) -> None:
-        """Pass on what arrives within `seconds`; ends early when asked to stop."""
-        with in_our_words():
+    def _pass_on(self, connection: Connection, seconds: float) -> None:
+        """Call back for what arrives within `seconds`; ends early when asked to stop."""
+        with translate_postgres_errors():
             for _ in range(max(1, int(seconds / 0.5))):
                 WATCHDOG.turn()
                 for note in connection.notifies(timeout=0.5):
@@ -124,7 +105,7 @@ class Listener:
     def _probe(self, connection: Connection, echo: str) -> None:
         """Ends early when asked to stop."""
         token, deadline = uuid4().hex, time.monotonic() + _ECHO_SECONDS
-        with in_our_words():
+        with translate_postgres_errors():
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
             while time.monotonic() < deadline and not self._stopping.is_set():
                 for note in connection.notifies(timeout=0.5):

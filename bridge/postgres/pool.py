@@ -8,9 +8,10 @@ from typing import Any
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from bridge.errors import PostgresUnavailableError, UnfitSessionError
+from bridge.postgres.connect import connect_options, prepare
 from bridge.postgres.connection import Connection
-from bridge.postgres.errors import in_our_words
-from bridge.postgres.link import Params, connect_options, prepare
+from bridge.postgres.errors import translate_postgres_errors
+from bridge.postgres.link import Params
 from bridge.postgres.statements import statement
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
@@ -59,7 +60,7 @@ class Pool:
     @contextmanager
     def _noted(self) -> Iterator[None]:
         try:
-            with in_our_words():
+            with translate_postgres_errors():
                 yield
         except PostgresUnavailableError as error:
             self._reason = error
@@ -80,11 +81,11 @@ class Pool:
     def connection(self) -> Iterator[Connection]:
         """A connection for a while, in autocommit: open a transaction on it where one is needed."""
         self._pool.open()  # harmless when it is open
-        with in_our_words():
+        with translate_postgres_errors():
             try:
                 with self._pool.connection() as connection:
                     try:
-                        with in_our_words():
+                        with translate_postgres_errors():
                             yield connection
                     except UnfitSessionError:
                         connection.close()  # the pool does not keep it then

@@ -1,4 +1,4 @@
-"""What Postgres answers about queues, in our words."""
+"""What Postgres answers about queues, as objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -62,31 +62,8 @@ def check_database(
             rows = patiently(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
-        found = rows[0]["version"]
-        if abs(found - SCHEMA_VERSION) == 1:
-            advice = "run mobvibe migrate up" if found < SCHEMA_VERSION else "finish the roll-out"
-            logger.warning(
-                "The database has schema %d, this version is made for %d and works with it: %s",
-                found,
-                SCHEMA_VERSION,
-                advice,
-            )
-        elif found < SCHEMA_VERSION:
-            raise SchemaError(
-                f"The database has schema {found}, this version needs {SCHEMA_VERSION}. Run: mobvibe migrate up"
-            )
-        elif found > SCHEMA_VERSION:
-            raise SchemaError(
-                f"The database has schema {found}, newer than this version knows ({SCHEMA_VERSION}). "
-                "Upgrade mobvibe-bridge."
-            )
-        lacking = [row["lacking"] for row in link.call("check_rights")]
-        if lacking:
-            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""  # noqa: PLR2004 -- enough to see the kind
-            raise RightsError(
-                f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
-                "Use the role that ran the migrations, or grant these."
-            )
+        _check_version(rows[0]["version"])
+        _check_rights(link)
         _warn_of_few(link, connections)
     finally:
         link.close()
@@ -97,6 +74,36 @@ def _schema(link: Link) -> list[dict[str, Any]]:
         link.close()  # a session stays read-only when the setting goes away
         raise ReadOnlyError(f"{found.why}: {found.fix}")
     return link.call("mobvibe_schema_version")
+
+
+def _check_version(found: int) -> None:
+    if abs(found - SCHEMA_VERSION) == 1:
+        advice = "run mobvibe migrate up" if found < SCHEMA_VERSION else "finish the roll-out"
+        logger.warning(
+            "The database has schema %d, this version is made for %d and works with it: %s",
+            found,
+            SCHEMA_VERSION,
+            advice,
+        )
+    elif found < SCHEMA_VERSION:
+        raise SchemaError(
+            f"The database has schema {found}, this version needs {SCHEMA_VERSION}. Run: mobvibe migrate up"
+        )
+    elif found > SCHEMA_VERSION:
+        raise SchemaError(
+            f"The database has schema {found}, newer than this version knows ({SCHEMA_VERSION}). "
+            "Upgrade mobvibe-bridge."
+        )
+
+
+def _check_rights(link: Link) -> None:
+    lacking = [row["lacking"] for row in link.call("check_rights")]
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""  # noqa: PLR2004 -- enough to see the kind
+        raise RightsError(
+            f"The role in DATABASE_URL may not {', '.join(lacking[:3])}{more}. "
+            "Use the role that ran the migrations, or grant these."
+        )
 
 
 def warn_of_few_connections(dsn: str, connections: int) -> None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
+from bridge.errors import MAY_PASS, BridgeError, PostgresBusyError
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
@@ -21,10 +21,6 @@ Item = TypeVar("Item")
 _LARGE = 3  # items: a group of this size shows that more come while one is written, so a wait makes the next one larger
 _LINGER_SECONDS = 0.01  # of that wait: several items more under load, and too short for a person to notice
 _LONG_SECONDS = 30.0  # a row that is locked longer is not ordinary traffic: log it
-
-# After these the whole group is tried again. The last two as well: an operator may be about to migrate or to grant, and
-# finished work must not be thrown away meanwhile.
-_MAY_PASS = (StoreUnavailableError, RightsError, SchemaError)
 
 
 class GroupCommit(Generic[Item]):
@@ -105,7 +101,7 @@ class GroupCommit(Generic[Item]):
         while (group := self._next_group()) is not None:
             try:
                 behind = self._write_in_turn(group)
-            except _MAY_PASS as error:
+            except MAY_PASS as error:
                 errors.failed(error)
                 failures += 1
                 self._rest(full_jitter(failures, cap_seconds=2.0))
@@ -169,7 +165,7 @@ class GroupCommit(Generic[Item]):
         """Write a group, item by item when it fails as a whole. Returns what to try again after the others."""
         try:
             self._write(group)
-        except _MAY_PASS as error:
+        except MAY_PASS as error:
             if self._may_be_of_an_item(error):
                 self._raise_if_all_meet(error, group)
                 if len(group) == 1:
@@ -205,7 +201,7 @@ class GroupCommit(Generic[Item]):
             raise error
         try:
             self._probe(group)
-        except _MAY_PASS:
+        except MAY_PASS:
             raise
         except Exception:  # no answer to the question: each is tried by itself
             logger.debug("One of the probes failed", exc_info=True)

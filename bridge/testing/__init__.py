@@ -159,8 +159,11 @@ def _run(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, most: int) -
     record = _Record()
     for number in range(1, most + 1):
         now = replace(job, attempt=number, fence=number, _emit=record.emit)
-        attempt = Attempt(now, uuid4(), actor.queue_name, actor.actor_name, number == most)
-        report = _run_attempt(broker, actor, attempt)
+        attempt = Attempt(
+            job.id, job.session_id, job.prompt, job.payload, job.priority, number, number == most,
+            actor.queue_name, actor.actor_name,
+        )  # fmt: skip
+        report = _run_attempt(broker, actor, now, attempt)
         if isinstance(report, Failed):
             record.errors.append(report.error)
             if not report.final and number < most:
@@ -198,17 +201,14 @@ class _Record:
                 return ended
 
 
-def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", attempt: Attempt) -> Report:
-    job = attempt.job
-    message = MessageProxy(
-        Message(queue_name=actor.queue_name, actor_name=actor.actor_name, args=(), kwargs={}, options={})
-    )
+def _run_attempt(broker: TestingBroker, actor: "Actor[Any, Any]", job: Job, attempt: Attempt) -> Report:
+    sent: Message[Any] = Message(actor.queue_name, actor.actor_name, (), {}, {}, message_id=str(job.id))
+    message = MessageProxy(sent)
     try:
         message.args, message.kwargs, options = _call_of(actor, job)
     except ValueError as error:
         return Failed(f"bad payload: {error}", final=True)
     message.options.update(options)
-    message.__dict__["message_id"] = str(job.id)
     result: Any = None
     exception: BaseException | None = None
     try:

@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
 from bridge.runtime.watchdog import WATCHDOG
-from bridge.transport.refusals import in_words
+from bridge.transport.refusals import translated
 
 Client = redis.Redis
 Script = Callable[..., Any]
@@ -42,7 +42,7 @@ def connect_redis(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Cli
             redis_connect_func=_begin,
         )
     except ValueError:
-        raise SettingsError("REDIS_URL cannot be read; it looks like redis://:password@host:6379/0") from None
+        raise SettingsError("REDIS_URL cannot be read; expected redis://:password@host:6379/0") from None
 
 
 def _begin(connection: Any) -> None:
@@ -54,8 +54,8 @@ def _begin(connection: Any) -> None:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """Turn each error of the driver into a RedisUnavailableError or a subclass of it, see refusals.py."""
+def translate_redis_errors() -> Iterator[None]:
+    """Raise a RedisUnavailableError, or a subclass of it, for each error of the driver: see refusals.py."""
     WATCHDOG.turn()
     try:
         yield
@@ -63,13 +63,13 @@ def in_our_words() -> Iterator[None]:
         text = str(error)
         if text.startswith(_OTHER_DATABASE):
             raise NamespaceTakenError(text.removeprefix(_OTHER_DATABASE)) from error
-        raise in_words(error) from error
+        raise translated(error) from error
 
 
 def check_redis(client: Client) -> None:
     """Raise RedisUnavailableError unless Redis answers."""
     try:
-        with in_our_words():
+        with translate_redis_errors():
             client.ping()
     except RedisUnavailableError as error:
         if "closed by server" in str(error):  # by Postgres, or by a Redis that expects TLS
@@ -80,7 +80,7 @@ def check_redis(client: Client) -> None:
 def memory_policy(client: Client) -> str | None:
     """What Redis does when its memory is full; None when our user may not ask."""
     try:
-        with in_our_words():
+        with translate_redis_errors():
             answer: Any = client.config_get("maxmemory-policy")
         return str(answer["maxmemory-policy"])
     except (RedisUnavailableError, KeyError):

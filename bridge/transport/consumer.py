@@ -16,7 +16,7 @@ from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.housekeeping import Housekeeping
-from bridge.transport.intake import JobMessage
+from bridge.transport.intake import AnyMessage
 from bridge.transport.slots import Slots
 from bridge.transport.strangers import Strangers
 
@@ -46,8 +46,8 @@ class JobConsumer(Consumer):
         self._lock = threading.Lock()
         self._out: dict[str, int] = {}  # id of a message → how many of its jobs are not done
         self._done: list[str] = []  # ids to acknowledge
-        self._opened: list[JobMessage] = []  # to be started
-        self._ready: deque[JobMessage] = deque()  # started, to be yielded
+        self._opened: list[AnyMessage] = []  # to be started
+        self._ready: deque[AnyMessage] = deque()  # started, to be yielded
         self._next_poll = 0.0
         self._next_start = 0.0
         self._failed_starts = 0
@@ -81,18 +81,18 @@ class JobConsumer(Consumer):
         return self._ready.popleft()
 
     def ack(self, message: MessageProxy) -> None:
-        if self._forget(cast("JobMessage", message)):
+        if self._forget(cast("AnyMessage", message)):
             self._broker.wake_all()
 
     def nack(self, message: MessageProxy) -> None:
         """Called by Dramatiq for a message that failed for good. A job needs no dead letter: its row says so."""
-        if cast("JobMessage", message).key is None:
-            self._put_aside(cast("JobMessage", message).redis_id)
+        if cast("AnyMessage", message).key is None:
+            self._put_aside(cast("AnyMessage", message).redis_id)
         self.ack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back jobs that will not run here, at the end of the worker process."""
-        self._give_back([cast("JobMessage", message) for message in messages])
+        self._give_back([cast("AnyMessage", message) for message in messages])
 
     def close(self) -> None:
         """Give back what was taken and not yielded, and acknowledge what is done."""
@@ -174,7 +174,7 @@ class JobConsumer(Consumer):
             self._next_poll = min(self._next_poll, self._strangers.next_at)
         return len(self._opened)
 
-    def _open(self, name: bytes, data: bytes) -> list[JobMessage]:
+    def _open(self, name: bytes, data: bytes) -> list[AnyMessage]:
         redis_id = name.decode("utf-8", "replace")
         try:
             messages = self._broker.intake.open(data, self._queue, redis_id)
@@ -212,7 +212,7 @@ class JobConsumer(Consumer):
                     self._forget(message)
             self.wake()
 
-    def _forget(self, message: JobMessage) -> bool:
+    def _forget(self, message: AnyMessage) -> bool:
         """One job is done; True when it is worth asking Redis for more."""
         with self._lock:
             left = self._out.get(message.redis_id, 1) - 1
@@ -230,7 +230,7 @@ class JobConsumer(Consumer):
         except RedisUnavailableError as error:
             logger.debug("A dead letter was lost", extra={"queue": self._queue, "reason": str(error)})
 
-    def _give_back(self, messages: Sequence[JobMessage]) -> None:
+    def _give_back(self, messages: Sequence[AnyMessage]) -> None:
         if not messages:
             return
         kept = {message.redis_id for message in self._broker.intake.returned(messages)}

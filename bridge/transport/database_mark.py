@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.errors import NamespaceTakenError, WrongKeyError
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 from bridge.transport.names import names_of
 from bridge.transport.wrong_keys import named
 
@@ -22,10 +22,10 @@ class DatabaseMark:
         self.text = ""
 
     @contextmanager
-    def in_our_words(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Around a script that checks the mark."""
         try:
-            with in_our_words():
+            with translate_redis_errors():
                 yield
         except NamespaceTakenError as error:
             raise taken(self._namespace, self.text, str(error)) from error
@@ -39,14 +39,14 @@ class DatabaseMark:
         """Raise NamespaceTakenError when the namespace belongs to another database by now."""
         if not self.text:
             return
-        with in_our_words():
+        with translate_redis_errors():
             self._client.set(self._key, self.text, nx=True)
         self.compare()
 
     def compare(self) -> str:
         """The same without setting anything; returns the mark that is there, or an empty text."""
         try:
-            with in_our_words():
+            with translate_redis_errors():
                 found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
         except WrongKeyError as error:
             raise named(error, self._client, {self._key: "string"}) from error

@@ -4,7 +4,7 @@ import logging
 from uuid import uuid4
 
 from bridge.errors import WrongKeyError
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 from bridge.transport.names import names_of
 from bridge.transport.wrong_keys import named
 
@@ -31,7 +31,7 @@ class RedisEpoch:
         return before is not None and before != self._seen
 
     def _read(self) -> bytes | None:
-        with in_our_words():
+        with translate_redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.set(self._key, uuid4().hex, nx=True)
             pipeline.get(self._key)

@@ -5,7 +5,7 @@ import random
 import time
 from typing import Any
 
-from bridge.transport.client import Client, in_our_words, load_script
+from bridge.transport.client import Client, load_script, translate_redis_errors
 from bridge.transport.names import WORKER_PREFIX, Names
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Housekeeping:
 
     def tidy(self) -> None:
         now_ms = int(time.time() * 1000)
-        with in_our_words():
+        with translate_redis_errors():
             self._take_back(now_ms)
             self._forget_dead_letters(now_ms)
 

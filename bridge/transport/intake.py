@@ -1,7 +1,7 @@
 """What the transport asks of a worker process: how bytes become jobs, and which of the jobs run here."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
@@ -10,21 +10,25 @@ from dramatiq.middleware import SkipMessage
 from bridge.errors import BadMessageError
 from bridge.job import Job
 
+Key = TypeVar("Key")
+Run = TypeVar("Run")
+
 
 class UnseenMessageError(SkipMessage):
     """Raised by the first hook of all: no other hook has seen the message, so none is called for the skip."""
 
 
-class JobMessage(MessageProxy):
+class JobMessage(MessageProxy, Generic[Key, Run]):
     """One job of a message, as Dramatiq's worker threads see it. `redis_id` names the message it came in.
 
     Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
-    `key`, `run` and `urgency` are for the worker process: what it asks for, what it got, and which of two jobs
-    goes first. `skipped` says by whom it was, and with which SkipMessage.
+    `key`, `run` and `urgency` are for the worker process, which chooses the types of the first two: what it asks for
+    (None: nothing, a message of Dramatiq's own), what it got, and which of two jobs goes first. `skipped` says by whom
+    it was, and with which SkipMessage.
     """
 
     def __init__(
-        self, queue_name: str, actor_name: str, message_id: str, redis_id: str, args: tuple[Any, ...] = ()
+        self, queue_name: str, actor_name: str, message_id: str, redis_id: str, key: Key, args: tuple[Any, ...] = ()
     ) -> None:
         self.failed = False
         self._exception = None
@@ -36,8 +40,8 @@ class JobMessage(MessageProxy):
         self.message_id = message_id
         self.created_ms: Callable[[], int] = int
         self.redis_id = redis_id
-        self.key: Any = None
-        self.run: Any = None
+        self.key = key
+        self.run: Run | None = None
         self.skipped: tuple[str, BaseException] | None = None
         self.urgency = 0
 
@@ -58,6 +62,10 @@ class JobMessage(MessageProxy):
         return f"{self.actor_name}({self.message_id})"  # never its arguments: they may be anything
 
 
+AnyMessage = JobMessage[Any, Any]
+PlainMessage = JobMessage[None, None]
+
+
 class Intake(Protocol):
     """What a consumer asks of its worker process. All may be called from several consumers' threads.
 
@@ -66,10 +74,10 @@ class Intake(Protocol):
 
     takes_any: bool
 
-    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[AnyMessage]:
         """The jobs in a message. Raises BadMessageError."""
 
-    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+    def start(self, messages: Sequence[AnyMessage]) -> tuple[list[AnyMessage], list[AnyMessage]]:
         """Take up jobs: those that are to run here, and those to ask about again; the rest is not ours.
 
         Raises StoreUnavailableError when nobody can say.
@@ -78,7 +86,7 @@ class Intake(Protocol):
     def refused(self, error: BadMessageError, data: bytes) -> None:
         """A message was put aside."""
 
-    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+    def returned(self, messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
         """Jobs that cannot run here any more; gives back those whose messages Redis shall keep."""
 
 
@@ -87,20 +95,22 @@ class PlainIntake:
 
     takes_any = True
 
-    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:  # noqa: ARG002
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[PlainMessage]:  # noqa: ARG002
         message: Message[Any] = Message.decode(data)
         if message.options.get("redis_message_id") != redis_id:
             raise BadMessageError("wrong_id")
-        opened = JobMessage(message.queue_name, message.actor_name, message.message_id, redis_id, message.args)
+        opened: PlainMessage = JobMessage(
+            message.queue_name, message.actor_name, message.message_id, redis_id, None, message.args
+        )
         opened.kwargs, opened.options = message.kwargs, message.options
         opened.created_ms = lambda: message.message_timestamp
         return [opened]
 
-    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+    def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
         return list(messages), []
 
     def refused(self, error: BadMessageError, data: bytes) -> None:
         pass
 
-    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+    def returned(self, messages: Sequence[PlainMessage]) -> Sequence[PlainMessage]:
         return messages

@@ -13,7 +13,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge.errors import RedisUnavailableError, SettingsError, WrongKeyError
-from bridge.transport.client import Client, in_our_words, load_script
+from bridge.transport.client import Client, load_script, translate_redis_errors
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.consumer_broker import WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
@@ -150,7 +150,7 @@ class JobBroker(RedisBroker):
             return
         message = FreedSlots(settled, sorted(self._consumers))
         try:
-            with in_our_words():
+            with translate_redis_errors():
                 self.client.publish(self.names.freed, message.to_json())
         except RedisUnavailableError as error:
             self.redis_failed(error)
@@ -189,19 +189,19 @@ class JobBroker(RedisBroker):
         ]  # fmt: skip
         takes_any = int(self.intake.takes_any)
         args = [self.broker_id, int(time.time() * 1000), room, SUSPECTS_MOST, self.mark.text, takes_any, *done]
-        with self.mark.in_our_words():
+        with self.mark.translate_errors():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
 
     def sift(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
         """Move ours to the front from among somebody else's: see lua/sift.lua."""
-        with in_our_words():
+        with translate_redis_errors():
             waiting, seen, moved, other = self._sift(keys=[self.names.waiting(queue_name)], args=[start, length])
         return waiting, seen, moved, other.decode("utf-8", "replace")
 
     def requeue_unknown(self, queue_name: str, known: set[str]) -> None:
         """Put back messages that Redis counts as ours and that we do not know: the answer with them was lost."""
-        with in_our_words():
+        with translate_redis_errors():
             held: Any = self.client.smembers(self.names.held(self.broker_id, queue_name))
         unknown = {message_id.decode("utf-8", "replace") for message_id in held} - known
         if unknown:
@@ -211,7 +211,7 @@ class JobBroker(RedisBroker):
     # for `namespace:*` does not cover, and cleans up after other applications' workers.
 
     def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
-        with in_our_words():
+        with translate_redis_errors():
             pipeline = self.client.pipeline(transaction=True)
             pipeline.hset(self.names.payloads(queue_name), message_id, data)
             pipeline.rpush(self.names.waiting(queue_name), message_id)
@@ -220,7 +220,7 @@ class JobBroker(RedisBroker):
 
     def do_requeue(self, queue_name: str, *message_ids: str) -> None:
         keys = [self.names.waiting(queue_name), self.names.payloads(queue_name)]
-        with in_our_words():
+        with translate_redis_errors():
             self._give_back(keys=[*keys, self.names.held(self.broker_id, queue_name)], args=message_ids)
 
     def do_nack(self, queue_name: str, message_id: str | bytes) -> None:
@@ -228,11 +228,11 @@ class JobBroker(RedisBroker):
             self.names.held(self.broker_id, queue_name), self.names.payloads(queue_name),
             self.names.dead(queue_name), self.names.dead_payloads(queue_name),
         ]  # fmt: skip
-        with in_our_words():
+        with translate_redis_errors():
             self._put_aside(keys=keys, args=[int(time.time() * 1000), message_id])
 
     def do_qsize(self, queue_name: str) -> int:
-        with in_our_words():
+        with translate_redis_errors():
             held: Any = self.client.scard(self.names.held(self.broker_id, queue_name))
             waiting: Any = self.client.hlen(self.names.payloads(queue_name))
         return int(held) + int(waiting)
@@ -240,7 +240,7 @@ class JobBroker(RedisBroker):
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, other applications' too."""
         names = self.names
-        with in_our_words():
+        with translate_redis_errors():
             self.client.delete(
                 names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
                 names.dead(queue_name), names.dead_payloads(queue_name),

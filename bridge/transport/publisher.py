@@ -113,7 +113,7 @@ class Publisher:
     def _queue(self, queue: str, closed: dict[str, WrongKeyError]) -> Iterator[None]:
         """Around the calls for one queue: a wrong key of it does not stop the others."""
         try:
-            with self.mark.in_our_words():
+            with self.mark.translate_errors():
                 yield
         except WrongKeyError as error:
             closed[queue] = named(error, self._client, keys_of(self._names, queue) | marks_of(self._names))

@@ -76,7 +76,7 @@ _MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]]
 )
 
 
-def in_words(error: Exception) -> RedisUnavailableError:
+def translated(error: Exception) -> RedisUnavailableError:
     """Our error for one of the driver's; unknown ones keep the driver's text."""
     lines = str(error).strip().splitlines()
     text = lines[0][:300] if lines else type(error).__name__

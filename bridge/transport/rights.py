@@ -12,7 +12,7 @@ from uuid import uuid4
 from redis import exceptions as theirs
 
 from bridge.errors import RedisRefusedError, RedisUnfitError
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 
 _PROBE = "return redis.call('get', KEYS[1])"
 
@@ -72,7 +72,7 @@ def rule_for(client: Client, namespace: str) -> str:
 
 def lacking(client: Client, namespace: str) -> Lacking:
     """What our user may not do, and which commands the server does not have: renamed or switched off."""
-    with in_our_words():
+    with translate_redis_errors():
         connection: Any = client.connection_pool.get_connection()
         try:
             return _try(connection, namespace)

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
-from bridge.transport.client import Client, check_redis, in_our_words
+from bridge.transport.client import Client, check_redis, translate_redis_errors
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.languages import other_language
 from bridge.transport.rights import check_rights, rule_for
@@ -12,7 +12,7 @@ from bridge.transport.rights import check_rights, rule_for
 _OLDEST = (6, 2)  # the first that knows channels in ACL rules, which `rule_for` prints
 
 
-def check_road(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
+def check_usable(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
     """Refuse a Redis that cannot serve us, in one line: unreachable, not Redis, rights missing, another database's."""
     check_server(client)
     try:
@@ -53,7 +53,7 @@ def check_server(client: Client) -> dict[str, Any]:
 
 def _facts(client: Client) -> dict[str, Any]:
     try:
-        with in_our_words():
+        with translate_redis_errors():
             info: Any = client.info()
     except RedisRefusedError:
         return {}  # rights are checked by themselves

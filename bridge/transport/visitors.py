@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 from bridge.transport.messages import mark_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
@@ -22,7 +22,7 @@ class Waiting:
 
 def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
     key = names_of(client, namespace).waiting(queue)
-    with in_our_words():
+    with translate_redis_errors():
         ids: Any = client.lrange(key, 0, _SCAN_MOST - 1)
         length: Any = client.llen(key)
     messages = sum(1 for name in ids if mark_of(name) is None)
@@ -40,6 +40,6 @@ def our_workers(client: Client, namespace: str) -> list[str]:
 
 def _alive(client: Client, namespace: str) -> list[str]:
     since = int(time.time() * 1000) - _ALIVE_MS
-    with in_our_words():
+    with translate_redis_errors():
         alive: Any = client.zrangebyscore(names_of(client, namespace).heartbeats, since, "+inf", start=0, num=1000)
     return [name.decode("utf-8", "replace") for name in alive]

@@ -6,7 +6,7 @@ from typing import Any
 from redis import exceptions as theirs
 
 from bridge.errors import RedisUnavailableError, WrongKeyError
-from bridge.transport.client import Client, in_our_words
+from bridge.transport.client import Client, translate_redis_errors
 from bridge.transport.names import Names
 
 # Type → a read that our ACL rule allows, and that fails on any other type.
@@ -28,7 +28,7 @@ def keys_of(names: Names, queue: str) -> dict[str, str]:
 
 def wrong_keys(client: Client, keys: Mapping[str, str]) -> dict[str, str]:
     """Those of `keys` that exist with another type. Raises RedisUnavailableError."""
-    with in_our_words():
+    with translate_redis_errors():
         pipeline: Any = client.pipeline(transaction=False)
         for key, kind in keys.items():
             pipeline.execute_command(_READS[kind], key)

@@ -142,9 +142,8 @@ def _session_id(text: str | None) -> UUID:
 
 def _status(services: Services, user: UUID, session_id: UUID) -> dict[str, Any]:
     rows = services.pool.call("session_status", {"session": session_id, "user": user})
-    if (
-        not rows
-    ):  # the same answer for an unknown session and another user's: an answer must not confirm that one exists
+    # The same answer for an unknown session and another user's: an answer must not confirm that one exists.
+    if not rows:
         raise RefusedError("Session not found or access denied", 404)
     session = rows[0]
     events = services.pool.call("get_session_events", {"session": session_id, "limit": EVENTS_SHOWN})

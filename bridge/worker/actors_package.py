@@ -36,26 +36,25 @@ os._exit(0)
 """
 
 
-def import_trouble(module: str) -> str | None:
+def import_error(module: str) -> str | None:
     """Why the actors package cannot be used, and what to do, in a line; None when it can, or takes too long to say."""
-    with tempfile.TemporaryFile(
-        "w+", errors="replace"
-    ) as said:  # not a pipe: what the package starts would hold it open
+    # Not a pipe: what the package starts would hold it open.
+    with tempfile.TemporaryFile("w+", errors="replace") as stderr:
         try:
             code = subprocess.call(
                 [sys.executable, "-c", _IMPORT, module],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, timeout=IMPORT_SECONDS,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, timeout=IMPORT_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return None
         if code == 0:
             return None
-        said.seek(0)
-        lines = said.read().strip().splitlines()
-    return _in_words(module, lines[-1][:500] if lines else f"it ended the process, exit code {code}")
+        stderr.seek(0)
+        lines = stderr.read().strip().splitlines()
+    return _advice(module, lines[-1][:500] if lines else f"it ended the process, exit code {code}")
 
 
-def _in_words(module: str, reason: str) -> str:
+def _advice(module: str, reason: str) -> str:
     if reason == _NOT_CONNECTED:
         return (
             f"The actors package {module!r} never calls connect_broker(), so its actors belong to another broker. "

@@ -6,26 +6,13 @@ from collections.abc import Mapping
 from dramatiq import Worker
 from dramatiq.common import iter_queue
 
-from bridge.addresses import host_and_port
 from bridge.logs.formats import write_last_lines
-from bridge.postgres import connection_budget
-from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
 from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
-from bridge.transport.server_check import check_road
 from bridge.transport.slots import Slots
 from bridge.worker.abilities import abilities_of
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.process import WorkerProcess
-from bridge.worker.stop_signals import rest_at_boot
-
-
-def check_stores(settings: Settings, broker: JobBroker) -> None:
-    """Wait for both stores. Raises BridgeError for one that cannot serve this worker."""
-    check_database(settings.postgres_dsn(), connections=connection_budget.WORKER_PROCESS, rest=rest_at_boot)
-    text = mark_of_database(settings.postgres_dsn())
-    where = host_and_port(settings.redis_address(), 6379)
-    patiently(lambda: check_road(broker.client, broker.namespace, broker.mark, text), where=where, rest=rest_at_boot)
 
 
 def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:

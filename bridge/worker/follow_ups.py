@@ -32,7 +32,7 @@ def with_retry_options(
     """The report of a failure, changed as `retry_when`, `min_backoff` and `max_backoff` ask for."""
     if not isinstance(report, Failed) or report.final or error is None:
         return report
-    retries = attempt.job.attempt - 1
+    retries = attempt.number - 1
     decides = options.get("retry_when")
     if decides is not None and not isinstance(error, Interrupt):
         try:
@@ -69,7 +69,7 @@ def follow_ups(
         is_over = report.final or attempt.is_last
         called = [("on_failure", {"type": type(error).__name__, "message": report.error})]
         if is_over:
-            called.append(("on_retry_exhausted", {"retries": attempt.job.attempt - 1, "max_retries": None}))
+            called.append(("on_retry_exhausted", {"retries": attempt.number - 1, "max_retries": None}))
     else:
         return []
     messages = [
@@ -111,12 +111,12 @@ def _callback(
 ) -> "Message[Any]":
     about = message.asdict()
     if broker.get_actor(message.actor_name).options.get("takes_job"):
-        about["args"] = [attempt.job.payload]
+        about["args"] = [attempt.payload]
     about["options"] = {key: value for key, value in about["options"].items() if key != "redis_message_id"}
     if option != "on_success":
-        about["options"]["retries"] = attempt.job.attempt  # Dramatiq has counted the next one by then
+        about["options"]["retries"] = attempt.number  # Dramatiq has counted the next one by then
     sent = broker.get_actor(getattr(name, "actor_name", name)).message(about, argument)
-    return sent.copy(message_id=str(uuid5(attempt.job.id, f"{option} {attempt.job.attempt}")))
+    return sent.copy(message_id=str(uuid5(attempt.job_id, f"{option} {attempt.number}")))
 
 
 def _next_in_pipeline(target: Mapping[str, Any], is_ignored: bool, result: Any) -> "Message[Any]":

@@ -42,7 +42,7 @@ class Heartbeat:
     A worker that was declared lost stops all it runs and registers again, under a new id: Postgres refuses whatever it
     still reports under the old one.
 
-    While `is_isolating` says so, this worker takes no jobs, and bridges are told so, as they are when it drains: what
+    While `is_isolating` is true, this worker takes no jobs, and announces that, as it does when it drains: what
     they handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
     `after_announcement` when further abilities were announced.
     """
@@ -72,10 +72,10 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
-        self._slots_said = 0
+        self._announced_slots = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
         self._is_isolating = is_isolating
-        self._said_draining = False
+        self._announced_draining = False
         self._after_beat = after_beat
         self._after_announcement = after_announcement
         self._loop = Loop("heartbeat", self._step)
@@ -115,12 +115,12 @@ class Heartbeat:
         self._runs.lease_ends = began + self._lease.total_seconds()
 
     def _announce(self) -> None:
-        self._slots_said = self._slots()
+        self._announced_slots = self._slots()
         self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
         self._attempts.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
-            slots=self._slots_said,
+            slots=self._announced_slots,
             queues=self._abilities.queues,
             actors=self._abilities.actors,
             version=version("mobvibe-bridge"),
@@ -132,15 +132,15 @@ class Heartbeat:
         return self._abilities.slots + min(self._runs.count_set_aside(), _SET_ASIDE_MOST)
 
     def _has_news_for_bridges(self) -> bool:
-        return self._has_more.is_set() or self._slots() != self._slots_said
+        return self._has_more.is_set() or self._slots() != self._announced_slots
 
     def _takes_nothing(self) -> bool:
         return self._draining or self._is_isolating()
 
     def _step(self) -> float:
         was_linked = self._attempts.is_linked
-        # A beat may be under way when a drain or an isolation begins, so what counts is what the last one said.
-        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._said_draining
+        # A beat may be under way when a drain or an isolation begins, so what the last one announced counts.
+        is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._announced_draining
         is_due = is_due or self._has_news_for_bridges()
         if not self._attempts.has_news() and not is_due:
             return min(_LINK_CHECK_SECONDS, self._rest_seconds)
@@ -169,7 +169,7 @@ class Heartbeat:
         began, draining = now(), self._takes_nothing()
         verdicts = self._attempts.heartbeat(self._worker, self._lease, self._runs.held_keys(), draining=draining)
         self._trip_seconds = now() - began
-        self._said_draining = draining and verdicts is not None
+        self._announced_draining = draining and verdicts is not None
         self._show_life()  # again: the call may have been slow, or went over a new link because the old one was dead
         if verdicts is None:
             self._start_over()

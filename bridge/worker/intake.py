@@ -17,6 +17,7 @@ from bridge.transport.intake import JobMessage
 from bridge.transport.messages import is_isolated, unseal
 from bridge.worker.ending import Ending
 from bridge.worker.process import WorkerProcess
+from bridge.worker.runs import WorkerMessage
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +46,20 @@ class WorkerIntake:
         self._lock = threading.Lock()  # one consumer at a time decides what is started
         self._quarantine = process.quarantine
 
-    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[WorkerMessage]:
         actor, jobs = unseal(data, queue_name, redis_id)
         if actor not in self._broker.actors:
             raise _UnknownActorError(actor, queue_name, jobs)
         randomness = os.urandom(16 * len(jobs))  # in one call: each lets other threads in
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
-            opened = JobMessage(queue_name, actor, str(job_id), redis_id)  # what its sender knows it by
-            opened.key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
+            key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
+            # Its sender knows it by the job's id.
+            opened: WorkerMessage = JobMessage(queue_name, actor, str(job_id), redis_id, key)
             messages.append(opened)
         return messages
 
-    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+    def start(self, messages: Sequence[WorkerMessage]) -> tuple[list[WorkerMessage], list[WorkerMessage]]:
         kill_point("deliver.received")
         with self._lock:
             now, waiting, back = self._quarantine.sort(messages)
@@ -67,7 +69,7 @@ class WorkerIntake:
                 self._quarantine.began(now[0], ours[0].run if ours else None)
         return ours, again + waiting
 
-    def _start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+    def _start(self, messages: Sequence[WorkerMessage]) -> tuple[list[WorkerMessage], list[WorkerMessage]]:
         runs, later = self._process.start([message.key for message in messages])
         kill_point("start.committed")
         ours, again = [], []
@@ -75,7 +77,7 @@ class WorkerIntake:
             run = runs.get(message.key.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
-                message.urgency = run.attempt.job.priority
+                message.urgency = run.attempt.priority
                 ours.append(message)
             elif run is not None:  # a forged name on a real hand-over
                 self._process.end(run, Ending(run.key, Released(), run))
@@ -99,7 +101,7 @@ class WorkerIntake:
         for job_id, fence in error.jobs:
             self._process.reports.submit(Ending(AttemptKey(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
 
-    def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+    def returned(self, messages: Sequence[WorkerMessage]) -> Sequence[WorkerMessage]:
         """Hand back to Postgres what was taken and will not run. Nothing needs to stay in Redis."""
         for message in messages:
             # Whether it was started is not certain, since an answer may have been lost. Each of the two reports changes

@@ -16,29 +16,29 @@ from dramatiq import Actor, Broker, Middleware, Worker
 from dramatiq.middleware import SkipMessage, TimeLimit
 
 from bridge.errors import BridgeError
-from bridge.job import Failed, Report, set_current_job
+from bridge.job import Failed, Job, Report, drop_event, set_current_job
 from bridge.logs import job_lines
+from bridge.postgres import connection_budget
 from bridge.postgres.actor_options import plain_call
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.settings import Settings
-from bridge.transport.intake import JobMessage, UnseenMessageError
+from bridge.startup import check_stores
+from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.abilities import abilities_of
-from bridge.worker.boot import build_process, check_stores, leave_now
+from bridge.worker.boot import build_process, leave_now
 from bridge.worker.dramatiq_patches import patch_threads, prepare_worker
 from bridge.worker.ending import Ending
 from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_options
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.process_setup import set_up_worker_process
-from bridge.worker.runs import Run
-from bridge.worker.stop_signals import StopSignals
+from bridge.worker.runs import Run, WorkerMessage
+from bridge.worker.stop_signals import StopSignals, rest_at_boot
+from bridge.worker.stop_times import ORPHAN_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# That long after the grace time of its jobs, a process without a parent ends, whatever it still does. The supervisor
-# waits for 16 s more than the grace time, so this never cuts off a process that stops in the usual way.
-STOP_SECONDS = 20.0
 ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
@@ -76,7 +76,7 @@ class JobMiddleware(Middleware):
     # after_worker_boot: the threads are there, and are patched. They may have taken the first jobs by then.
 
     def after_process_boot(self, broker: Broker) -> None:
-        set_up_worker_process(self._settings, self._settings.grace_seconds + STOP_SECONDS)
+        set_up_worker_process(self._settings, self._settings.grace_seconds + ORPHAN_SECONDS)
         self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -91,7 +91,13 @@ class JobMiddleware(Middleware):
         self._time_limit_ms = min(limits, default=math.inf)
         try:
             with self._stop_signals.ending_at_once():
-                check_stores(self._settings, broker)
+                check_stores(
+                    self._settings,
+                    broker.client,
+                    broker.mark,
+                    connections=connection_budget.WORKER_PROCESS,
+                    rest=rest_at_boot,
+                )
             self._worker, self._process = worker, build_process(self._settings, broker, worker)
             self._process.open()
         except BridgeError as error:
@@ -120,7 +126,7 @@ class JobMiddleware(Middleware):
 
     # Consumers of ours make all messages, as JobMessage; who calls a hook with another one is told that it has no run.
 
-    def before_process_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
+    def before_process_message(self, broker: Broker, message: WorkerMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
             raise UnseenMessageError("not started here")  # whatever it is, it is not an attempt of ours
@@ -135,26 +141,27 @@ class JobMiddleware(Middleware):
             self._end(run, report_of(None, error), error)
             raise UnseenMessageError("not begun") from error
 
-    def _begin(self, broker: Broker, message: JobMessage, run: Run) -> None:
-        job = run.attempt.job
+    def _begin(self, broker: Broker, message: WorkerMessage, run: Run) -> None:
+        attempt = run.attempt
         actor = broker.actors[message.actor_name]
+        emit = drop_event if attempt.session_id is None else self.process.emitter(run)
+        job = Job(
+            attempt.job_id, attempt.session_id, attempt.prompt, attempt.payload, attempt.priority, attempt.number,
+            run.key.fence, emit, lambda: run.is_cancelled,
+        )  # fmt: skip
         try:
             if actor.options.get("takes_job"):
                 message.args, message.kwargs = (job,), {}
             else:
-                message.args, message.kwargs, options = plain_call(job.payload)
+                message.args, message.kwargs, options = plain_call(attempt.payload)
                 message.options.update(options)
-                if job.attempt > 1:
-                    message.options["retries"] = job.attempt - 1
+                if attempt.number > 1:
+                    message.options["retries"] = attempt.number - 1
         except ValueError as error:
             message.run = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
             raise UnseenMessageError("bad payload") from error
-        # A job is frozen for actors, not for us: the run that it leads to is made of it.
-        if job.session_id is not None:
-            object.__setattr__(job, "_emit", self.process.emitter(run))
-        object.__setattr__(job, "_is_cancelled", lambda: run.is_cancelled)
-        message.created_ms = partial(self.process.created_ms, job.id)
+        message.created_ms = partial(self.process.created_ms, attempt.job_id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000
         run.began = time.monotonic()
@@ -165,7 +172,7 @@ class JobMiddleware(Middleware):
     def after_process_message(  # type: ignore[override]
         self,
         broker: Broker,
-        message: JobMessage,
+        message: WorkerMessage,
         *,
         result: Any = None,
         exception: BaseException | None = None,
@@ -188,7 +195,7 @@ class JobMiddleware(Middleware):
         self._end(run, report, exception)
         message.run = None
 
-    def after_skip_message(self, broker: Broker, message: JobMessage) -> None:  # type: ignore[override]
+    def after_skip_message(self, broker: Broker, message: WorkerMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
             return

@@ -30,7 +30,7 @@ _FLUSH_SECONDS = 5.0  # for the last reports, when Postgres is slow: the jobs of
 # How long a job rests that is handed back while it still runs. The process needs less to end under it, and until then
 # another run would be beside this one.
 _GONE_SECONDS = 2.0
-# What an actor gets that no exception reaches, or that swallows it, before its process ends under it. Long enough for
+# Grace for an actor that no exception reaches, or that swallows it, before its process ends under it. Long enough for
 # a slow cleanup or system call, and not longer than a lost worker keeps its jobs by default.
 UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"

@@ -22,9 +22,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from bridge.postgres.attempts import AttemptKey
-from bridge.transport.intake import JobMessage
 from bridge.transport.messages import is_isolated, is_isolated_until_end
-from bridge.worker.runs import Run, Runs
+from bridge.worker.runs import Run, Runs, WorkerMessage
 from bridge.worker.waiting_times import WaitingTimes
 
 TRIAL_SECONDS = 30.0  # as in claim_suspects (functions/suspects.sql): most of what kills a worker does so sooner
@@ -56,7 +55,7 @@ class _Stage:
 
     state: State
     since: float = 0.0
-    batch: tuple[JobMessage, ...] = ()  # not started
+    batch: tuple[WorkerMessage, ...] = ()  # not started
     run: Run | None = None
     is_until_end: bool = False  # the run is never acquitted
 
@@ -67,9 +66,9 @@ _OPEN = _Stage(State.OPEN)
 class Sorted(NamedTuple):
     """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
 
-    start: list[JobMessage]
-    wait: list[JobMessage]
-    give_back: list[JobMessage]
+    start: list[WorkerMessage]
+    wait: list[WorkerMessage]
+    give_back: list[WorkerMessage]
 
 
 class Quarantine:
@@ -111,7 +110,7 @@ class Quarantine:
             return False
         return not is_acquitted(run, is_until_end=stage.is_until_end)
 
-    def sort(self, messages: Sequence[JobMessage]) -> Sorted:
+    def sort(self, messages: Sequence[WorkerMessage]) -> Sorted:
         if not self.is_isolating():
             suspects = [message for message in messages if is_isolated(message.redis_id)]
             if not suspects:
@@ -133,7 +132,7 @@ class Quarantine:
                 return Sorted(others, [], strangers)
 
     def _sort_while_waiting(
-        self, ours: list[JobMessage], strangers: list[JobMessage], others: list[JobMessage]
+        self, ours: list[WorkerMessage], strangers: list[WorkerMessage], others: list[WorkerMessage]
     ) -> Sorted:
         if others:  # they were taken before the batch came
             return Sorted(others, self._still_ours(ours), strangers)
@@ -145,7 +144,7 @@ class Quarantine:
             return Sorted([], [], [*waiting, *strangers])
         return Sorted([], waiting, strangers)
 
-    def _sort_while_running(self, ours: list[JobMessage], others: list[JobMessage]) -> Sorted:
+    def _sort_while_running(self, ours: list[WorkerMessage], others: list[WorkerMessage]) -> Sorted:
         if time.monotonic() - self._stage.since > _BATCH_SECONDS:
             self._stage = replace(self._stage, batch=())
             return Sorted([], [], [*ours, *others])
@@ -155,12 +154,12 @@ class Quarantine:
 
     # Transitions.
 
-    def _receive(self, suspects: list[JobMessage]) -> None:
+    def _receive(self, suspects: list[WorkerMessage]) -> None:
         """OPEN → WAITING. Before anybody waits for them, it is asked whether they are ours: they may be forged."""
         self._seen_at, self._kept_at = time.monotonic(), float("-inf")
         self._stage = _Stage(State.WAITING, time.monotonic(), tuple(suspects))
 
-    def began(self, message: JobMessage, run: Run | None) -> None:
+    def began(self, message: WorkerMessage, run: Run | None) -> None:
         """WAITING or RUNNING → RUNNING: the start that `sort` allowed was made; None when the job was not ours."""
         self._stage = _Stage(
             State.RUNNING,
@@ -171,24 +170,24 @@ class Quarantine:
         )
         self._waiting_times.began(message.key.job_id)
 
-    def _step_aside(self, waiting: list[JobMessage], blocking: list[Run]) -> None:
+    def _step_aside(self, waiting: list[WorkerMessage], blocking: list[Run]) -> None:
         """WAITING → ASIDE."""
         self._waiting_times.given_back([message.key.job_id for message in waiting], blocking)
         self._stage = _Stage(State.ASIDE, time.monotonic())
 
     # What the states depend on.
 
-    def _in_the_way_of(self, message: JobMessage) -> list[Run]:
+    def _in_the_way_of(self, message: WorkerMessage) -> list[Run]:
         """What must have ended, or be acquitted, before this one can begin."""
         if is_isolated_until_end(message.redis_id):
             return self._runs.all()
         return [run for run in self._runs.all() if not is_acquitted(run, is_until_end=run.attempt.is_last)]
 
-    def _has_waited_in_vain(self, waiting: list[JobMessage], blocking: list[Run]) -> bool:
+    def _has_waited_in_vain(self, waiting: list[WorkerMessage], blocking: list[Run]) -> bool:
         jobs = [message.key.job_id for message in waiting]
         return time.monotonic() - self._stage.since >= self._waiting_times.seconds(jobs, blocking)
 
-    def _still_ours(self, messages: list[JobMessage]) -> list[JobMessage]:
+    def _still_ours(self, messages: list[WorkerMessage]) -> list[WorkerMessage]:
         """Asked of Postgres now and then, which prolongs their hand-overs; the others leave the batch."""
         if not messages or time.monotonic() - self._kept_at < self._keep_seconds:
             return messages

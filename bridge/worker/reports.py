@@ -4,28 +4,23 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import dramatiq.errors
-
-from bridge.errors import BridgeError, Fail, Retry
+from bridge.errors import BridgeError
 from bridge.job import Cancelled, Completed, Failed, Released, Status
-from bridge.logs import job_lines
-from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.errors import may_be_of_an_item
 from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
+from bridge.worker.ending_log import fields_of, log_ending
 from bridge.worker.refused_reports import RefusedReports
 from bridge.worker.runs import LeaseLostError, Runs
 
 logger = logging.getLogger(__name__)
 
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
-_NO_STACK_FOR = (BridgeError, Fail, Retry, dramatiq.errors.Retry)  # their text says all there is to say
 _SUPPRESSED = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
 R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
@@ -85,13 +80,13 @@ class Reports:
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
         """The plainer form to write instead. None: the report is kept, or it was an event, which is dropped."""
         if isinstance(item, Event):
-            logger.error("One of the events was refused", extra=_fields(item, error))
+            logger.error("One of the events was refused", extra=fields_of(item, error))
             return None
         plainer = item.plainer(error)
         if plainer is None:
             self._keep(item, str(error))
         elif item.first is None and not self._refused.has(item):
-            logger.error("One of the reports was refused", extra=_fields(item, error))
+            logger.error("One of the reports was refused", extra=fields_of(item, error))
         return plainer
 
     def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
@@ -118,12 +113,12 @@ class Reports:
     def _keep(self, ending: Ending, reason: str) -> None:
         if ending.key.exec is None or (ending.run is None and self._runs.has(ending.key.exec)):
             # A hand-over has a lease of its own, and a run that goes on here will be reported when it ends.
-            logger.error("One of the reports was refused", extra=_fields(ending, reason))
+            logger.error("One of the reports was refused", extra=fields_of(ending, reason))
             return
         if not self._refused.has(ending):
             logger.error(
                 "Report kept: Postgres takes it in no form. It is tried again until it is taken",
-                extra=_fields(ending, reason),
+                extra=fields_of(ending, reason),
             )
         self._refused.keep(ending)
 
@@ -148,9 +143,9 @@ class Reports:
         for ending in endings:
             status = settled.get(ending.key.job_id)
             if ending.context is None:
-                _log(ending, status)
+                log_ending(ending, status)
             else:
-                ending.context.run(_log, ending, status)
+                ending.context.run(log_ending, ending, status)
 
     def _keep_ours(self, endings: Sequence[Ending], ours: Collection[UUID]) -> list[Ending]:
         """Keep those whose row did not change although they are ours: a trigger returned NULL. Returns the others."""
@@ -185,55 +180,3 @@ def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:
 
 def _only(kind: type[R], endings: Sequence[Ending]) -> list[tuple[AttemptKey, R]]:
     return [(ending.key, ending.report) for ending in endings if isinstance(ending.report, kind)]
-
-
-def _fields(item: Event | Ending, reason: BridgeError | str) -> dict[str, Any]:
-    run = item.run if isinstance(item, Ending) else None
-    fields = run.log_fields if run else LogFields(jobId=str(item.key.job_id))
-    return {**fields, "reason": str(reason)}
-
-
-def _log(ending: Ending, status: Status | None) -> None:
-    run = ending.run
-    fields = run.log_fields if run else LogFields(jobId=str(ending.key.job_id))
-    more = {"duration": int(run.duration * 1000)} if run else {}
-    if status is None and ending.key.exec is None:
-        logger.debug("A hand-over was over already", extra=fields)
-        return
-    if status is None:
-        logger.warning("Report refused: this attempt is no longer ours", extra=fields | more)
-        return
-    match ending.report:
-        case Completed(dropped=str() as reason):
-            logger.warning("Result dropped", extra=fields | {"reason": reason})
-            job_lines.info(logger, "Job completed", fields, **more)
-        case Completed():
-            job_lines.info(logger, "Job completed", fields, **more)
-        case Cancelled(error):
-            logger.warning("Job cancelled", extra=fields | more | {"error": error[:500]})
-        case Failed():
-            shown = _stack(ending.exception)
-            has_stack = shown is not None and shown[2] is not None
-            extra = fields | more if has_stack else fields | more | {"error": ending.report.error[:500]}
-            if status is Status.PENDING:
-                logger.warning("Job failed, will retry", extra=extra, exc_info=shown)
-            else:
-                logger.error("Job failed", extra=extra, exc_info=shown)
-        case Released():
-            logger.info("Job handed back", extra=fields | more)
-
-
-def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-    """An actor's exception as the log shows it: without the frames around the actor, and some without a stack."""
-    if error is None:
-        return None
-    if isinstance(error, _NO_STACK_FOR):
-        return type(error), error, None
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and _is_around_the_actor(trace):
-        trace = trace.tb_next
-    return type(error), error, trace
-
-
-def _is_around_the_actor(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupts"))

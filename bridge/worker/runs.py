@@ -19,6 +19,7 @@ from bridge.job import Attempt
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
+from bridge.transport.intake import JobMessage
 
 # What an interrupted actor gets to clean up before it is interrupted again. Several tries fit into the time after
 # which its process ends (UNRESPONSIVE_SECONDS).
@@ -78,13 +79,16 @@ class Run:
         # Not a cached_property: before Python 3.12 one lock is for all runs, and all threads queue up at it.
         if self._log_fields is not None:
             return self._log_fields
-        job = self.attempt.job
-        fields = LogFields(jobId=str(job.id))
-        if job.session_id is not None:
-            fields["sessionId"] = str(job.session_id)
-        fields.update(fence=job.fence, attempt=job.attempt, queue=self.attempt.queue, actor=self.attempt.actor)
+        attempt = self.attempt
+        fields = LogFields(jobId=str(attempt.job_id))
+        if attempt.session_id is not None:
+            fields["sessionId"] = str(attempt.session_id)
+        fields.update(fence=self.key.fence, attempt=attempt.number, queue=attempt.queue, actor=attempt.actor)
         self._log_fields = fields
         return fields
+
+
+WorkerMessage = JobMessage[AttemptKey, Run]
 
 
 class Runs:

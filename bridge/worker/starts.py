@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bridge.errors import BridgeError, PostgresBusyError, RightsError, SchemaError, StoreUnavailableError
+from bridge.errors import MAY_PASS, BridgeError, PostgresBusyError
 from bridge.job import Attempt, Failed
 from bridge.postgres.attempts import AttemptKey, Attempts
 from bridge.runtime.watchdog import WATCHDOG
@@ -53,15 +53,9 @@ class Starts:
         try:
             with self._link_lock():
                 return self._attempts.start(self._worker(), keys), []
-        except PostgresBusyError:
-            if len(keys) == 1:
-                return {}, list(keys)
-        except (StoreUnavailableError, RightsError, SchemaError):
-            raise
-        except Exception as error:  # noqa: BLE001 -- what Postgres holds and Python cannot read fails in many ways
-            if len(keys) == 1:
-                self._give_up(keys[0], error)
-                return {}, []
+        except Exception as error:  # noqa: BLE001 -- see _not_started
+            if len(keys) == 1 or _concerns_all(error):
+                return {}, self._not_started(keys[0], error)
         return self._start_one_by_one(keys)
 
     def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
@@ -72,13 +66,21 @@ class Starts:
             try:
                 with self._link_lock(), self._attempts.in_haste():
                     started |= self._attempts.start(self._worker(), [one])
-            except PostgresBusyError:
-                later.append(one)
-            except (StoreUnavailableError, RightsError, SchemaError):
-                raise
-            except Exception as error:  # noqa: BLE001 -- as above
-                self._give_up(one, error)
+            except Exception as error:  # noqa: BLE001 -- see _not_started
+                later += self._not_started(one, error)
         return started, later
+
+    def _not_started(self, key: AttemptKey, error: Exception) -> list[AttemptKey]:
+        """What is to be asked for again: this one, where its row is locked. Raises what concerns all of them.
+
+        Anything else is its own: what Postgres holds and Python cannot read fails in many ways.
+        """
+        if isinstance(error, PostgresBusyError):
+            return [key]
+        if _concerns_all(error):
+            raise error
+        self._give_up(key, error)
+        return []
 
     def _give_up(self, key: AttemptKey, error: Exception) -> None:
         logger.error("A job cannot be started", extra={"jobId": str(key.job_id), "reason": str(error)})
@@ -87,3 +89,7 @@ class Starts:
             self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
         else:  # the start is committed, its answer is what cannot be read
             self._submit(Ending(key, Failed(f"the payload cannot be read: {error}", final=True)))
+
+
+def _concerns_all(error: Exception) -> bool:
+    return isinstance(error, MAY_PASS) and not isinstance(error, PostgresBusyError)

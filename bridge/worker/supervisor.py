@@ -5,17 +5,17 @@ import sys
 import time
 
 from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
-from bridge.postgres.startup_checks import check_database, mark_of_database
 from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
+from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.server_check import check_road
-from bridge.worker.actors_package import IMPORT_SECONDS, import_trouble
+from bridge.worker.actors_package import IMPORT_SECONDS, import_error
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
+from bridge.worker.stop_times import PROCESS_SECONDS, THREADS_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,6 @@ _IMPORT_FAILED = 2  # Dramatiq's
 _REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
 _STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not take us for stuck meanwhile
 _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
-# What a worker process takes to stop, beyond the grace time of its jobs: 1.5 s for interrupted actors, 5 s for the last
-# reports (process.py), and the rest for its threads.
-_MARGIN_SECONDS = 8.0
 
 
 class WorkersFailedError(BridgeError):
@@ -39,7 +36,7 @@ def command(settings: Settings, threads: int) -> list[str]:
         sys.executable, "-m", "dramatiq", settings.actors_module,
         "--processes", "1",
         "--threads", str(threads),
-        "--worker-shutdown-timeout", str(int((settings.grace_seconds + _MARGIN_SECONDS) * 1000)),
+        "--worker-shutdown-timeout", str(int((settings.grace_seconds + THREADS_SECONDS) * 1000)),
         "--skip-logging",
     ]  # fmt: skip
 
@@ -75,8 +72,8 @@ class Supervisor:
             self._liveness.close()
 
     def _run(self) -> None:
-        if trouble := self._import_trouble():  # before Dramatiq imports it, which would print a traceback
-            raise trouble
+        if error := self._import_error():  # before Dramatiq imports it, which would print a traceback
+            raise error
         logger.info(
             "Starting workers",
             extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
@@ -97,24 +94,24 @@ class Supervisor:
         """End the other children too, but only for a reason that would end each of them when it starts."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
-        if (code == _IMPORT_FAILED or child.died_young) and (trouble := self._import_trouble()):
-            raise trouble
+        if (code == _IMPORT_FAILED or child.died_young) and (error := self._import_error()):
+            raise error
         if code in _REFUSED and child.died_young and (refusal := self._refusal()):
             raise refusal
 
     def _end(self) -> None:
         for child in self._children:
             child.terminate()
-        patience = self._settings.grace_seconds + 2 * _MARGIN_SECONDS
+        patience = self._settings.grace_seconds + PROCESS_SECONDS
         self._liveness.say(patience)
         deadline = time.monotonic() + patience
         for child in self._children:
             child.wait(deadline)
 
-    def _import_trouble(self) -> WorkersFailedError | None:
+    def _import_error(self) -> WorkersFailedError | None:
         self._liveness.say(IMPORT_SECONDS)
-        trouble = import_trouble(self._settings.actors_module)
-        return None if trouble is None else _failed(trouble, _IMPORT_FAILED)
+        error = import_error(self._settings.actors_module)
+        return None if error is None else _failed(error, _IMPORT_FAILED)
 
     def _refusal(self) -> "WorkersFailedError | None":
         """Why no worker process will ever be able to start; None where the next one may be."""
@@ -122,9 +119,7 @@ class Supervisor:
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
-            check_database(settings.postgres_dsn(), tries=1)
-            text = mark_of_database(settings.postgres_dsn())
-            check_road(client, settings.redis_namespace, DatabaseMark(client, settings.redis_namespace), text)
+            check_stores(settings, client, DatabaseMark(client, settings.redis_namespace), tries=1)
         except (SchemaError, RightsError) as error:
             return _failed("The workers cannot use this database (the reason is above).", error.exit_code)
         except StoreUnavailableError as error:

@@ -18,7 +18,7 @@ from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
-from bridge.transport.server_check import check_road
+from bridge.transport.server_check import check_usable
 
 Open = Callable[..., int]  # lines of a configuration to a port
 
@@ -135,7 +135,7 @@ def refusal(url: str) -> RedisUnavailableError:
     """The error of `run`, `worker` and `mobvibe doctor` for this address."""
     client = connect_redis(url, timeout_seconds=2.0)
     with client, pytest.raises(RedisUnavailableError) as caught:
-        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
     return caught.value

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from bridge import Fail, Job, Retry, current_job
-from bridge.job import running_as
+from bridge.job import Attempt, running_as
 
 
 def test_a_job_shows_neither_prompt_nor_payload() -> None:
@@ -14,6 +14,15 @@ def test_a_job_shows_neither_prompt_nor_payload() -> None:
 
     assert "geheim" not in repr(job)
     assert str(job.id) in repr(job)
+
+
+def test_an_attempt_shows_neither_prompt_nor_payload() -> None:
+    attempt = Attempt(
+        uuid4(), None, "geheim", {"key": "geheim"}, priority=0, number=1, is_last=False, queue="q", actor="a"
+    )
+
+    assert "geheim" not in f"{attempt} {attempt!r}"
+    assert str(attempt.job_id) in repr(attempt)
 
 
 def test_a_job_built_by_hand_can_emit() -> None:

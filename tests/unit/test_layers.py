@@ -13,6 +13,7 @@ LAYERS = [
     {"settings"},
     {"runtime"},
     {"logs", "postgres", "transport"},
+    {"startup"},
     {"dispatch", "worker", "web"},
     {"dev", "broker"},
     {"cli", "testing"},

@@ -15,7 +15,7 @@ from pathlib import Path
 from bridge.dev.embedded.identity import Identity, find_identity
 from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
 from bridge.errors import EmbeddedStoreError, PostgresUnavailableError
-from bridge.postgres.link import connect
+from bridge.postgres.connect import connect
 from bridge.runtime.parent_watch import dies_with_parent
 
 MAJOR = "18"

@@ -15,9 +15,9 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from bridge.errors import SchemaError
+from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
-from bridge.postgres.errors import in_our_words
-from bridge.postgres.link import connect
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.migrations.files import Migration, migrations, pending, private_functions
 from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
 from bridge.postgres.migrations.online import prepare_events, prepare_jobs, prepare_sessions
@@ -62,7 +62,7 @@ def migrate_up(dsn: str) -> list[str]:
     Each is a transaction of its own and safe to run twice; what takes long on a table with rows is done before, beside
     the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
     """
-    with _our_turn(dsn), connect(dsn, "migrate") as connection, in_our_words():
+    with _our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
         missing = pending(_version(connection))
         if not missing:
             return []
@@ -77,7 +77,7 @@ def migrate_up(dsn: str) -> list[str]:
             if migration.name == _COUNTS:
                 _apply_and_count(dsn, connection, migration)
             else:
-                with_patience(connection, _told(migration), partial(connection.execute, migration.text.encode()))
+                with_patience(connection, _title(migration), partial(connection.execute, migration.text.encode()))
     return [migration.name for migration in missing]
 
 
@@ -86,7 +86,7 @@ def migration_states(dsn: str) -> list[MigrationState]:
 
     Raises SchemaError when the database has a later version.
     """
-    with connect(dsn, "migrate") as connection, in_our_words():
+    with connect(dsn, "migrate") as connection, translate_postgres_errors():
         version = _version(connection)
     return [MigrationState(one.name, one.version <= version) for one in migrations()]
 
@@ -157,7 +157,7 @@ def _version(connection: Connection) -> int:
     return version
 
 
-def _told(migration: Migration) -> str:
+def _title(migration: Migration) -> str:
     return f"Migration {migration.name}"
 
 
@@ -180,7 +180,7 @@ def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> 
             counting.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row["snapshot"]))
             limited(counting)
 
-        with_patience(connection, _told(migration), step)
+        with_patience(connection, _title(migration), step)
         counting.execute("SELECT public.count_jobs()")
         counting.execute("COMMIT")
 
@@ -191,8 +191,8 @@ def _our_turn(dsn: str) -> Iterator[None]:
 
     A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
     """
-    with connect(dsn, "migrate lock") as connection, in_our_words():
-        until, rest, is_told = time.monotonic() + _TURN_SECONDS, 0.2, False
+    with connect(dsn, "migrate lock") as connection, translate_postgres_errors():
+        until, rest, is_logged = time.monotonic() + _TURN_SECONDS, 0.2, False
         while True:
             with connection.transaction():
                 limited(connection)
@@ -206,8 +206,8 @@ def _our_turn(dsn: str) -> Iterator[None]:
                 raise MigrationError(
                     f"Another mobvibe migrate up has been running for {_TURN_SECONDS:.0f} s: wait for its end"
                 )
-            if not is_told:
+            if not is_logged:
                 logger.info("Another mobvibe migrate up is running: waiting for its end")
-                is_told = True
+                is_logged = True
             time.sleep(rest)
             rest = min(rest * 2, 5.0)

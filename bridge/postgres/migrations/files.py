@@ -41,7 +41,7 @@ def migrations() -> tuple[Migration, ...]:
     """All of them in their order.
 
     Tables are changed in numbered steps that run once: from the second release on a step's number is the version of the
-    schema that it makes. The rest has one text each, and is made anew by every upgrade. All functions change at once,
+    schema that it makes. The rest has one text each, and is made again by every upgrade. All functions change at once,
     and a trigger in one transaction with the function that it calls: a new one fails under an old trigger.
     """
     functions = "\n".join(_texts("functions").values())

@@ -126,7 +126,7 @@ def _validate(connection: Connection, constraint: str) -> None:
 
 
 def _create_indexes(connection: Connection, table: str) -> None:
-    """Without holding up writers. One that a stopped run left invalid is made anew."""
+    """Without holding up writers. One that a stopped run left invalid is made again."""
     for name, (unique, definition) in indexes().items():
         if not definition.startswith(f"public.{table} "):
             continue

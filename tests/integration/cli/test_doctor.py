@@ -16,13 +16,13 @@ from tests.support.steps import Steps
 class ReceivesOnlyItself:
     """A listener behind a pooler without other clients: it receives its own notifications only."""
 
-    trouble = None
+    error = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.listening = threading.Event()
+        self.subscribed = threading.Event()
 
     def start(self) -> None:
-        self.listening.set()
+        self.subscribed.set()
 
     def close(self) -> None: ...
 

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailabl
 from bridge.postgres import connection_budget
 from bridge.postgres.connection import found_dead
 from bridge.postgres.connection_budget import find_room
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import Link
 from bridge.postgres.startup_checks import check_database
 from bridge.runtime.loop import Loop
@@ -175,7 +175,7 @@ def test_an_unanswered_log_in_while_other_links_work_is_a_lack_of_connections(
     new_pooler: Callable[..., FullPooler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = new_pooler(logs_in=False).dsn + "&connect_timeout=2"
-    monkeypatch.setattr("bridge.postgres.link._answered_at", {dsn: float("inf")})
+    monkeypatch.setattr("bridge.postgres.connect.answered_at", {dsn: float("inf")})
 
     with pytest.raises(NoConnectionFreeError, match="while other links of this process work"):
         Link(dsn, "test").call("ping")
@@ -199,7 +199,7 @@ def test_an_unanswered_log_in_while_other_links_work_is_a_lack_of_connections(
     ],
 )
 def test_error_texts_of_servers_and_poolers_are_recognised(error: psycopg.Error, is_short: bool) -> None:
-    with pytest.raises(BridgeError) as met, in_our_words():
+    with pytest.raises(BridgeError) as met, translate_postgres_errors():
         raise error
 
     assert isinstance(met.value, NoConnectionFreeError) is is_short

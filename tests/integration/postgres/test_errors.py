@@ -17,7 +17,7 @@ from bridge.errors import (
 )
 from bridge.job import Completed
 from bridge.postgres.attempts import Attempts
-from bridge.postgres.errors import in_our_words
+from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import Link
 from bridge.worker.ending import Ending
 from bridge.worker.reports import Reports
@@ -68,7 +68,7 @@ def test_a_full_notification_queue_is_not_caused_by_the_data() -> None:
     class QueueIsFullError(psycopg.errors.ProgramLimitExceeded):
         diag: Any = SimpleNamespace(source_file="async.c")
 
-    with pytest.raises(PostgresBusyError), in_our_words():
+    with pytest.raises(PostgresBusyError), translate_postgres_errors():
         raise QueueIsFullError("too many notifications in the NOTIFY queue")
 
 

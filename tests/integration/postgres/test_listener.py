@@ -19,12 +19,12 @@ def test_no_listen_is_left_on_a_pooled_session(
     if drops_notifications:
         eventually(lambda: b"mobvibe_echo" in pooler.received, what="the probe")
     else:
-        assert one.listening.wait(10)
+        assert one.subscribed.wait(10)
         assert b"new_job" in pooler.ask("SELECT pg_listening_channels()")
 
     one.close()
 
-    assert one.listening.is_set() is not drops_notifications
+    assert one.subscribed.is_set() is not drops_notifications
     channels = pooler.ask("SELECT pg_listening_channels()")
     assert b"new_job" not in channels
     assert b"mobvibe_echo" not in channels

@@ -19,10 +19,9 @@ def test_a_start_returns_the_job(steps: Steps, rows: Rows) -> None:
 
     (attempt,) = steps.book.start(worker, [held]).values()
 
-    job = attempt.job
-    assert (job.id, job.session_id, job.prompt, job.payload) == (job_id, session_id, "build it", {"n": 1})
-    assert (job.priority, job.attempt, job.fence) == (7, 1, 1)
-    assert (attempt.exec, attempt.queue, attempt.actor) == (held.exec, "coding", "run_coding_session")
+    assert (attempt.job_id, attempt.session_id) == (job_id, session_id)
+    assert (attempt.prompt, attempt.payload, attempt.priority, attempt.number) == ("build it", {"n": 1}, 7, 1)
+    assert (attempt.queue, attempt.actor) == ("coding", "run_coding_session")
     row = rows.job(job_id)
     assert (row["exec"], row["worker"], row["lease_expires_at"]) == (held.exec, worker, None)
     assert row["started_at"] >= row["claimed_at"]

@@ -21,7 +21,7 @@ from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.rights import COMMANDS, OPTIONAL, rule
-from bridge.transport.server_check import check_road
+from bridge.transport.server_check import check_usable
 from bridge.web.services import Services
 from tests.support import redis_servers
 from tests.support.commands import PLAIN, mobvibe
@@ -66,7 +66,7 @@ def ours(settings: Settings, user: User) -> Settings:
 def refusal(url: str) -> str:
     """The error of `run` and `worker` for this address."""
     with connect_redis(url) as client, pytest.raises(RedisRefusedError) as caught:
-        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -141,7 +141,7 @@ def test_optional_commands_may_be_forbidden(user: User, ours: Settings, dsn: str
     user.change(*(f"-{name}" for name in OPTIONAL))
 
     with connect_redis(user.url) as client:
-        check_road(client, "mobvibe", DatabaseMark(client, "mobvibe"), mark_of_database(dsn))
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), mark_of_database(dsn))
 
     warned = [one.found for one in examine_redis(ours) if one.state != "ok"]
     assert warned == ["its version and role may not be asked for (INFO)", "its memory policy may not be asked for"]

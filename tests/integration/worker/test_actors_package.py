@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.worker.actors_package import import_trouble
+from bridge.worker.actors_package import import_error
 from tests.support.commands import Run
 
 
@@ -81,7 +81,7 @@ def test_threads_and_processes_of_an_actors_package_are_not_waited_for(
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
 
-    trouble = import_trouble("tasks")
+    trouble = import_error("tasks")
 
     assert trouble is not None
     assert "never calls connect_broker()" in trouble

@@ -29,7 +29,7 @@ def test_jobs_that_meet_a_lock_delay_the_others_only_briefly(steps: Steps, rows:
         started, later = starts.start(held)
         took = time.monotonic() - began
 
-    assert [attempt.job.id for attempt in started.values()] == [free]
+    assert [attempt.job_id for attempt in started.values()] == [free]
     assert {one.job_id for one in later} == locked
     assert took < 5, "two seconds for all, and a moment for each"
     assert link.connection.execute("SHOW lock_timeout").fetchone() == patience

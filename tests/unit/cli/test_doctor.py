@@ -11,10 +11,10 @@ from bridge.cli import doctor
 class NeverNotified:
     """A listener behind a pooler in transaction mode: its own notification never arrives."""
 
-    trouble = None
+    error = None
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.listening = self
+        self.subscribed = self
 
     def start(self) -> None: ...
 

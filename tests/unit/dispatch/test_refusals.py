@@ -44,7 +44,7 @@ def test_a_job_that_is_not_refused_again_is_forgotten() -> None:
 def test_of_too_many_refused_jobs_the_first_are_kept_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)
+    monkeypatch.setattr("bridge.postgres.refused_rows._LIMIT", 2)
     refusals, refused = Refusals(), [Refusal(uuid4(), "double", "no") for _ in range(4)]
     for now in (0.0, 0.5):
         refusals.claimed([], refused, now)

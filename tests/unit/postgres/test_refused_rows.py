@@ -12,10 +12,10 @@ def test_a_refused_row_is_logged_once_and_waits_longer_each_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows, job_id, what = RefusedRows(), uuid4(), "cannot be taken back now"
-    rows.heard("mobvibe: session 1 is none of this")
+    rows.on_notice("mobvibe: session 1 is none of this")
     assert rows.skip(what) == []
     for _ in range(2):
-        rows.heard(f"mobvibe: job {job_id} {what}: not today")
+        rows.on_notice(f"mobvibe: job {job_id} {what}: not today")
 
     assert rows.skip(what) == [job_id]
     assert rows.skip("cannot be handed over now") == []
@@ -23,13 +23,13 @@ def test_a_refused_row_is_logged_once_and_waits_longer_each_time(
     assert record.message == "Job cannot be taken back now: Postgres refuses to change its row"
     assert (vars(record)["jobId"], vars(record)["reason"]) == (str(job_id), "not today")
 
-    rows.got_through(what, [job_id])
+    rows.succeeded(what, [job_id])
     assert rows.skip(what) == []
 
 
 @pytest.mark.parametrize("message", [None, "", "table does not exist, skipping", "mobvibe: something else"])
 def test_other_notices_are_not_logged(caplog: pytest.LogCaptureFixture, message: str | None) -> None:
-    RefusedRows().heard(message)
+    RefusedRows().on_notice(message)
 
     assert caplog.records == []
 
@@ -37,7 +37,7 @@ def test_other_notices_are_not_logged(caplog: pytest.LogCaptureFixture, message:
 def test_the_number_of_kept_rows_is_bounded_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bridge.postgres.refused_rows._KEPT_MOST", 2)
+    monkeypatch.setattr("bridge.postgres.refused_rows._LIMIT", 2)
     times, job_ids = RetryTimes(), [uuid4() for _ in range(4)]
 
     named = [times.refused(job_id, 0.0) for job_id in job_ids]

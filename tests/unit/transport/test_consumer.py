@@ -15,7 +15,7 @@ from dramatiq.broker import MessageProxy
 from bridge.errors import BadMessageError, RedisUnavailableError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
-from bridge.transport.intake import JobMessage, PlainIntake
+from bridge.transport.intake import PlainIntake, PlainMessage
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.publisher import Publisher
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 
 class Refusing(PlainIntake):
-    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[PlainMessage]:
         raise BadMessageError("undecodable")
 
 
@@ -117,7 +117,7 @@ def test_an_undecodable_message_is_dead_lettered_once_and_the_others_run(
     refused: list[str] = []
 
     class Choosy(PlainIntake):
-        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[PlainMessage]:
             if data == b"junk":
                 raise BadMessageError("undecodable")
             return super().open(data, queue_name, redis_id)
@@ -140,12 +140,12 @@ def test_an_undecodable_message_is_dead_lettered_once_and_the_others_run(
 class OneGood(PlainIntake):
     """Refuses invalid messages, and starts valid ones."""
 
-    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+    def open(self, data: bytes, queue_name: str, redis_id: str) -> list[PlainMessage]:
         if data == b"junk":
             raise BadMessageError("undecodable")
         return super().open(data, queue_name, redis_id)
 
-    def start(self, messages: Sequence[JobMessage]) -> tuple[list[JobMessage], list[JobMessage]]:
+    def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
         return [message for message in messages if message.actor_name == "good"], []
 
 
@@ -210,7 +210,7 @@ def test_the_intake_decides_which_returned_messages_go_back_to_redis(
     returned: list[str] = []
 
     class Keeping(PlainIntake):
-        def returned(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        def returned(self, messages: Sequence[PlainMessage]) -> Sequence[PlainMessage]:
             returned.extend(message.message_id for message in messages)
             return []
 

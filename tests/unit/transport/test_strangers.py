@@ -11,7 +11,7 @@ from bridge.errors import BadMessageError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
 from bridge.transport.housekeeping import Housekeeping
-from bridge.transport.intake import JobMessage, PlainIntake
+from bridge.transport.intake import PlainIntake, PlainMessage
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
@@ -157,7 +157,7 @@ def test_searches_that_find_nothing_are_followed_by_longer_and_longer_rests() ->
 
 def test_an_unreadable_message_under_an_id_of_ours_stays_dead_lettered(client: redis.Redis, broker: JobBroker) -> None:
     class Refusing(OursOnly):
-        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[JobMessage]:
+        def open(self, data: bytes, queue_name: str, redis_id: str) -> list[PlainMessage]:
             raise BadMessageError("undecodable")
 
     broker.intake = Refusing()

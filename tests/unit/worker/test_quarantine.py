@@ -6,12 +6,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.job import Attempt, Claim, Job
+from bridge.job import Claim
 from bridge.postgres.attempts import AttemptKey
 from bridge.transport.intake import JobMessage
 from bridge.transport.messages import message_id
 from bridge.worker.quarantine import TRIAL_SECONDS, Quarantine, State, is_acquitted
-from bridge.worker.runs import Run, Runs
+from bridge.worker.runs import Run, Runs, WorkerMessage
+from tests.support.runs import new_run
 
 
 class Clock:
@@ -55,19 +56,18 @@ def quarantine(runs: Runs, keeper: Keeper, clock: Clock) -> Quarantine:
     return Quarantine(runs, keeper, keep_seconds=10)
 
 
-def messages(count: int, *, isolated: bool = True, until_end: bool = False) -> list[JobMessage]:
-    made = []
+def messages(count: int, *, isolated: bool = True, until_end: bool = False) -> list[WorkerMessage]:
+    made: list[WorkerMessage] = []
     for _ in range(count):
         claim = Claim(uuid4(), 1, "tests", "nap", isolated=isolated, isolated_until_end=until_end)
-        made.append(JobMessage("tests", "nap", str(claim.job_id), message_id(claim)))
-        made[-1].key = AttemptKey(claim.job_id, 1, uuid4())
+        key = AttemptKey(claim.job_id, 1, uuid4())
+        made.append(JobMessage("tests", "nap", str(claim.job_id), message_id(claim), key))
     return made
 
 
-def begin(runs: Runs, message: JobMessage, *, is_last: bool = False, seconds: float = 0) -> Run:
+def begin(runs: Runs, message: WorkerMessage, *, is_last: bool = False, seconds: float = 0) -> Run:
     """A run whose actor began `seconds` ago."""
-    job = Job(message.key.job_id)
-    run = Run(message.key, Attempt(job, message.key.exec, "tests", "nap", is_last))
+    run = new_run(message.key, is_last=is_last)
     run.began -= seconds
     run.thread = 1
     runs.add([run])
@@ -178,7 +178,7 @@ def test_no_job_waits_for_a_suspect_that_does_not_exist(
     assert not quarantine.is_isolating()
 
 
-def seconds_kept(quarantine: Quarantine, batch: list[JobMessage], clock: Clock) -> float:
+def seconds_kept(quarantine: Quarantine, batch: list[WorkerMessage], clock: Clock) -> float:
     """How many seconds a batch is kept before it is given back."""
     came = clock.now
     while quarantine.sort(batch) == ([], batch, []):
@@ -341,7 +341,7 @@ def test_a_batch_does_not_begin_beside_a_last_attempt_or_an_unwritten_report(
     assert quarantine.sort(batch) == (batch[:1], batch[1:], [])
 
 
-def running(quarantine: Quarantine, runs: Runs, batch: list[JobMessage]) -> Run:
+def running(quarantine: Quarantine, runs: Runs, batch: list[WorkerMessage]) -> Run:
     """Start the first suspect of a batch."""
     assert quarantine.sort(batch).start == batch[:1]
     run = begin(runs, batch[0])

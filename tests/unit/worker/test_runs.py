@@ -8,18 +8,10 @@ from uuid import uuid4
 import pytest
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
-from bridge.job import Attempt, Job
-from bridge.postgres.attempts import AttemptKey
 from bridge.worker import runs as runs_module
 from bridge.worker.runs import LeaseLostError, Run, Runs, WorkerStoppingError
+from tests.support.runs import new_run
 from tests.support.waiting import eventually
-
-
-def new_run() -> Run:
-    job = Job(id=uuid4())
-    held = AttemptKey(job.id, 1, uuid4())
-    assert held.exec is not None
-    return Run(held, Attempt(job, held.exec, "coding", "x"))
 
 
 class ActorThread:

@@ -4,10 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.job import Attempt, Job
-from bridge.postgres.attempts import AttemptKey
 from bridge.worker.runs import Run
 from bridge.worker.waiting_times import WaitingTimes
+from tests.support.runs import new_run
 
 ONE, OTHER = uuid4(), uuid4()
 
@@ -20,11 +19,6 @@ def times() -> WaitingTimes:
 @pytest.fixture
 def blocking() -> Run:
     return new_run()
-
-
-def new_run() -> Run:
-    key = AttemptKey(uuid4(), 1, uuid4())
-    return Run(key, Attempt(Job(key.job_id), uuid4(), "tests", "nap", is_last=False))
 
 
 def test_suspects_wait_twice_as_long_each_time_they_come_back(times: WaitingTimes, blocking: Run) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.dev.embedded.postgres import EmbeddedPostgres
 from bridge.errors import EmbeddedStoreError, PostgresUnavailableError
-from bridge.postgres.link import connect
+from bridge.postgres.connect import connect
 
 
 def test_data_is_kept_between_starts(tmp_path: Path) -> None:

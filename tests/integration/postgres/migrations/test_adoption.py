@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.cli.doctor import look_ahead
-from bridge.postgres.link import connect
+from bridge.postgres.connect import connect
 from bridge.postgres.migrations import (
     MigrationError,
     find_conflicts,

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
-from bridge.postgres.link import connect
 from bridge.postgres.migrations import Conflict, MigrationError, find_conflicts, migrate_up
 from tests.support import legacy
 from tests.support.rows import Rows

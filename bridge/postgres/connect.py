@@ -1,0 +1,129 @@
+"""Opens connections to Postgres, with the limits and formats that our statements rely on."""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+
+from bridge.errors import SettingsError
+from bridge.postgres.connection import Connection
+from bridge.postgres.errors import translate_postgres_errors
+
+# A link that died without an error is noticed after 5 + 3 * 2 s, or 10 s after data that nobody acknowledged.
+_CONNECT_DEFAULTS = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+# The same for the server, which otherwise keeps a session whose client is gone, its locks too, for two hours. Where the
+# link is not TCP, or the server's system has no such setting, it ignores them.
+_SERVER_DEFAULTS = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+# A host may have set these otherwise, for a role or a database. What we and the driver read and write relies on them,
+# and the functions rely on seeing what others commit meanwhile, and on sending notices. Links that rest or wait must
+# not be ended. Not default_transaction_read_only: who sets it means us too. Other settings change nothing for us.
+_SESSION = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "client_encoding": "UTF8",
+    "client_min_messages": "warning",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "extra_float_digits": "1",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+# A row may be held by somebody else for as long as they like; others must not wait behind it.
+_LOCK_TIMEOUT_MS = 2_000
+# Our statements take milliseconds: one that takes this long hangs. Several waits for a lock fit into it, and it ends
+# before a third of the default lease is over.
+STATEMENT_TIMEOUT_MS = 8_000
+answered_at: dict[str, float] = {}  # by address, when a link of this process had its last answer
+_ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
+
+
+def connect_options(dsn: str, name: str) -> dict[str, Any]:
+    """What to connect with: autocommit, rows as dicts, and `mobvibe <name>` in pg_stat_activity.
+
+    Raises SettingsError for an address the driver cannot read.
+    """
+    try:
+        options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
+    except psycopg.ProgrammingError as error:
+        if option := re.match(r'invalid URI query parameter: "(\w{1,40})"', str(error)):
+            raise SettingsError(
+                f"DATABASE_URL has the option {option[1]!r}, which Postgres does not know: leave it out"
+            ) from None
+        example = "postgresql://user:password@host:5432/name"
+        raise SettingsError(f"DATABASE_URL cannot be read; expected {example}") from None
+    return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}
+
+
+def prepare(connection: Connection, statement_timeout_ms: int) -> None:
+    """No statement, no wait for a lock and no dead link may take for ever, and values come as we read them.
+
+    Behind a pooler the server's process is another than the driver was told of. Limits set there, and statements
+    prepared there, would meet the transactions of other clients: only the bound on the answer is left then. Settings
+    are those that the pooler's server gives. What the server is too old to know is left out.
+    """
+    connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
+    limits = {
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(min(statement_timeout_ms, _LOCK_TIMEOUT_MS)),
+    }
+    session = _SERVER_DEFAULTS | _SESSION | limits
+    cursor = connection.execute(
+        "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
+        " WHERE pg_backend_pid() = %s AND current_setting(s.name, true) IS NOT NULL",
+        [list(session), list(session.values()), connection.info.backend_pid],
+    )
+    connection.is_served = True
+    if cursor.rowcount == 0:
+        connection.is_pooled = True
+        connection.prepare_threshold = None
+
+
+def connect(dsn: str, name: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Connection:
+    """Open a connection.
+
+    Raises PostgresUnavailableError, NoConnectionFreeError where that is why, SettingsError for an unreadable address.
+    """
+    options = connect_options(dsn, name)
+    with translate_postgres_errors():
+        connection = _log_in(dsn, options)
+        try:
+            prepare(connection, statement_timeout_ms)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _log_in(dsn: str, options: Mapping[str, Any]) -> Connection:
+    began = time.monotonic()
+    try:
+        connection: Connection = Connection.connect(**options)
+    except psycopg.errors.ConnectionTimeout as error:
+        waited = f"no answer to the log-in for {options['connect_timeout']} s"
+        if answered_at.get(dsn, 0.0) > began:
+            raise psycopg.errors.TooManyConnections(f"{waited}, while other links of this process work") from error
+        raise psycopg.errors.ConnectionTimeout(
+            f"{waited}: the way there is cut, Postgres hangs, or a pooler has no connection free"
+        ) from error
+    return connection
