@@ -1,4 +1,4 @@
-"""What a process asks of both stores before it begins."""
+"""The checks of both stores before a process starts."""
 
 import pytest
 from pydantic import SecretStr

@@ -1,4 +1,4 @@
-"""A subscription begins again whenever its link breaks, and outlives what its link raises."""
+"""A subscription is renewed whenever its link breaks, and survives whatever its link raises."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from bridge.runtime.subscription import Subscription
 from tests.support.waiting import eventually
 
 
-class Broken(Subscription):
-    """Subscribes when its turn comes in `errors` (None), and raises the others."""
+class BreakingSubscription(Subscription):
+    """Takes one of `errors` for each try: raises it, or subscribes if it is None."""
 
     least_rest_seconds = most_rest_seconds = 0.001
-    failed_text = "Broken failed"
+    failed_text = "BreakingSubscription failed"
 
     def __init__(self, *errors: Exception | None) -> None:
-        super().__init__("broken")
+        super().__init__("breaking")
         self._errors = list(errors)
         self.lost: list[tuple[str, bool]] = []
 
@@ -36,35 +36,35 @@ class Broken(Subscription):
 
 
 @pytest.fixture
-def broken() -> Iterator[Broken]:
+def breaking() -> Iterator[BreakingSubscription]:
     errors = [RedisUnavailableError(text) for text in ("first", "second", "fourth")]
-    one = Broken(*errors[:2], None, errors[2], None)
+    one = BreakingSubscription(*errors[:2], None, errors[2], None)
     one.start()
     yield one
     one.close()
 
 
-def test_it_subscribes_again_and_says_which_losses_are_new(broken: Broken) -> None:
-    eventually(broken.subscribed.is_set)
-    eventually(lambda: len(broken.lost) == 4)
+def test_a_broken_subscription_is_renewed_and_only_new_losses_are_reported(breaking: BreakingSubscription) -> None:
+    eventually(breaking.subscribed.is_set)
+    eventually(lambda: len(breaking.lost) == 4)
 
-    assert broken.lost == [("first", True), ("second", False), ("cut", True), ("fourth", False)]
-    eventually(broken.subscribed.is_set)
+    assert breaking.lost == [("first", True), ("second", False), ("cut", True), ("fourth", False)]
+    eventually(breaking.subscribed.is_set)
 
 
-def test_anything_unexpected_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    one = Broken(ValueError("no store's error"), None)
+def test_an_unexpected_error_is_logged_and_does_not_end_the_subscription(caplog: pytest.LogCaptureFixture) -> None:
+    one = BreakingSubscription(ValueError("no store's error"), None)
 
     one.start()
     eventually(one.subscribed.is_set)
     one.close()
 
     (record,) = caplog.records
-    assert (record.getMessage(), record.exc_info is not None) == ("Broken failed", True)
+    assert (record.getMessage(), record.exc_info is not None) == ("BreakingSubscription failed", True)
 
 
-class ClosedUnderIt(Subscription):
-    """Its link raises what a closed one does, once it was asked to stop."""
+class ClosedWhileStopping(Subscription):
+    """After it was asked to stop, its link raises the error of a closed link."""
 
     least_rest_seconds = most_rest_seconds = 0.001
     failed_text = "Closed failed"
@@ -77,8 +77,8 @@ class ClosedUnderIt(Subscription):
     def _lost(self, error: StoreUnavailableError, *, is_new: bool) -> None: ...
 
 
-def test_a_link_closed_under_it_while_it_stops_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    one = ClosedUnderIt("closed")
+def test_a_link_closed_while_the_subscription_stops_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    one = ClosedWhileStopping("closed")
     one.start()
     eventually(one.subscribed.is_set)
 
@@ -95,7 +95,7 @@ def test_a_loss_after_a_subscription_begins_with_the_shortest_rest(monkeypatch: 
         return 0 * cap_seconds
 
     monkeypatch.setattr(subscription, "full_jitter", no_rest)
-    one = Broken(
+    one = BreakingSubscription(
         RedisUnavailableError("first"), RedisUnavailableError("second"), None, RedisUnavailableError("x"), None
     )
 
