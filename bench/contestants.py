@@ -82,7 +82,7 @@ def procfile(http_port: int) -> Contestant:
 
 
 _pgqueuer = "{bin}/pgq", "run", "pgqueuer_app:factory"
-# Its command line does not start with a newer typer.
+# Its command line fails with a newer typer.
 _PGQUEUER = ("pgqueuer[asyncpg]==1.6.0", "typer==0.16.0", "click==8.1.8")
 _pgqueuer_rows = _of_table("SELECT count(*) FROM pgqueuer")
 

@@ -95,7 +95,7 @@ class Fleet:
                 families += self.family(number)
         for process in families:  # parents first, so that none can start a child again
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()  # psutil knows when a number has become another process's
+                process.kill()  # psutil notices when a process id is reused
         psutil.wait_procs(families, timeout=15)
         for started in self.processes:
             started.wait()

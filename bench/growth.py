@@ -46,7 +46,7 @@ def measure(run: Run) -> Growth:
             claims: dict[_Side, list[list[float]]] = {none: [], grown: []}
             stats: dict[_Side, list[list[float]]] = {none: [], grown: []}
             for side in (none, grown):
-                side.claims(20)  # plans are made, pages are read
+                side.claims(20)  # warm-up: plans are made and pages are read
                 side.stats(1)
             for _ in range(plan.growth_rounds):
                 for side in (none, grown):

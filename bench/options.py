@@ -19,7 +19,7 @@ class Options:
     json: bool
     file: Path | None
     measurements: tuple[str, ...]
-    contestants: tuple[str, ...] | None  # None is the plan's own choice
+    contestants: tuple[str, ...] | None  # None: as in the plan
 
     def of(self, planned: Sequence[str] | None) -> tuple[str, ...]:
         """The contestants of the plan that take part in a measurement."""

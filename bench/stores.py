@@ -13,7 +13,7 @@ from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.migrations import migrate_up
 
 _TEMPLATE = "bench_template"
-PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself: no question is worth more
+PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself, whose queries are not worth a longer wait
 
 
 class Stores:

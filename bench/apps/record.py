@@ -29,7 +29,7 @@ def _create(pid: int) -> tuple[mmap.mmap, "itertools.count[int]"]:
     os.truncate(draft, _ROOM * RECORD.size)
     with draft.open("r+b") as file:
         fresh = mmap.mmap(file.fileno(), 0), itertools.count()
-    draft.rename(draft.with_suffix(".records"))  # two threads may come here at once: both files count
+    draft.rename(draft.with_suffix(".records"))  # two threads may create a file at once: both files are read
     return _open.setdefault(pid, fresh)
 
 

@@ -134,7 +134,7 @@ def test_processes_survive_an_outage_of_redis(fleet: Fleet, stores: EmbeddedStor
     assert time.monotonic() - back_at < 3, "two seconds, and what this machine takes"
     eventually(lambda: ready(port)[0] == 200)
     check_all_run(fleet)
-    # The last one: this Redis kept nothing.
+    # The last message is there because this Redis kept no data.
     once = (
         "Redis is unreachable, trying again until it is over",
         "Redis is back",

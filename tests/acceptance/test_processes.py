@@ -83,7 +83,7 @@ def test_a_job_inserted_with_plain_sql_is_in_its_workers_queue_from_the_start(
     rows.all("""
         CREATE OR REPLACE FUNCTION route_jobs(p_limit integer)
         RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text) LANGUAGE sql
-        AS $$ SELECT NULL::text, NULL::text, NULL::bigint, NULL::text WHERE false $$""")  # nothing is moved later
+        AS $$ SELECT NULL::text, NULL::text, NULL::bigint, NULL::text WHERE false $$""")  # jobs are not moved later
     outside.bridge()
     worker = outside.start(str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "2", "--queues", "topic")
     worker.wait_for("Worker ready")
@@ -258,7 +258,10 @@ def test_a_second_signal_ends_the_workers_at_once(outside: Fleet, rows: Rows, ef
     eventually(effects.exists)
     worker.send(signal.SIGTERM)
     worker.wait_for("Shutting down")
-    eventually(lambda: time.time() - worker.log.stat().st_mtime > 1.1, what="a second signal that is a second one")
+    eventually(
+        lambda: time.time() - worker.log.stat().st_mtime > 1.1,
+        what="the time after which a signal counts as a second one",
+    )
 
     family = worker.descendants()
     assert family
@@ -297,7 +300,7 @@ def test_a_second_signal_ends_the_bridge_at_once(outside: Fleet, rows: Rows, dsn
         bridge.send(signal.SIGTERM)
         told = time.monotonic()
         bridge.wait_for("Received shutdown signal")
-        eventually(lambda: time.monotonic() - told > 1.1, what="a second signal that is a second one")
+        eventually(lambda: time.monotonic() - told > 1.1, what="the time after which a signal counts as a second one")
         bridge.send(signal.SIGTERM)
 
         assert bridge.wait(1.5) == 128 + signal.SIGTERM

@@ -204,7 +204,7 @@ def test_an_actor_that_no_exception_ends_is_ended_with_its_process(
     rows.all("SELECT cancel_job(%s)", [cancelled])
     eventually(lambda: rows.job(cancelled)["status"] == "cancelled", seconds=20, what="the end of the cancelled")
     assert rows.outcomes(cancelled) == ["cancelled"]
-    eventually(lambda: started(rows, neighbour, 2), seconds=20, what="the neighbour's second start")
+    eventually(lambda: started(rows, neighbour, 2), seconds=20, what="the second start of the job beside it")
 
     late = rows.add_job(actor="deaf_with_limit", queue="topic", payload=payload, max_retries=1)
     eventually(lambda: rows.job(late)["status"] == "failed", seconds=20, what="the end of the late one")

@@ -115,7 +115,10 @@ def test_a_second_signal_ends_mobvibe_worker_and_its_child_processes_at_once(
     family = supervisor.descendants()
     supervisor.send(signal.SIGTERM)
     eventually(lambda: supervisor.output.count("Stopping worker process") == 2)
-    eventually(lambda: time.time() - supervisor.log.stat().st_mtime > 1.1, what="a second signal that is a second one")
+    eventually(
+        lambda: time.time() - supervisor.log.stat().st_mtime > 1.1,
+        what="the time after which a signal counts as a second one",
+    )
 
     supervisor.send(signal.SIGTERM)
 
@@ -129,14 +132,14 @@ def test_a_second_signal_ends_the_web_process_at_once(outside: Fleet) -> None:
     web = outside.start(sys.executable, "-m", "bridge", "web", HEALTH_CHECK_PORT=str(port))
     web.wait_for("Web ready")
     family = web.descendants()
-    with socket.create_connection(("127.0.0.1", port)) as slow:  # a request that takes its time
+    with socket.create_connection(("127.0.0.1", port)) as slow:  # a request that takes long
         slow.sendall(b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
             assert answer.status == 200
         web.send(signal.SIGTERM)
         told = time.monotonic()
-        eventually(lambda: not answers(port), what="the first signal to be heeded")
-        eventually(lambda: time.monotonic() - told > 1.1, what="a second signal that is a second one")
+        eventually(lambda: not answers(port), what="the first signal to take effect")
+        eventually(lambda: time.monotonic() - told > 1.1, what="the time after which a signal counts as a second one")
 
         web.send(signal.SIGTERM)
 

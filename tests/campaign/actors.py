@@ -28,7 +28,7 @@ class _Effect:
 
     def done(self) -> dict[str, object]:
         """The result holds the attempt's own fence and exec, so that a row with another attempt's result is found."""
-        self._job.emit("progress", {"job": str(self._job.id), "fence": self._job.fence})  # where there is a session
+        self._job.emit("progress", {"job": str(self._job.id), "fence": self._job.fence})  # if the job has a session
         write_effect("end", self._job.id, self._job.fence, self._exec)
         kill_point("effect.done")
         return {"fence": self._job.fence, "exec": str(self._exec)}

@@ -18,15 +18,15 @@ from tests.campaign.plan import Plan, make_plan
 from tests.campaign.recovery_times import Recovery, recoveries, throughput
 from tests.campaign.world import Size, World, keep_logs, open_world
 
-_CALM_SHARE = 0.08  # of the time, at the beginning: what it does without faults
+_CALM_SHARE = 0.08  # share of the time, at the beginning, without faults
 _LOAD_SHARE = 0.94
 _TICK_SECONDS = 0.02
 _SETTLE_SECONDS = 120.0
-_SETTLE_RATE = 100.0  # jobs a second that a backlog is worked off with, at the least
-_OVERRUN_SECONDS = 60.0  # faults that had to wait for their lane get so long
+_SETTLE_RATE = 100.0  # jobs a second that a backlog is processed at, at least
+_OVERRUN_SECONDS = 60.0  # seconds for faults that had to wait for their lane
 _TALK_SECONDS = 15.0
 _OPEN = "SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')"
-# Retries wait ever longer; a job that met many faults must not keep the campaign for hours.
+# Retries wait longer each time; without a limit a job that met many faults would keep the campaign running for hours.
 _NOW = (
     "UPDATE coding_jobs SET run_at = clock_timestamp() WHERE status = 'pending' AND run_at > clock_timestamp() + '1s'"
 )

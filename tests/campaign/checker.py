@@ -11,7 +11,7 @@ from tests.campaign.plan import ENDS, RETRIES, Kind
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 _MAY_RUN_AGAIN = frozenset({"crashed", "released", "reclaimed", "failed"})
-_CLOCK_SLACK = 0.05  # between the moment a row says and the moment an actor writes, on one machine
+_CLOCK_SLACK = 0.05  # between the time in a row and the time that an actor writes, on one machine
 
 
 @dataclass
@@ -28,9 +28,9 @@ class Verdict:
     broken_invariants: list[str] = field(default_factory=list)
     starts_per_attempt: int = 0
     extra_runs: int = 0
-    duplicate_runs: int = 0  # of the extra ones those that no failure asked for: a crash or a release came between
+    duplicate_runs: int = 0  # extra runs after a crash or a release, not after a failure
 
-    unknown_inserts: int = 0  # the client never learned what became of its transaction
+    unknown_inserts: int = 0  # the client never learned the result of its transaction
     unknown_committed: int = 0  # of those, the ones that were committed
     crashes: Counter[int] = field(default_factory=Counter)  # how often a job crashed → how many jobs, poison aside
     living_lost: int = 0  # workers declared lost though nothing had killed or frozen them: their links had faults

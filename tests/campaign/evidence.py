@@ -75,7 +75,7 @@ class Fault:
     healed: float | None = None
     pids: list[int] = field(default_factory=list)  # worker processes that died, or were frozen past their lease
     handed: list[tuple[UUID, int]] = field(default_factory=list)  # hand-overs that were in Redis when it was lost
-    next_claim_since: float | None = None  # where the next claim is what there is to wait for: since when
+    next_claim_since: float | None = None  # since when the next claim is awaited, if it is measured
     note: str = ""
 
 

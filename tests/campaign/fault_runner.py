@@ -18,7 +18,7 @@ from tests.campaign.world import World
 
 _AT_ONCE = 4
 _COLLECT_SECONDS = 0.5
-_GIVE_UP_SECONDS = 20.0  # when a planned fault finds nothing to be done to
+_GIVE_UP_SECONDS = 20.0  # a planned fault that has found nothing to hit by then is dropped
 
 
 class FaultRunner:
@@ -52,7 +52,7 @@ class FaultRunner:
             if len(self._running) >= _AT_ONCE:
                 return
             if (lane := KINDS[planned.kind].lane) and lane in busy:
-                continue  # its turn comes; the others need not wait for it
+                continue  # it is tried again later; the others do not wait for it
             if self._begin(planned):
                 self._waiting.remove(planned)
             elif now - planned.at > _GIVE_UP_SECONDS:
@@ -86,6 +86,6 @@ class FaultRunner:
             return
         self._collected_at = time.monotonic()
         if any(injection.lane == "redis" for injection, _ in self._running):
-            return  # it would not answer now, and we have no time to wait
+            return  # Redis would not answer now, and `tick` must not block
         with suppress(redis.RedisError), self._world.redis() as client:
             self._mailbag.collect(client)

@@ -31,8 +31,8 @@ _SHARES = {
 }  # fmt: skip
 RETRIES = {Kind.POISON: 3}
 _LATER = 0.05
-_IN_SESSIONS = 0.2  # of the transactions: their jobs share a session, and say something in it
-# What each kind may end as.
+_IN_SESSIONS = 0.2  # of the transactions: their jobs share a session, and emit events in it
+# The statuses in which each kind may end.
 ENDS: Mapping[Kind, frozenset[str]] = {
     Kind.QUICK: frozenset({"completed"}),
     Kind.NAP: frozenset({"completed"}),
@@ -103,7 +103,7 @@ def make_plan(
 
 def _batches(dice: random.Random, jobs: int, load_seconds: float) -> list[Batch]:
     kinds = dice.choices(list(_SHARES), list(_SHARES.values()), k=jobs)
-    if jobs >= 1000:  # however the dice fell, each kind is there
+    if jobs >= 1000:  # each kind at least once, whatever the seed
         kinds[100:107] = list(Kind)
     batches: list[Batch] = []
     done = 0
@@ -132,7 +132,7 @@ def _job(dice: random.Random, kind: Kind, session: UUID | None = None) -> Planne
             payload["seconds"] = 4
             cancel_after = round(dice.uniform(0, 3), 2)
         case Kind.POISON:
-            payload["exit"] = dice.choice((9, 0, 1, 2, 4, None))  # None: by a fault of its own, as C code does
+            payload["exit"] = dice.choice((9, 0, 1, 2, 4, None))  # None: by SIGSEGV, as C code does
     later = dice.random() < _LATER
     return PlannedJob(
         id=_uuid(dice),

@@ -10,7 +10,7 @@ from uuid import UUID
 from tests.campaign.evidence import Attempt, Effect, Evidence, Fault
 
 _CUT_SHORT = frozenset({"crashed", "released", "reclaimed"})
-_LONG_AGO = 300.0  # an attempt that ended so long after a fault was not ended by it
+_LONG_AGO = 300.0  # an attempt that ended later than this after a fault was not ended by it
 
 
 @dataclass(frozen=True)

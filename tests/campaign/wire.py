@@ -5,13 +5,13 @@ from typing import Protocol
 
 _REQUEST_CODES = {80877102, 80877103, 80877104}  # cancel, TLS, GSS: no protocol version follows
 _LENGTH = 4
-READY = b"Z\x00\x00\x00\x05"  # ReadyForQuery, then one byte that says how the transaction stands
+READY = b"Z\x00\x00\x00\x05"  # ReadyForQuery, then one byte with the state of the transaction
 
 
 class Reader(Protocol):
     """One connection's requests."""
 
-    name: str  # who asks, where the protocol tells
+    name: str  # the client's name, if the protocol has it
 
     def asked(self, data: bytes) -> list[str]:
         """The texts of the requests that `data` completes."""

@@ -29,7 +29,7 @@ class _Failures(Middleware):
     """Keeps what Dramatiq's stub broker keeps: the failed messages of each queue, and why they failed."""
 
     def __init__(self) -> None:
-        # Not the exception itself: one test looks whether anybody keeps it.
+        # Not the exception itself: one test checks that it is not kept alive.
         self.seen: dict[str, tuple[MessageProxy, Callable[[], BaseException]]] = {}
 
     def after_process_message(

@@ -27,13 +27,13 @@ _EARLIER = 500
 class Fate(Enum):
     """What must happen to a message."""
 
-    ASIDE = "put aside"  # to the dead letters, once
-    LEFT = "left alone"  # its id is nobody's of ours: another application's message, for all we know
-    DROPPED = "dropped"  # well made, and naming nothing that is to run
+    ASIDE = "put aside"  # dead-lettered, once
+    LEFT = "left alone"  # its id is not one of ours, so it may be another application's message
+    DROPPED = "dropped"  # well-formed, but it names no attempt that may run
     EITHER = "either"
 
 
-# What a bridge calls its messages; see bridge/transport/lua/_ours.lua.
+# The form of a bridge's message ids; see bridge/transport/lua/_ours.lua.
 _OURS = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!]?[0-9!]*)")
 
 

@@ -14,7 +14,7 @@ from tests.fuzz.web import fuzz_app
 from tests.fuzz.worker import fuzz_worker
 
 SECRET = "the-secret-of-a-run-which-no-answer-may-hold"
-_EACH_BY_SOCKET = 20  # of so many requests, one goes over a socket
+_EACH_BY_SOCKET = 20  # one of this many requests goes over a socket
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def run(size: Size, dsn: str, redis_url: str, folder: Path) -> dict[str, Tally]:
     tallies = {"requests": fuzz_app(settings, secrets, size.requests - by_socket, size.seed)}
     tallies["requests over sockets"] = fuzz_server(settings, secrets, folder, by_socket, size.seed)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("DELETE FROM coding_jobs")  # nobody runs those
+        connection.execute("DELETE FROM coding_jobs")  # no worker runs these
     tallies["messages"] = fuzz_worker(dsn, redis_url, secrets, folder, size.messages, size.seed)
     return tallies
 

@@ -66,7 +66,7 @@ def _say(fleet: Fleet, dice: random.Random, tally: Tally) -> None:
 def _put(fleet: Fleet, dice: random.Random, batch: list[Junk], tally: Tally) -> None:
     with fleet.client.pipeline(transaction=False) as pipe:
         for junk in batch:
-            tally.note(junk.kind, accepted=False)  # put aside or skipped: nothing of it may run
+            tally.note(junk.kind, accepted=False)  # dead-lettered or skipped: none of it may run
             if junk.kind != "delivered again":
                 fleet.remember(junk)
             if junk.data is not None:

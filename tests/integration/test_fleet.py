@@ -99,7 +99,7 @@ def test_no_job_is_lost_when_redis_loses_everything(new_fleet: NewFleet, rows: R
     quick.start_worker()
     job_ids = [add("double", {"n": n}) for n in range(4)]
     client = redis.Redis.from_url(redis_url)
-    quick.broker.draining = True  # nobody takes what the bridge hands over
+    quick.broker.draining = True  # no worker takes what the bridge hands over
     quick.start_bridge()
     eventually(lambda: client.llen("mobvibe:tests") == 4)
 

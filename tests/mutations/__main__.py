@@ -79,7 +79,7 @@ class MutationServers:
             "TEST_REDIS_URL": redis,
             "TEST_TEMPLATE": template,
             "MOBVIBE_HISTORIES": "unshrunk",
-            "PGOPTIONS": "-c statement_timeout=10s",  # a mutant may never come to an end
+            "PGOPTIONS": "-c statement_timeout=10s",  # a mutant may never end
         }
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *files]
         try:

@@ -10,7 +10,7 @@ from tests.outcomes.ends import End
 from tests.outcomes.world import SLOTS, World
 
 _SECONDS = 120.0
-_LINES_MOST = 25  # about one job: what goes on and on says more
+_LINES_MOST = 25  # about one job; a loop would log more
 # Retries run without the backoff, which other tests measure.
 _HASTEN = "UPDATE coding_jobs SET run_at = clock_timestamp() WHERE status = 'pending' AND run_at > clock_timestamp()"
 _OVER = ("completed", "failed", "cancelled")

@@ -84,7 +84,7 @@ class World:
             lines = log.read().split(b"\n")
         found = []
         for line in lines:
-            begin = line.find(b'{"level"')  # an actor may have written before it, and no end of line
+            begin = line.find(b'{"level"')  # an actor may have written before it, without an end of line
             if begin < 0:
                 continue
             try:

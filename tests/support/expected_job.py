@@ -131,7 +131,7 @@ class ExpectedJob:
         else:
             self.fail("crashed")
             self.crashes += 1
-            self.due = self.due or self.crashes == 1  # the first time it need not wait
+            self.due = self.due or self.crashes == 1  # a first crash has no backoff
         return self.ledger[-1], self.status
 
     def _end(self, status: str, outcome: str) -> None:

@@ -6,7 +6,7 @@ The numbers are those of the promises in docs/reliability.md.
 from tests.support.rows import Rows
 
 INVARIANTS = {
-    # 1 is about time: tests wait for their jobs to end.
+    # Promise 1 needs no query: tests wait for their jobs to end.
     "1 a session whose jobs have all ended has ended": """
         SELECT s.id FROM coding_sessions s
         WHERE s.status IN ('pending', 'active')

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
-LOST = -1  # in `Job.worker`: a process that is dead, and whose lease may run out now
+LOST = -1  # in `Job.worker`: a dead process, whose lease may run out now
 
 
 class Job(NamedTuple):
@@ -51,7 +51,7 @@ class Step(NamedTuple):
     name: str
     after: State
     breaks: str | None = None
-    is_help: bool = True  # what happens by itself once faults stop and operators leave it alone
+    is_help: bool = True  # a step that needs no fault and no operator
 
 
 def end(state: State, j: int, name: str, status: str, *, spends: bool = False, stale: bool = False) -> Step:
@@ -95,7 +95,7 @@ def age(state: State, j: int, copies: int) -> State:
     redis: list[Message] = []
     for message in map(aged, state.redis):
         if redis.count(message) < (copies if any(claim.current for claim in message) else 1):
-            redis.append(message)  # more copies of a stale message could do no more
+            redis.append(message)  # more copies of a stale message lead to no other states
     return state._replace(held=aged(state.held), redis=tuple(sorted(redis)), workers=workers)
 
 

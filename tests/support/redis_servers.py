@@ -20,7 +20,7 @@ from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_usable
 
-Open = Callable[..., int]  # lines of a configuration to a port
+Open = Callable[..., int]  # takes lines of a configuration, returns the port
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ class Rows:
     def all(self, query: str, params: Any = None) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(query, params)
-            if cursor.description is None:  # no columns: a command, or a SELECT of nothing but rows
+            if cursor.description is None:  # no columns: a command, or a SELECT without columns
                 return [{}] * cursor.rowcount if (cursor.statusmessage or "").startswith("SELECT") else []
             return cursor.fetchall()
 

@@ -37,7 +37,7 @@ class SessionPooler:
     def close(self) -> None:
         self._server.close()
         for session in self.sessions:
-            with contextlib.suppress(OSError):  # the server was first
+            with contextlib.suppress(OSError):  # the server closed it first
                 session.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:

@@ -107,7 +107,7 @@ def say(connection: socket.socket, data: bytes, seconds: float, *, end_of_data: 
                 break
             answer += chunk
     except OSError:
-        pass  # it was cut off: what came until then counts
+        pass  # the connection was closed: what arrived until then is the answer
     head, _, body = answer.partition(b"\r\n\r\n")
     status = re.match(rb"HTTP/1\.[01] (\d{3}) ", head)
     return (int(status[1]) if status else 0), body

@@ -90,7 +90,7 @@ def test_without_faults_bytes_pass_both_ways(client: socket.socket) -> None:
 
 def test_latency_delays_both_ways(proxy: ProxyProcess, client: socket.socket) -> None:
     proxy.set_conditions("server", latency=0.3)
-    client.settimeout(0.5)  # there and back is 0.6 s
+    client.settimeout(0.5)  # 0.6 s for both ways
     with pytest.raises(TimeoutError):
         ask(client, b"hello\r\n")
     client.settimeout(5)

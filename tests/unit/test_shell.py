@@ -108,7 +108,7 @@ def test_a_script_gets_no_variables_or_files_of_the_worker(
     assert names <= {"PATH", "HOME", "LANG", "TERM", "MOBVIBE_JOB_ID", "PWD", "OLDPWD", "SHLVL", "_"}
     assert "geheim" not in output.text()
     descriptors = [line for line in output.text().splitlines() if line.isdigit()]
-    assert set(descriptors) <= {"0", "1", "2", "3"}  # 3 is the listing of ls itself
+    assert set(descriptors) <= {"0", "1", "2", "3"}  # 3 is the descriptor that ls uses to list them
 
 
 def alive(marker: str) -> list[int]:
@@ -196,7 +196,7 @@ def test_an_interrupt_ends_the_processes_and_is_raised(tmp_path: Path, output: O
 
 def test_the_death_of_the_worker_ends_the_processes(tmp_path: Path) -> None:
     marker = f"{os.getpid()}.{time.monotonic_ns()}"
-    # By file, as the package's __init__ would connect a broker.
+    # Imported by its file, because the package's __init__ would connect a broker.
     program = f"""
 import importlib.util, sys
 from pathlib import Path

@@ -56,7 +56,7 @@ def test_every_state_keeps_the_invariants_and_can_end(name: str) -> None:
 
 
 FULL = Size(copies=1)
-SMALL = Size(attempts=1, copies=1, bridges=1, operators=False)  # where all states must be seen
+SMALL = Size(attempts=1, copies=1, bridges=1, operators=False)  # a size of which all states must be visited
 
 MUTATIONS = [
     # Reports that match too much: by id alone, as many queues do; by id and state.

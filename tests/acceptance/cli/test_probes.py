@@ -30,7 +30,7 @@ class Model(dramatiq.Middleware):
         print("The model is loaded")
 dramatiq.get_broker().add_middleware(Model())
 """
-MAX_AGE = 4.0  # seconds; at each second there is a sign of life
+MAX_AGE = 4.0  # seconds; there is one sign of life per second
 Probe = Callable[[str], CommandResult]
 
 
@@ -129,7 +129,9 @@ def test_a_supervised_process_that_stays_frozen_is_replaced_with_all_slots(
 def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unhealthy(
     outside: Fleet, probe: Probe, rows: Rows, tmp_path: Path, actor: str, is_unhealthy: bool
 ) -> None:
-    outside.environment |= {"LEASE_MS": "60000"}  # or a job that stops its heartbeat would run again
+    outside.environment |= {
+        "LEASE_MS": "60000"
+    }  # a longer lease, because a job that stops the heartbeat would run again
     outside.bridge()
     worker = outside.worker(threads=1)
     payload = {"file": str(tmp_path / "effects"), "gate": str(tmp_path / "gate"), "seconds": 12}

@@ -77,7 +77,7 @@ class FreezePostgres(Injection):
         fault.next_claim_since = time.time()
 
     def _send(self, signum: signal.Signals) -> None:
-        server = self.world.stores.postgres.pid  # the first to stop, and so nobody is missed
+        server = self.world.stores.postgres.pid  # stopped first, so that it starts no child that would be missed
         for pid in (server, *(child.pid for child in children_of(server))):
             with suppress(ProcessLookupError):
                 os.kill(pid, signum)

@@ -143,7 +143,7 @@ def test_the_job_that_changed_last_comes_first(link: Link, rows: Rows) -> None:
     running = add(3, "claimed_at", status="processing", actor="x")
     cancelled = add(2, "completed_at", status="cancelled")
     soon = add(1, "created_at", actor="x")
-    by_hand = rows.add_job(status="failed")  # says nothing of its end
+    by_hand = rows.add_job(status="failed")  # has no end time
 
     assert listed(link) == [by_hand, soon, cancelled, running, failed, waiting, completed]
     assert listed(link, limit=3) == [by_hand, soon, cancelled]

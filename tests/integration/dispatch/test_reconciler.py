@@ -37,7 +37,7 @@ def publisher(client: redis.Redis) -> Publisher:
 @pytest.fixture
 def reconciler(steps: Steps, client: redis.Redis, publisher: Publisher) -> Reconciler:
     reconciler = Reconciler(steps.queue, publisher, RedisEpoch(client, "mobvibe"))
-    reconciler.step()  # sees the mark for the first time
+    reconciler.step()  # reads the epoch for the first time
     return reconciler
 
 
@@ -240,7 +240,7 @@ def test_jobs_run_again_soon_after_redis_was_emptied(
     fleet = new_fleet(lease_ms=60_000)
     fleet.start_worker()
     client = redis.Redis.from_url(redis_url)
-    fleet.broker.draining = True  # nobody takes what the bridge hands over
+    fleet.broker.draining = True  # no worker takes what the bridge hands over
     fleet.start_bridge()
     eventually(lambda: client.exists("mobvibe:__road__"))
     jobs: list[UUID] = [rows.add_job(actor="double", queue="tests", payload={"n": n}) for n in range(4)]

@@ -31,8 +31,10 @@ def test_a_new_bridge_waits_for_workers_that_could_not_reach_postgres_either(
     job_id = rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
-    steps.silence(worker)  # nobody could reach Postgres for a lease
-    eventually(lambda: rows.value("SELECT now() - pg_postmaster_start_time() > '6 s'"), what="an end to its own grace")
+    steps.silence(worker)  # no process could reach Postgres for the time of a lease
+    eventually(
+        lambda: rows.value("SELECT now() - pg_postmaster_start_time() > '6 s'"), what="its own grace time to end"
+    )
     recovery = Recovery(link, lambda: None, lease_seconds=6)
 
     recovery.step()

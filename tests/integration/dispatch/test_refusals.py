@@ -33,7 +33,7 @@ CAUSES = [
     DEFERRED,
     trigger("RAISE 'not now'"),
     trigger("RAISE 'not now' USING ERRCODE = 'MY001'", "AFTER"),
-    # As if it were ours: a right, a table, an object's state, a lock, a bug.
+    # Errors that could come from our own code: a right, a table, an object's state, a lock, a bug.
     trigger("RAISE 'not yours' USING ERRCODE = '42501'"),
     trigger("PERFORM FROM nobody.knows"),
     trigger("PERFORM currval('public.coding_jobs_seq')"),
@@ -90,7 +90,7 @@ def test_a_refused_job_is_retried_at_growing_intervals(
     refused = rows.add_job(**of, priority=9)
     if scheduled:
         rows.all("UPDATE coding_jobs SET run_at = clock_timestamp() + interval '100 ms' WHERE id = %s", [refused])
-    rows.all("CREATE SEQUENCE tries")  # a sequence: what is rolled back counts
+    rows.all("CREATE SEQUENCE tries")  # a sequence, because a rollback does not undo it
     rows.all(trigger(f"PERFORM nextval('public.tries'); {what}")[0])
     new_fleet(poll_interval_ms=100).start()
     eventually(lambda: rows.value("SELECT is_called FROM tries"))
@@ -102,7 +102,9 @@ def test_a_refused_job_is_retried_at_growing_intervals(
             partial(rows.value, "SELECT status = 'completed' FROM coding_jobs WHERE id = %s", [other]), seconds=3
         )
 
-    assert rows.value("SELECT last_value FROM tries") < 12  # each try is two: all of them, and each by itself
+    assert (
+        rows.value("SELECT last_value FROM tries") < 12
+    )  # each try fires it twice: with all jobs, and with each by itself
 
 
 def test_a_refused_suspect_delays_no_other(steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture) -> None:

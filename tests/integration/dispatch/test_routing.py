@@ -46,7 +46,7 @@ def other(dsn: str) -> Iterator["psycopg.Connection[Any]"]:
         connection.rollback()
 
 
-# At birth.
+# At the insert.
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_a_backlog_starts_as_soon_as_a_worker_knows_its_actor(
     fleet = new_fleet()
     caplog.set_level(logging.INFO)
     fleet.start_bridge()
-    eventually(lambda: "Jobs wait: no live worker" in caplog.text, what="the bridge's first look")
+    eventually(lambda: "Jobs wait: no live worker" in caplog.text, what="the first sweep of the bridge")
 
     fleet.start_worker()
 

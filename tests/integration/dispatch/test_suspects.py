@@ -351,9 +351,9 @@ def test_dead_workers_are_found_while_a_suspect_waits_for_a_frozen_redis(
         assert book.hold_link(worker)
         book.close()
         lost = "SELECT stop_reason = 'lost' FROM workers WHERE id = %s"
-        eventually(lambda: rows.value(lost, [worker]), seconds=seconds, what="the loss to be seen")
+        eventually(lambda: rows.value(lost, [worker]), seconds=seconds, what="the worker to be declared lost")
 
-    lose_a_worker(seconds=15)  # a bridge that has just started does not look yet
+    lose_a_worker(seconds=15)  # a bridge that has just started does not check workers yet
     with redis.Redis.from_url(redis_url) as client:
         client.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
         try:
@@ -383,7 +383,7 @@ def test_a_suspect_runs_when_no_other_job_does_and_no_other_begins_meanwhile(
     late = add("late")
     elsewhere = rows.add_job(actor="plain", queue="default")
     claimed = rows.job(suspect)["lease_expires_at"]
-    eventually(lambda: rows.job(suspect)["lease_expires_at"] > claimed, what="its claim to be prolonged")
+    eventually(lambda: rows.job(suspect)["lease_expires_at"] > claimed, what="its hand-over to be renewed")
     assert not is_started(suspect), "not beside another job"
     assert not is_started(late), "nothing new comes before it"
     assert fleet.actor_log.plain == [], "not from another queue either"
@@ -425,7 +425,7 @@ def test_no_job_is_handed_over_to_a_worker_whose_suspect_waits(new_fleet: Callab
     eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
     suspect = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
     eventually(
-        lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the worker to say that it is closed"
+        lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the worker to report that it drains"
     )
 
     late = rows.add_job(actor="double", queue="tests", payload={"n": 2})
@@ -451,7 +451,7 @@ def busy_with_a_waiting_suspect(new_fleet: Callable[..., Fleet], rows: Rows) -> 
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
     eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
     suspect = add_suspect(rows, 1)
-    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the worker to say that it is closed")
+    eventually(lambda: rows.value("SELECT draining FROM workers"), what="the worker to report that it drains")
     return fleet, suspect
 
 
@@ -475,7 +475,7 @@ def test_a_suspect_that_waits_for_an_endless_job_runs_in_another_worker(
 def test_without_another_worker_a_suspect_comes_back_and_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
     fleet, suspect = busy_with_a_waiting_suspect(new_fleet, rows)
     eventually(lambda: rows.outcomes(suspect) == ["released"], seconds=10)
-    eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the process to be open meanwhile")
+    eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the process to take jobs meanwhile")
     eventually(lambda: rows.job(suspect)["fence"] == 2)
     eventually(lambda: rows.value("SELECT draining FROM workers"))
 

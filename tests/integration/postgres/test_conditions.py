@@ -105,7 +105,7 @@ def test_capacity_is_the_free_slots_of_each_worker_for_each_queue(steps: Steps, 
     steps.add_worker(slots=1, actors={"lonely": {"queue": "alone"}})
     for _ in range(3):
         rows.add_job()
-    steps.queue.claim_next_job()  # in nobody's slot here
+    steps.queue.claim_next_job()  # in no slot of these workers
     first, _ = claim(steps, coding=2)
     assert steps.start(busy, first)
 
@@ -390,7 +390,7 @@ def test_an_operators_call_returns_the_jobs_status(steps: Steps, rows: Rows, act
     first = rows.add_job()
     steps.started()
     second = rows.add_job(status="cancelled")
-    # First the one that stays as it is: rows keep their places until both were asked about.
+    # First the call that changes nothing, so that the rows keep their order until both calls were made.
     order = (second, first) if act == "cancel_job" else (first, second)
     statuses = {job: getattr(steps.queue, act)(job) for job in order}
 

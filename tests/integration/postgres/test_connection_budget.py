@@ -74,7 +74,7 @@ def ours(rows: Rows) -> set[str]:
 
 
 def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
-    fleet = new_fleet(monitor_interval_ms=1)  # its link is there nearly always
+    fleet = new_fleet(monitor_interval_ms=1)  # so that its link is nearly always open
     fleet.start_bridge()
     eventually(lambda: len(ours(rows)) == connection_budget.BRIDGE, what="all links of the bridge")
     bridge = ours(rows)
@@ -86,7 +86,7 @@ def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Ca
     worker = {"mobvibe heartbeat", "mobvibe starts", "mobvibe reports", "mobvibe send"}
     eventually(lambda: worker <= ours(rows))
     assert len(worker) == connection_budget.WORKER_PROCESS
-    eventually(lambda: ours(rows) == bridge | worker, what="no link beside these")
+    eventually(lambda: ours(rows) == bridge | worker, what="only these links to be open")
 
 
 def test_the_lowest_limit_is_found_without_counting_this_link(role: LimitedRole, rows: Rows) -> None:
@@ -141,7 +141,7 @@ def test_bridge_and_worker_name_the_limit_and_continue_when_connections_are_free
     fleet = new_fleet(database_url=SecretStr(role.dsn))
     fleet.start_bridge()
     short = "Postgres has no connection free, trying again until it is over"
-    eventually(lambda: short in caplog.messages, what="word of what is short")
+    eventually(lambda: short in caplog.messages, what="the error about missing connections")
 
     role.limit(20)
     eventually(lambda: "Postgres has a connection free again" in caplog.messages, seconds=20, what="the end of it")

@@ -220,7 +220,7 @@ def test_an_event_repeated_after_a_lost_answer_is_stored_once(
     answer: list[int] = []
     other = Steps(dsn, rows)
     other.link.connection.execute("BEGIN")
-    other.book.add_events(batch)  # and its answer never came
+    other.book.add_events(batch)  # and the answer is lost
 
     again = threading.Thread(target=lambda: answer.append(steps.book.add_events(batch)))
     again.start()

@@ -18,7 +18,7 @@ from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
 
 LIVE = 40
-MOST_READ = 20 * LIVE  # of any index, in one step: entries of the moment before may still lie there
+MOST_READ = 20 * LIVE  # of any index, in one step: entries of rows changed just before may still be there
 KEY, READY, WAITING, WORK = "coding_jobs_pkey", "jobs_ready", "jobs_scheduled", "jobs_processing"
 OLDEST, FINISHED, FAILED, SUSPECT = "jobs_oldest", "jobs_ended", "jobs_failed", "jobs_suspect"
 

@@ -39,7 +39,7 @@ def _pump(source: socket.socket, sink: socket.socket, *, hides_the_process: bool
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 at = data.find(b"K" + struct.pack("!i", 12)) if hides_the_process else -1
-                if at >= 0:  # the number of the server's process, by which a client knows its session
+                if at >= 0:  # the id of the server's process, by which a client identifies its session
                     data = data[: at + 5] + struct.pack("!i", 7) + data[at + 9 :]
                     hides_the_process = False
                 sink.sendall(data)

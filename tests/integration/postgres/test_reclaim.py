@@ -146,7 +146,7 @@ def test_a_job_that_a_new_worker_starts_during_a_sweep_has_not_crashed(steps: St
     claim = steps.claim_one()
     steps.expire(job_id)
     rows.add_job()
-    steps.queue.claim_next_job()  # its lease is asked for between the sweep's snapshot and its locks
+    steps.queue.claim_next_job()  # its lease is read between the sweep's snapshot and its locks
     rows.all("UPDATE coding_jobs SET lease_expires_at = NULL WHERE id <> %s", [job_id])
     rows.all("""
         CREATE OR REPLACE FUNCTION unwatched_lease() RETURNS interval LANGUAGE plpgsql AS $$
@@ -189,7 +189,7 @@ def test_a_crash_of_a_job_to_be_cancelled_cancels_it(steps: Steps, rows: Rows) -
 
 
 def test_stuck_jobs_move_to_the_queue_of_their_actor(steps: Steps, rows: Rows) -> None:
-    wrong = rows.add_job(actor="build_report")  # inserted without a queue: it says 'coding'
+    wrong = rows.add_job(actor="build_report")  # inserted without a queue, so its queue is 'coding'
     unknown = rows.add_job(actor="nobody")
     steps.add_worker(actors={"build_report": {"queue": "reports"}})
 

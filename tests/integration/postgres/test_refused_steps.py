@@ -18,7 +18,7 @@ from tests.support.steps import LEASE, Steps
 from tests.support.waiting import eventually
 
 SUPPRESSED = "the update of its row was suppressed: see the triggers and rules of coding_jobs"
-TRIED = "SELECT last_value FROM tries"  # a sequence: what is rolled back counts
+TRIED = "SELECT last_value FROM tries"  # a sequence, because a rollback does not undo it
 
 
 def apart(steps: Steps, limit: int = 100, skip: Sequence[UUID] = ()) -> tuple[list[Claim], list[Refusal]]:
@@ -287,7 +287,7 @@ def test_a_refused_job_is_retried_at_growing_intervals(steps: Steps, rows: Rows,
         calls[step]()
         time.sleep(0.02)
 
-    assert 3 <= rows.value(TRIED) <= 8  # each try is two: all of them, and each by itself
+    assert 3 <= rows.value(TRIED) <= 8  # each try fires it twice: with all jobs, and with each by itself
 
 
 def test_ten_thousand_refused_jobs_cost_a_claim_little(steps: Steps, rows: Rows) -> None:

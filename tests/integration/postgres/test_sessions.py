@@ -126,7 +126,7 @@ def test_a_report_does_not_wait_for_an_insert_into_its_session(steps: Steps, row
     rows.add_job(session_id=session_id)
     held = steps.started()
     with psycopg.connect(dsn) as somebody:
-        # What a foreign key does, as databases of the Node worker have one.
+        # This is what a foreign key does, and databases of the Node worker have one.
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR KEY SHARE", [session_id])
         assert steps.complete(held)
 
@@ -193,7 +193,7 @@ def test_a_deadlock_of_a_report_and_a_deletion_ends_with_one_of_them(steps: Step
             deleted = False
         try:
             completed = report.result(10)
-        except PostgresBusyError:  # its writer says it again
+        except PostgresBusyError:  # the report is repeated
             completed = steps.complete(held)
 
     assert completed is not deleted

@@ -126,11 +126,11 @@ def test_a_lock_that_an_earlier_link_still_holds_is_not_watched(
     second = Attempts(Link(dsn, "second"))
 
     assert not second.hold_link(worker)
-    book.close()  # the first one ends at last; the worker lives on its second link
+    book.close()  # the first session ends at last; the worker is alive on its second link
 
     assert steps.queue.watch_links(confirm=AT_ONCE) == 0
     assert stop_reason(rows, worker) is None
-    eventually(lambda: second.hold_link(worker), what="the lock, once it is free")
+    eventually(lambda: second.hold_link(worker), what="the lock to be taken")
     second.close()
 
 
@@ -152,7 +152,7 @@ def test_a_cancel_is_received_on_the_workers_link(steps: Steps, rows: Rows, book
 
     steps.queue.cancel_job(job_id)
 
-    eventually(book.has_news, what="word of the cancel")
+    eventually(book.has_news, what="the notice of the cancel")
     assert not book.has_news(), "once"
 
 
@@ -177,5 +177,5 @@ def test_a_drain_that_begins_during_a_heartbeat_is_reported_at_once(rows: Rows, 
     heartbeat.open()
 
     eventually(lambda: book.on_answer is None, what="the first heartbeat")
-    eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="word of the drain")
+    eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the report of the drain")
     heartbeat.close(5)

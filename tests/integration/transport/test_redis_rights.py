@@ -109,7 +109,7 @@ def test_each_missing_command_is_named_with_the_whole_rule(user: User, ours: Set
         line = refusal(user.url)
         (found,) = [one for one in examine_redis(ours) if one.state == "fail"]
 
-        if command == "ping":  # asked first, by the check that the server answers
+        if command == "ping":  # sent first, by the check that the server answers
             lacks = "its user lacks rights (User mobvibe has no permissions to run the 'ping' command)"
             assert line.startswith(lacks)
             assert lacks in found.found

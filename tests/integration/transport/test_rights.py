@@ -45,7 +45,7 @@ def test_no_job_is_claimed_for_a_server_that_came_back_without_a_command(plain: 
     url = f"redis://127.0.0.1:{plain('rename-command EVALSHA hidden')}/0"
 
     with connect_redis(url) as client, pytest.raises(RedisUnfitError, match="EVALSHA"):
-        Publisher(client, "mobvibe").check()  # which the dispatcher asks after a failure, before it claims
+        Publisher(client, "mobvibe").check()  # which the dispatcher calls after a failure, before it claims
 
 
 def test_optional_commands_may_be_renamed(plain: Open, settings: Settings) -> None:

@@ -62,7 +62,7 @@ def test_the_lease_is_renewed_by_each_answered_heartbeat_and_starts_again_with_a
     rows.all("UPDATE workers SET stopped_at = now(), stop_reason = 'lost' WHERE stopped_at IS NULL")
     runs.lease_ends = refused = now()
     heartbeat._next_beat = 0
-    eventually(lambda: heartbeat.worker != worker, what="word that it was declared lost")
+    eventually(lambda: heartbeat.worker != worker, what="the notice that it was declared lost")
     eventually(lambda: runs.lease_ends > refused, what="a lease under the new name")
 
     heartbeat.close(5)

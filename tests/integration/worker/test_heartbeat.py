@@ -24,7 +24,7 @@ def test_a_heartbeat_keeps_a_worker_alive(steps: Steps, rows: Rows) -> None:
     rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
-    steps.silence(worker)  # the lease ran out, and nobody has noticed yet
+    steps.silence(worker)  # the lease ran out, and no bridge has noticed it yet
 
     assert steps.heartbeat(worker, held) == {}
 
@@ -59,7 +59,7 @@ def test_a_start_whose_answer_was_lost_is_reported_after_a_lease(steps: Steps, r
     job_id = rows.add_job()
     worker = steps.add_worker()
     held = steps.started(worker)
-    assert steps.heartbeat(worker) == {}  # it may be on its way still
+    assert steps.heartbeat(worker) == {}  # the answer may still arrive
 
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
 
@@ -90,7 +90,7 @@ def test_a_run_that_has_just_begun_is_not_a_stray(steps: Steps, rows: Rows, dsn:
     (attempt,) = steps.book.start(heartbeat.worker, [held]).values()
     runs.add([Run(held, attempt)])
     rows.all("UPDATE coding_jobs SET started_at = started_at - interval '31s' WHERE id = %s", [job_id])
-    for _ in range(2):  # of the first one it is not known which row it saw
+    for _ in range(2):  # the first one may have read the row before the start
         before = rows.value("SELECT heartbeat_at FROM workers")
         eventually(lambda: rows.value("SELECT heartbeat_at FROM workers") > before)  # noqa: B023 -- called at once
 
@@ -149,7 +149,9 @@ def test_a_worker_whose_slow_link_breaks_is_not_declared_lost(
     eventually(lambda: rows.value("SELECT heartbeat_at > started_at FROM workers"), what="the first heartbeat")
     proxy.delay_seconds = 0.2
     heartbeat.drain()
-    eventually(lambda: rows.value("SELECT link_patience >= '4 s' FROM workers"), what="word that the link is slow")
+    eventually(
+        lambda: rows.value("SELECT link_patience >= '4 s' FROM workers"), what="the report that the link is slow"
+    )
 
     rows.all(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -45,7 +45,7 @@ def test_forged_messages_run_no_job_and_affect_no_other(fleet: Fleet, rows: Rows
     real = add("double", {"n": 3})
 
     assert finished(rows, real)["result"] == {"twice": 6}
-    eventually(lambda: client.hlen("mobvibe:tests.msgs") == 2, what="all of ours to be done with")
+    eventually(lambda: client.hlen("mobvibe:tests.msgs") == 2, what="all of our messages to be acknowledged")
     job = rows.job(pending)
     assert (job["status"], job["fence"], job["exec"]) == ("pending", 0, None)
     assert fleet.actor_log.plain == []

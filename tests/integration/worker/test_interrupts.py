@@ -49,7 +49,7 @@ def test_an_interrupt_that_comes_after_the_actor_raised_leaves_its_thread_alone(
         (run,) = runs.all()
         reached.set()
         eventually(lambda: run.is_cancelled)
-        runs.all()  # whoever interrupts has the lock until it is done
+        runs.all()  # takes the lock that an interrupting thread holds until it is done
 
     with AtTheEnd(linger):
         job_id = add("explode")
@@ -59,7 +59,7 @@ def test_an_interrupt_that_comes_after_the_actor_raised_leaves_its_thread_alone(
         assert finished(rows, job_id)["status"] == "cancelled"
 
     assert all(thread.is_alive() for thread in quick_fleet.workers[0].workers)
-    eventually(lambda: runs.all() == [], what="the report's answer")  # the row says it a moment before
+    eventually(lambda: runs.all() == [], what="the report's answer")  # the row changes a moment earlier
 
 
 def test_an_actor_that_has_called_another_one_can_still_be_interrupted(fleet: Fleet, rows: Rows, add: Add) -> None:

@@ -104,7 +104,7 @@ def test_a_row_that_meets_a_missing_right_delays_no_report_and_is_retried_at_gro
     new_fleet: Callable[..., Fleet], rows: Rows, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.worker.refused_reports._MOST_SECONDS", 60.0)
-    rows.all("CREATE SEQUENCE tries")  # counts, whatever is rolled back
+    rows.all("CREATE SEQUENCE tries")  # counts, also in transactions that are rolled back
     refuse(rows, NO_COMPLETED.format("PERFORM nextval('tries'); RAISE insufficient_privilege;"))
     fleet = new_fleet(lease_ms=LEASE_MS).start()
     job_id = rows.add_job(actor="double", queue="tests", payload={"n": 1}, priority=7)

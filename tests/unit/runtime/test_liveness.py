@@ -124,7 +124,7 @@ def test_a_removed_file_is_written_again(live: Liveness, settings: Settings, pro
 def test_a_folder_that_cannot_be_written_is_logged_once_and_ends_no_process(
     settings: Settings, caplog: pytest.LogCaptureFixture, folder: str | None
 ) -> None:
-    settings.mobvibe_dir.touch()  # a file, where a folder should be; root may write anywhere
+    settings.mobvibe_dir.touch()  # a file instead of a folder, because root may write into any folder
     live = Liveness("bridge", settings.model_copy(update={"mobvibe_dir": Path(folder)} if folder else {}))
 
     live.begin()

@@ -223,7 +223,7 @@ def test_the_intake_decides_which_returned_messages_go_back_to_redis(
 
     assert len(returned) == 2
     assert client.llen("mobvibe:coding") == 0
-    assert client.hlen("mobvibe:coding.msgs") == 1  # the one that is out
+    assert client.hlen("mobvibe:coding.msgs") == 1  # the one that Dramatiq holds
 
 
 def test_a_draining_broker_takes_no_messages_and_still_acknowledges(

@@ -125,7 +125,7 @@ def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(
 def test_ours_are_published_before_all_of_theirs(
     client: redis.Redis, broker: JobBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Strangers, "met", lambda _: False)  # nobody looks for ours
+    monkeypatch.setattr(Strangers, "met", lambda _: False)  # turns off the search for ours
     put_theirs(client, *[str(uuid4()) for _ in range(STRETCH)])
     ours = claims(5)
 

@@ -16,7 +16,7 @@ from bridge.web.tokens import TokenError, make_token, read_user
 
 SECRET = "a-secret-of-this-test-that-is-long-enough"
 USER = UUID("7d9f1a52-8f0e-4f7c-9a32-0f4f0d3d9b11")
-LATER = int(time.time()) + 24 * 3600  # than the slowest run of all tests
+LATER = int(time.time()) + 24 * 3600  # longer than the slowest run of all tests
 GOOD = {"sub": str(USER), "aud": "authenticated", "role": "authenticated", "exp": LATER}
 
 

@@ -14,7 +14,7 @@ import pytest
 from bridge.worker import dramatiq_patches
 from bridge.worker.dramatiq_patches import _is_not_about_an_outcome
 
-# Of Dramatiq 2.2.1. The source counts without its comments, blank lines and indentation.
+# Of Dramatiq 2.2.1. Comments, blank lines and indentation of the source are ignored.
 FINGERPRINTS = {
     "dramatiq.worker.Worker.__init__": "5f30f59e3ac0a233",
     "dramatiq.worker.ConsumerThread.handle_delayed_messages": "c755911a9866c98b",

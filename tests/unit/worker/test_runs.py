@@ -93,7 +93,7 @@ def test_an_interrupt_that_comes_as_the_actor_ends_is_undone() -> None:
     hold = threading.Event()
     thread = ActorThread(runs, run, lambda: bool(hold.wait(5)))
     assert thread.inside.wait(5)
-    with runs._lock:  # the thread is on its way out, and waits here
+    with runs._lock:  # the thread is leaving the actor, and waits here
         hold.set()
         eventually(thread.at_the_door.is_set)
         raise_thread_exception(thread.ident, LeaseLostError)

@@ -77,7 +77,7 @@ def test_up_runs_everything_and_a_second_start_continues_on_its_data(launch: Lau
     none_left(family)
     assert "Traceback" not in up.output
 
-    # Again, on the data that is there, and with the token that was printed before.
+    # A second start, with the same data and the token that was printed before.
     token = up.printed("Token")
     again = launch("--no-sample").wait_until_ready()
     assert "Schema: up to date" in again.output
@@ -129,7 +129,7 @@ def test_a_package_of_another_name_is_found_and_a_lack_of_actors_is_reported(lau
 
 
 def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> None:
-    (launch.project / "Procfile").unlink()  # a project need not have one
+    (launch.project / "Procfile").unlink()  # a project may have no Procfile
     up = launch("--no-sample").wait_until_ready()
     rows = up.rows()
     effects = tmp_path / "effects"
@@ -234,7 +234,7 @@ def test_a_second_launcher_in_one_folder_is_refused(launch: Launch) -> None:
     second = launch("--no-sample")
 
     assert second.wait(20) == 1
-    # The first one's stores are still found by everybody else.
+    # Other commands still find the first one's stores.
     assert (launch.project / ".mobvibe" / "stores.json").exists()
     assert {"postgres", "redis", "honcho"} <= set(
         json.loads((launch.project / ".mobvibe" / "processes.json").read_text())
