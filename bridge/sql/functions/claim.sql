@@ -53,27 +53,27 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     PERFORM public.promote_due_jobs(1000);
-    WITH lane AS MATERIALIZED (
+    WITH served AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,
-               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+               row_number() OVER (PARTITION BY served.queue ORDER BY c.priority DESC, c.seq) AS rank
         FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
-        JOIN lane ON lane.queue = span.queue
+        JOIN served ON served.queue = span.queue
         CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
         ) c
     ), next AS MATERIALIZED (
-        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+        SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
     RETURN QUERY

@@ -26,7 +26,7 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    WITH verdict AS (
+    WITH decided AS (
         SELECT r.id, r.outcome, public.clean_error(r.error) AS error,
             CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
@@ -42,15 +42,15 @@ BEGIN
             due = v.status <> 'pending',
             completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
             lease_expires_at = NULL, updated_at = this_moment
-        FROM verdict v WHERE j.id = v.id AND j.status || '' = 'processing'
+        FROM decided v WHERE j.id = v.id AND j.status || '' = 'processing'
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.status, v.error,
             CASE v.status WHEN 'cancelled' THEN 'cancelled' ELSE v.outcome END AS outcome
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
         SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
-    ), dead AS MATERIALIZED (
+    ), sessions AS MATERIALIZED (
         SELECT public.fail_sessions(array_agg(e.session_id ORDER BY e.id), array_agg(e.error ORDER BY e.id))
         FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
     )
-    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN dead;
+    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN sessions;
 END $$;

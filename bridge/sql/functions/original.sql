@@ -12,15 +12,15 @@ AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
     -- In a transaction that has written, constraints wait as its owner wants them to.
-    is_ours boolean := pg_current_xact_id_if_assigned() IS NULL;
+    is_own_transaction boolean := pg_current_xact_id_if_assigned() IS NULL;
     ids uuid[];
     candidate uuid;
     claimed uuid;
     refused uuid[] := '{}';
     one record;
-    found text; context text; until timestamptz;
+    status_after text; context text; until timestamptz;
 BEGIN
-    IF is_ours THEN
+    IF is_own_transaction THEN
         PERFORM public.check_at_once('public.coding_jobs', true);
     END IF;
     FOR one IN
@@ -59,8 +59,8 @@ BEGIN
                     claimed_at = this_moment, claimed_by = 'claim_next_job', cancel_requested_at = NULL,
                     lease_expires_at = this_moment + public.unwatched_lease(), updated_at = this_moment
                 WHERE j.id = candidate
-                RETURNING j.status INTO found;
-                PERFORM public.check_changed((found = 'processing')::integer, ARRAY[candidate]);
+                RETURNING j.status INTO status_after;
+                PERFORM public.check_changed((status_after = 'processing')::integer, ARRAY[candidate]);
                 claimed := candidate;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
                 GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
@@ -74,7 +74,7 @@ BEGIN
         END LOOP;
         EXIT WHEN claimed IS NOT NULL OR clock_timestamp() > until OR ids = '{}';
     END LOOP;
-    IF is_ours THEN
+    IF is_own_transaction THEN
         PERFORM public.check_at_once('public.coding_jobs', false);
     END IF;
     RETURN QUERY SELECT j.id, j.session_id, j.prompt, j.priority FROM public.coding_jobs j WHERE j.id = claimed;
@@ -111,7 +111,7 @@ CREATE OR REPLACE FUNCTION public.fail_job(job_id_param uuid, error_msg text) RE
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
-    verdict text;
+    status_after text;
 BEGIN
     PERFORM FROM public.coding_jobs j
     WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
@@ -119,8 +119,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    SELECT e.status INTO verdict
+    SELECT e.status INTO status_after
     FROM public.end_failed_attempts(ARRAY[job_id_param], ARRAY['failed'], ARRAY[error_msg], ARRAY[false], '{}') e;
-    RETURN verdict = 'pending';
+    RETURN status_after = 'pending';
 END $$;
 COMMENT ON FUNCTION public.fail_job(uuid, text) IS 'Fails a job taken with claim_next_job(): true = it will be retried';

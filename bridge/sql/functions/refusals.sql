@@ -10,7 +10,7 @@ LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
     SELECT left(p_state, 2) NOT IN ('0A', '25', '26', '40', '42', '53', '55', '57', '58', 'XX')
         OR regexp_replace(split_part(p_context, p_caller || '(', 1),
-               'PL/pgSQL[^\n]*\y(guard_job|keep_due|take_by_hand|notify_job_status_change|count_changed_jobs|count_no_jobs'
+               'PL/pgSQL[^\n]*\y(guard_job|keep_due|begin_manual_attempt|notify_job_status_change|count_changed_jobs|count_no_jobs'
                '|promote_jobs|take_back|end_failed_attempts|release_jobs|fail_sessions|settle_sessions|postpone_event_number'
                '|number_events|take_event_numbers)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
 $$;
@@ -123,28 +123,28 @@ BEGIN
     FROM public.change_each('promote', ids, NULL, NULL) e JOIN public.coding_jobs j ON j.id = e.job_id
     WHERE e.refusal IS NOT NULL;
 
-    WITH lane AS MATERIALIZED (
+    WITH served AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,
-               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+               row_number() OVER (PARTITION BY served.queue ORDER BY c.priority DESC, c.seq) AS rank
         FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
-        JOIN lane ON lane.queue = span.queue
+        JOIN served ON served.queue = span.queue
         CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
               AND j.id NOT IN (SELECT unnest(p_skip))
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
         ) c
     ), next AS MATERIALIZED (
-        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+        SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
 

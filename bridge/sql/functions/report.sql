@@ -101,32 +101,32 @@ DECLARE
     accepted uuid[];
     cancelled uuid[];
 BEGIN
-    WITH ours AS MATERIALIZED (
+    WITH matched AS MATERIALIZED (
         SELECT j.id, r.delay, CASE WHEN j.started_at < this_moment - interval '5 minutes' THEN 1
                                    ELSE least(j.releases, 999999999) + 1 END AS releases
         FROM unnest(p_ids, p_fences, p_execs, p_delays) AS r (id, fence, exec, delay)
         JOIN public.coding_jobs j ON j.id = r.id
         WHERE j.status || '' = 'processing' AND j.fence = r.fence AND j.exec IS NOT DISTINCT FROM r.exec
         FOR UPDATE OF j
-    ), waits AS MATERIALIZED (
-        SELECT o.id, o.releases, greatest(o.delay, public.release_delay(o.releases)) AS wait FROM ours o
-    ), back AS (
+    ), waiting AS MATERIALIZED (
+        SELECT o.id, o.releases, greatest(o.delay, public.release_delay(o.releases)) AS wait FROM matched o
+    ), released AS (
         UPDATE public.coding_jobs j
         SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
             completed_at = CASE WHEN j.cancel_requested_at IS NOT NULL THEN this_moment END,
             run_at = CASE WHEN w.wait > interval '0' THEN this_moment + least(w.wait, interval '10 years') END,
             due = w.wait <= interval '0',
             releases = w.releases, lease_expires_at = NULL, updated_at = this_moment
-        FROM waits w WHERE j.id = w.id
+        FROM waiting w WHERE j.id = w.id
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.status, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
         SELECT b.id, b.fence, b.exec, b.worker, b.claimed_at, b.started_at, this_moment,
             CASE b.status WHEN 'cancelled' THEN 'cancelled' ELSE 'released' END, p_error
-        FROM back b
+        FROM released b
     )
     SELECT array_agg(b.id), array_agg(b.session_id) FILTER (WHERE b.status = 'cancelled' AND b.session_id IS NOT NULL)
-    INTO accepted, cancelled FROM back b;
+    INTO accepted, cancelled FROM released b;
     PERFORM public.fail_sessions(cancelled, array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
     RETURN QUERY SELECT unnest(accepted);
 END $$;

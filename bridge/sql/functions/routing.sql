@@ -53,14 +53,14 @@ BEGIN
         SELECT (SELECT j.queue FROM public.coding_jobs j
                 WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
         FROM queues q WHERE q.queue IS NOT NULL
-    ), lanes AS MATERIALIZED (
+    ), ready AS MATERIALIZED (
         SELECT q.queue, ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
                               WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND q.queue = ANY (w.queues)
                                 AND NOT (q.queue = 'coding' AND a.actor = ANY (known) AND EXISTS (
                                     SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue <> 'coding'))) AS served
         FROM queues q WHERE q.queue IS NOT NULL
     ), stuck AS MATERIALIZED (
-        SELECT c.id, l.queue FROM lanes l CROSS JOIN LATERAL (
+        SELECT c.id, l.queue FROM ready l CROSS JOIN LATERAL (
             SELECT j.id FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
               AND j.id NOT IN (SELECT unnest(skip))
@@ -70,7 +70,7 @@ BEGIN
         SELECT m.actor, s.queue, m.queue AS routed_to
         FROM public.route_each(ARRAY(SELECT t.id FROM stuck t)) m JOIN stuck s ON s.id = m.job_id
     ), waiting AS MATERIALIZED (
-        SELECT c.actor, l.queue FROM lanes l CROSS JOIN LATERAL (
+        SELECT c.actor, l.queue FROM ready l CROSS JOIN LATERAL (
             SELECT j.actor FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor <> ALL (known)
             ORDER BY j.priority DESC, j.seq LIMIT p_limit) c

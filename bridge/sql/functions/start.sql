@@ -15,7 +15,7 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    WITH mine AS (
+    WITH started AS (
         UPDATE public.coding_jobs j
         SET exec = r.exec, worker = p_worker, started_at = coalesce(j.started_at, this_moment),
             lease_expires_at = NULL, updated_at = this_moment
@@ -28,11 +28,11 @@ BEGIN
         RETURNING r."position", j.id, j.session_id, j.prompt, j.payload, j.priority, j.retry_count, j.max_retries, j.queue, j.actor
     ), active AS MATERIALIZED (
         SELECT public.settle_sessions(array_agg(m.session_id) FILTER (WHERE m.session_id IS NOT NULL), 'active', NULL)
-        FROM mine m
+        FROM started m
     )
     SELECT m."position", m.id, m.session_id, m.prompt, m.payload, m.priority, m.retry_count + 1,
            m.retry_count + 1 >= m.max_retries, m.queue, m.actor
-    FROM mine m CROSS JOIN active;
+    FROM started m CROSS JOIN active;
 END $$;
 
 -- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to

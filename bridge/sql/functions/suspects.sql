@@ -1,6 +1,6 @@
 -- Jobs that ran when their worker was lost.
 
--- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
+-- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_limit at the most,
 -- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
 -- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
 -- (bridge/worker/quarantine.py says when) is in no line any more; `throughout` says of which that is never so. One caller
@@ -8,15 +8,15 @@
 -- are passed over (refusals.sql), and so are those that the caller's setting mobvibe.skip names. Index: jobs_suspect.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
-CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
+CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_limit integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    lines integer;
-    lines_most integer;
+    batches integer;
+    max_batches integer;
     ids uuid[];
     one record;
     claimed uuid[] := '{}';
@@ -28,17 +28,17 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
         RETURN;
     END IF;
-    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO lines FROM public.coding_jobs j
+    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO batches FROM public.coding_jobs j
     WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job'
       AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1 AND j.retry_count + 1 < j.max_retries) IS NOT TRUE;
     -- One that runs a line takes nothing else, and says that it drains: it counts all the same.
-    SELECT greatest(1, count(*) / 2) INTO lines_most FROM public.workers w
+    SELECT greatest(1, count(*) / 2) INTO max_batches FROM public.workers w
     WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
       AND (NOT w.draining OR w.id IN (SELECT j.worker FROM public.coding_jobs j
                                       WHERE j.status = 'processing' AND j.crashes > 0
                                         AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1
                                              AND j.retry_count + 1 < j.max_retries) IS NOT TRUE));
-    IF lines >= lines_most THEN
+    IF batches >= max_batches THEN
         RETURN;
     END IF;
     SET CONSTRAINTS ALL IMMEDIATE;
@@ -50,7 +50,7 @@ BEGIN
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
               AND s.id NOT IN (SELECT unnest(refused))
-            ORDER BY s.priority DESC, s.seq LIMIT p_line
+            ORDER BY s.priority DESC, s.seq LIMIT p_limit
             FOR UPDATE SKIP LOCKED
         )
         SELECT array_agg(f.id) INTO ids FROM found f
@@ -68,5 +68,5 @@ BEGIN
     END LOOP;
     RETURN QUERY
     SELECT c.id, c.fence, c.queue, c.actor, true, c.crashes > 1 OR c.retry_count + 1 >= c.max_retries
-    FROM unnest(claimed) AS mine (id) JOIN public.coding_jobs c ON c.id = mine.id ORDER BY c.priority DESC, c.seq;
+    FROM unnest(claimed) AS r (id) JOIN public.coding_jobs c ON c.id = r.id ORDER BY c.priority DESC, c.seq;
 END $$;

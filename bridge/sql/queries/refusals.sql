@@ -4,7 +4,7 @@
 -- name: claim_suspects
 SELECT c.job_id, c.fence, c.queue, c.actor, c.alone AS isolated, c.throughout AS isolated_until_end
 FROM (SELECT set_config('mobvibe.skip', %(skip)s::uuid[]::text, true) AS skip) s
-CROSS JOIN LATERAL public.claim_suspects(%(bridge)s, %(lease)s, CASE WHEN s.skip IS NOT NULL THEN %(line)s::integer END) c
+CROSS JOIN LATERAL public.claim_suspects(%(bridge)s, %(lease)s, CASE WHEN s.skip IS NOT NULL THEN %(limit)s::integer END) c
 
 -- name: reclaim_jobs
 SELECT t.job_id, t.outcome, t.status

@@ -86,9 +86,9 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- take_by_hand: whoever makes a row 'processing' without a new fence (an old client, psql) begins a new attempt
+-- begin_manual_attempt: whoever makes a row 'processing' without a new fence (an old client, psql) begins a new attempt
 -- all the same: the last one is in the ledger, and must never end a second time.
-CREATE OR REPLACE FUNCTION public.take_by_hand() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.begin_manual_attempt() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 BEGIN
@@ -153,7 +153,8 @@ CREATE TRIGGER on_job_run_at BEFORE INSERT OR UPDATE OF run_at ON public.coding_
 DROP TRIGGER IF EXISTS on_job_taken_by_hand ON public.coding_jobs;
 CREATE TRIGGER on_job_taken_by_hand BEFORE UPDATE OF status ON public.coding_jobs
     FOR EACH ROW WHEN (NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.fence = OLD.fence)
-    EXECUTE FUNCTION public.take_by_hand();
+    EXECUTE FUNCTION public.begin_manual_attempt();
+DROP FUNCTION IF EXISTS public.take_by_hand(); -- its name in the version before
 
 DROP TRIGGER IF EXISTS on_job_deleted ON public.coding_jobs;
 CREATE TRIGGER on_job_deleted AFTER DELETE ON public.coding_jobs

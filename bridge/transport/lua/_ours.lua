@@ -7,7 +7,7 @@
 --     !  or !!  one job that runs alone; !! to its end
 -- Whatever else is on a queue belongs to somebody else, a plain Dramatiq app that shares the namespace: it is neither
 -- taken nor passed on, and its place is left to it.
-local ALONE = string.byte("!")
+local ISOLATED = string.byte("!")
 local X4 = "%x%x%x%x"
 local OURS = "^" .. X4 .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. X4 .. X4 .. ":%d+([+!]?[%d!]*)$"
 

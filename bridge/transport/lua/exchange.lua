@@ -31,13 +31,13 @@ for i = 7, #ARGV do
     end
 end
 
-local answer, room, suspects_most, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
-local suspects, dropped, window_most = 0, 0, 1000 -- Lua's stack holds some thousands
-local function goes_on(mark)
-    return room > 0 or (suspects > 0 and suspects < suspects_most and string.byte(mark) == ALONE)
+local answer, wanted, max_suspects, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
+local suspects, dropped, max_window = 0, 0, 1000 -- Lua's stack holds some thousands
+local function takes_more(mark)
+    return wanted > 0 or (suspects > 0 and suspects < max_suspects and string.byte(mark) == ISOLATED)
 end
-while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most)) do
-    local window = math.min(window_most, room > 0 and room or suspects_most - suspects)
+while dropped < 1000 and (wanted > 0 or (suspects > 0 and suspects < max_suspects)) do
+    local window = math.min(max_window, wanted > 0 and wanted or max_suspects - suspects)
     local ids = redis.call("lrange", list, 0, window - 1)
     local names, costs = {}, {}
     for i = 1, #ids do
@@ -46,12 +46,12 @@ while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most
             answer[1] = 1
             break
         end
-        if not goes_on(mark) then
+        if not takes_more(mark) then
             break
         end
         names[i], costs[i] = ids[i], 1 + (tonumber(string.sub(mark, 2)) or 0)
-        room = room - costs[i]
-        suspects = suspects + (string.byte(mark) == ALONE and 1 or 0)
+        wanted = wanted - costs[i]
+        suspects = suspects + (string.byte(mark) == ISOLATED and 1 or 0)
     end
     if #names == 0 then
         break
@@ -64,8 +64,8 @@ while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most
             answer[#answer + 1] = found[i]
         else
             dropped = dropped + 1
-            room = room + costs[i]
-            suspects = suspects - (string.byte(names[i], -1) == ALONE and 1 or 0)
+            wanted = wanted + costs[i]
+            suspects = suspects - (string.byte(names[i], -1) == ISOLATED and 1 or 0)
         end
     end
     if #taken > 0 then

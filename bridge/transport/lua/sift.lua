@@ -20,10 +20,10 @@ if #found > 0 then
         redis.call("lpush", list, ids[found[n]])
     end
     -- Removed by position: a removal by value reads the whole list, so it is done once for all of them.
-    local gone = KEYS[1] .. ":moved"
+    local moved = KEYS[1] .. ":moved"
     for n = 1, #found do
-        redis.call("lset", list, #found + start + found[n] - 1, gone)
+        redis.call("lset", list, #found + start + found[n] - 1, moved)
     end
-    redis.call("lrem", list, 0, gone)
+    redis.call("lrem", list, 0, moved)
 end
 return { redis.call("llen", list), #ids, #found, other }
