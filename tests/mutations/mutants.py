@@ -35,6 +35,7 @@ FUNCTIONS = {
         "postgres/test_refused_steps",
     ],
     "claim_suspects": ["dispatch/test_suspects", "postgres/test_refused_steps"],
+    "isolated_until": ["dispatch/test_suspects"],
     "keep_claims": ["dispatch/test_suspects"],
     "heartbeat_worker": ["worker/test_heartbeat"],
     "claim_next_job": [
@@ -124,7 +125,7 @@ def mutants(dsn: str) -> list[Mutant]:
 def _of(dsn: str, function: str) -> list[Mutant]:
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT prosrc, pg_get_functiondef(oid) FROM pg_proc"
+            "SELECT coalesce(pg_get_function_sqlbody(oid), prosrc), pg_get_functiondef(oid) FROM pg_proc"
             " WHERE proname = %s AND pronamespace = 'public'::regnamespace",
             [function],
         ).fetchall()

@@ -59,9 +59,10 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    SELECT j.id, j.fence, j.queue, j.actor, j.crashes > 0,
-           j.crashes > 1 OR j.crashes = 1 AND j.retry_count + 1 >= j.max_retries
+    SELECT j.id, j.fence, j.queue, j.actor, i.until > this_moment, i.until = 'infinity'
     FROM public.coding_jobs j
+    CROSS JOIN LATERAL (
+        SELECT public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) AS until) i
     WHERE j.status = 'processing' AND j.claimed_at <= this_moment - p_age
       AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job' AND j.lease_expires_at > this_moment
     ORDER BY j.claimed_at LIMIT p_limit;
