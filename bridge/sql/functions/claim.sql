@@ -4,6 +4,16 @@
 -- Their plans are held by planner_settings.sql, and by `status || ''`: compared as it is, the status would make the index
 -- of jobs in work look like a shorter way, and each look-up would read all of it.
 
+-- is_bridge: whether `claimed_by` names a bridge. If so the attempt answers to its fence alone, and the lease of its
+-- claim and then its worker's heartbeats say that it lives. If not it was claimed with claim_next_job(), or by hand
+-- (NULL), and unwatched_lease() bounds it. A name says so, and no column of its own: during an upgrade a call of
+-- claim_next_job() may begin with the old body and write its row when the column is there. The column would keep its
+-- default, the job would be taken for a bridge's, handed over a second time while it runs, and its report refused.
+-- It has no settings and no string for a body, so that Postgres inlines it.
+CREATE OR REPLACE FUNCTION public.is_bridge(p_claimed_by text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN p_claimed_by <> 'claim_next_job';
+
 -- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
 -- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.queue_room();
@@ -20,7 +30,7 @@ BEGIN
         -- What claim_next_job() or a hand took is in nobody's slot here.
         SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
         FROM public.coding_jobs j
-        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR j.claimed_by <> 'claim_next_job') GROUP BY 1, 2, 3
+        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR public.is_bridge(j.claimed_by)) GROUP BY 1, 2, 3
     )
     SELECT q.queue,
         (sum(greatest(0, l.slots - coalesce((SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))

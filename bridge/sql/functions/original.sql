@@ -95,7 +95,7 @@ BEGIN
         SET status = 'completed', error_message = NULL, completed_at = this_moment, lease_expires_at = NULL,
             updated_at = this_moment
         WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
-          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job'
+          AND public.is_bridge(j.claimed_by) IS NOT TRUE
         RETURNING j.id, j.fence, j.claimed_at, j.started_at, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome)
@@ -115,7 +115,7 @@ DECLARE
 BEGIN
     PERFORM FROM public.coding_jobs j
     WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
-          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job' FOR UPDATE;
+          AND public.is_bridge(j.claimed_by) IS NOT TRUE FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

@@ -37,7 +37,7 @@ BEGIN
     INTO ids, fences, outcomes, errors, delays
     FROM (SELECT j.id, j.fence, j.crashes,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
-                   WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
+                   WHEN public.is_bridge(j.claimed_by) THEN 'released'
                    ELSE 'reclaimed' END AS outcome,
               CASE WHEN j.exec IS NOT NULL
                    THEN 'crashed: worker ' || coalesce((SELECT w.name FROM public.workers w WHERE w.id = j.worker), j.worker::text)

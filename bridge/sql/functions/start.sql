@@ -21,7 +21,7 @@ BEGIN
             lease_expires_at = NULL, updated_at = this_moment
         FROM unnest(p_ids, p_fences, p_execs) WITH ORDINALITY AS r (id, fence, exec, "position")
         WHERE j.id = r.id AND j.status || '' = 'processing' AND j.fence = r.fence
-          AND (j.exec IS NULL AND j.cancel_requested_at IS NULL AND j.claimed_by <> 'claim_next_job'
+          AND (j.exec IS NULL AND j.cancel_requested_at IS NULL AND public.is_bridge(j.claimed_by)
                OR j.exec = r.exec AND j.worker = p_worker)
           AND EXISTS (SELECT FROM public.workers w
                       WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.lease_expires_at > this_moment)
@@ -43,7 +43,7 @@ AS $$
     UPDATE public.coding_jobs j SET lease_expires_at = clock_timestamp() + p_lease
     FROM unnest(p_ids, p_fences) AS r (id, fence)
     WHERE j.id = r.id AND j.status = 'processing' AND j.fence = r.fence
-      AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job'
+      AND j.exec IS NULL AND public.is_bridge(j.claimed_by)
     RETURNING j.id
 $$;
 
@@ -64,7 +64,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) AS until) i
     WHERE j.status = 'processing' AND j.claimed_at <= this_moment - p_age
-      AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job' AND j.lease_expires_at > this_moment
+      AND j.exec IS NULL AND public.is_bridge(j.claimed_by) AND j.lease_expires_at > this_moment
     ORDER BY j.claimed_at LIMIT p_limit;
 END $$;
 
@@ -85,7 +85,7 @@ BEGIN
           FROM unnest(p_ids, p_fences, p_errors) AS r (id, fence, error)
           JOIN public.coding_jobs j ON j.id = r.id
           WHERE j.status || '' = 'processing' AND j.fence = r.fence
-            AND j.exec IS NULL AND j.claimed_by <> 'claim_next_job'
+            AND j.exec IS NULL AND public.is_bridge(j.claimed_by)
           ORDER BY j.id FOR UPDATE OF j) m;
     RETURN QUERY SELECT e.job_id, e.status FROM public.end_failed_attempts(ids, outcomes, errors, finals, delays) e;
 END $$;

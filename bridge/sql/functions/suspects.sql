@@ -39,7 +39,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
         RETURN;
     END IF;
-    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) FILTER (WHERE j.claimed_by <> 'claim_next_job'), array_agg(j.worker)
+    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) FILTER (WHERE public.is_bridge(j.claimed_by)), array_agg(j.worker)
     INTO batches, isolating FROM public.coding_jobs j
     WHERE j.status = 'processing' AND j.crashes > 0
       AND (public.isolated_until(j.crashes, j.retry_count, j.max_retries, j.started_at) < this_moment) IS NOT TRUE;

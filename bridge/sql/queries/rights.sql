@@ -22,7 +22,7 @@ SELECT 'call ' || p.oid::regprocedure
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
-                    'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims',
+                    'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'isolated_until', 'is_bridge', 'keep_claims', 'fail_claims',
                     'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')
 
