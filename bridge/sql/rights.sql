@@ -1,15 +1,15 @@
--- Who may do what. Before everything else: every migration ends by closing rights.
+-- Rights. Applied first, as each other migration ends by closing rights.
 
--- What a role may write that acts for a user, as Supabase's `anon` and `authenticated` do: the columns that the job
--- table had before the bridge moved in, whatever the policies and grants of this database say.
+-- A role that acts for a user, such as Supabase's `anon` and `authenticated`, may write only the columns that the job
+-- table had before the bridge came, whatever policies and grants this database has.
 
--- may_choose_actor: EXECUTE on it is the right to insert a job of any actor for a role that row security applies to.
--- Roles it does not apply to (the owner, BYPASSRLS such as service_role) need no such right.
+-- may_choose_actor: does nothing. EXECUTE on it is the right to insert a job of any actor, for a role that row
+-- security applies to. Other roles (the owner, and BYPASSRLS such as service_role) do not need it.
 CREATE OR REPLACE FUNCTION public.may_choose_actor() RETURNS void
 LANGUAGE sql SET search_path = '' AS $$ $$;
 
--- guard_job: refuses an INSERT that sets one of the bridge's columns, and an UPDATE that changes one. A default that
--- this database was given for such a column counts as not set. The place in the order of age is not theirs to choose.
+-- guard_job: refuses an INSERT that sets one of the bridge's columns, and an UPDATE that changes one. A value that
+-- equals the column's default counts as not set. `seq`, the place in the order of age, is always drawn from its sequence.
 CREATE OR REPLACE FUNCTION public.guard_job() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -25,7 +25,7 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         allowed := to_jsonb(OLD);
     ELSE
-        -- Not by name: the guard stands before the columns do.
+        -- Not NEW.seq: the trigger may be there before the column is.
         IF given ? 'seq' THEN
             NEW := jsonb_populate_record(NEW, jsonb_build_object('seq', nextval('public.coding_jobs_seq')));
         END IF;
@@ -53,10 +53,10 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- mobvibe_close_rights: who may do what. Functions are EXECUTE for everybody by default, and on Supabase tables in
--- public are open to its web roles; both are taken back here, and the service role is given what the functions it
--- calls need, whatever this database grants by default. The last statement of each migration: one that stops
--- anywhere leaves nothing open.
+-- mobvibe_close_rights: takes back what is granted by default: EXECUTE on functions, which Postgres grants to
+-- everybody, and tables in public, which Supabase opens to its web roles. Gives the service role what the functions
+-- that it calls need, whatever this database grants by default.
+-- It is the last statement of each migration: one that stops halfway leaves nothing open.
 CREATE OR REPLACE FUNCTION public.mobvibe_close_rights() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -109,7 +109,8 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- The guard. Its name comes first among the triggers: what others change is not the caller's doing.
+    -- The guard. Triggers fire in the order of their names: it is the first, and does not see what other triggers
+    -- change.
     IF to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs')
             AND t.tgname = 'a_guard_job' AND t.tgenabled IN ('O', 'A'))
@@ -119,7 +120,7 @@ BEGIN
             FOR EACH ROW WHEN (row_security_active('public.coding_jobs'::regclass)) EXECUTE FUNCTION public.guard_job();
     END IF;
 
-    -- An INSERT of an old client, whose role knows nothing of these, draws its numbers from them.
+    -- Columns draw their numbers from these, also for an old client's INSERT, whose role was never granted them.
     FOR tbl IN
         SELECT s.name FROM unnest(ARRAY['coding_jobs_seq', 'session_events_seq']) AS s (name)
         WHERE to_regclass('public.' || s.name) IS NOT NULL
@@ -127,7 +128,7 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SEQUENCE public.%I TO PUBLIC', tbl);
     END LOOP;
 
-    -- Policies that let any role write events were meant for the service role, and forgot to say so.
+    -- A policy that lets any role write events was meant for the service role, and does not say so.
     IF has_service_role AND web_roles IS NOT NULL THEN
         FOR policy IN
             SELECT p.policyname FROM pg_catalog.pg_policies p

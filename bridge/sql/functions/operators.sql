@@ -1,7 +1,8 @@
--- What operators do to a job. Each change and its audit row are one transaction.
+-- What operators do to a job. The change and its audit row are one transaction.
 
--- cancel_job: a pending or handed-over job is cancelled at once; a running one is marked, and its worker, which
--- is told so on its own channel, stops it with its next heartbeat. Returns the status after, 'processing' for a marked one; NULL: no such job.
+-- cancel_job: cancels a job that is pending or handed over at once. A running one is marked: its worker is notified
+-- on its own channel, and stops it with its next heartbeat. Returns the status afterwards, 'processing' for a marked
+-- job; NULL: there is no such job.
 CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SET search_path = ''
@@ -36,8 +37,8 @@ BEGIN
     RETURN status_after;
 END $$;
 
--- retry_job: a finished job runs again with a fresh count of retries; one that waits for its next attempt
--- runs now. Returns the status after; NULL: no such job. A job in somebody's hands stays as it is.
+-- retry_job: makes a finished job run again, with all its retries; a pending one runs now. A job in processing stays
+-- as it is. Returns the status afterwards; NULL: there is no such job.
 CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SET search_path = ''

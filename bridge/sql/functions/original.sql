@@ -1,9 +1,10 @@
--- The four functions of the Node worker, with their names, arguments and results, for it, psql and PostgREST.
--- Old bodies may return other types; their signatures are the same, so replacing is enough.
+-- Three of the Node worker's four functions, with their names, arguments and results, for the Node worker, psql and
+-- PostgREST; get_queue_stats is in queue_stats.sql. A MobVibe database has them already, with the same signatures: to
+-- replace their bodies is enough.
 
--- claim_next_job: highest priority first, then oldest. There are no heartbeats on this path: the holder has
--- unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for two seconds, and named in
--- a warning.
+-- claim_next_job: claims the due job with the highest priority, and of these the oldest. There are no heartbeats
+-- here: the caller has unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for
+-- two seconds, and a warning names each.
 CREATE OR REPLACE FUNCTION public.claim_next_job()
 RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
 LANGUAGE plpgsql SET search_path = ''
@@ -11,7 +12,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    -- In a transaction that has written, constraints wait as its owner wants them to.
+    -- A transaction that has written before is the caller's: constraints that it has deferred stay deferred.
     is_own_transaction boolean := pg_current_xact_id_if_assigned() IS NULL;
     ids uuid[];
     candidate uuid;
@@ -81,8 +82,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.claim_next_job() IS 'Takes the most urgent due job: one row, or none';
 
--- complete_job: only a processing row changes, and never one that a bridge took: that attempt answers to its
--- fence alone.
+-- complete_job: completes a job in processing that was claimed with claim_next_job() or by hand. A bridge's attempt
+-- answers to its fence alone, so it is left as it is.
 CREATE OR REPLACE FUNCTION public.complete_job(job_id_param uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -106,7 +107,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.complete_job(uuid) IS 'Completes a job taken with claim_next_job()';
 
--- fail_job: true when the job will run again, false when it will not (or was not the caller's to fail).
+-- fail_job: true if the job will run again; false if not, or if it is not in processing or is a bridge's attempt.
 CREATE OR REPLACE FUNCTION public.fail_job(job_id_param uuid, error_msg text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = ''
 AS $$

@@ -1,9 +1,9 @@
--- The start of an attempt, and what becomes of a hand-over that cannot start yet or will not.
+-- The start of an attempt, and hand-overs that cannot start yet or never will.
 
--- start_jobs: a worker takes up attempts that were handed to it, and learns what the jobs are. Each row says
--- which of the given attempts it is, counted from 1.
--- Saying the same start twice (the reply was lost) gives the same answer; a second run, with an exec of
--- its own, gets nothing. is_last: it fails for good when this attempt fails. Index: primary key.
+-- start_jobs: a worker starts attempts that were handed over to it, and gets what it needs to run them. `position`
+-- says which of the given attempts a row is about, counted from 1.
+-- A repeated call, after its answer was lost, gets the same answer; a second run, with an exec of its own, gets no
+-- row. is_last: the job fails for good if this attempt fails. Index: primary key.
 DROP FUNCTION IF EXISTS public.start_jobs(uuid, uuid[], bigint[], uuid[]);
 CREATE OR REPLACE FUNCTION public.start_jobs(p_worker uuid, p_ids uuid[], p_fences bigint[], p_execs uuid[])
 RETURNS TABLE ("position" bigint, job_id uuid, session_id uuid, prompt text, payload jsonb, priority integer,
@@ -35,8 +35,8 @@ BEGIN
     FROM started m CROSS JOIN active;
 END $$;
 
--- keep_claims: prolongs hand-overs that a worker has and cannot start yet. Returns the jobs that are still its to
--- start. Index: primary key.
+-- keep_claims: extends the lease of hand-overs that a worker has received and cannot start yet. Returns the jobs that
+-- it may still start. Index: primary key.
 CREATE OR REPLACE FUNCTION public.keep_claims(p_ids uuid[], p_fences bigint[], p_lease interval) RETURNS SETOF uuid
 LANGUAGE sql SET search_path = ''
 AS $$
@@ -47,8 +47,8 @@ AS $$
     RETURNING j.id
 $$;
 
--- waiting_claims: hand-overs of bridges that nobody has started for p_age, oldest first: Redis may have lost them.
--- Index: jobs_processing.
+-- waiting_claims: hand-overs that nobody has started for p_age, oldest first: Redis may have lost their messages.
+-- `alone` and `throughout` are as in claim_suspects (suspects.sql). Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.waiting_claims(interval, integer);
 CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
@@ -68,8 +68,8 @@ BEGIN
     ORDER BY j.claimed_at LIMIT p_limit;
 END $$;
 
--- fail_claims: hand-overs whose start this database refuses, such as by a trigger of the host's: it would refuse the
--- next start as well, so each costs a retry. Returns the accepted ones and where each job stands now.
+-- fail_claims: fails hand-overs whose start this database refuses, for example by a host's trigger: it would refuse
+-- the next start as well, so each one costs a retry. Returns those that were accepted, with the job's new status.
 -- Index: primary key.
 CREATE OR REPLACE FUNCTION public.fail_claims(p_ids uuid[], p_fences bigint[], p_errors text[])
 RETURNS TABLE (job_id uuid, status text)

@@ -1,8 +1,9 @@
 -- Suspects: jobs that ran in a worker when that was lost. They run isolated, in a worker process that begins nothing else.
 
 -- isolated_until: the rule (docs/explanation/states.md), for all functions: until when a job that is started at
--- p_started_at must be isolated. '-infinity': never. 'infinity': to its end. The worker's side of it is is_acquitted() in
--- bridge/worker/quarantine.py. It has no settings and no string for a body, so that Postgres inlines it.
+-- p_started_at must be isolated. '-infinity': never. 'infinity': to its end. The worker's side of it is
+-- is_acquitted() in bridge/worker/quarantine.py.
+-- Without SET and with an expression for a body, so that Postgres inlines it.
 CREATE OR REPLACE FUNCTION public.isolated_until(
     p_crashes integer, p_retry_count integer, p_max_retries integer, p_started_at timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE
@@ -10,11 +11,12 @@ RETURN CASE WHEN p_crashes = 0 THEN timestamptz '-infinity'
             WHEN p_crashes > 1 OR p_retry_count + 1 >= p_max_retries THEN timestamptz 'infinity'
             ELSE p_started_at + interval '30 s' END;
 
--- claim_suspects: claims up to p_limit suspects of one queue, the most urgent first. What was claimed together is a batch:
--- one process runs it, one job after the other. There is one batch for two live worker processes, claimed ones included, so
--- that suspects cannot take down more than half of them. A job that need not be isolated any longer counts no more.
--- One caller at a time, since two would both find room for one batch: the second gets no row. Rows that cannot be changed
--- are passed over (refusals.sql), as are those that the caller's setting mobvibe.skip names. Index: jobs_suspect.
+-- claim_suspects: claims up to p_limit suspects of one queue, the most urgent first. What was claimed together is a
+-- batch: one process runs it, one job after the other. For every two live worker processes, one batch may be claimed
+-- or running: suspects must not take all processes with them. A job that is not isolated any longer does not count.
+-- One caller at a time, since two would both see room for one batch: the second gets no row. Rows that cannot be
+-- changed are passed over (refusals.sql), as are those that the caller's setting mobvibe.skip names. Index:
+-- jobs_suspect.
 -- `alone` and `throughout` are the names that the version before reads: isolated, and isolated to its end.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);

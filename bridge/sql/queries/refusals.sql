@@ -1,5 +1,6 @@
--- Calls that leave out jobs whose rows Postgres refused to change a moment ago. The setting holds for the statement
--- alone, and must come first: a parameter of the function depends on it.
+-- Calls that leave out jobs whose rows Postgres refused to change a moment ago. A setting names them, for this
+-- statement only. It must be set before the function is called: so an argument of the call depends on it. `alone` and
+-- `throughout`: see functions/suspects.sql.
 
 -- name: claim_suspects
 SELECT c.job_id, c.fence, c.queue, c.actor, c.alone AS isolated, c.throughout AS isolated_until_end

@@ -1,9 +1,9 @@
 -- exchange: for one worker process and one queue: forgets the messages the worker has acknowledged, then takes new
 -- ones. One call for both, however many messages.
 --
--- A payload is forgotten only if this worker still held the message: a late acknowledgement of a message that
--- was given to somebody else changes nothing. A taken id without a payload is dropped and does not count: nothing could
--- come of it. Each id is returned with its payload, so that an unreadable one can be put aside by its id.
+-- A payload is deleted only if this worker still held the message: a late acknowledgement of a message that another
+-- worker got meanwhile changes nothing. A taken id without a payload is dropped and does not count: there is nothing to
+-- run. Each id is returned with its payload, so that an unreadable one can be put aside by its id.
 --
 -- An id that is not ours is read and never popped: taking ends there. `sift` finds ours behind it.
 --
@@ -11,11 +11,11 @@
 --          zset worker id -> last call in ms; the database's mark. The first four as Dramatiq's dashboards read them.
 -- ARGV     worker id, now in ms, number of jobs to take, most suspects for one process, our database's mark or nothing,
 --          1 to take any id, then id done, id done, …
--- Returns 1 when the first id left is somebody else's or else 0, then id, payload, id, payload, …
+-- Returns 1 if the first id left is not ours, else 0; then id, payload, id, payload, …
 --
 -- The number to take counts jobs, which the mark of an id tells (see _ours.lua). A message of several counts for all of
--- them; the last one taken may bring more than was asked for. After a message whose job runs alone, those of that kind
--- that follow it are taken too, up to the most suspects for one process.
+-- them; the last one taken may bring more than was asked for. After a message whose job runs isolated, those of that
+-- kind that follow it are taken too, up to the most suspects for one process.
 
 local list, payloads, held = KEYS[1], KEYS[2], KEYS[3]
 local other = owner_if_other(KEYS[5], ARGV[5])

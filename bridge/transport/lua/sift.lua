@@ -1,9 +1,9 @@
--- sift: reads one stretch of a queue whose first messages are somebody else's, and moves ours among them to the front,
+-- sift: reads one stretch of a queue whose first messages are not ours, and moves ours among them to the front,
 -- in their order. The others stay, in theirs.
 --
 -- KEYS     list of waiting ids
 -- ARGV     where the stretch begins, how long it is
--- Returns how many ids wait, how many were read, how many were moved, and an id of somebody else's or nothing
+-- Returns how many ids wait, how many were read, how many were moved, and an id that is not ours or nothing
 
 local list, start = KEYS[1], tonumber(ARGV[1])
 local ids = redis.call("lrange", list, start, start + tonumber(ARGV[2]) - 1)
