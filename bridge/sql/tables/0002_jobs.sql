@@ -81,7 +81,7 @@ DO $$ BEGIN
 END $$;
 -- [end]
 
--- The changes below are no event in the life of a job. The host's triggers, which may write updated_at or notify
+-- The changes below are not events in the life of a job. The host's triggers, which may write updated_at or notify
 -- other programs, are off for them if this role may do that.
 -- [quiet]
 DO $$ BEGIN
