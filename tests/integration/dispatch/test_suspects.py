@@ -208,6 +208,17 @@ def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
     assert [claim.job_id for claim in suspects(steps)] == ([second] if is_acquitted else [])
 
 
+@pytest.mark.parametrize("max_retries", [1, 3])
+def test_a_job_that_never_lost_a_worker_is_not_isolated(steps: Steps, rows: Rows, max_retries: int) -> None:
+    rows.add_job(max_retries=max_retries)
+    steps.add_worker()
+    steps.claim_one()
+
+    (claim,) = steps.queue.waiting_claims(age=timedelta(0), limit=10)
+
+    assert (claim.isolated, claim.isolated_until_end) == (False, False)
+
+
 def test_one_that_leaves_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:
     first, *_ = crash(steps, rows, 4)
     workers = [steps.add_worker() for _ in range(4)]
