@@ -25,7 +25,7 @@ class JobTwin:
     expired: bool = False
     marked: bool = False
     taken_by: str | None = None
-    line: int = 0  # which call took it: what was taken together runs in one line
+    batch: int = 0  # which call took it: what was taken together runs in one batch
     crashes: int = 0
     releases: int = 0  # in a row, with no retry spent
     session: str | None = None
@@ -61,12 +61,12 @@ class JobTwin:
         return self.can_be_claimed and self.crashes > 0
 
     @property
-    def runs_alone(self) -> bool:
+    def is_isolated(self) -> bool:
         """Now, or soon: it is in a bridge's or a worker's hands."""
         return self.status == "processing" and self.crashes > 0 and self.taken_by == "bridge"
 
-    def claim(self, by: str | None, line: int = 0) -> None:
-        self.line = line
+    def claim(self, by: str | None, batch: int = 0) -> None:
+        self.batch = batch
         self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
         self.taken_by, self.expired = by, False
         if by is not None:  # a hand leaves the mark of an earlier cancel, if any

@@ -39,8 +39,8 @@ def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
     return jobs
 
 
-def suspects(steps: Steps, line: int = 1) -> list[Claim]:
-    return steps.queue.claim_suspects("bridge", lease=LEASE, line=line)
+def suspects(steps: Steps, limit: int = 1) -> list[Claim]:
+    return steps.queue.claim_suspects("bridge", lease=LEASE, limit=limit)
 
 
 def test_a_crashed_job_is_due_at_once_and_claimed_to_run_alone(steps: Steps, rows: Rows) -> None:
@@ -84,23 +84,23 @@ def test_suspects_leave_half_of_the_workers_alone(steps: Steps, rows: Rows, work
     assert len(suspects(steps)) == 1
 
 
-def test_a_line_is_of_one_queue_the_most_urgent_first_and_counts_as_one(steps: Steps, rows: Rows) -> None:
+def test_a_batch_is_of_one_queue_the_most_urgent_first_and_counts_as_one(steps: Steps, rows: Rows) -> None:
     jobs = crash(steps, rows, 5)
     rows.all("UPDATE coding_jobs SET queue = 'other' WHERE id = %s", [jobs[1]])
     rows.all("UPDATE coding_jobs SET priority = 7 WHERE id = %s", [jobs[3]])
     steps.add_worker(queues=["coding", "other"])
 
-    line = suspects(steps, 3)
+    batch = suspects(steps, 3)
 
-    assert [claim.job_id for claim in line] == [jobs[3], jobs[0]], "the third of the first three is elsewhere"
+    assert [claim.job_id for claim in batch] == [jobs[3], jobs[0]], "the third of the first three is elsewhere"
     assert suspects(steps, 3) == []
-    assert steps.queue.release_claims(line[:1], "it waits")
-    assert suspects(steps, 3) == [], "one of the line is still in somebody's hands"
-    assert steps.queue.release_claims(line[1:], "it waits")
+    assert steps.queue.release_claims(batch[:1], "it waits")
+    assert suspects(steps, 3) == [], "one of the batch is still claimed"
+    assert steps.queue.release_claims(batch[1:], "it waits")
     assert len(suspects(steps, 9)) == 4
 
 
-def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(steps: Steps, rows: Rows) -> None:
+def test_batches_are_counted_by_live_workers_and_claims_of_bridges(steps: Steps, rows: Rows) -> None:
     crash(steps, rows, 5)
     for _ in range(2):
         steps.add_worker()
@@ -108,11 +108,11 @@ def test_lines_are_counted_by_workers_that_live_and_hands_of_the_fleet(steps: St
         steps.silence(steps.add_worker())
     steps.queue.claim_next_job()
 
-    assert len(suspects(steps)) == 1, "the Node worker's is in nobody's line"
+    assert len(suspects(steps)) == 1, "the Node worker's is in no batch"
     assert suspects(steps) == [], "half of two, not of four"
 
 
-def test_two_bridges_at_once_claim_no_line_more_than_one(steps: Steps, rows: Rows, dsn: str) -> None:
+def test_two_bridges_at_once_claim_no_more_batches_than_one(steps: Steps, rows: Rows, dsn: str) -> None:
     crash(steps, rows, 2)
     for _ in range(2):
         steps.add_worker()
@@ -125,7 +125,7 @@ def test_two_bridges_at_once_claim_no_line_more_than_one(steps: Steps, rows: Row
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == 1
 
 
-def test_only_suspects_are_in_a_line(steps: Steps, rows: Rows) -> None:
+def test_only_suspects_are_in_a_batch(steps: Steps, rows: Rows) -> None:
     (suspect,) = crash(steps, rows)
     rows.add_job(priority=9)
     steps.add_worker()
@@ -133,7 +133,7 @@ def test_only_suspects_are_in_a_line(steps: Steps, rows: Rows) -> None:
     assert [claim.job_id for claim in suspects(steps, 5)] == [suspect]
 
 
-def test_a_process_that_runs_a_line_counts_though_it_takes_nothing_else(steps: Steps, rows: Rows) -> None:
+def test_a_process_that_runs_a_batch_counts_though_it_takes_nothing_else(steps: Steps, rows: Rows) -> None:
     crash(steps, rows, 5)
     workers = [steps.add_worker() for _ in range(4)]
     (first,) = suspects(steps)
@@ -167,7 +167,7 @@ def began(rows: Rows, job_id: UUID, seconds: float) -> None:
     rows.all("UPDATE coding_jobs SET started_at = now() - make_interval(secs => %s) WHERE id = %s", [seconds, job_id])
 
 
-def test_one_that_is_acquitted_is_in_no_line(steps: Steps, rows: Rows) -> None:
+def test_one_that_is_acquitted_is_in_no_batch(steps: Steps, rows: Rows) -> None:
     first, second = crash(steps, rows, 2)
     worker = steps.add_worker()
     held = steps.start(worker, suspects(steps)[0])
@@ -206,6 +206,17 @@ def test_who_crashed_again_or_has_no_attempt_left_is_never_acquitted(
     began(rows, first, TRIAL_SECONDS * 10)
 
     assert [claim.job_id for claim in suspects(steps)] == ([second] if is_acquitted else [])
+
+
+@pytest.mark.parametrize("max_retries", [1, 3])
+def test_a_job_that_never_lost_a_worker_is_not_isolated(steps: Steps, rows: Rows, max_retries: int) -> None:
+    rows.add_job(max_retries=max_retries)
+    steps.add_worker()
+    steps.claim_one()
+
+    (claim,) = steps.queue.waiting_claims(age=timedelta(0), limit=10)
+
+    assert (claim.isolated, claim.isolated_until_end) == (False, False)
 
 
 def test_one_that_leaves_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:
@@ -404,7 +415,7 @@ def test_a_suspect_runs_when_nothing_else_does_and_keeps_everything_else_away(
     check_invariants_but_for_the_made_up_crashes(rows, [suspect])
 
 
-def test_a_line_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
+def test_a_batch_runs_one_after_the_other(fleet: Fleet, rows: Rows) -> None:
     def add(**columns: Any) -> UUID:
         return rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.02}, **columns)
 
@@ -447,7 +458,7 @@ def add_suspect(rows: Rows, n: int) -> UUID:
     return rows.add_job(actor="double", queue="tests", payload={"n": n}, crashes=1, retry_count=1)
 
 
-def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
+def busy_while_a_suspect_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
     """A fleet whose one process waits, to run a suspect, for something that does not end."""
     fleet = new_fleet().start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
@@ -458,7 +469,7 @@ def busy_with_a_suspect_in_line(new_fleet: Callable[..., Fleet], rows: Rows) -> 
 
 
 def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
-    busy, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+    busy, suspect = busy_while_a_suspect_waits(new_fleet, rows)
     idle = new_fleet()
     idle.start_worker()
 
@@ -473,7 +484,7 @@ def test_a_suspect_behind_a_job_that_does_not_end_runs_elsewhere(new_fleet: Call
 
 
 def test_where_nobody_else_is_a_suspect_comes_back_and_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
-    fleet, suspect = busy_with_a_suspect_in_line(new_fleet, rows)
+    fleet, suspect = busy_while_a_suspect_waits(new_fleet, rows)
     eventually(lambda: rows.outcomes(suspect) == ["released"], seconds=10)
     eventually(lambda: not rows.value("SELECT draining FROM workers"), what="the process to be open meanwhile")
     eventually(lambda: rows.job(suspect)["fence"] == 2)
