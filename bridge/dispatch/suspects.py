@@ -36,7 +36,7 @@ class Suspects:
 
         Those that Redis does not take are released, with their fences spent.
         """
-        claims = self._queue.claim_suspects(self._name, lease=self._lease, line=self._batch_size())
+        claims = self._queue.claim_suspects(self._name, lease=self._lease, limit=self._batch_size())
         if not claims:
             return
         try:

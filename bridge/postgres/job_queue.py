@@ -95,10 +95,10 @@ class JobQueue:
         """The highest `seq` assigned so far, committed or not."""
         return int(self._link.call("latest_seq")[0]["seq"])
 
-    def claim_suspects(self, bridge: str, *, lease: timedelta, line: int = 1) -> list[Claim]:
-        """Take up to `line` jobs of one queue that are to run alone, since a worker was lost that ran them."""
+    def claim_suspects(self, bridge: str, *, lease: timedelta, limit: int = 1) -> list[Claim]:
+        """Take up to `limit` jobs of one queue that are to run alone, since a worker was lost that ran them."""
         refused = self._link.refused
-        params = {"bridge": bridge, "lease": lease, "line": line, "skip": refused.skip(_CLAIM)}
+        params = {"bridge": bridge, "lease": lease, "limit": limit, "skip": refused.skip(_CLAIM)}
         claims = [Claim(**row) for row in self._link.call("claim_suspects", params)]
         refused.succeeded(_CLAIM, (claim.job_id for claim in claims))
         return claims

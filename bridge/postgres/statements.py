@@ -16,7 +16,6 @@ def statement(name: str) -> LiteralString:
 
 
 @cache
-@cache
 def statements() -> dict[str, LiteralString]:
     """All of them. None is put together from what is not written here or there."""
     found: dict[str, LiteralString] = calls()

@@ -1,6 +1,6 @@
--- The planner settings keep each look-up on the primary key, whatever the statistics say that minute. Where rows are
--- taken in order, no plan may sort a whole backlog to find its first. In the transaction that makes the functions: none
--- is ever there without them.
+-- Planner settings: each look-up stays on its index, whatever the statistics are at the moment, and where rows are
+-- taken in order, no plan may sort a whole backlog to find the first of them. They are set in the transaction that
+-- makes the functions: no function is ever there without them.
 DO $do$
 DECLARE
     fn record;

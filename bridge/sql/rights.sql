@@ -1,15 +1,15 @@
--- Who may do what. Before everything else: every migration ends by closing rights.
+-- Rights. Applied first, as each other migration ends by closing rights.
 
--- What a role may write that acts for a user, as Supabase's `anon` and `authenticated` do: the columns that the job
--- table had before the bridge moved in, whatever the policies and grants of this database say.
+-- A role that acts for a user, such as Supabase's `anon` and `authenticated`, may write only the columns that the job
+-- table had before the bridge came, whatever policies and grants this database has.
 
--- may_choose_actor: EXECUTE on it is the right to insert a job of any actor for a role that row security applies to.
--- Roles it does not apply to (the owner, BYPASSRLS such as service_role) need no such right.
+-- may_choose_actor: does nothing. EXECUTE on it is the right to insert a job of any actor, for a role that row
+-- security applies to. Other roles (the owner, and BYPASSRLS such as service_role) do not need it.
 CREATE OR REPLACE FUNCTION public.may_choose_actor() RETURNS void
 LANGUAGE sql SET search_path = '' AS $$ $$;
 
--- guard_job: refuses an INSERT that sets one of the bridge's columns, and an UPDATE that changes one. A default that
--- this database was given for such a column counts as not set. The place in the order of age is not theirs to choose.
+-- guard_job: refuses an INSERT that sets one of the bridge's columns, and an UPDATE that changes one. A value that
+-- equals the column's default counts as not set. `seq`, the place in the order of age, is always drawn from its sequence.
 CREATE OR REPLACE FUNCTION public.guard_job() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -25,7 +25,7 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         allowed := to_jsonb(OLD);
     ELSE
-        -- Not by name: the guard stands before the columns do.
+        -- Not NEW.seq: the trigger may be there before the column is.
         IF given ? 'seq' THEN
             NEW := jsonb_populate_record(NEW, jsonb_build_object('seq', nextval('public.coding_jobs_seq')));
         END IF;
@@ -53,10 +53,10 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- mobvibe_close_rights: who may do what. Functions are EXECUTE for everybody by default, and on Supabase tables in
--- public are open to its web roles; both are taken back here, and the service role is given what the functions it
--- calls need, whatever this database grants by default. The last statement of each migration: one that stops
--- anywhere leaves nothing open.
+-- mobvibe_close_rights: takes back what is granted by default: EXECUTE on functions, which Postgres grants to
+-- everybody, and tables in public, which Supabase opens to its web roles. Gives the service role what the functions
+-- that it calls need, whatever this database grants by default.
+-- It is the last statement of each migration: one that stops halfway leaves nothing open.
 CREATE OR REPLACE FUNCTION public.mobvibe_close_rights() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -73,16 +73,16 @@ BEGIN
     FOR fn IN
         SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace AND p.proname IN (
-            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
+            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
-            'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims', 'unwatched_lease',
+            'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims', 'unwatched_lease',
             'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
             'get_session_events', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
-            'queue_counts', 'prune_jobs', 'prune_finished_jobs', 'keep_due', 'take_by_hand', 'delete_attempts_of_jobs',
+            'queue_counts', 'prune_jobs', 'prune_finished_jobs', 'keep_due', 'begin_manual_attempt', 'delete_attempts_of_jobs',
             'delete_jobs_of_sessions', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', fn);
@@ -109,7 +109,8 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- The guard. Its name comes first among the triggers: what others change is not the caller's doing.
+    -- The guard. Triggers fire in the order of their names: it is the first, and does not see what other triggers
+    -- change.
     IF to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs')
             AND t.tgname = 'a_guard_job' AND t.tgenabled IN ('O', 'A'))
@@ -119,7 +120,7 @@ BEGIN
             FOR EACH ROW WHEN (row_security_active('public.coding_jobs'::regclass)) EXECUTE FUNCTION public.guard_job();
     END IF;
 
-    -- An INSERT of an old client, whose role knows nothing of these, draws its numbers from them.
+    -- Columns draw their numbers from these, also for an old client's INSERT, whose role was never granted them.
     FOR tbl IN
         SELECT s.name FROM unnest(ARRAY['coding_jobs_seq', 'session_events_seq']) AS s (name)
         WHERE to_regclass('public.' || s.name) IS NOT NULL
@@ -127,7 +128,7 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SEQUENCE public.%I TO PUBLIC', tbl);
     END LOOP;
 
-    -- Policies that let any role write events were meant for the service role, and forgot to say so.
+    -- A policy that lets any role write events was meant for the service role, and does not say so.
     IF has_service_role AND web_roles IS NOT NULL THEN
         FOR policy IN
             SELECT p.policyname FROM pg_catalog.pg_policies p

@@ -26,14 +26,14 @@ from bridge.transport.messages import is_isolated, is_isolated_until_end
 from bridge.worker.runs import Run, Runs, WorkerMessage
 from bridge.worker.waiting_times import WaitingTimes
 
-TRIAL_SECONDS = 30.0  # as in claim_suspects (functions/suspects.sql): most of what kills a worker does so sooner
+TRIAL_SECONDS = 30.0  # as in isolated_until (functions/suspects.sql): most of what kills a worker does so sooner
 _ASIDE_SECONDS = 3.0  # a bridge needs less to hand over again what it is given back
 _BATCH_SECONDS = 5.0  # a bridge makes batches of three seconds: one that takes longer keeps other suspects waiting
 _FORGOTTEN_SECONDS = 5.0  # a consumer asks again several times a second, so by then it has given the batch back
 
 
 def is_acquitted(run: Run, *, is_until_end: bool) -> bool:
-    """The rule, for the whole worker: a run is acquitted when its actor has been at it for TRIAL_SECONDS.
+    """The rule (docs/explanation/states.md), for the worker: a run is acquitted after TRIAL_SECONDS in its actor.
 
     But not where one more crash would be too many (`is_until_end`): the job crashed twice, or has its last attempt.
     An acquitted run is like any other, so that jobs that take long do not wait for each other's end. So one bad job

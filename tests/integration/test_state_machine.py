@@ -167,14 +167,14 @@ class JobMachine(RuleBasedStateMachine):
     @rule(link=link, limit=st.sampled_from([1, 2]))
     def claim_suspects(self, link: int, limit: int) -> None:
         live = list(self.workers.values()).count("live")
-        lines = {job.line for job in self.jobs.values() if job.is_isolated}
+        batches = {job.batch for job in self.jobs.values() if job.is_isolated}
         ready = sorted((job for job in self.jobs.values() if job.is_suspect), key=lambda job: job.rank)
-        line = ready[:limit] if live and len(lines) < max(1, live // 2) else []
-        claims = self.steps[link].queue.claim_suspects("bridge", lease=LEASE, line=limit)
+        batch = ready[:limit] if live and len(batches) < max(1, live // 2) else []
+        claims = self.steps[link].queue.claim_suspects("bridge", lease=LEASE, limit=limit)
         self.calls += 1
-        for job in line:
+        for job in batch:
             job.claim("bridge", self.calls)
-        assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in line]
+        assert [(claim.job_id, claim.fence) for claim in claims] == [(job.id, job.fence) for job in batch]
         self.claims += claims
 
     @a_claim

@@ -56,6 +56,7 @@ EQUIVALENT: dict[str, str] = {
     "claim_suspects: NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0)": _ANY,
     "claim_suspects: j.status = 'pending'": _ANY,
     "claim_suspects: j.crashes > 0": _ANY,
+    "claim_suspects: j.crashes > 0 (no. 2)": "isolated_until says never for the others; this one is for the index",
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,

@@ -11,10 +11,10 @@ CONDITIONS = "postgres/test_conditions"
 # Each function, and the tests (in tests/integration) that run first, because they are the most likely to fail.
 FUNCTIONS = {
     "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects", "postgres/test_refused_steps"],
-    "claim_jobs_apart": ["postgres/test_claim_apart", "postgres/test_refused_steps"],
-    "change_each": ["postgres/test_refused_steps"],
-    "check_changed": ["postgres/test_refused_steps"],
-    "check_at_once": ["postgres/test_refused_steps"],
+    "claim_jobs_apart": ["postgres/test_claim_apart", "postgres/test_refused_claims", "postgres/test_refused_steps"],
+    "change_each": ["postgres/test_refused_steps", "postgres/test_refused_claims", "postgres/test_refused_next_job"],
+    "check_changed": ["postgres/test_refused_claims", "postgres/test_refused_steps"],
+    "check_at_once": ["postgres/test_refused_next_job"],
     "take_back": ["postgres/test_refused_steps", "postgres/test_reclaim"],
     "route_each": ["postgres/test_refused_steps", "dispatch/test_routing"],
     "prune_finished_jobs": ["dispatch/test_retention"],
@@ -35,12 +35,13 @@ FUNCTIONS = {
         "postgres/test_refused_steps",
     ],
     "claim_suspects": ["dispatch/test_suspects", "postgres/test_refused_steps"],
+    "isolated_until": ["dispatch/test_suspects"],
     "keep_claims": ["dispatch/test_suspects"],
     "heartbeat_worker": ["worker/test_heartbeat"],
     "claim_next_job": [
         "postgres/test_original_functions",
         "postgres/test_job_queue",
-        "postgres/test_refused_steps",
+        "postgres/test_refused_next_job",
     ],
     "complete_job": ["postgres/test_original_functions", "postgres/test_job_queue"],
     "fail_job": ["postgres/test_original_functions", "postgres/test_job_queue"],
@@ -70,6 +71,8 @@ ALL_TESTS = [
         "postgres/test_original_functions",
         "postgres/test_job_queue",
         "postgres/test_refused_steps",
+        "postgres/test_refused_claims",
+        "postgres/test_refused_next_job",
         "postgres/test_claim_apart",
         "dispatch/test_retention",
         "postgres/test_events",
@@ -124,7 +127,7 @@ def mutants(dsn: str) -> list[Mutant]:
 def _of(dsn: str, function: str) -> list[Mutant]:
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT prosrc, pg_get_functiondef(oid) FROM pg_proc"
+            "SELECT coalesce(pg_get_function_sqlbody(oid), prosrc), pg_get_functiondef(oid) FROM pg_proc"
             " WHERE proname = %s AND pronamespace = 'public'::regnamespace",
             [function],
         ).fetchall()

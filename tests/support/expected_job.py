@@ -25,7 +25,7 @@ class ExpectedJob:
     expired: bool = False
     marked: bool = False
     taken_by: str | None = None
-    line: int = 0  # the number of the call that claimed it: suspects that are claimed together run in one batch
+    batch: int = 0  # the number of the call that claimed it: suspects that are claimed together run in one batch
     crashes: int = 0
     releases: int = 0  # in a row, with no retry spent
     session: str | None = None
@@ -65,8 +65,8 @@ class ExpectedJob:
         """It runs isolated, or is handed over to do so."""
         return self.status == "processing" and self.crashes > 0 and self.taken_by == "bridge"
 
-    def claim(self, by: str | None, line: int = 0) -> None:
-        self.line = line
+    def claim(self, by: str | None, batch: int = 0) -> None:
+        self.batch = batch
         self.status, self.fence, self.exec, self.worker = "processing", self.fence + 1, None, None
         self.taken_by, self.expired = by, False
         if by is not None:  # a claim by hand keeps the mark of an earlier cancel, if any

@@ -49,7 +49,7 @@ CALLS: dict[str, Call] = {
         claim.fence for claim in steps.queue.claim_jobs("bridge", limit=5, lease=LEASE, spans=[Span("coding", 5)])
     ],
     "claim_suspects": lambda _, steps, __: [
-        claim.fence for claim in steps.queue.claim_suspects("bridge", lease=LEASE, line=5)
+        claim.fence for claim in steps.queue.claim_suspects("bridge", lease=LEASE, limit=5)
     ],
     "keep_claims": lambda setup, steps, _: bool(steps.book.keep([setup.hand_over], LEASE)),
     "fail_claims": lambda setup, steps, _: steps.fail(setup.hand_over),

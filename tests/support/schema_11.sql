@@ -14,6 +14,8 @@ DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choos
     public.number_events, public.claim_jobs_apart, public.promote_jobs,
     public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id;
 
+ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
+
 DROP TABLE public.actor_queues, public.session_streams;
 
 ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');

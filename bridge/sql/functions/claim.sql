@@ -1,11 +1,25 @@
--- The road of a job, in the order a job takes it: claim, start, complete, release.
--- All take arrays, all are fenced: a row changes only while it is still the caller's attempt, and the
--- rows that come back are the ones that changed. Lease arithmetic uses this database's clock alone.
--- Their plans are held by planner_settings.sql, and by `status || ''`: compared as it is, the status would make the index
--- of jobs in work look like a shorter way, and each look-up would read all of it.
+-- Claims: how a bridge takes pending jobs. What follows a claim is in start.sql, report.sql and reclaim.sql.
+-- In all of them, functions take arrays and are fenced: a row changes only while the caller's attempt is the job's
+-- latest one, and the rows that are returned are those that changed. Leases are compared with this database's clock
+-- only.
+-- planner_settings.sql keeps their plans as they are, and so does `status || ''`: where a look-up by id compares the
+-- status itself, the planner may choose the index jobs_processing, and read all of it.
 
--- queue_room: for each queue that live workers serve, the slots that are free for it, less the jobs handed over
--- for it and not yet started; all slots; and the queues that share those workers. Index: jobs_processing.
+-- is_bridge: whether `claimed_by` names a bridge. A bridge's attempt answers to its fence alone, and leases and
+-- heartbeats bound it. Any other was claimed with claim_next_job(), or by hand (NULL), and unwatched_lease() bounds
+-- it.
+-- A name says this, and not a boolean column: while an upgrade adds the column, a call of claim_next_job() may be
+-- under way in its old body and write its row afterwards. The column would keep its default in that row, so that the
+-- job would look like a bridge's: it would be handed over a second time while it runs, and its report would be
+-- ignored.
+-- Without SET and with an expression for a body, so that Postgres inlines it.
+CREATE OR REPLACE FUNCTION public.is_bridge(p_claimed_by text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN p_claimed_by <> 'claim_next_job';
+
+-- queue_room: for each queue that live workers serve: how many more jobs they could start (`room`), which is their
+-- free slots less the jobs that were claimed for the queue and not started; all their slots; and the queues that
+-- share these workers. `room` may be negative. Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.queue_room();
 CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
 LANGUAGE plpgsql SET search_path = ''
@@ -17,10 +31,10 @@ BEGIN
         SELECT w.id, w.slots, w.queues FROM public.workers w
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp() AND NOT w.draining
     ), held AS MATERIALIZED (
-        -- What claim_next_job() or a hand took is in nobody's slot here.
+        -- A job that was claimed with claim_next_job() or by hand takes no slot of these workers.
         SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
         FROM public.coding_jobs j
-        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR j.claimed_by <> 'claim_next_job') GROUP BY 1, 2, 3
+        WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR public.is_bridge(j.claimed_by)) GROUP BY 1, 2, 3
     )
     SELECT q.queue,
         (sum(greatest(0, l.slots - coalesce((SELECT sum(h.jobs) FROM held h WHERE NOT h.waiting AND h.worker = l.id), 0)))
@@ -32,12 +46,13 @@ BEGIN
     GROUP BY q.queue;
 END $$;
 
--- claim_jobs: takes the most urgent due jobs whose actor a live worker knows, from each queue as many as its room.
--- Where to look is given as spans: of one queue, the priorities from low to high, behind the place `after` in the
--- order of age. Suspects are claim_suspects' (suspects.sql). One span holds a whole queue; several keep out of stretches where only dead index entries lie.
--- Raises an error where a row does not let itself be claimed: claim_jobs_apart (refusals.sql) then tells which.
--- A claim that a crash of this server undoes has handed over nothing that could be started, so its commit need not
--- wait for the disk. Index: jobs_ready.
+-- claim_jobs: claims the most urgent due jobs that live workers can run: from each queue at most its room, and
+-- p_limit in all. A span says where to search: in one queue, among priorities from low to high, behind the place
+-- `after` in the order of age. One span can cover a whole queue; several can leave out stretches where only dead
+-- index entries lie. Suspects are left to claim_suspects (suspects.sql).
+-- Raises an error if a row cannot be changed: claim_jobs_apart (refusals.sql) then tells which one.
+-- The commit need not wait for the disk: what a crash of the server undoes was not handed over, or cannot be started.
+-- Index: jobs_ready.
 DROP FUNCTION IF EXISTS public.claim_jobs(text, integer, interval, jsonb);
 CREATE OR REPLACE FUNCTION public.claim_jobs(
     p_bridge text, p_limit integer, p_lease interval,
@@ -53,27 +68,27 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     PERFORM public.promote_due_jobs(1000);
-    WITH lane AS MATERIALIZED (
+    WITH served AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,
-               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+               row_number() OVER (PARTITION BY served.queue ORDER BY c.priority DESC, c.seq) AS rank
         FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
-        JOIN lane ON lane.queue = span.queue
+        JOIN served ON served.queue = span.queue
         CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
         ) c
     ), next AS MATERIALIZED (
-        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+        SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
     RETURN QUERY
@@ -91,16 +106,14 @@ BEGIN
     PERFORM public.check_changed(claimed, ids);
 END $$;
 
--- promote_due_jobs: waiting jobs whose time has come join the ready ones. From the default queue they go to their
--- actor's own where a live worker serves it, before anybody can claim them: what a worker there handed back, as it
--- does not know the actor, would go round and round. Index: jobs_scheduled.
+-- promote_due_jobs: makes up to p_limit waiting jobs ready, those whose time has come. Index: jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.promote_due_jobs(p_limit integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
-    -- Mostly there is none, and an UPDATE of no rows still fires the triggers of its table.
+    -- Usually there are none, and even an UPDATE of no rows fires the triggers of its table.
     IF NOT EXISTS (SELECT FROM public.coding_jobs s
                    WHERE s.status = 'pending' AND NOT s.due AND s.run_at <= this_moment) THEN
         RETURN 0;
@@ -111,8 +124,10 @@ BEGIN
         ORDER BY s.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED));
 END $$;
 
--- promote_jobs: does so with the given jobs, which the caller has locked. Raises an error where one stays as it is.
--- Index: primary key.
+-- promote_jobs: makes the given jobs ready, which the caller has locked. A job in the default queue moves to its
+-- actor's own queue if a live worker serves that, before anybody can claim it: a worker of the default queue that
+-- does not know the actor would hand it back, again and again. Raises an error if a row stays as it was. Index:
+-- primary key.
 CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
 AS $$

@@ -1,5 +1,6 @@
--- mobvibe_database_id: tells this database from every other one whose bridge may use the same Redis. Made once; a dump
--- and a copy keep it, so the database's name goes with it. No secret, and open to everybody as the schema's version is.
+-- mobvibe_database_id: tells this database from every other one whose bridge may use the same Redis. Made once. A
+-- dump or a copy keeps it, so the database's name is always used with it. It is not a secret: everybody may call it,
+-- as the schema's version.
 DO $do$
 BEGIN
     IF to_regprocedure('public.mobvibe_database_id()') IS NULL THEN

@@ -1,12 +1,12 @@
--- What a failed attempt does to its job, however it failed.
+-- What a failed attempt does to its job, whatever made it fail.
 
--- retry_delay: the wait after the attempt that raises retry_count from p_retry_count:
--- 1-2 s, 2-4 s, 4-8 s, … up to an hour. The jitter keeps jobs that failed together from coming back together.
+-- retry_delay: the wait before the next attempt, when p_retry_count attempts had failed before this one: 1-2 s, 2-4
+-- s, 4-8 s and so on up to an hour. The jitter separates jobs that failed together.
 CREATE OR REPLACE FUNCTION public.retry_delay(p_retry_count integer) RETURNS interval
 LANGUAGE sql VOLATILE SET search_path = ''
 AS $$ SELECT least(interval '1 hour', power(2, least(p_retry_count, 12)) * (1 + random()) * interval '1 second') $$;
 
--- clean_error: an error text fit to keep: no control characters, 8 kB at the most.
+-- clean_error: an error text that is fit to be stored: no control characters, 8000 characters at most.
 CREATE OR REPLACE FUNCTION public.clean_error(p_error text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
@@ -14,8 +14,8 @@ AS $$
     FROM (SELECT regexp_replace(p_error, '[\x01-\x08\x0b-\x1f\x7f-\x9f]', '', 'g') AS text) t
 $$;
 
--- end_failed_attempts: what a failed, reclaimed or crashed attempt does to its job. The caller holds the row
--- locks and has checked that each attempt is the current one. p_delays: NULL waits retry_delay.
+-- end_failed_attempts: ends attempts that failed, were reclaimed or crashed. The caller holds the row locks and has
+-- checked that each attempt is the job's latest one. p_delays: NULL is retry_delay.
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(
     p_ids uuid[], p_outcomes text[], p_errors text[], p_finals boolean[], p_delays interval[])
 RETURNS TABLE (job_id uuid, outcome text, status text)
@@ -26,7 +26,7 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    WITH verdict AS (
+    WITH decided AS (
         SELECT r.id, r.outcome, public.clean_error(r.error) AS error,
             CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
@@ -42,15 +42,15 @@ BEGIN
             due = v.status <> 'pending',
             completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,
             lease_expires_at = NULL, updated_at = this_moment
-        FROM verdict v WHERE j.id = v.id AND j.status || '' = 'processing'
+        FROM decided v WHERE j.id = v.id AND j.status || '' = 'processing'
         RETURNING j.id, j.fence, j.exec, j.worker, j.claimed_at, j.started_at, j.session_id, j.status, v.error,
             CASE v.status WHEN 'cancelled' THEN 'cancelled' ELSE v.outcome END AS outcome
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
         SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
-    ), dead AS MATERIALIZED (
+    ), sessions AS MATERIALIZED (
         SELECT public.fail_sessions(array_agg(e.session_id ORDER BY e.id), array_agg(e.error ORDER BY e.id))
         FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
     )
-    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN dead;
+    SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN sessions;
 END $$;

@@ -1,7 +1,8 @@
--- What operators do to a job. Each change and its audit row are one transaction.
+-- What operators do to a job. The change and its audit row are one transaction.
 
--- cancel_job: a pending or handed-over job is cancelled at once; a running one is marked, and its worker, which
--- is told so on its own channel, stops it with its next heartbeat. Returns the status after, 'processing' for a marked one; NULL: no such job.
+-- cancel_job: cancels a job that is pending or handed over at once. A running one is marked: its worker is notified
+-- on its own channel, and stops it with its next heartbeat. Returns the status afterwards, 'processing' for a marked
+-- job; NULL: there is no such job.
 CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SET search_path = ''
@@ -10,34 +11,34 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
     job public.coding_jobs;
     note text := 'cancelled by ' || p_by || coalesce(': ' || p_reason, '');
-    verdict text;
+    status_after text;
 BEGIN
     SELECT * INTO job FROM public.coding_jobs j WHERE j.id = p_id FOR UPDATE;
     IF NOT FOUND OR job.status IN ('completed', 'failed', 'cancelled') THEN
         RETURN job.status;
     END IF;
-    verdict := CASE WHEN job.status = 'processing' AND job.exec IS NOT NULL THEN 'processing' ELSE 'cancelled' END;
+    status_after := CASE WHEN job.status = 'processing' AND job.exec IS NOT NULL THEN 'processing' ELSE 'cancelled' END;
     UPDATE public.coding_jobs j
-    SET status = verdict, cancel_requested_at = this_moment, error_message = note, updated_at = this_moment,
-        completed_at = CASE verdict WHEN 'cancelled' THEN this_moment END,
-        lease_expires_at = CASE verdict WHEN 'processing' THEN j.lease_expires_at END
+    SET status = status_after, cancel_requested_at = this_moment, error_message = note, updated_at = this_moment,
+        completed_at = CASE status_after WHEN 'cancelled' THEN this_moment END,
+        lease_expires_at = CASE status_after WHEN 'processing' THEN j.lease_expires_at END
     WHERE j.id = p_id;
-    IF verdict = 'processing' THEN
+    IF status_after = 'processing' THEN
         PERFORM pg_notify('mobvibe_' || job.worker, '');
     ELSIF job.status = 'processing' THEN
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome, error)
         VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
     END IF;
-    IF verdict = 'cancelled' AND job.session_id IS NOT NULL THEN
+    IF status_after = 'cancelled' AND job.session_id IS NOT NULL THEN
         PERFORM public.fail_sessions(ARRAY[job.session_id], ARRAY[note]);
     END IF;
     INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
-    VALUES (p_id, 'cancel', p_by, p_reason, job.status, verdict);
-    RETURN verdict;
+    VALUES (p_id, 'cancel', p_by, p_reason, job.status, status_after);
+    RETURN status_after;
 END $$;
 
--- retry_job: a finished job runs again with a fresh count of retries; one that waits for its next attempt
--- runs now. Returns the status after; NULL: no such job. A job in somebody's hands stays as it is.
+-- retry_job: makes a finished job run again, with all its retries; a pending one runs now. A job in processing stays
+-- as it is. Returns the status afterwards; NULL: there is no such job.
 CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SET search_path = ''

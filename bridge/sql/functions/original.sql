@@ -1,9 +1,10 @@
--- The four functions of the Node worker, with their names, arguments and results, for it, psql and PostgREST.
--- Old bodies may return other types; their signatures are the same, so replacing is enough.
+-- Three of the Node worker's four functions, with their names, arguments and results, for the Node worker, psql and
+-- PostgREST; get_queue_stats is in queue_stats.sql. A MobVibe database has them already, with the same signatures: to
+-- replace their bodies is enough.
 
--- claim_next_job: highest priority first, then oldest. There are no heartbeats on this path: the holder has
--- unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for two seconds, and named in
--- a warning.
+-- claim_next_job: claims the due job with the highest priority, and of these the oldest. There are no heartbeats
+-- here: the caller has unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for
+-- two seconds, and a warning names each.
 CREATE OR REPLACE FUNCTION public.claim_next_job()
 RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
 LANGUAGE plpgsql SET search_path = ''
@@ -11,16 +12,16 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    -- In a transaction that has written, constraints wait as its owner wants them to.
-    is_ours boolean := pg_current_xact_id_if_assigned() IS NULL;
+    -- A transaction that has written before is the caller's: constraints that it has deferred stay deferred.
+    is_own_transaction boolean := pg_current_xact_id_if_assigned() IS NULL;
     ids uuid[];
     candidate uuid;
     claimed uuid;
     refused uuid[] := '{}';
     one record;
-    found text; context text; until timestamptz;
+    status_after text; context text; until timestamptz;
 BEGIN
-    IF is_ours THEN
+    IF is_own_transaction THEN
         PERFORM public.check_at_once('public.coding_jobs', true);
     END IF;
     FOR one IN
@@ -59,8 +60,8 @@ BEGIN
                     claimed_at = this_moment, claimed_by = 'claim_next_job', cancel_requested_at = NULL,
                     lease_expires_at = this_moment + public.unwatched_lease(), updated_at = this_moment
                 WHERE j.id = candidate
-                RETURNING j.status INTO found;
-                PERFORM public.check_changed((found = 'processing')::integer, ARRAY[candidate]);
+                RETURNING j.status INTO status_after;
+                PERFORM public.check_changed((status_after = 'processing')::integer, ARRAY[candidate]);
                 claimed := candidate;
             EXCEPTION WHEN OTHERS OR assert_failure THEN
                 GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
@@ -74,15 +75,15 @@ BEGIN
         END LOOP;
         EXIT WHEN claimed IS NOT NULL OR clock_timestamp() > until OR ids = '{}';
     END LOOP;
-    IF is_ours THEN
+    IF is_own_transaction THEN
         PERFORM public.check_at_once('public.coding_jobs', false);
     END IF;
     RETURN QUERY SELECT j.id, j.session_id, j.prompt, j.priority FROM public.coding_jobs j WHERE j.id = claimed;
 END $$;
 COMMENT ON FUNCTION public.claim_next_job() IS 'Takes the most urgent due job: one row, or none';
 
--- complete_job: only a processing row changes, and never one that a bridge took: that attempt answers to its
--- fence alone.
+-- complete_job: completes a job in processing that was claimed with claim_next_job() or by hand. A bridge's attempt
+-- answers to its fence alone, so it is left as it is.
 CREATE OR REPLACE FUNCTION public.complete_job(job_id_param uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -95,7 +96,7 @@ BEGIN
         SET status = 'completed', error_message = NULL, completed_at = this_moment, lease_expires_at = NULL,
             updated_at = this_moment
         WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
-          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job'
+          AND public.is_bridge(j.claimed_by) IS NOT TRUE
         RETURNING j.id, j.fence, j.claimed_at, j.started_at, j.session_id
     ), ledger AS (
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome)
@@ -106,21 +107,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.complete_job(uuid) IS 'Completes a job taken with claim_next_job()';
 
--- fail_job: true when the job will run again, false when it will not (or was not the caller's to fail).
+-- fail_job: true if the job will run again; false if not, or if it is not in processing or is a bridge's attempt.
 CREATE OR REPLACE FUNCTION public.fail_job(job_id_param uuid, error_msg text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
-    verdict text;
+    status_after text;
 BEGIN
     PERFORM FROM public.coding_jobs j
     WHERE j.id = job_id_param AND j.status = 'processing' AND j.exec IS NULL
-          AND coalesce(j.claimed_by, 'claim_next_job') = 'claim_next_job' FOR UPDATE;
+          AND public.is_bridge(j.claimed_by) IS NOT TRUE FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    SELECT e.status INTO verdict
+    SELECT e.status INTO status_after
     FROM public.end_failed_attempts(ARRAY[job_id_param], ARRAY['failed'], ARRAY[error_msg], ARRAY[false], '{}') e;
-    RETURN verdict = 'pending';
+    RETURN status_after = 'pending';
 END $$;
 COMMENT ON FUNCTION public.fail_job(uuid, text) IS 'Fails a job taken with claim_next_job(): true = it will be retried';

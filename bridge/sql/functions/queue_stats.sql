@@ -1,4 +1,4 @@
--- What is in the queues, from the counts that the statements leave (tables/0003_job_counts.sql).
+-- What is in the queues, by the counts that triggers keep (tables/0003_job_counts.sql).
 
 -- queue_counts: jobs by queue and status, and the age of the oldest pending one. Index: jobs_oldest.
 CREATE OR REPLACE FUNCTION public.queue_counts()

@@ -1,13 +1,14 @@
--- How attempts end that nobody reports: by loss of their worker, or by loss on the way to it.
+-- Reclaim: how attempts end that nobody reports, because their worker was lost, or their message on its way to one.
 
--- reclaim_jobs: takes back what went silent. A worker whose lease ran out is declared lost, and what it had
--- started has crashed. A hand-over that no worker started in time is released: it never ran, so it spends no
--- retry. What crashed for the first time need not wait: it runs alone next. What claim_next_job() handed out counts as run. Selection and change see the same locked rows.
--- For p_grace after Postgres itself came up nobody is declared lost: no heartbeat could have come through.
--- One caller at a time; a second one finds nothing to do. No job holds up the others: where all of them at
--- once do not get through (a row of the host's that somebody holds, a trigger that refuses), each is tried
--- by itself (refusals.sql), for two seconds in all, and what fails is said to the caller and in the server's log. The
--- caller's setting mobvibe.skip names those to leave out for now. Index: jobs_processing.
+-- reclaim_jobs: ends up to p_limit attempts that nobody will report. A worker whose lease has run out is declared
+-- lost, and the jobs it had started have crashed: after its first crash a job is due at once, as it runs isolated. A
+-- hand-over that no worker started in time is released: it never ran, so it spends no retry. A job that was claimed
+-- with claim_next_job() or by hand counts as run.
+-- For p_grace after Postgres itself started, no worker is declared lost: no heartbeat could have come through. A row
+-- is locked from the moment it is chosen until it has changed. One caller at a time; a second one gets no row.
+-- One row must not hold up the others. If all together cannot be changed (a lock on a host's row, a host's trigger
+-- that refuses), each is tried by itself (refusals.sql), for two seconds in all, and a warning names those that fail.
+-- The caller's setting mobvibe.skip names those to leave out. Index: jobs_processing.
 CREATE OR REPLACE FUNCTION public.reclaim_jobs(p_limit integer, p_grace interval)
 RETURNS TABLE (job_id uuid, outcome text, status text)
 LANGUAGE plpgsql SET search_path = ''
@@ -37,7 +38,7 @@ BEGIN
     INTO ids, fences, outcomes, errors, delays
     FROM (SELECT j.id, j.fence, j.crashes,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
-                   WHEN j.claimed_by <> 'claim_next_job' THEN 'released'
+                   WHEN public.is_bridge(j.claimed_by) THEN 'released'
                    ELSE 'reclaimed' END AS outcome,
               CASE WHEN j.exec IS NOT NULL
                    THEN 'crashed: worker ' || coalesce((SELECT w.name FROM public.workers w WHERE w.id = j.worker), j.worker::text)
@@ -47,18 +48,19 @@ BEGIN
           WHERE j.status = 'processing'
             AND CASE WHEN j.exec IS NULL
                      THEN coalesce(j.lease_expires_at, j.updated_at + public.unwatched_lease()) < this_moment
-                     -- What was started since may be in a worker that registered since: it is not to be seen here.
+                     -- A job that was started after this moment may be in a worker that this statement cannot see
+                     -- yet.
                      ELSE (j.started_at >= this_moment) IS NOT TRUE
                           AND NOT EXISTS (SELECT FROM public.workers w WHERE w.id = j.worker AND w.stopped_at IS NULL) END
             AND j.id NOT IN (SELECT unnest(skip))
-          -- In no fixed order: jobs that cannot be taken back must not stand before those that can.
+          -- In random order: rows that cannot be changed must not come first each time, and use up p_limit.
           ORDER BY random() LIMIT p_limit
           FOR UPDATE OF j SKIP LOCKED) s;
 
     IF ids IS NULL THEN
         RETURN;
     END IF;
-    SET CONSTRAINTS ALL IMMEDIATE;  -- one that waits for the commit would undo all of them
+    SET CONSTRAINTS ALL IMMEDIATE;  -- a constraint that is checked at the commit would undo all rows
     FOR turn IN 0 .. cardinality(ids) LOOP  -- all of them, then one by one
         EXIT WHEN clock_timestamp() > until;
         start := greatest(turn, 1);
@@ -72,7 +74,7 @@ BEGIN
             EXIT WHEN turn = 0;
         EXCEPTION WHEN OTHERS OR assert_failure THEN
             GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
-            -- Who holds a row of a host's, or was quicker, holds up no other.
+            -- A lock or a deadlock may concern one row only: it must not hold up the others.
             IF SQLSTATE NOT IN ('40001', '40P01', '55P03') AND NOT public.is_of_a_row(SQLSTATE, context, 'reclaim_jobs') THEN
                 RAISE;
             END IF;
@@ -85,7 +87,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- take_back: ends attempts for reclaim_jobs, which has locked their rows; those that are over. Index: primary key.
+-- take_back: ends the given attempts for reclaim_jobs, which has locked their rows. Returns those that ended. Index:
+-- primary key.
 CREATE OR REPLACE FUNCTION public.take_back(
     p_ids uuid[], p_fences bigint[], p_outcomes text[], p_errors text[], p_delays interval[])
 RETURNS TABLE (job_id uuid, outcome text, status text)
@@ -118,8 +121,8 @@ BEGIN
     END IF;
 END $$;
 
--- unwatched_lease: how long a holder may be silent that sends no heartbeats, such as the Node worker.
--- Change it with: ALTER DATABASE … SET mobvibe.unwatched_lease = '2 hours'.
+-- unwatched_lease: how long a job may go without a report when its holder sends no heartbeats, such as the Node
+-- worker. To change it: ALTER DATABASE … SET mobvibe.unwatched_lease = '2 hours'.
 CREATE OR REPLACE FUNCTION public.unwatched_lease() RETURNS interval
 LANGUAGE sql STABLE SET search_path = ''
 AS $$ SELECT coalesce(nullif(current_setting('mobvibe.unwatched_lease', true), ''), '1 hour')::interval $$;

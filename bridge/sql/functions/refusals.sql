@@ -1,22 +1,24 @@
--- Rows that Postgres will not change: they break a constraint that a host added as NOT VALID, a host's trigger says no, or
--- leaves the change out. Where many rows at once do not get through, each is tried by itself, for two seconds in all.
--- What is not the row's own doing (a lock, missing rights, lack of resources, a shutdown) ends the call, as everywhere.
+-- Rows that Postgres refuses to change: they break a constraint that a host added as NOT VALID, or a host's trigger
+-- or rule raises an error or suppresses the change. If many rows cannot be changed together, each is tried by itself,
+-- for two seconds in all.
+-- An error that is not one row's own (a lock, missing rights, lack of resources, a shutdown) ends the call, as
+-- anywhere else.
 
--- is_of_a_row: whether an error may be one row's own. What comes out of a host's code, such as a trigger's, may be,
--- whatever it is. p_context is the error's, and counts up to the frame of p_caller: who called that has no part in it. A
--- server that speaks another language keeps these words.
+-- is_of_a_row: whether an error may concern one row only. Any error that comes out of a host's code may, such as its
+-- trigger's. p_context is the context of the error, and is read up to the frame of p_caller: what called that has no
+-- part in it. A server that speaks another language keeps the words that are matched here.
 CREATE OR REPLACE FUNCTION public.is_of_a_row(p_state text, p_context text, p_caller text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
     SELECT left(p_state, 2) NOT IN ('0A', '25', '26', '40', '42', '53', '55', '57', '58', 'XX')
         OR regexp_replace(split_part(p_context, p_caller || '(', 1),
-               'PL/pgSQL[^\n]*\y(guard_job|keep_due|take_by_hand|notify_job_status_change|count_changed_jobs|count_no_jobs'
+               'PL/pgSQL[^\n]*\y(guard_job|keep_due|begin_manual_attempt|notify_job_status_change|count_changed_jobs|count_no_jobs'
                '|promote_jobs|take_back|end_failed_attempts|release_jobs|fail_sessions|settle_sessions|postpone_event_number'
                '|number_events|take_event_numbers)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
 $$;
 
--- check_at_once: lets a table's constraints that wait for the commit be checked with each statement, or wait again. For
--- a transaction that is not ours alone; where it is: SET CONSTRAINTS ALL IMMEDIATE.
+-- check_at_once: has a table's deferred constraints checked with each statement, or at the commit again. For
+-- transactions that may be the caller's; in one of our own, use SET CONSTRAINTS ALL IMMEDIATE.
 CREATE OR REPLACE FUNCTION public.check_at_once(p_table regclass, p_at_once boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -31,7 +33,7 @@ BEGIN
     END IF;
 END $$;
 
--- check_changed: raises an error where fewer rows were changed than were given. A trigger or rule left one out, or as it was.
+-- check_changed: raises an error if fewer rows were changed than given: a trigger or rule suppressed a change.
 CREATE OR REPLACE FUNCTION public.check_changed(p_changed bigint, p_ids uuid[]) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -41,10 +43,11 @@ BEGIN
     END IF;
 END $$;
 
--- change_each: changes the given jobs, which the caller has locked: 'claim' hands them over, 'promote' is promote_jobs
--- (claim.sql), 'route' moves them to their actors' queues. Says of each whether it was changed, or why not (`refusal`);
--- those there was no time for are not named. A constraint that waits for the commit would fail where no row can be told
--- from another: the caller sees to that. Index: primary key.
+-- change_each: changes the given jobs, which the caller has locked. 'claim' claims them, 'promote' calls promote_jobs
+-- (claim.sql), 'route' moves them to their actors' queues. Returns each job that was changed, and each that was
+-- refused, with the reason (`refusal`); jobs for which no time was left are not returned.
+-- A deferred constraint would fail at the commit, where rows cannot be told apart: the caller must make it immediate.
+-- Index: primary key.
 CREATE OR REPLACE FUNCTION public.change_each(p_change text, p_ids uuid[], p_bridge text, p_lease interval)
 RETURNS TABLE (job_id uuid, refusal text)
 LANGUAGE plpgsql SET search_path = ''
@@ -99,8 +102,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- claim_jobs_apart: claim_jobs (claim.sql) while there are such rows. It leaves out p_skip, and of the others those that are
--- refused come back with the reason (`refusal`), unchanged. Indexes: jobs_ready, jobs_scheduled.
+-- claim_jobs_apart: claim_jobs (claim.sql), for use while there are such rows. Leaves out p_skip. A row that is
+-- refused is returned with the reason (`refusal`), and is unchanged. Indexes: jobs_ready, jobs_scheduled.
 CREATE OR REPLACE FUNCTION public.claim_jobs_apart(
     p_bridge text, p_limit integer, p_lease interval,
     p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[], p_skip uuid[])
@@ -123,40 +126,41 @@ BEGIN
     FROM public.change_each('promote', ids, NULL, NULL) e JOIN public.coding_jobs j ON j.id = e.job_id
     WHERE e.refusal IS NOT NULL;
 
-    WITH lane AS MATERIALIZED (
+    WITH served AS MATERIALIZED (
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,
-               row_number() OVER (PARTITION BY lane.queue ORDER BY c.priority DESC, c.seq) AS place
+               row_number() OVER (PARTITION BY served.queue ORDER BY c.priority DESC, c.seq) AS rank
         FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
-        JOIN lane ON lane.queue = span.queue
+        JOIN served ON served.queue = span.queue
         CROSS JOIN LATERAL (
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (lane.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
               AND j.id NOT IN (SELECT unnest(p_skip))
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)
             FOR UPDATE SKIP LOCKED
         ) c
     ), next AS MATERIALIZED (
-        SELECT f.id FROM found f WHERE f.place <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+        SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
 
     SELECT array_agg(e.job_id), array_agg(e.refusal) INTO ids, refusals
     FROM public.change_each('claim', ids, p_bridge, p_lease) e;
-    RETURN QUERY  -- a statement of its own: only so it sees the new fences
+    RETURN QUERY  -- a separate statement: the one above would not see the new fences
     SELECT j.id, j.fence, j.queue, j.actor, j.priority, j.seq, e.refusal
     FROM unnest(ids, refusals) AS e (id, refusal) JOIN public.coding_jobs j ON j.id = e.id
     ORDER BY j.priority DESC, j.seq;
 END $$;
 
--- route_each: moves the given jobs, which route_jobs has locked, to their actors' queues; those that were moved.
+-- route_each: moves the given jobs, which route_jobs has locked, to their actors' queues. Returns those that were
+-- moved.
 CREATE OR REPLACE FUNCTION public.route_each(p_ids uuid[]) RETURNS TABLE (job_id uuid, actor text, queue text)
 LANGUAGE plpgsql SET search_path = ''
 AS $$

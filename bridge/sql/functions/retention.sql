@@ -1,11 +1,12 @@
--- Finished jobs are deleted when they are old, where the settings say so.
+-- Retention: finished jobs are deleted after the time that the settings give.
 
--- prune_finished_jobs: deletes jobs that ended longer ago than p_age, oldest first, p_limit at the most. Their ledger
--- goes with them, what operators did to them stays. No job holds up the others: where all at once are refused (a host's
--- foreign key, a trigger), each is tried by itself, for two seconds; behind the place (p_at, p_id) lies what was not
--- tried yet. That order costs a sort of those that ended at one moment: without a place they come as they lie. Says how
--- many went, how many were refused and why the first of them, the last place tried, and whether more may follow.
--- Index: jobs_ended.
+-- prune_finished_jobs: deletes up to p_limit jobs that ended longer ago than p_age, oldest first, with their rows in
+-- the ledger; job_audit stays. One row must not hold up the others: if all together are refused (a host's foreign key
+-- or trigger), each is tried by itself, for two seconds in all.
+-- (p_at, p_id) is the last place that an earlier call tried; this one goes on behind it. That order costs a sort of
+-- the jobs that ended at one moment: without a place they come in the order of the index.
+-- Returns how many were deleted, how many were refused and why the first of them was, the last place tried, and
+-- whether there may be more. Index: jobs_ended.
 CREATE OR REPLACE FUNCTION public.prune_finished_jobs(p_age interval, p_limit integer, p_at text, p_id uuid)
 RETURNS TABLE (pruned integer, kept integer, kept_by text, last_at text, last_id uuid, more boolean)
 LANGUAGE plpgsql SET search_path = ''
@@ -32,7 +33,7 @@ BEGIN
         RETURN QUERY SELECT 0, 0, NULL, p_at, p_id, false;
         RETURN;
     END IF;
-    SET CONSTRAINTS ALL IMMEDIATE;  -- one that is checked at the commit would undo all of them
+    SET CONSTRAINTS ALL IMMEDIATE;  -- a constraint that is checked at the commit would undo all rows
     BEGIN
         DELETE FROM public.coding_jobs j WHERE j.id = ANY (ids);
         GET DIAGNOSTICS gone = ROW_COUNT;
@@ -56,7 +57,7 @@ BEGIN
         ends[tried]::text, ids[tried], tried < cardinality(ids) OR tried >= p_limit;
 END $$;
 
--- prune_jobs: the same from the beginning, as the version before calls it; how many went.
+-- prune_jobs: prune_finished_jobs from the beginning, as the version before calls it. Returns how many were deleted.
 CREATE OR REPLACE FUNCTION public.prune_jobs(p_age interval, p_limit integer) RETURNS integer
 LANGUAGE sql SET search_path = ''
 AS $$ SELECT f.pruned FROM public.prune_finished_jobs(p_age, p_limit, NULL, NULL) f $$;

@@ -1,9 +1,11 @@
--- Which queue an actor's jobs belong to.
+-- Routing: which queue an actor's jobs belong to.
 
--- keep_actor_queues: each actor's queue and attempts as a live worker announced them, one that listens to that queue
--- before one that does not, one that takes jobs before one that drains, the newest before the others. Actors that
--- nobody alive announces keep what they have. p_gone counts workers that are gone, too: they come last.
--- Rows are written in the order of actors, and only where they differ: workers that start at once wait for nobody.
+-- keep_actor_queues: stores each actor's queue and attempts as live workers announced them. Where these differ, a
+-- worker that listens to the queue comes before one that does not, then one that takes jobs before one that drains,
+-- then the newest. An actor that no live worker announces keeps what it has. p_gone: workers that are gone count too,
+-- as the last ones.
+-- Rows are written in the order of actors, and only if they change: so workers that start together do not wait for
+-- each other.
 CREATE OR REPLACE FUNCTION public.keep_actor_queues(p_gone boolean) RETURNS void
 LANGUAGE sql SET search_path = ''
 AS $$
@@ -15,9 +17,9 @@ AS $$
           FROM (SELECT w.actor_options, w.queues, w.draining, w.is_live, max(w.started_at) AS started_at
                 FROM (SELECT *, stopped_at IS NULL AND lease_expires_at > clock_timestamp() AS is_live FROM public.workers) w
                 WHERE w.is_live OR p_gone
-                GROUP BY 1, 2, 3, 4) w -- the same words of a whole fleet are read once
+                GROUP BY 1, 2, 3, 4) w -- workers with the same options are read once
           CROSS JOIN LATERAL jsonb_each(w.actor_options) AS o
-          -- No other name of a queue fits into a job: an INSERT would fail by it.
+          -- A job cannot have any other name of a queue: its INSERT would fail.
           WHERE o.value ->> 'queue' ~ '^[A-Za-z_][A-Za-z0-9._-]*$' AND length(o.value ->> 'queue') <= 200
           ORDER BY o.key, w.is_live DESC, (o.value ->> 'queue') = ANY (w.queues) DESC, w.draining, w.started_at DESC, 2) a
     WHERE NOT EXISTS (SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue = a.queue
@@ -26,12 +28,13 @@ AS $$
     ON CONFLICT (actor) DO UPDATE SET queue = excluded.queue, max_retries = excluded.max_retries
 $$;
 
--- route_jobs: moves pending jobs that wait in a queue where no live worker can run them to the queue where
--- one can, the most urgent of each queue first, and tells which actors nobody alive knows. From the default queue it
--- also moves what a worker there could run, where others serve its actor's own queue: not all that listen to the
--- default queue need know the actor, and an INSERT would not have left it there. Looks at p_limit jobs of either kind
--- at the most. A row that somebody holds, or that cannot be changed (refusals.sql), waits for the next look; the
--- caller's setting mobvibe.skip names those to leave out of that. Index: jobs_ready.
+-- route_jobs: moves pending jobs from queues where no live worker can run them to the queue where one can, the most
+-- urgent of each queue first. From the default queue it also moves a job that a worker there could run, if its
+-- actor's own queue is served: a worker of the default queue need not know the actor, and an INSERT would have chosen
+-- the other queue.
+-- Returns what it moved, by actor and queue, and the actors that no live worker knows (routed_to is NULL). Reads at
+-- most p_limit jobs of each kind. A row that is locked or cannot be changed (refusals.sql) waits for the next call;
+-- the caller's setting mobvibe.skip names those to leave out. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = ''
@@ -53,14 +56,14 @@ BEGIN
         SELECT (SELECT j.queue FROM public.coding_jobs j
                 WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
         FROM queues q WHERE q.queue IS NOT NULL
-    ), lanes AS MATERIALIZED (
+    ), ready AS MATERIALIZED (
         SELECT q.queue, ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
                               WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND q.queue = ANY (w.queues)
                                 AND NOT (q.queue = 'coding' AND a.actor = ANY (known) AND EXISTS (
                                     SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue <> 'coding'))) AS served
         FROM queues q WHERE q.queue IS NOT NULL
     ), stuck AS MATERIALIZED (
-        SELECT c.id, l.queue FROM lanes l CROSS JOIN LATERAL (
+        SELECT c.id, l.queue FROM ready l CROSS JOIN LATERAL (
             SELECT j.id FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
               AND j.id NOT IN (SELECT unnest(skip))
@@ -70,7 +73,7 @@ BEGIN
         SELECT m.actor, s.queue, m.queue AS routed_to
         FROM public.route_each(ARRAY(SELECT t.id FROM stuck t)) m JOIN stuck s ON s.id = m.job_id
     ), waiting AS MATERIALIZED (
-        SELECT c.actor, l.queue FROM lanes l CROSS JOIN LATERAL (
+        SELECT c.actor, l.queue FROM ready l CROSS JOIN LATERAL (
             SELECT j.actor FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor <> ALL (known)
             ORDER BY j.priority DESC, j.seq LIMIT p_limit) c

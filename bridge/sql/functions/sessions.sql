@@ -1,7 +1,8 @@
--- Sessions follow their jobs.
+-- Sessions: their status follows that of their jobs.
 
--- settle_sessions: brings sessions to where their jobs stand. A session completes with the last of its open
--- jobs. The rows are locked before that is asked: two last jobs must not each see the other one open.
+-- settle_sessions: gives sessions the status that follows from their jobs. A session completes with the last of its
+-- open jobs. Its row is locked before open jobs are looked for: otherwise the last two jobs could each see the other
+-- one open.
 CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -11,8 +12,8 @@ BEGIN
     IF coalesce(cardinality(p_sessions), 0) = 0 THEN
         RETURN;
     END IF;
-    -- The host's own triggers on its sessions table may name their tables and functions without a schema.
-    -- Everything below is named in full; the path ends with this function.
+    -- The host's triggers on its sessions may name tables and functions without a schema. Our own names all have one,
+    -- and the path is set back when this function ends.
     PERFORM pg_catalog.set_config('search_path', 'public', true);
     PERFORM FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR NO KEY UPDATE;
     UPDATE public.coding_sessions s
@@ -28,8 +29,8 @@ BEGIN
           SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing')));
 END $$;
 
--- fail_sessions: settles sessions whose jobs failed or were cancelled. The host may refuse that, by a trigger or a
--- constraint of its own; the job has ended all the same, and the server's log says which session was left as it was.
+-- fail_sessions: sets sessions to 'failed' whose jobs failed or were cancelled. A host's trigger or constraint may
+-- refuse that: the job has ended all the same, and the server's log says which session was left as it was.
 CREATE OR REPLACE FUNCTION public.fail_sessions(p_sessions uuid[], p_errors text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$

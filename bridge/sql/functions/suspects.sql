@@ -1,22 +1,35 @@
--- Jobs that ran when their worker was lost.
+-- Suspects: jobs that ran in a worker when that was lost. They run isolated, in a worker process that begins nothing else.
 
--- claim_suspects: takes jobs of one queue whose worker was lost while it ran them, to be run alone, p_line at the most,
--- most urgent first. What was claimed together is a line: one process runs it, one job after the other. One line for
--- two worker processes, counting those in somebody's hands: whatever kills workers must leave some. What is acquitted
--- (bridge/worker/quarantine.py says when) is in no line any more; `throughout` says of which that is never so. One caller
--- at a time, or two would both find room for one line; the second one finds nothing to do. Rows that cannot be changed
--- are passed over (refusals.sql), and so are those that the caller's setting mobvibe.skip names. Index: jobs_suspect.
+-- isolated_until: the rule (docs/explanation/states.md), for all functions: until when a job that is started at
+-- p_started_at must be isolated. '-infinity': never. 'infinity': to its end. The worker's side of it is
+-- is_acquitted() in bridge/worker/quarantine.py.
+-- Without SET and with an expression for a body, so that Postgres inlines it.
+CREATE OR REPLACE FUNCTION public.isolated_until(
+    p_crashes integer, p_retry_count integer, p_max_retries integer, p_started_at timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE
+RETURN CASE WHEN p_crashes = 0 THEN timestamptz '-infinity'
+            WHEN p_crashes > 1 OR p_retry_count + 1 >= p_max_retries THEN timestamptz 'infinity'
+            ELSE p_started_at + interval '30 s' END;
+
+-- claim_suspects: claims up to p_limit suspects of one queue, the most urgent first. What was claimed together is a
+-- batch: one process runs it, one job after the other. For every two live worker processes, one batch may be claimed
+-- or running: suspects must not take all processes with them. A job that is not isolated any longer does not count.
+-- One caller at a time, since two would both see room for one batch: the second gets no row. Rows that cannot be
+-- changed are passed over (refusals.sql), as are those that the caller's setting mobvibe.skip names. Index:
+-- jobs_suspect.
+-- `alone` and `throughout` are the names that the version before reads: isolated, and isolated to its end.
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
-CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_line integer)
+CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_limit integer)
 RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    lines integer;
-    lines_most integer;
+    batches integer;
+    max_batches integer;
+    isolating uuid[];
     ids uuid[];
     one record;
     claimed uuid[] := '{}';
@@ -28,17 +41,14 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
         RETURN;
     END IF;
-    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) INTO lines FROM public.coding_jobs j
-    WHERE j.status = 'processing' AND j.crashes > 0 AND j.claimed_by <> 'claim_next_job'
-      AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1 AND j.retry_count + 1 < j.max_retries) IS NOT TRUE;
-    -- One that runs a line takes nothing else, and says that it drains: it counts all the same.
-    SELECT greatest(1, count(*) / 2) INTO lines_most FROM public.workers w
-    WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
-      AND (NOT w.draining OR w.id IN (SELECT j.worker FROM public.coding_jobs j
-                                      WHERE j.status = 'processing' AND j.crashes > 0
-                                        AND (j.started_at < this_moment - interval '30 s' AND j.crashes = 1
-                                             AND j.retry_count + 1 < j.max_retries) IS NOT TRUE));
-    IF lines >= lines_most THEN
+    SELECT count(DISTINCT (j.claimed_by, j.claimed_at)) FILTER (WHERE public.is_bridge(j.claimed_by)), array_agg(j.worker)
+    INTO batches, isolating FROM public.coding_jobs j
+    WHERE j.status = 'processing' AND j.crashes > 0
+      AND (public.isolated_until(j.crashes, j.retry_count, j.max_retries, j.started_at) < this_moment) IS NOT TRUE;
+    -- A worker that runs a batch takes nothing else, and so reports that it drains: it counts all the same.
+    SELECT greatest(1, count(*) / 2) INTO max_batches FROM public.workers w
+    WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND (NOT w.draining OR w.id = ANY (isolating));
+    IF batches >= max_batches THEN
         RETURN;
     END IF;
     SET CONSTRAINTS ALL IMMEDIATE;
@@ -50,7 +60,7 @@ BEGIN
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
               AND s.id NOT IN (SELECT unnest(refused))
-            ORDER BY s.priority DESC, s.seq LIMIT p_line
+            ORDER BY s.priority DESC, s.seq LIMIT p_limit
             FOR UPDATE SKIP LOCKED
         )
         SELECT array_agg(f.id) INTO ids FROM found f
@@ -67,6 +77,7 @@ BEGIN
         EXIT WHEN claimed <> '{}';
     END LOOP;
     RETURN QUERY
-    SELECT c.id, c.fence, c.queue, c.actor, true, c.crashes > 1 OR c.retry_count + 1 >= c.max_retries
-    FROM unnest(claimed) AS mine (id) JOIN public.coding_jobs c ON c.id = mine.id ORDER BY c.priority DESC, c.seq;
+    SELECT c.id, c.fence, c.queue, c.actor, true,
+           public.isolated_until(c.crashes, c.retry_count, c.max_retries, this_moment) = 'infinity'
+    FROM unnest(claimed) AS r (id) JOIN public.coding_jobs c ON c.id = r.id ORDER BY c.priority DESC, c.seq;
 END $$;

@@ -1,4 +1,4 @@
--- Worker processes: they announce what they can run, and one heartbeat a process keeps all its jobs.
+-- Worker processes: they announce what they can run, and one heartbeat per process covers all its jobs.
 
 CREATE OR REPLACE FUNCTION public.register_worker(
     p_worker uuid, p_name text, p_slots integer, p_queues text[], p_actor_options jsonb, p_version text, p_lease interval)
@@ -12,12 +12,13 @@ AS $$
     SELECT public.keep_actor_queues(false)
 $$;
 
--- heartbeat_worker: renews the worker's lease and tells what of p_jobs/p_execs, which it holds, it must let go.
--- A draining worker lives, and is given nothing more.
---   refused    the worker was declared lost: everything it holds belongs to others (the only row then)
---   lost       this attempt is over in the database: taken over, deleted, settled by hand
+-- heartbeat_worker: renews the worker's lease, and says which of its attempts (p_jobs, p_execs) it must stop. A
+-- worker that drains is alive and gets no more jobs. Verdicts:
+--   refused    the worker was declared lost: all its attempts were taken from it. This is the only row then
+--   lost       this attempt has ended in the database: reclaimed, deleted, or ended by an operator
 --   cancelled  an operator wants this job stopped
---   stray      the database thinks this worker runs it, and has for longer than a lease: it never got the word
+--   stray      the database has had this attempt as this worker's for longer than a lease, and the worker does not
+--              know of it: the answer to its start was lost
 CREATE OR REPLACE FUNCTION public.heartbeat_worker(p_worker uuid, p_lease interval, p_draining boolean, p_jobs uuid[], p_execs uuid[])
 RETURNS TABLE (verdict text, job_id uuid, exec uuid, fence bigint)
 LANGUAGE plpgsql SET search_path = ''
@@ -44,16 +45,17 @@ BEGIN
       AND j.started_at < this_moment - p_lease;
 END $$;
 
--- worker_key: the session lock by which others see that a worker's link to this server stands.
+-- worker_key: the key of the session lock that shows others that a worker's link to this server is up.
 CREATE OR REPLACE FUNCTION public.worker_key(p_worker uuid) RETURNS bigint
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$ SELECT hashtextextended(p_worker::text, 0) $$;
 
--- hold_worker_link: the worker shows its life by a lock that this session holds and that its end sets free, and
--- hears on its own channel of jobs to be cancelled. Called on every new link. p_pid is this server's process as
--- the worker's driver knows it: behind a pooler that is another one, a session is nobody's own, and the lease
--- alone decides. False when the link is not watched; on a direct one an earlier session still holds the lock.
--- p_patience is what the worker may need to be back on a new link, where that is long.
+-- hold_worker_link: takes the worker's lock for this session, whose end frees it, and listens on the worker's channel
+-- for jobs to cancel. To be called on each new link. p_patience: how long the worker may need to reconnect, if that
+-- is long.
+-- p_pid is this server process as the worker's driver knows it. Behind a pooler it is a different one: sessions are
+-- shared there, so no lock is taken, and only the lease counts. Returns whether the lock is held; on a direct link,
+-- false means that an earlier session still holds it.
 DROP FUNCTION IF EXISTS public.hold_worker_link(uuid, integer);
 CREATE OR REPLACE FUNCTION public.hold_worker_link(p_worker uuid, p_pid integer, p_patience interval) RETURNS boolean
 LANGUAGE plpgsql SET search_path = ''
@@ -72,10 +74,10 @@ BEGIN
     RETURN held;
 END $$;
 
--- watch_links: a worker whose lock has been seen free for p_confirm, or for as long as the worker asked for where that
--- is longer, is declared lost, whatever its lease says.
--- Its process has ended, or would have taken the lock again: it does at once when only its link broke.
--- Returns how many are seen without their lock and not yet declared lost: look again soon.
+-- watch_links: declares a worker lost, whatever its lease says, when its lock has been free for p_confirm, or for as
+-- long as the worker asked for if that is longer. Its process has ended: if only its link had broken, it would have
+-- taken the lock again at once.
+-- Returns how many live workers are without their lock: call again soon.
 CREATE OR REPLACE FUNCTION public.watch_links(p_confirm interval) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -91,7 +93,7 @@ BEGIN
     FROM pg_catalog.pg_locks l
     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database());
-    -- A row that somebody holds waits for the next look: it must not hold up what is known of the others.
+    -- A locked row waits for the next call: it must not hold up the other workers.
     UPDATE public.workers w
     SET link_lost_at = CASE WHEN w.link_lost_at IS NULL THEN this_moment END
     FROM (SELECT o.id FROM public.workers o
@@ -116,7 +118,7 @@ AS $$
     SELECT public.keep_actor_queues(false)
 $$;
 
--- prune_workers: forgets processes that ended long ago.
+-- prune_workers: deletes the rows of processes that ended longer ago than p_age.
 CREATE OR REPLACE FUNCTION public.prune_workers(p_age interval) RETURNS void
 LANGUAGE sql SET search_path = ''
 AS $$ DELETE FROM public.workers WHERE stopped_at < clock_timestamp() - p_age $$;

@@ -1,7 +1,7 @@
--- What a migration changes, and whom it waits for.
+-- What a migration changes, and whose transactions it waits for.
 
 -- name: changes
--- What a migration would change of this database's own things, in words. Only reads.
+-- What a migration would change of this database's own tables, functions and policies, in words. Reads catalogs only.
 WITH tables AS (
     SELECT c.oid, c.relname AS name, c.relrowsecurity FROM pg_catalog.pg_class c
     WHERE c.oid IN (to_regclass('public.coding_jobs'), to_regclass('public.coding_sessions'), to_regclass('public.session_events'))
@@ -60,7 +60,7 @@ WHERE EXISTS (SELECT FROM pg_catalog.pg_roles w WHERE w.rolname IN ('anon', 'aut
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = to_regclass('public.coding_jobs') AND t.tgname = 'a_guard_job')
 
 -- name: changed_rows
--- The rows of an old coding_jobs that a migration would change, and what order they had.
+-- How many rows of an old coding_jobs a migration would change.
 SELECT count(*) FILTER (WHERE j.status IN ('pending', 'processing') OR j.status IS NULL) AS waiting,
        count(*) FILTER (WHERE j.priority IS NULL AND (j.status IN ('pending', 'processing') OR j.status IS NULL)) AS without_priority,
        count(*) FILTER (WHERE j.status IS NULL OR j.priority IS NULL OR j.created_at IS NULL OR j.updated_at IS NULL
@@ -70,8 +70,8 @@ SELECT count(*) FILTER (WHERE j.status IN ('pending', 'processing') OR j.status 
 FROM public.coding_jobs j
 
 -- name: lock_holders
--- Whose transactions a migration may wait for: those with locks on the tables it changes first, then any
--- other that reads this database, oldest first. Of a deadlock, those that were in it (pids), whatever they do by now.
+-- Transactions that a migration may wait for: first those with locks on tables that it changes, then all others with
+-- a snapshot, oldest first. After a deadlock: the sessions that were in it (pids), whatever they do by now.
 SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a nameless client') AS name, a.usename AS role, a.state,
        round(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change)))::integer AS seconds
 FROM pg_catalog.pg_stat_activity a

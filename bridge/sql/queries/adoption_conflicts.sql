@@ -1,13 +1,13 @@
--- What bars the way of a migration.
+-- What would make a migration fail.
 
 -- name: conflicts
--- What in this database bars the way of a migration, each with what to do. Reads catalogs only.
--- "Ours" says that an earlier run of the bridge was here: then private names may be taken, by itself.
-WITH ours AS MATERIALIZED (
+-- What in this database would make a migration fail, each with its remedy. Reads catalogs only. Where the bridge was
+-- `installed` before, the names that only the bridge uses are its own.
+WITH installed AS MATERIALIZED (
     SELECT to_regprocedure('public.mobvibe_schema_version()') IS NOT NULL
         OR to_regprocedure('public.mobvibe_close_rights()') IS NOT NULL
         OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                   WHERE a.attrelid = to_regclass('public.job_attempts') AND a.attname = 'fence') AS here
+                   WHERE a.attrelid = to_regclass('public.job_attempts') AND a.attname = 'fence') AS before
 ), wanted (tbl, col, type, is_original) AS (
     VALUES
     ('coding_jobs', 'id', 'uuid', true), ('coding_jobs', 'session_id', 'uuid', true), ('coding_jobs', 'prompt', 'text', true),
@@ -79,7 +79,7 @@ FROM found f WHERE f.attgenerated <> '' OR f.attidentity <> ''
 UNION ALL
 SELECT format('column %%s.%%s is yours already, and of the bridge''s type', f.tbl, f.col),
        format('ALTER TABLE public.%%I RENAME COLUMN %%I TO …', f.tbl, f.col)
-FROM found f CROSS JOIN ours o WHERE f.is_there AND NOT f.is_original AND NOT o.here AND f.real_type = f.type AND f.tbl = 'coding_jobs'
+FROM found f CROSS JOIN installed o WHERE f.is_there AND NOT f.is_original AND NOT o.before AND f.real_type = f.type AND f.tbl = 'coding_jobs'
 UNION ALL
 SELECT format('column coding_jobs.%%s is required and has no default', a.attname),
        format('ALTER TABLE public.coding_jobs ALTER COLUMN %%I DROP NOT NULL (the bridge''s own inserts do not name it)', a.attname)
@@ -114,8 +114,8 @@ WHERE f.arg_names IS NOT NULL AND coalesce(p.proargnames[1:p.pronargs], '{}') <>
 UNION ALL
 SELECT format('function %%s has the name of one of the bridge''s', p.oid::regprocedure),
        format('ALTER FUNCTION %%s RENAME TO …', p.oid::regprocedure)
-FROM pg_catalog.pg_proc p CROSS JOIN ours o
-WHERE NOT o.here AND p.pronamespace = 'public'::regnamespace AND p.proname = ANY (%(private)s::text[])
+FROM pg_catalog.pg_proc p CROSS JOIN installed o
+WHERE NOT o.before AND p.pronamespace = 'public'::regnamespace AND p.proname = ANY (%(private)s::text[])
 UNION ALL
 SELECT format('index %%s is on table %%s', i.name, x.indrelid::regclass), format('ALTER INDEX public.%%I RENAME TO …', i.name)
 FROM indexes i JOIN pg_catalog.pg_index x ON x.indexrelid = to_regclass('public.' || i.name)
@@ -144,9 +144,9 @@ FROM functions f JOIN pg_catalog.pg_proc p
 WHERE NOT pg_has_role(p.proowner, 'USAGE')
 
 -- name: event_conflicts
--- What would keep a row of session_events from getting its number, each with what to do. The number is
--- written by an UPDATE at the commit, in a table that had no UPDATE before: there an INSERT of the host's would fail
--- from now on, or its row would stay without a number. Reads catalogs only.
+-- What would keep a row of session_events from getting its number, each with its remedy. The number is written by an
+-- UPDATE at the commit, in a table that had no UPDATE before: a host's INSERT would fail there from now on, or its
+-- row would stay without a number. Reads catalogs only.
 WITH events AS (
     SELECT c.oid, c.relreplident, pg_get_userbyid(c.relowner) AS owner,
            (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a

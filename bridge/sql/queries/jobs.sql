@@ -1,9 +1,9 @@
--- Jobs: sent, looked at, cancelled and retried.
+-- Jobs: sent, listed, cancelled and retried.
 
 -- name: enqueue
--- One job, in whatever transaction the caller has open. Where the caller does not say the queue and
--- the retries, route_new_job (triggers/jobs.sql) gives the actor's own; it is told when 3 were said. By a
--- setting: the role may have rights on the documented columns only.
+-- One job, in the transaction that the caller has open. If the caller names no queue or no number of attempts,
+-- route_new_job (triggers/jobs.sql) gives the actor's own. A setting says that 3 attempts are meant, which is also
+-- the column's default: a column could not say so, as the role may have rights on the documented columns only.
 INSERT INTO public.coding_jobs (actor, queue, payload, session_id, prompt, priority, run_at, max_retries)
 VALUES (%(actor)s, coalesce(%(queue)s::text, 'coding'), %(payload)s::text::jsonb, %(session_id)s, %(prompt)s, %(priority)s,
         %(run_at)s,
@@ -13,7 +13,7 @@ VALUES (%(actor)s, coalesce(%(queue)s::text, 'coding'), %(payload)s::text::jsonb
 RETURNING id
 
 -- name: send
--- One job under the id of its message. Nothing comes back where that id is there already. 3 attempts as in enqueue.
+-- One job under the id of its message. No row: that id is there already. 3 attempts: as in enqueue.
 INSERT INTO public.coding_jobs (id, actor, queue, payload, priority, run_at, max_retries)
 VALUES (%(id)s, %(actor)s, %(queue)s, %(payload)s::text::jsonb, %(priority)s,
         CASE WHEN %(delay)s::interval > interval '0' THEN now() + %(delay)s::interval END,
@@ -24,13 +24,13 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 
 -- name: created_at
--- Since when a job is there, for whoever must not run an old one
+-- When a job was inserted, for a caller that must not run an old one.
 SELECT created_at FROM public.coding_jobs WHERE id = %(id)s
 
 -- name: list_jobs
--- The latest jobs, what changed last first: waiting ones by when they were made, running ones by their
--- claim, finished ones by their end. The latest %(looked_at)s of each kind are looked at; waiting: of each queue.
--- Indexes: jobs_oldest, jobs_processing, jobs_ended, jobs_failed, primary key.
+-- The latest jobs, newest first: pending ones by their insertion, running ones by their claim, finished ones by their
+-- end. Reads the latest %(looked_at)s of each kind; of pending ones, in each queue. Indexes: jobs_oldest,
+-- jobs_processing, jobs_ended, jobs_failed, primary key.
 WITH RECURSIVE queues AS (
     (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' ORDER BY j.queue LIMIT 1)
     UNION ALL
@@ -65,7 +65,7 @@ WITH RECURSIVE queues AS (
           WHERE j.status IN ('failed', 'cancelled') AND j.status = %(status)s AND j.completed_at IS NOT NULL
           ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s
     WHERE s.actor = coalesce(%(actor)s, s.actor) LIMIT %(limit)s
-), by_hand AS (  -- finished, and nobody said when
+), by_hand AS (  -- finished, without completed_at
     SELECT s.id, s.at
     FROM (SELECT j.id, j.actor, j.status, j.updated_at AS at FROM public.coding_jobs j
           WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at IS NULL LIMIT %(looked_at)s) s

@@ -11,12 +11,12 @@ SELECT extract(epoch FROM run_at - clock_timestamp())::float8 AS seconds
 FROM public.coding_jobs WHERE status = 'pending' AND NOT due ORDER BY run_at LIMIT 1
 
 -- name: latest_seq
--- The newest place given out in the order of age, committed or not.
+-- The highest `seq` given to a job so far, committed or not.
 SELECT last_value AS seq FROM public.coding_jobs_seq
 
 -- name: waiting_in_vain
--- Due jobs that no live worker can take where they are. Looks at the 5000 oldest of each queue.
--- Index: jobs_oldest.
+-- Due jobs that no live worker can run in the queue where they are. Reads the 5000 oldest of each queue. Index:
+-- jobs_oldest.
 WITH RECURSIVE queues AS (
     (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' ORDER BY j.queue LIMIT 1)
     UNION ALL

@@ -1,8 +1,8 @@
 -- Rights: what this role lacks, and what others have.
 
 -- name: check_rights
--- What this role lacks, in words. Row security that hides rows from it counts: an empty answer
--- must never be taken for an empty queue. What a schema of the version before does not have is not lacking.
+-- Rights that this role lacks, in words. Row security that hides rows from it is among them: no rows must never be
+-- taken for an empty queue. What the schema of the version before does not have is not lacking.
 SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
@@ -22,12 +22,12 @@ SELECT 'call ' || p.oid::regprocedure
 FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
-                    'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'keep_claims', 'fail_claims',
+                    'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'isolated_until', 'is_bridge', 'keep_claims', 'fail_claims',
                     'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')
 
 -- name: open_rights
--- What lies open that mobvibe_close_rights() and the guard had closed. Only where there are web roles.
+-- What was opened after mobvibe_close_rights() and the guard had closed it. Only where there are web roles.
 WITH web AS (SELECT r.rolname AS name FROM pg_catalog.pg_roles r WHERE r.rolname IN ('anon', 'authenticated'))
 SELECT w.name || ' may execute ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname) AS found
 FROM web w CROSS JOIN pg_catalog.pg_proc p

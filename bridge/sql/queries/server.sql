@@ -5,23 +5,23 @@
 SELECT 1 AS pong
 
 -- name: read_only
--- Why this session may write nothing: the server is a standby, or a setting and where it is made. No row
--- where it may.
+-- Why this session cannot write: the server is a standby, or a setting says so (`source`: where it was set). No row:
+-- it can write.
 SELECT pg_is_in_recovery() AS is_standby, s.source
 FROM pg_catalog.pg_settings s
 WHERE s.name = 'default_transaction_read_only' AND current_setting('transaction_read_only') = 'on'
 
 -- name: server_facts
--- What kind of Postgres this is, and what time it is there.
+-- The version of this server, and its time.
 SELECT current_setting('server_version_num') AS version_num, clock_timestamp() AS now
 
 -- name: database_mark
--- This database's id and name, by which a namespace in Redis is known to be its own.
+-- This database's id and name: the mark that it leaves on its namespace in Redis.
 SELECT public.mobvibe_database_id() || ' ' || current_database() AS mark
 
 -- name: connection_room
--- The limit on connections that is nearest for this role, how much of it is used, and by how many
--- links of MobVibe's processes. This session is not counted. Of other roles' sessions the kind may be hidden.
+-- The limit on connections that this role will reach first, how many are in use, and how many of these are links of
+-- MobVibe's processes. This session is not counted. Which of other roles' sessions are links may be hidden.
 WITH me AS (
     SELECT r.oid AS role, r.rolname, r.rolsuper, r.rolconnlimit, d.oid AS database, d.datname, d.datconnlimit
     FROM pg_catalog.pg_roles r
@@ -62,8 +62,8 @@ ORDER BY l.most - l.used
 LIMIT 1
 
 -- name: vacuum_holder
--- Who has kept vacuum from removing anything newer, for longer than p_age: the oldest session with a
--- snapshot, a replication slot, or a prepared transaction. Sessions of other roles are seen with pg_read_all_stats.
+-- What has kept vacuum from removing anything newer, for longer than the given seconds: the oldest session with a
+-- snapshot, a replication slot, or a prepared transaction. Other roles' sessions are seen with pg_read_all_stats.
 SELECT h.kind, h.name, h.seconds
 FROM (
     SELECT 'session' AS kind,
@@ -76,7 +76,7 @@ FROM (
     SELECT 'prepared transaction', p.gid, extract(epoch FROM clock_timestamp() - p.prepared)::float8
     FROM pg_catalog.pg_prepared_xacts p
     UNION ALL
-    -- Its age in time is not known; a quarter of a million transactions is no moment's lag.
+    -- Its age in seconds is not known; a quarter of a million transactions is more than a short lag.
     SELECT 'replication slot', s.slot_name, NULL
     FROM pg_catalog.pg_replication_slots s
     WHERE greatest(age(s.xmin), age(s.catalog_xmin)) > 250000
@@ -85,5 +85,5 @@ WHERE h.seconds IS NULL OR h.seconds > %(seconds)s
 ORDER BY h.seconds DESC NULLS LAST LIMIT 1
 
 -- name: set_lock_timeout
--- How long this session waits for a lock from now on, and how long it did before.
+-- Sets how long this session waits for a lock, and returns how long it did before.
 SELECT current_setting('lock_timeout') AS previous, set_config('lock_timeout', %(value)s, false)

@@ -7,13 +7,13 @@ VALUES (%(user)s, %(project)s, %(prompt)s, 'pending', now() + interval '30 minut
 RETURNING id, expires_at, status
 
 -- name: session_status
--- One session of one user; nothing for anybody else's. Index: primary key.
+-- One session of this user; no row for anybody else's. Index: primary key.
 SELECT id, project_id, initial_prompt, expires_at, started_at, completed_at, error_message, metadata, created_at, updated_at,
        CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() THEN 'expired' ELSE status END AS status
 FROM public.coding_sessions WHERE id = %(session)s AND user_id = %(user)s
 
 -- name: projects_table
--- Whether this database keeps projects with owners, as a MobVibe database does.
+-- Whether this database has projects with owners, as MobVibe's has.
 SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                WHERE a.attrelid = to_regclass('public.projects') AND a.attname = 'user_id') AS present
 

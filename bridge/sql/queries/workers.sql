@@ -13,5 +13,5 @@ SELECT count(*) AS workers, coalesce(sum(w.slots), 0) AS slots,
 FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp()
 
 -- name: stop_all_workers
--- For a store that was down with everything that used it: nobody in the table is alive.
+-- For a Postgres that was stopped together with everything that used it: no worker in the table is alive.
 UPDATE public.workers SET stopped_at = clock_timestamp(), stop_reason = 'lost' WHERE stopped_at IS NULL

@@ -1,5 +1,5 @@
--- Sessions and their event stream, created where a database does not have them yet.
--- Safe to run twice; an existing MobVibe database keeps its tables, rows and policies.
+-- Sessions and their events, created where a database does not have them. Safe to run twice; an existing MobVibe
+-- database keeps its tables, rows and policies.
 
 CREATE TABLE IF NOT EXISTS public.coding_sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -27,18 +27,19 @@ CREATE TABLE IF NOT EXISTS public.session_events (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The number of an event in its session, given by triggers/events.sql. Older rows stay NULL and come first.
+-- The number of an event in its session, given by triggers/events.sql. Older rows stay NULL, and come first.
 CREATE SEQUENCE IF NOT EXISTS public.session_events_seq;
 ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint;
 
--- The last number given out in a session. Not a column of coding_sessions: triggers of the host's hang on those rows.
+-- The last number given to an event of each session. Not a column of coding_sessions: to write there would fire the
+-- host's triggers.
 CREATE TABLE IF NOT EXISTS public.session_streams (
     session_id uuid PRIMARY KEY,
     last_seq bigint NOT NULL
 ) WITH (fillfactor = 50);
 
 DO $$ BEGIN
-    -- Some databases list the allowed event types in a CHECK, and not all that are in use. Types are open.
+    -- Some databases have a CHECK that lists the event types, and lacks some that are in use. Any type is allowed.
     IF EXISTS (SELECT FROM pg_catalog.pg_constraint c
                WHERE c.conrelid = 'public.session_events'::regclass AND c.conname = 'session_events_event_type_check') THEN
         ALTER TABLE public.session_events DROP CONSTRAINT session_events_event_type_check;

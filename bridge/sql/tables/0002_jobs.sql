@@ -1,5 +1,5 @@
--- The job table, the ledger of attempts, the worker processes and the audit trail.
--- Creates what is absent and adopts an existing coding_jobs in place. Safe to run twice.
+-- The job table, the ledger of attempts, the worker processes and the audit trail. Creates what is missing, and
+-- adopts an existing coding_jobs in place. Safe to run twice.
 
 DO $$
 DECLARE
@@ -31,9 +31,9 @@ CREATE TABLE IF NOT EXISTS public.coding_jobs (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Every added column has a constant default: no rewrite of a large table, no change for an old INSERT. Here and below a
--- step that is done already takes no lock: `mobvibe migrate up` does the long ones beforehand, beside the traffic. What
--- stands between [name] and [end] it takes from here.
+-- Each added column may be NULL or has a constant default: a large table is not rewritten, and old INSERTs still
+-- work. Here and below, a step that is done already takes no lock. `mobvibe migrate up` does the long ones
+-- beforehand, beside the traffic: it takes the texts between [name] and [end].
 CREATE SEQUENCE IF NOT EXISTS public.coding_jobs_seq;
 -- [columns]
 DO $$ BEGIN
@@ -64,11 +64,11 @@ END $$;
 -- [end]
 
 COMMENT ON COLUMN public.coding_jobs.run_at IS 'Not before this time; NULL is at once';
-COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at lies ahead: keeps waiting rows out of the index that the claim reads';
+COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at is in the future: keeps such rows out of the index that claims read';
 COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of insertion, which created_at cannot give (equal, or set by the client)';
 COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
-COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs alone, for its first 30 s at the least';
+COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs isolated, see isolated_until()';
 COMMENT ON COLUMN public.coding_jobs.releases IS 'How often in a row it was handed back with no retry spent; from the fourth time on it waits, longer each time';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
@@ -81,8 +81,8 @@ DO $$ BEGIN
 END $$;
 -- [end]
 
--- What is changed below is no news of the job: a host's trigger that writes updated_at, or tells somebody, is left out
--- where this role may do that.
+-- The changes below are not events in the life of a job. The host's triggers, which may write updated_at or notify
+-- other programs, are off for them if this role may do that.
 -- [quiet]
 DO $$ BEGIN
     PERFORM set_config('session_replication_role', 'replica', true);
@@ -91,8 +91,8 @@ EXCEPTION WHEN insufficient_privilege THEN
 END $$;
 -- [end]
 
--- Rows the old schema allowed and no claim would ever have found again, or no program could read. What is NULL and may
--- be so stays NULL.
+-- Repairs rows that the old schema allowed, and that no claim would ever find or no program could read. NULL stays
+-- where it is allowed.
 -- [repair]
 UPDATE public.coding_jobs
 SET status = coalesce(status, CASE WHEN completed_at IS NULL THEN 'pending'
@@ -123,7 +123,7 @@ BEGIN
     END IF;
 END $$;
 
--- The rules for each row. A comment on the constraint says that it is this version's.
+-- The constraints. A comment on each says which version made it: an older one is replaced.
 -- [rules]
 DO $$
 DECLARE
@@ -142,7 +142,7 @@ BEGIN
         ('coding_jobs_counts_check', $c$retry_count BETWEEN 0 AND 1000000000 AND max_retries >= 0
             AND crashes BETWEEN 0 AND 1000000000 AND releases BETWEEN 0 AND 1000000000
             AND fence BETWEEN 0 AND 4611686018427387904$c$),
-        -- Infinity, and years that most programs cannot read: one such row, and no list of jobs comes out any more.
+        -- No infinity, and no year that most programs cannot read: one such row would make every list of jobs fail.
         ('coding_jobs_times_check', $c$least(created_at, updated_at, run_at, started_at, completed_at) >= '0001-01-02 00:00:00+00'
             AND greatest(created_at, updated_at, run_at, started_at, completed_at) <= '9999-12-30 00:00:00+00'$c$),
         ('coding_jobs_names_check', $c$actor <> '' AND length(actor) <= 200
@@ -162,7 +162,7 @@ BEGIN
 END $$;
 -- [end]
 
--- seq begins at 1 for new rows; unfinished rows that were here before get theirs in order of age.
+-- New rows get a seq from 1 on; unfinished rows from before get theirs in the order of age.
 -- [order]
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
@@ -179,7 +179,7 @@ FROM (SELECT w.id, nextval('public.coding_jobs_seq') AS seq
             WHERE seq = 0 AND status IN ('pending', 'processing') ORDER BY created_at, id) w) waiting
 WHERE j.id = waiting.id;
 
--- Jobs in the hands of an old worker while we move in: it has an hour to report, as after claim_next_job().
+-- Jobs that an old worker runs during this migration: it has an hour to report, as after claim_next_job().
 UPDATE public.coding_jobs
 SET claimed_at = coalesce(started_at, now()), claimed_by = 'claim_next_job', fence = 1,
     lease_expires_at = now() + interval '1 hour'
@@ -201,7 +201,8 @@ CREATE INDEX IF NOT EXISTS jobs_processing ON public.coding_jobs (claimed_at)
     WHERE status = 'processing';
 CREATE INDEX IF NOT EXISTS jobs_of_session ON public.coding_jobs (session_id)
     WHERE session_id IS NOT NULL;
--- Room on each page for the version that a start writes: it stays there, and no index learns of it.
+-- Half of each page stays free, for the row version that a start writes: on the same page it needs no new index
+-- entry.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c
                    WHERE c.oid = 'public.coding_jobs'::regclass AND 'fillfactor=50' = ANY (c.reloptions)) THEN
@@ -209,7 +210,7 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- Ids in order of time where the server can make them: the rows in work then share a few pages of each index.
+-- Ids in the order of time, where the server can make them: the jobs in work then share a few pages of each index.
 DO $$
 BEGIN
     IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL AND NOT EXISTS (
@@ -220,9 +221,9 @@ BEGIN
     END IF;
 END $$;
 
--- The ledger: one row per ended attempt, written by the statement that ends it. The primary key is the
--- promise that no attempt ends twice. No foreign key: its check would cost every report a look-up; a
--- trigger of triggers/jobs.sql removes the rows of a deleted job.
+-- The ledger: one row for each attempt that ended, written by the statement that ends it. Because of the primary key
+-- no attempt can end twice. There is no foreign key, since its check would cost each report a look-up: a trigger
+-- (triggers/jobs.sql) deletes the rows of a deleted job.
 CREATE TABLE IF NOT EXISTS public.job_attempts (
     job_id uuid NOT NULL,
     fence bigint NOT NULL,
@@ -237,7 +238,7 @@ CREATE TABLE IF NOT EXISTS public.job_attempts (
     PRIMARY KEY (job_id, fence)
 );
 
--- Worker processes: one row each, and the only row a heartbeat writes, however many jobs it runs.
+-- Worker processes, a row for each. A heartbeat writes that row only, however many jobs the process runs.
 CREATE TABLE IF NOT EXISTS public.workers (
     id uuid PRIMARY KEY,
     name text NOT NULL,
@@ -257,19 +258,20 @@ ALTER TABLE public.workers
     ADD COLUMN IF NOT EXISTS linked boolean NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS link_lost_at timestamptz,
     ADD COLUMN IF NOT EXISTS link_patience interval NOT NULL DEFAULT '0';
-COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key(id) as long as its link to this server stands';
+COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key(id) while its link to this server is up';
 COMMENT ON COLUMN public.workers.link_lost_at IS 'Since when that lock was seen free';
 COMMENT ON COLUMN public.workers.link_patience IS 'How long it may be free before the worker is lost, where its link is slow';
 CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
 
--- Where each actor's jobs belong, as workers announced it; read for each row that names no queue. Outlives the workers.
+-- The queue and attempts of each actor, as workers announced them. Read for each row that names no queue. Rows
+-- outlive the workers.
 CREATE TABLE IF NOT EXISTS public.actor_queues (
     actor text PRIMARY KEY,
     queue text NOT NULL,
     max_retries integer
 );
 
--- What operators did to a job, written in the transaction that did it. Outlives the job.
+-- What operators did to a job, written in the same transaction. Rows outlive the job.
 CREATE TABLE IF NOT EXISTS public.job_audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id uuid NOT NULL,

@@ -1,5 +1,6 @@
--- How many jobs stand where, without counting them: every statement that changes jobs adds one row of differences
--- for each queue it touched, and the bridge folds those rows together. Nobody waits for anybody's count.
+-- How many jobs each queue has by status, without counting them. Each statement that changes jobs adds one row of
+-- differences for each queue it touched, and the bridge folds these rows together. As nobody updates a row, nobody
+-- waits for another one's count.
 
 CREATE TABLE IF NOT EXISTS public.job_counts (
     queue text NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE IF NOT EXISTS public.job_counts (
     ever_failed bigint NOT NULL DEFAULT 0,
     ever_cancelled bigint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
--- Rows without a key: where a publication has all tables, Postgres refuses to delete them else.
+-- The rows have no key. Without this, Postgres would refuse to delete them where a publication has all tables.
 DO $do$ BEGIN
     IF (SELECT c.relreplident FROM pg_catalog.pg_class c WHERE c.oid = 'public.job_counts'::regclass) <> 'f' THEN
         ALTER TABLE public.job_counts REPLICA IDENTITY FULL;
@@ -23,19 +24,22 @@ COMMENT ON COLUMN public.job_counts.ever_completed IS 'Completions so far, those
 
 -- The oldest pending job of a queue. Only inserts and retries write to it.
 CREATE INDEX IF NOT EXISTS jobs_oldest ON public.coding_jobs (queue, created_at) WHERE status = 'pending';
--- Finished jobs by age, for retention and for lists of what ended last. One ended by hand may not say when.
+-- Finished jobs by age, for retention and for lists of what ended last. One that was ended by hand may have no
+-- completed_at.
 CREATE INDEX IF NOT EXISTS jobs_ended ON public.coding_jobs (completed_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('public.jobs_finished')
-               AND i.indrelid = 'public.coding_jobs'::regclass) THEN -- of the version before: only those that say when
+               AND i.indrelid = 'public.coding_jobs'::regclass) THEN -- of the version before, without jobs that have no completed_at
         DROP INDEX public.jobs_finished;
     END IF;
 END $$;
--- The few among them that a list is asked for by their status. A job that completes is not in it and writes nothing.
+-- The few finished jobs that are listed by their status. A job that completes is not among them, and writes nothing
+-- here.
 CREATE INDEX IF NOT EXISTS jobs_failed ON public.coding_jobs (status, completed_at)
     WHERE status IN ('failed', 'cancelled');
 
--- The table changes with every job; vacuum must come long before a fifth of millions of rows has changed.
+-- The table changes with each job. By default vacuum waits until a fifth of all rows has changed, and there may be
+-- millions.
 ALTER TABLE public.coding_jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
                                     autovacuum_analyze_scale_factor = 0.05);

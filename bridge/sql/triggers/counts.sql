@@ -1,6 +1,6 @@
--- The counts of jobs keep themselves: see tables/0003_job_counts.sql.
+-- Triggers that keep the counts of jobs: see tables/0003_job_counts.sql.
 
--- With the owner's rights: who may insert a job need not be let near the counts.
+-- These run with the owner's rights: a role that may insert a job needs no right on the counts.
 CREATE OR REPLACE FUNCTION public.count_new_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -29,8 +29,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Most statements take all their rows from one status to one other, or change none, as every start of jobs: only
--- where they did different things need the rows be grouped.
+-- Most statements move all their rows from one status to one other, or change no status, as a start does. Rows are
+-- grouped only where they differ.
 CREATE OR REPLACE FUNCTION public.count_changed_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -84,13 +84,13 @@ CREATE OR REPLACE FUNCTION public.count_no_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('mobvibe.fold_job_counts')); -- a fold under way would write its sums after us
+    PERFORM pg_advisory_xact_lock(hashtext('mobvibe.fold_job_counts')); -- a fold that is under way would write its sums afterwards
     DELETE FROM public.job_counts;
     RETURN NULL;
 END $$;
 
--- count_jobs: puts the jobs that this statement sees in place of all counts it sees. Right only while nobody else writes,
--- or in the snapshot of a moment when nobody did. Folds wait meanwhile.
+-- count_jobs: replaces all counts that this statement sees by the jobs that it sees. That is right only while nobody
+-- else writes, or in the snapshot of a moment when nobody did. Folds wait until it ends.
 CREATE OR REPLACE FUNCTION public.count_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -116,7 +116,7 @@ BEGIN
     FROM now n FULL JOIN ever e USING (queue);
 END $$;
 
--- recount_jobs: counts the table itself, after changes that no trigger saw. Writers wait meanwhile.
+-- recount_jobs: counts the whole table, after changes that no trigger saw. Writers wait until it ends.
 CREATE OR REPLACE FUNCTION public.recount_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -125,8 +125,8 @@ BEGIN
     PERFORM public.count_jobs();
 END $$;
 
--- fold_job_counts: adds rows of differences up, p_limit at the most; how many went. Sums do not change by it, so
--- a second caller at the same time would do no harm; it finds the lock taken and does nothing.
+-- fold_job_counts: adds up to p_limit rows of differences together. Returns by how many rows there are fewer. The
+-- sums stay the same, so a second caller at the same time would do no harm; it finds the lock taken and does nothing.
 CREATE OR REPLACE FUNCTION public.fold_job_counts(p_limit integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -170,7 +170,7 @@ DROP TRIGGER IF EXISTS count_no_jobs ON public.coding_jobs;
 CREATE TRIGGER count_no_jobs AFTER TRUNCATE ON public.coding_jobs
     FOR EACH STATEMENT EXECUTE FUNCTION public.count_no_jobs();
 
--- Also what was there before the triggers were. `mobvibe migrate up` counts it by itself, without holding up writers.
+-- Counts the jobs from before the triggers, too. `mobvibe migrate up` does that itself, without holding up writers.
 DO $$ BEGIN
     IF current_setting('mobvibe.count', true) IS DISTINCT FROM 'later' THEN
         PERFORM public.recount_jobs();

@@ -1,13 +1,15 @@
 -- Session events, written for a running attempt and read back in order.
--- The JSON column is called data, in some databases event_data: the functions hide the difference.
+-- The JSON column is named data, in some databases event_data: the functions hide the difference.
 --
--- A session's events are numbered without gaps, in the order of commit: who reads on from the last number it saw misses
--- nothing. Whoever takes numbers holds the row in session_streams to the end of its transaction. Nobody may keep others
--- waiting by that: an INSERT from anywhere takes its numbers in the last moment of its transaction. Until then it has
--- provisional ones, negative, which only its own transaction sees.
+-- The events of a session are numbered without gaps, in the order of commit: a reader that goes on from the last
+-- number it saw misses none. A transaction that takes numbers keeps the session's row in session_streams locked until
+-- it ends. So that nobody waits long for that, an INSERT from anywhere takes its numbers as the last thing that its
+-- transaction does. Until then its events have provisional numbers, negative ones, which only its own transaction
+-- sees.
 
--- take_event_numbers: the number before the first of p_count new ones, and the stream is the caller's. It goes on behind
--- what is there, whoever numbered that: the version before, or a restored backup. Index: session_events_number.
+-- take_event_numbers: takes p_count new numbers, and locks the session's stream. Returns the number before the first
+-- of them. They follow those that are stored, whoever gave these: the version before, or a restored backup. Index:
+-- session_events_number.
 CREATE OR REPLACE FUNCTION public.take_event_numbers(p_session uuid, p_count bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -30,10 +32,11 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- number_events: called for each row, the first time for all that this transaction inserted: its sessions in the order
--- of their ids, so that no two wait for each other. With the owner's rights: who may insert an event need not change one.
--- Row by row: a join of all rows with their numbers would be in the planner's hands, and so would how long others wait.
--- Index: session_events_unnumbered, behind the first row: dead entries lie before it.
+-- number_events: called for each row; the first call numbers all events that this transaction inserted. Sessions come
+-- in the order of their ids, so that no two transactions wait for each other. It runs with the owner's rights: a role
+-- that may insert an event need not be able to change one.
+-- It goes row by row: the plan of a join of all rows with their numbers would be the planner's choice, and others
+-- wait meanwhile. Index: session_events_unnumbered, from the first row on, since dead entries lie before it.
 CREATE OR REPLACE FUNCTION public.number_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -53,7 +56,7 @@ BEGIN
         FROM public.session_events e WHERE e.seq <= NEW.seq AND e.seq < 0 ORDER BY e.session_id, e.seq DESC
     LOOP
         IF event.place = 1 THEN
-            before := CASE WHEN event.session_id IS NOT NULL -- else it is in no stream, and gets no number
+            before := CASE WHEN event.session_id IS NOT NULL -- without a session there is no stream, and no number
                            THEN public.take_event_numbers(event.session_id, event.events) END;
         END IF;
         UPDATE public.session_events e SET seq = before + event.place WHERE e.seq = event.seq AND e.seq < 0;
@@ -73,9 +76,10 @@ BEGIN
     WHERE a.attrelid = 'public.session_events'::regclass AND a.attname IN ('data', 'event_data') AND NOT a.attisdropped
     ORDER BY a.attname LIMIT 1;
 
-    -- add_session_events: stores events whose attempt is still the job's own, in the order given, each id once. Sessions
-    -- first, as a foreign key would: after the streams it would be a deadlock with who deletes one. What is read when
-    -- the streams are held is the truth: no event of an old attempt comes behind one of the next.
+    -- add_session_events: stores events whose attempt is still the job's latest one, in the order given, each id
+    -- once. Returns how many. Sessions are locked first, as a foreign key would do: after the streams it would be a
+    -- deadlock with a DELETE of a session. Attempts are read when the streams are locked, so that no event of an old
+    -- attempt follows one of the next.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION public.add_session_events(
             p_ids uuid[], p_jobs uuid[], p_execs uuid[], p_types text[], p_data jsonb[]) RETURNS integer
@@ -103,7 +107,7 @@ BEGIN
                    s.before + row_number() OVER (PARTITION BY g.session_id ORDER BY g.position)
             FROM unnest(streams, befores) AS s (id, before) JOIN given g ON g.session_id = s.id;
             GET DIAGNOSTICS stored = ROW_COUNT;
-            IF stored < cardinality(p_ids) THEN -- the numbers left over go back: nobody else has seen them
+            IF stored < cardinality(p_ids) THEN -- unused numbers go back: nobody else has seen them
                 UPDATE public.session_streams t SET last_seq = s.before + (
                     SELECT count(*) FROM public.session_events e WHERE e.session_id = s.id AND e.seq > s.before)
                 FROM unnest(streams, befores) AS s (id, before) WHERE t.session_id = s.id;
@@ -123,13 +127,15 @@ BEGIN
     $sql$, json_column);
 END $do$;
 
--- The columns of a row that says nothing of its number, and whatever a role says that row security applies to.
+-- For a row without a number, and for any row of a role that row security applies to: such a role may not choose
+-- numbers.
 DROP TRIGGER IF EXISTS on_event_created ON public.session_events;
 CREATE TRIGGER on_event_created BEFORE INSERT ON public.session_events
     FOR EACH ROW WHEN (NEW.seq IS NULL OR NEW.seq < 0 OR row_security_active('public.session_events'::regclass))
     EXECUTE FUNCTION public.postpone_event_number();
 
--- In another session its number may be taken already, and a reader that is past it would miss the event.
+-- An event that moves to another session gets a new number: its old one may be taken there, and a reader past it
+-- would miss the event.
 DROP TRIGGER IF EXISTS on_event_moved ON public.session_events;
 CREATE TRIGGER on_event_moved BEFORE UPDATE OF session_id ON public.session_events
     FOR EACH ROW WHEN (NEW.session_id IS DISTINCT FROM OLD.session_id)
@@ -140,5 +146,6 @@ CREATE CONSTRAINT TRIGGER on_event_committed AFTER INSERT OR UPDATE OF session_i
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (NEW.seq < 0) EXECUTE FUNCTION public.number_events();
 
--- Only now: rows without a number come first.
+-- The version before had a default here. It is dropped last, when the triggers are there: a row must never stay
+-- without a number, since such rows come first.
 ALTER TABLE public.session_events ALTER COLUMN seq DROP DEFAULT;

@@ -1,7 +1,7 @@
--- What the tables do by themselves: tell who listens, keep `due` true, take dependent rows along.
+-- Triggers of jobs and sessions: they notify, keep `due` true, choose queues, and delete dependent rows.
 
--- notify_new_job: for a statement that inserted one row the original JSON, for more one count. Never a
--- notification per row: each takes a lock at commit that all notifying transactions share.
+-- notify_new_job: for a statement that inserted one row the original JSON, for more rows their count. Not a
+-- notification per row: each takes a lock at the commit that all notifying transactions share.
 -- Off for a transaction: SET LOCAL mobvibe.notify = 'off'; for good: ALTER TABLE … DISABLE TRIGGER on_job_created.
 CREATE OR REPLACE FUNCTION public.notify_new_job() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
@@ -22,8 +22,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- notify_job_status_change: the same for rows whose status a statement changed.
--- Most statements take all their rows from one status to one other: then nothing needs to be compared.
+-- notify_job_status_change: the same for rows whose status a statement changed. Most statements move all their rows
+-- from one status to one other: then no row has to be compared.
 CREATE OR REPLACE FUNCTION public.notify_job_status_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = on
 AS $$
@@ -54,7 +54,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- keep_due: a job with a time to wait for stays out of the ready ones until then.
+-- keep_due: a job whose run_at is in the future is not among the ready ones until then.
 CREATE OR REPLACE FUNCTION public.keep_due() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -63,11 +63,12 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- route_new_job: a job that names no queue goes to its actor's, with the actor's attempts where it does not name them
--- either. What was left out looks like what says the column's default; enqueue() and .send(), which can tell, leave
--- the moment of their statement in a setting where 3 attempts are meant: whatever becomes of it, it holds for no other
--- statement. With the owner's rights: who may insert a job need not read this table. STABLE lets all rows of a statement
--- share its snapshot. Rows are read without a lock: registering waits for no insert.
+-- route_new_job: a job that names no queue goes to its actor's queue, with the actor's attempts if it does not name
+-- these either. A value that was left out cannot be told from one that equals the column's default. enqueue() and
+-- .send() know which it is: where 3 attempts are meant, they leave the time of their statement in a setting, so it
+-- holds for no other statement, whatever becomes of theirs.
+-- It runs with the owner's rights: a role that may insert a job need not read this table. STABLE: all rows of a
+-- statement share its snapshot. Rows are read without a lock, so that a worker that registers waits for no insert.
 CREATE OR REPLACE FUNCTION public.route_new_job() RETURNS trigger
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
 AS $$
@@ -86,9 +87,9 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- take_by_hand: whoever makes a row 'processing' without a new fence (an old client, psql) begins a new attempt
--- all the same: the last one is in the ledger, and must never end a second time.
-CREATE OR REPLACE FUNCTION public.take_by_hand() RETURNS trigger
+-- begin_manual_attempt: a row that is set to 'processing' without a new fence (by an old client, or in psql) begins a
+-- new attempt all the same: the last one is in the ledger, and must never end a second time.
+CREATE OR REPLACE FUNCTION public.begin_manual_attempt() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 BEGIN
@@ -99,12 +100,13 @@ BEGIN
     NEW.claimed_at := clock_timestamp();
     NEW.lease_expires_at := NEW.claimed_at + public.unwatched_lease();
     IF NEW.started_at IS NOT DISTINCT FROM OLD.started_at THEN
-        NEW.started_at := NEW.claimed_at; -- what stands there is the start of an earlier attempt
+        NEW.started_at := NEW.claimed_at; -- it is the start of an earlier attempt
     END IF;
     RETURN NEW;
 END $$;
 
--- The two below act with the owner's rights: who may delete a job or a session need not reach what hangs on it.
+-- The next two run with the owner's rights: a role that may delete a job or a session needs no rights on the rows
+-- that depend on it.
 CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -123,7 +125,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Dropped first: an old database has row triggers under two of these names.
+-- Each is dropped first: an old database has row triggers with two of these names.
 DROP TRIGGER IF EXISTS on_job_created ON public.coding_jobs;
 CREATE TRIGGER on_job_created AFTER INSERT ON public.coding_jobs
     REFERENCING NEW TABLE AS created
@@ -134,14 +136,14 @@ CREATE TRIGGER on_job_status_changed AFTER UPDATE ON public.coding_jobs
     REFERENCING OLD TABLE AS before_update NEW TABLE AS after_update
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_job_status_change();
 
--- What workers announced before the table was there: the trigger below reads it.
+-- What workers announced before this table was there: the trigger below reads it.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM public.actor_queues) THEN
         PERFORM public.keep_actor_queues(true);
     END IF;
 END $$;
 
--- Its name comes behind a_guard_job: what a user may not choose, this may.
+-- By its name it fires after a_guard_job: it may set what a user may not.
 DROP TRIGGER IF EXISTS on_job_without_queue ON public.coding_jobs;
 CREATE TRIGGER on_job_without_queue BEFORE INSERT ON public.coding_jobs
     FOR EACH ROW WHEN (NEW.queue = 'coding' AND NEW.status = 'pending') EXECUTE FUNCTION public.route_new_job();
@@ -153,7 +155,8 @@ CREATE TRIGGER on_job_run_at BEFORE INSERT OR UPDATE OF run_at ON public.coding_
 DROP TRIGGER IF EXISTS on_job_taken_by_hand ON public.coding_jobs;
 CREATE TRIGGER on_job_taken_by_hand BEFORE UPDATE OF status ON public.coding_jobs
     FOR EACH ROW WHEN (NEW.status = 'processing' AND OLD.status <> 'processing' AND NEW.fence = OLD.fence)
-    EXECUTE FUNCTION public.take_by_hand();
+    EXECUTE FUNCTION public.begin_manual_attempt();
+DROP FUNCTION IF EXISTS public.take_by_hand(); -- its name in the version before
 
 DROP TRIGGER IF EXISTS on_job_deleted ON public.coding_jobs;
 CREATE TRIGGER on_job_deleted AFTER DELETE ON public.coding_jobs
@@ -165,7 +168,7 @@ CREATE TRIGGER on_session_deleted AFTER DELETE ON public.coding_sessions
     REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION public.delete_jobs_of_sessions();
 
--- What only the old claim used. Every status change paid for it.
+-- Only the old claim read it, and each change of a status had to write it.
 DO $$ BEGIN
     IF to_regclass('public.coding_jobs_status_priority_idx') IS NOT NULL THEN
         DROP INDEX public.coding_jobs_status_priority_idx;

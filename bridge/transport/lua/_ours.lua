@@ -1,23 +1,23 @@
--- Stands before every script in this folder.
+-- Is put before every script in this folder.
 --
 -- The form of an id of ours, as bridge/transport/messages.py makes it: "<job>:<fence>" of the first job in the message,
 -- and then a mark:
 --     nothing   one job
 --     +n        n more jobs than the first
---     !  or !!  one job that runs alone; !! to its end
--- Whatever else is on a queue belongs to somebody else, a plain Dramatiq app that shares the namespace: it is neither
--- taken nor passed on, and its place is left to it.
-local ALONE = string.byte("!")
+--     !  or !!  one job that runs isolated; !! to its end
+-- Any other id belongs to another application, a plain Dramatiq app that shares the namespace: its message is neither
+-- taken nor moved.
+local ISOLATED = string.byte("!")
 local X4 = "%x%x%x%x"
 local OURS = "^" .. X4 .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. "%-" .. X4 .. X4 .. X4 .. ":%d+([+!]?[%d!]*)$"
 
--- The mark of an id of ours, often empty; nil for anybody else's.
+-- The mark of an id of ours, often empty; nil for any other id.
 local function mark_of(id)
     return string.match(id, OURS)
 end
 
--- Puts ids at the end of a list; at its front when the last id there is somebody else's: behind a hundred thousand of
--- theirs ours would never be found.
+-- Puts ids at the end of a list; at its front if the last id there is not ours: behind a hundred thousand of another
+-- application's, ours would never be found.
 local function put(list, ids)
     local last = redis.call("lindex", list, -1)
     if last and not mark_of(last) then

@@ -1,9 +1,9 @@
 -- exchange: for one worker process and one queue: forgets the messages the worker has acknowledged, then takes new
 -- ones. One call for both, however many messages.
 --
--- A payload is forgotten only if this worker still held the message: a late acknowledgement of a message that
--- was given to somebody else changes nothing. A taken id without a payload is dropped and does not count: nothing could
--- come of it. Each id is returned with its payload, so that an unreadable one can be put aside by its id.
+-- A payload is deleted only if this worker still held the message: a late acknowledgement of a message that another
+-- worker got meanwhile changes nothing. A taken id without a payload is dropped and does not count: there is nothing to
+-- run. Each id is returned with its payload, so that an unreadable one can be put aside by its id.
 --
 -- An id that is not ours is read and never popped: taking ends there. `sift` finds ours behind it.
 --
@@ -11,11 +11,11 @@
 --          zset worker id -> last call in ms; the database's mark. The first four as Dramatiq's dashboards read them.
 -- ARGV     worker id, now in ms, number of jobs to take, most suspects for one process, our database's mark or nothing,
 --          1 to take any id, then id done, id done, …
--- Returns 1 when the first id left is somebody else's or else 0, then id, payload, id, payload, …
+-- Returns 1 if the first id left is not ours, else 0; then id, payload, id, payload, …
 --
 -- The number to take counts jobs, which the mark of an id tells (see _ours.lua). A message of several counts for all of
--- them; the last one taken may bring more than was asked for. After a message whose job runs alone, those of that kind
--- that follow it are taken too, up to the most suspects for one process.
+-- them; the last one taken may bring more than was asked for. After a message whose job runs isolated, those of that
+-- kind that follow it are taken too, up to the most suspects for one process.
 
 local list, payloads, held = KEYS[1], KEYS[2], KEYS[3]
 local other = owner_if_other(KEYS[5], ARGV[5])
@@ -31,13 +31,13 @@ for i = 7, #ARGV do
     end
 end
 
-local answer, room, suspects_most, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
-local suspects, dropped, window_most = 0, 0, 1000 -- Lua's stack holds some thousands
-local function goes_on(mark)
-    return room > 0 or (suspects > 0 and suspects < suspects_most and string.byte(mark) == ALONE)
+local answer, wanted, max_suspects, any = { 0 }, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == "1"
+local suspects, dropped, max_window = 0, 0, 1000 -- Lua's stack holds some thousands
+local function takes_more(mark)
+    return wanted > 0 or (suspects > 0 and suspects < max_suspects and string.byte(mark) == ISOLATED)
 end
-while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most)) do
-    local window = math.min(window_most, room > 0 and room or suspects_most - suspects)
+while dropped < 1000 and (wanted > 0 or (suspects > 0 and suspects < max_suspects)) do
+    local window = math.min(max_window, wanted > 0 and wanted or max_suspects - suspects)
     local ids = redis.call("lrange", list, 0, window - 1)
     local names, costs = {}, {}
     for i = 1, #ids do
@@ -46,12 +46,12 @@ while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most
             answer[1] = 1
             break
         end
-        if not goes_on(mark) then
+        if not takes_more(mark) then
             break
         end
         names[i], costs[i] = ids[i], 1 + (tonumber(string.sub(mark, 2)) or 0)
-        room = room - costs[i]
-        suspects = suspects + (string.byte(mark) == ALONE and 1 or 0)
+        wanted = wanted - costs[i]
+        suspects = suspects + (string.byte(mark) == ISOLATED and 1 or 0)
     end
     if #names == 0 then
         break
@@ -64,8 +64,8 @@ while dropped < 1000 and (room > 0 or (suspects > 0 and suspects < suspects_most
             answer[#answer + 1] = found[i]
         else
             dropped = dropped + 1
-            room = room + costs[i]
-            suspects = suspects - (string.byte(names[i], -1) == ALONE and 1 or 0)
+            wanted = wanted + costs[i]
+            suspects = suspects - (string.byte(names[i], -1) == ISOLATED and 1 or 0)
         end
     end
     if #taken > 0 then

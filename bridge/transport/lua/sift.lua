@@ -1,9 +1,9 @@
--- sift: reads one stretch of a queue whose first messages are somebody else's, and moves ours among them to the front,
+-- sift: reads one stretch of a queue whose first messages are not ours, and moves ours among them to the front,
 -- in their order. The others stay, in theirs.
 --
 -- KEYS     list of waiting ids
 -- ARGV     where the stretch begins, how long it is
--- Returns how many ids wait, how many were read, how many were moved, and an id of somebody else's or nothing
+-- Returns how many ids wait, how many were read, how many were moved, and an id that is not ours or nothing
 
 local list, start = KEYS[1], tonumber(ARGV[1])
 local ids = redis.call("lrange", list, start, start + tonumber(ARGV[2]) - 1)
@@ -20,10 +20,10 @@ if #found > 0 then
         redis.call("lpush", list, ids[found[n]])
     end
     -- Removed by position: a removal by value reads the whole list, so it is done once for all of them.
-    local gone = KEYS[1] .. ":moved"
+    local moved = KEYS[1] .. ":moved"
     for n = 1, #found do
-        redis.call("lset", list, #found + start + found[n] - 1, gone)
+        redis.call("lset", list, #found + start + found[n] - 1, moved)
     end
-    redis.call("lrem", list, 0, gone)
+    redis.call("lrem", list, 0, moved)
 end
 return { redis.call("llen", list), #ids, #found, other }

@@ -39,8 +39,8 @@ def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
     return jobs
 
 
-def suspects(steps: Steps, batch: int = 1) -> list[Claim]:
-    return steps.queue.claim_suspects("bridge", lease=LEASE, line=batch)
+def suspects(steps: Steps, limit: int = 1) -> list[Claim]:
+    return steps.queue.claim_suspects("bridge", lease=LEASE, limit=limit)
 
 
 def test_a_crashed_job_is_due_at_once_and_claimed_to_run_isolated(steps: Steps, rows: Rows) -> None:
@@ -206,6 +206,17 @@ def test_a_job_that_crashed_twice_or_has_its_last_attempt_is_never_acquitted(
     began(rows, first, TRIAL_SECONDS * 10)
 
     assert [claim.job_id for claim in suspects(steps)] == ([second] if is_acquitted else [])
+
+
+@pytest.mark.parametrize("max_retries", [1, 3])
+def test_a_job_that_never_lost_a_worker_is_not_isolated(steps: Steps, rows: Rows, max_retries: int) -> None:
+    rows.add_job(max_retries=max_retries)
+    steps.add_worker()
+    steps.claim_one()
+
+    (claim,) = steps.queue.waiting_claims(age=timedelta(0), limit=10)
+
+    assert (claim.isolated, claim.isolated_until_end) == (False, False)
 
 
 def test_a_worker_that_drains_with_an_acquitted_job_does_not_count(steps: Steps, rows: Rows) -> None:

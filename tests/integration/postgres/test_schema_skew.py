@@ -11,6 +11,8 @@ from dramatiq.middleware import SkipMessage
 
 from bridge import Job, actor, enqueue
 from bridge.postgres.link import Link
+from bridge.postgres.migrations import migrate_up
+from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functions
 from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
 from tests.support import legacy
 from tests.support.fleet import Fleet
@@ -44,6 +46,14 @@ def test_open_rights_are_found_on_the_older_schema_too(older: Rows, link: Link) 
         older.all(legacy.NO_ROLES)
 
     assert any(line.startswith("row level security is off on coding_jobs") for line in found)
+
+
+def test_an_upgrade_leaves_no_function_that_this_version_does_not_have(older: Rows, dsn: str) -> None:
+    migrate_up(dsn)
+
+    found = older.all("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+    expected = {*private_functions(), *ORIGINAL_FUNCTIONS, "mobvibe_database_id"}
+    assert {row["proname"] for row in found} == expected
 
 
 @pytest.fixture

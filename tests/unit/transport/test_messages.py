@@ -71,10 +71,10 @@ def test_the_redis_scripts_read_ids_as_they_are_made(redis_id: str, mark: str | 
     expected = None if mark is None else mark.encode()
     with fakeredis.FakeRedis() as client:
         found = client.eval(f"{head} return mark_of(ARGV[1])", 0, redis_id)
-        alone = client.eval(f'{head} return string.byte(mark_of(ARGV[1]) or "") == ALONE', 0, redis_id)
+        isolated = client.eval(f'{head} return string.byte(mark_of(ARGV[1]) or "") == ISOLATED', 0, redis_id)
 
     assert found == mark_of(redis_id.encode()) == expected
-    assert bool(alone) is (mark is not None and mark.startswith("!"))
+    assert bool(isolated) is (mark is not None and mark.startswith("!"))
 
 
 def test_more_jobs_than_fit_are_refused() -> None:
