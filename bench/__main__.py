@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import drain, growth, held, idle, insert, latency, priority, scale
+from bench import documented, drain, growth, held, idle, insert, latency, priority, scale
 from bench.as_json import as_json
 from bench.document import write_between_marks
 from bench.options import Options, read_options
@@ -65,6 +65,8 @@ def measure(run: Run, options: Options) -> Results:
         results.scale = scale.measure(run)
     if "priority" in chosen:
         results.priority = priority.measure(run)
+    if "ways" in chosen:
+        results.ways = documented.measure(run)
     return results
 
 

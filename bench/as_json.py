@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bench.documented import Way
 from bench.goals import GOALS
-from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
 from bench.results import Results
 
 
@@ -30,12 +31,13 @@ def as_json(results: Results) -> dict[str, Any]:
         "rss_mb": _rss(results),
         "scale": _scale(results),
         "priority": _priority(results),
+        "ways": _ways(results),
         "failed": dict(results.failed),
     }
 
 
 def _latencies(by_name: Mapping[str, Rounds]) -> dict[str, Any]:
-    return {name: asdict(pooled(rounds)) for name, rounds in by_name.items() if any(rounds)}
+    return {name: asdict(typical(rounds)) for name, rounds in by_name.items() if any(rounds)}
 
 
 def _growth(results: Results) -> dict[str, Any]:
@@ -114,6 +116,27 @@ def _priority(results: Results) -> dict[str, Any]:
             "later": sum(one.claimed_later for one in urgent),
         },
         "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+    }
+
+
+def _ways(results: Results) -> dict[str, Any]:
+    if results.ways is None:
+        return {}
+    return {
+        "cold_jobs": results.ways.cold_jobs,
+        **{
+            what: {name: _way(way) for name, way in by_name.items()}
+            for what, by_name in (("insert", results.ways.inserting), ("work", results.ways.working))
+        },
+    }
+
+
+def _way(way: Way) -> dict[str, Any]:
+    return {
+        "rows_per_second": _rounded(median(way.rates)),
+        "drain": _rounded(median(way.drains)),
+        "latency_ms": asdict(typical(way.latencies)) if any(way.latencies) else None,
+        "cold_seconds": _rounded(median(way.colds)),
     }
 
 

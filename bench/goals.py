@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.documented import Way
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
 from bench.results import Results
 
 BEST_DRAIN = "pgqueuer_best"
+DEFAULT = "pgqueuer"
 ALONE = "dramatiq"
 
 
@@ -38,22 +40,28 @@ def _drain_against(peer: str) -> Callable[[Results], float | None]:
     return lambda results: ratio(median(results.drain.get("bridge", ())), median(results.drain.get(peer, ())))
 
 
-def _p50_against(peer: str, which: Callable[[Results], Mapping[str, Rounds]]) -> Callable[[Results], float | None]:
+def _latency_against(peer: str, which: str, *, idle: bool = False) -> Callable[[Results], float | None]:
     def figure(results: Results) -> float | None:
-        ours, theirs = which(results).get("bridge"), which(results).get(peer)
-        return ratio(_p50(ours), _p50(theirs))
+        found = results.idle_latency if idle else results.latency
+        return ratio(_typical(found.get("bridge"), which), _typical(found.get(peer), which))
 
     return figure
 
 
-def _p50(rounds: Rounds | None) -> float | None:
-    return pooled(rounds).p50 if rounds and any(rounds) else None
+def _typical(rounds: Rounds | None, which: str) -> float | None:
+    """`which` is p50 or p99, in milliseconds."""
+    return getattr(typical(rounds), which) if rounds and any(rounds) else None
 
 
-def _p99_against_best_peer(results: Results) -> float | None:
-    figures = {name: pooled(rounds).p99 for name, rounds in results.latency.items() if any(rounds)}
-    ours = figures.pop("bridge", None)
-    return ratio(ours, min(figures.values(), default=None))
+def _plain_sql(figure: Callable[[Way], float | None]) -> Callable[[Results], float | None]:
+    """Of jobs inserted by plain SQL, against those that name their queue."""
+
+    def against_named(results: Results) -> float | None:
+        if results.ways is None:
+            return None
+        return ratio(figure(results.ways.inserting["plain_sql"]), figure(results.ways.inserting["named"]))
+
+    return against_named
 
 
 def _insert(way: str) -> Callable[[Results], float | None]:
@@ -96,16 +104,25 @@ def _scale(what: str, few: int, many: int) -> Callable[[Results], float | None]:
 
 
 GOALS = (
+    Goal("plain_sql_drain", "plain SQL without a queue against a named queue: drain of workers that came before",
+         0.95, 1, _plain_sql(lambda way: median(way.drains)), at_least=True),
+    Goal("plain_sql_p50", "the same, commit → actor start at 50 jobs/s, p50",
+         1.05, 1, _plain_sql(lambda way: _typical(way.latencies, "p50"))),
+    Goal("plain_sql_p99", "the same, p99", 1.1, 1, _plain_sql(lambda way: _typical(way.latencies, "p99"))),
+    Goal("rows_before_first_worker", "the same, many rows before their first worker: until the last one begins",
+         1.2, 1, _plain_sql(lambda way: median(way.colds))),
     Goal("drain_vs_dramatiq", "drain of no-op jobs against Dramatiq alone at its default",
-         2.5, 5, _drain_against(ALONE), at_least=True),
+         3.5, 5, _drain_against(ALONE), at_least=True),
     Goal("drain_vs_best_peer", "drain against the best peer setting (pgqueuer, batch 500)",
-         0.6, 1.2, _drain_against(BEST_DRAIN), at_least=True),
+         0.8, 1.1, _drain_against(BEST_DRAIN), at_least=True),
     Goal("latency_p50_vs_dramatiq", "commit → actor start at 50 jobs/s, p50 against Dramatiq alone",
-         0.4, 0.25, _p50_against(ALONE, lambda results: results.latency)),
-    Goal("latency_p99_vs_best_peer", "the same, p99 against the best peer of this run",
-         1.2, 0.8, _p99_against_best_peer),
+         0.4, 0.25, _latency_against(ALONE, "p50")),
+    Goal("latency_p50_vs_pgqueuer", "the same, p50 against pgqueuer at its default",
+         1.6, 1, _latency_against(DEFAULT, "p50")),
+    Goal("latency_p99_vs_pgqueuer", "the same, p99 against pgqueuer at its default",
+         1.5, 1, _latency_against(DEFAULT, "p99")),
     Goal("idle_latency_p50_vs_dramatiq", "commit → actor start at one job a second (idle), p50 against Dramatiq alone",
-         0.05, 0.02, _p50_against(ALONE, lambda results: results.idle_latency)),
+         0.05, 0.02, _latency_against(ALONE, "p50", idle=True)),
     Goal("insert_one_client", "insert rate with triggers against a bare table: one client, a commit a row",
          0.85, 0.95, _insert("one_client"), at_least=True),
     Goal("insert_eight_clients", "the same, eight clients", 0.85, 0.95, _insert("eight_clients"), at_least=True),

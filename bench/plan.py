@@ -14,7 +14,7 @@ class Plan:
     latency_seconds: float = 10.0  # of each round
     idle_latency_jobs: int = 30
     latency_contestants: tuple[str, ...] = (
-        "bridge", "bridge_plain_sql", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
+        "bridge", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
     )  # fmt: skip
     idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
     growth_rows: int = 2_000_000
@@ -30,6 +30,11 @@ class Plan:
     scale_jobs: int = 50_000
     nap_jobs: int = 4_000
     priority_rounds: int = 3
+    ways_rounds: int = 3
+    ways_rate_seconds: float = 1.5
+    ways_jobs: int = 30_000  # of each warm drain
+    ways_seconds: float = 10.0  # of single jobs, by each way
+    cold_jobs: int = 100_000
 
 
 FULL = Plan()
@@ -55,4 +60,9 @@ QUICK = Plan(
     scale_jobs=10_000,
     nap_jobs=2_000,
     priority_rounds=1,
+    ways_rounds=1,
+    ways_rate_seconds=0.5,
+    ways_jobs=5_000,
+    ways_seconds=3.0,
+    cold_jobs=10_000,
 )

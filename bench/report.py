@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from bench.goals import GOALS, Goal
 from bench.markdown import NONE, Row, by_round, mean, milliseconds, percentile_cells, spread, table, times, whole
-from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
+from bench.report_ways import ways
 from bench.results import Results
 
 
@@ -19,6 +20,20 @@ def _sections(results: Results) -> Iterator[str]:
         ((goal.words, _with_unit(goal, goal.figure(results)), _limit(goal, goal.must), _limit(goal, goal.moonshot),
           goal.verdict(results)) for goal in GOALS),
     )  # fmt: skip
+    yield from _speed(results)
+    if results.ways:
+        yield from ways(results.ways)
+    yield from _growths(results)
+    yield from _costs(results)
+    if results.scale:
+        yield "### Scale, jobs/s\n\n" + table(("", "median", "range"), _scale(results))
+    if results.priority:
+        yield "### Priority\n\n" + _priority(results)
+    if results.failed:
+        yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
+
+
+def _speed(results: Results) -> Iterator[str]:
     if results.drain:
         yield "### Drain, jobs/s\n\n" + table(("", "median", "range", "bridge against it"), _drains(results))
     for words, by_name in (
@@ -29,6 +44,13 @@ def _sections(results: Results) -> Iterator[str]:
             yield f"### Commit → actor start at {words}, ms\n\n" + table(
                 ("", "p50", "p95", "p99", "p50 by round"), _latencies(by_name)
             )
+    if results.insert:
+        yield "### Insert, rows/s\n\n" + table(
+            ("", "with triggers", "range", "bare", "range", "ratio"), _inserts(results)
+        )
+
+
+def _growths(results: Results) -> Iterator[str]:
     if results.growth:
         yield f"### With {results.growth.rows:,} finished jobs, ms\n\n" + table(
             ("", "p50", "p95", "p99", "p99 by round"), _growth(results)
@@ -37,17 +59,6 @@ def _sections(results: Results) -> Iterator[str]:
         yield f"### With a transaction held open while {results.held.jobs:,} jobs pass, then 200 jobs/s, ms\n\n" + (
             table(("", "p50", "p95", "p99", "mean"), _held(results))
         )
-    if results.insert:
-        yield "### Insert, rows/s\n\n" + table(
-            ("", "with triggers", "range", "bare", "range", "ratio"), _inserts(results)
-        )
-    yield from _costs(results)
-    if results.scale:
-        yield "### Scale, jobs/s\n\n" + table(("", "median", "range"), _scale(results))
-    if results.priority:
-        yield "### Priority\n\n" + _priority(results)
-    if results.failed:
-        yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
 
 
 def _drains(results: Results) -> Iterator[Row]:
@@ -59,7 +70,7 @@ def _drains(results: Results) -> Iterator[Row]:
 def _latencies(by_name: Mapping[str, Rounds]) -> Iterator[Row]:
     for name, rounds in by_name.items():
         if any(rounds):
-            yield name, *percentile_cells(pooled(rounds)), by_round(rounds, "p50")
+            yield name, *percentile_cells(typical(rounds)), by_round(rounds, "p50")
 
 
 def _growth(results: Results) -> Iterator[Row]:

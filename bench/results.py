@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.documented import Documented
 from bench.growth import Growth
 from bench.held import Held
 from bench.idle import Idle
@@ -25,4 +26,5 @@ class Results:
     idle: Idle | None = None
     scale: Scale | None = None
     priority: Sequence[Urgent] = ()
+    ways: Documented | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
