@@ -125,7 +125,7 @@ GOALS = (
          0.05, 0.02, _latency_against(ALONE, "p50", idle=True)),
     Goal("insert_one_client", "insert rate with triggers against a bare table: one client, a commit a row",
          0.85, 0.95, _insert("one_client"), at_least=True),
-    Goal("insert_eight_clients", "the same, eight clients", 0.85, 0.95, _insert("eight_clients"), at_least=True),
+    Goal("insert_sixteen_clients", "the same, sixteen clients", 0.85, 0.95, _insert("sixteen_clients"), at_least=True),
     Goal("insert_thousand_rows", "the same, a thousand rows a statement",
          0.85, 0.95, _insert("thousand_rows"), at_least=True),
     Goal("growth_claim_p99", "claim p99 with many finished rows against none", 1.3, 1.05, _claim_growth),

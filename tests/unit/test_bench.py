@@ -147,7 +147,7 @@ def test_the_json_object_holds_plain_figures() -> None:
     assert found["idle_latency_ms"]["dramatiq"] == {"p50": 100.0, "p95": 100.0, "p99": 100.0}
     assert found["growth"]["claim_ms"]["grown"]["p99"] == 4.0
     assert found["growth"]["held_transaction"]["claim_ms"]["held"]["p99"] == 14.0
-    assert found["insert"]["eight_clients"] == {"triggers": 90.0, "bare": 100.0, "ratio": 0.9}
+    assert found["insert"]["sixteen_clients"] == {"triggers": 90.0, "bare": 100.0, "ratio": 0.9}
     assert found["idle"]["cpu_percent"]["all"] == 1.5
     assert found["rss_mb"]["web"]["after_drain"]["rss"] == 79
     assert found["scale"] == {"bridges": {"1": 100, "2": 110}, "workers": {"2": 800, "4": 1520}}
