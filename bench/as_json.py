@@ -102,20 +102,20 @@ def _scale(results: Results) -> dict[str, Any]:
 
 
 def _priority(results: Results) -> dict[str, Any]:
-    urgent = results.priority
-    if not urgent:
-        return {}
     return {
-        "urgent_jobs": len(urgent),
-        "overtaken": asdict(percentiles(one.overtaken for one in urgent))
-        | {"most": max(one.overtaken for one in urgent)},
-        "unclaimed_at_commit": sum(one.unclaimed for one in urgent),
-        "of_these_claimed": {
-            "before_it": sum(one.claimed_before for one in urgent),
-            "with_it": sum(one.claimed_together for one in urgent),
-            "later": sum(one.claimed_later for one in urgent),
-        },
-        "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+        name: {
+            "urgent_jobs": len(urgent),
+            "overtaken": sum(one.is_overtaken for one in urgent),
+            "ahead": asdict(percentiles(one.ahead for one in urgent)) | {"most": max(one.ahead for one in urgent)},
+            "of_these": {
+                "unclaimed": sum(one.unclaimed for one in urgent),
+                "unfetched": sum(one.unfetched for one in urgent),
+                "not_begun": sum(one.not_begun for one in urgent),
+            },
+            "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+        }
+        for name, urgent in results.priority.items()
+        if urgent
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.documented import Way
 from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
+from bench.priority import NAP, NO_OP
 from bench.results import Results
 
 BEST_DRAIN = "pgqueuer_best"
@@ -103,6 +104,16 @@ def _scale(what: str, few: int, many: int) -> Callable[[Results], float | None]:
     return figure
 
 
+def _urgent_overtaken(results: Results) -> float | None:
+    urgent = results.priority.get(NAP)
+    return float(sum(one.is_overtaken for one in urgent)) if urgent else None
+
+
+def _unclaimed(results: Results) -> float | None:
+    urgent = results.priority.get(NO_OP)
+    return float(sum(one.unclaimed for one in urgent)) if urgent else None
+
+
 GOALS = (
     Goal("plain_sql_drain", "plain SQL without a queue against a named queue: drain of workers that came before",
          0.95, 1, _plain_sql(lambda way: median(way.drains)), at_least=True),
@@ -141,7 +152,8 @@ GOALS = (
     Goal("two_bridges", "drain with two bridges against one", 0.95, 1, _scale("bridges", 1, 2), at_least=True),
     Goal("four_workers", "four worker processes against two, jobs that sleep 20 ms",
          1.8, 1.95, _scale("workers", 2, 4), at_least=True),
-    Goal("priority_unclaimed_overtakes", "low jobs claimed after an urgent one's commit and begun before it",
-         0, 0, lambda results: float(sum(one.unclaimed for one in results.priority)) if results.priority else None,
-         unit="jobs"),
+    Goal("urgent_overtaken", "urgent jobs overtaken by low ones of 20 ms that did not run yet",
+         0, 0, _urgent_overtaken, unit="jobs"),
+    Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
+         0, 0, _unclaimed, unit="jobs"),
 )  # fmt: skip

@@ -30,6 +30,7 @@ class Plan:
     scale_jobs: int = 50_000
     nap_jobs: int = 4_000
     priority_rounds: int = 3
+    priority_trials: int = 1000
     ways_rounds: int = 3
     ways_rate_seconds: float = 1.5
     ways_jobs: int = 30_000  # of each warm drain
@@ -60,6 +61,7 @@ QUICK = Plan(
     scale_jobs=10_000,
     nap_jobs=2_000,
     priority_rounds=1,
+    priority_trials=100,
     ways_rounds=1,
     ways_rate_seconds=0.5,
     ways_jobs=5_000,

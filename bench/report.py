@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from bench.goals import GOALS, Goal
 from bench.markdown import NONE, Row, by_round, mean, milliseconds, percentile_cells, spread, table, times, whole
 from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
+from bench.report_faults import priority
 from bench.report_ways import ways
 from bench.results import Results
 
@@ -27,8 +28,7 @@ def _sections(results: Results) -> Iterator[str]:
     yield from _costs(results)
     if results.scale:
         yield "### Scale, jobs/s\n\n" + table(("", "median", "range"), _scale(results))
-    if results.priority:
-        yield "### Priority\n\n" + _priority(results)
+    yield from priority(results.priority)
     if results.failed:
         yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
 
@@ -132,20 +132,6 @@ def _scale(results: Results) -> Iterator[Row]:
     for words, by_count in (("bridges", results.scale.bridges), ("worker processes, naps", results.scale.workers)):
         for count, rates in by_count.items():
             yield f"{words}: {count}", whole(median(rates)), spread(rates)
-
-
-def _priority(results: Results) -> str:
-    urgent = results.priority
-    ahead = [float(one.overtaken) for one in urgent]
-    waited = [one.milliseconds for one in urgent]
-    return (
-        f"{len(urgent)} urgent jobs came while 10,000 low ones were under way. Low jobs that began between an urgent "
-        f"job's commit and its beginning: median {whole(median(ahead))}, at most {max(ahead):,.0f}. Of them, claimed "
-        f"after that commit: {sum(one.unclaimed for one in urgent)} in all; before the urgent job "
-        f"{sum(one.claimed_before for one in urgent)}, in one claim with it "
-        f"{sum(one.claimed_together for one in urgent)}, later {sum(one.claimed_later for one in urgent)}. "
-        f"Commit → start of the urgent ones: p50 {percentiles(waited).p50:.1f} ms, at most {max(waited):.1f}."
-    )
 
 
 def _with_unit(goal: Goal, figure: float | None) -> str:

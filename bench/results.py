@@ -25,6 +25,6 @@ class Results:
     insert: Mapping[str, Insert] = field(default_factory=dict)
     idle: Idle | None = None
     scale: Scale | None = None
-    priority: Sequence[Urgent] = ()
+    priority: Mapping[str, Sequence[Urgent]] = field(default_factory=dict)
     ways: Documented | None = None
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from bench.insert import WAYS, Insert
 from bench.numbers import Percentiles, median, percentiles, pooled, ratio, typical
 from bench.options import COMPARED, MEASUREMENTS, read_options
 from bench.plan import FULL, QUICK
-from bench.priority import BACKLOG, Urgent, overtaken
+from bench.priority import NAP, NO_OP, REACH_SECONDS, Times, Urgent, overtaken
 from bench.report import as_markdown
 from bench.results import Results
 from bench.scale import Scale
@@ -43,7 +43,10 @@ def complete() -> Results:
             "web": Memory(79, 30, 90, 60)
         }),
         scale=Scale({1: [100], 2: [110]}, {2: [800], 4: [1520]}),
-        priority=[Urgent(40, 0, 2, 1, 12.0), Urgent(60, 0, 0, 0, 8.0)],
+        priority={
+            NO_OP: [Urgent(40, 3, 4, 5, 12.0), Urgent(60, 0, 0, 0, 8.0)],
+            NAP: [Urgent(9, 0, 0, 1, 9.0), Urgent(9, 0, 0, 0, 9.0), Urgent(9, 0, 2, 0, 9.0)],
+        },
         ways=Documented(
             2000,
             {"named": Way([9.5], [100.0], [[2.0] * 99 + [4.0]], [5.0]), "copy": Way([9000.0]),
@@ -100,6 +103,7 @@ def test_a_ratio_needs_both_sides() -> None:
         ("rss_web_mb", 79),  # the larger of idle and after a drain
         ("two_bridges", 1.1),
         ("four_workers", 1.9),
+        ("urgent_overtaken", 2),
         ("priority_unclaimed_overtakes", 3),
     ],
 )
@@ -151,7 +155,8 @@ def test_the_json_object_holds_plain_figures() -> None:
     assert found["idle"]["cpu_percent"]["all"] == 1.5
     assert found["rss_mb"]["web"]["after_drain"]["rss"] == 79
     assert found["scale"] == {"bridges": {"1": 100, "2": 110}, "workers": {"2": 800, "4": 1520}}
-    assert found["priority"]["unclaimed_at_commit"] == 3
+    assert found["priority"]["no-op"]["of_these"] == {"unclaimed": 3, "unfetched": 4, "not_begun": 5}
+    assert found["priority"]["20 ms"]["overtaken"] == 2
     assert found["ways"]["insert"]["plain_sql"]["latency_ms"]["p99"] == 6.0
     assert found["ways"]["work"]["honcho"] == {
         "rows_per_second": None, "drain": 80.0, "latency_ms": {"p50": 3.0, "p95": 3.0, "p99": 3.0}, "cold_seconds": None
@@ -174,23 +179,36 @@ def test_the_goals_come_first_and_every_table_is_one() -> None:
     assert text.startswith("Today.\n\n### Goals\n")
     assert "| drain of no-op jobs against Dramatiq alone at its default | 4.00 x | >= 3.5 x | >= 5 x | yes |" in text
     assert "| `INSERT … VALUES` | 5.0 | 90 | 2.50 | 6.00 | 7.0 |" in text
+    assert "| 20 ms | 3 | 2 | 9 | 9 | 0 | 2 | 1 | 9.00 | 9.00 |" in text
     assert "| `honcho start` | 80 | 3.00 | 3.00 | - |" in text
     assert "| RSS of the web process | 79 MB | <= 80 MB | <= 60 MB | yes |" in text
     assert "| bridge | 1,000 | 900 to 5,000 | 1.00 x |" in text
     tables = [list(lines) for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line[:1] == "|")
               if is_table]  # fmt: skip
-    assert len(tables) == 12
+    assert len(tables) == 13
     for table in tables:
         assert len({line.count("|") for line in table}) == 1, table[0]
 
 
-def test_overtakers_are_counted_by_when_they_were_claimed() -> None:
-    urgent = BACKLOG + 1
-    began = {0: 9.0, 1: 11.0, 2: 12.0, 3: 13.0, 4: 14.0, 5: 30.0, urgent: 20.0, BACKLOG + 2: 15.0}
-    claimed = {0: 8.0, 1: 9.5, 2: 10.5, 3: 11.0, 4: 12.0, 5: 12.0, urgent: 11.0, BACKLOG + 2: 14.0}
-    found = overtaken(urgent, 10.0, began, claimed)
-    assert found == Urgent(4, claimed_before=1, claimed_together=1, claimed_later=1, milliseconds=10_000)
-    assert found.unclaimed == 3
+def test_overtakers_are_counted_by_how_far_they_were() -> None:
+    """The urgent job is committed at 10.0, could have been fetched at 11.0, and begins at 20.0."""
+    urgent, other_urgent, low = 100, 101, 50
+    times = {
+        urgent: Times(11.0 - REACH_SECONDS, 12.0, 20.0),
+        other_urgent: Times(10.5, 10.6, 15.0),
+        0: Times(8.0, 8.5, 9.0),  # ran
+        1: Times(8.0, 8.5, 10.5),  # could have been passed by nobody
+        2: Times(8.0, 10.5, 12.0),
+        3: Times(8.0, 11.5, 12.0),
+        4: Times(10.5, 11.5, 12.0),
+        5: Times(12.0, 21.0, 22.0),  # came after it
+    }
+
+    found = overtaken(urgent, 10.0, times, low)
+
+    assert found == Urgent(4, unclaimed=1, unfetched=1, not_begun=1, milliseconds=10_000)
+    assert found.is_overtaken
+    assert not overtaken(urgent, 10.0, {key: times[key] for key in (0, 1, 5, urgent)}, low).is_overtaken
 
 
 def test_tables_go_between_the_marks_and_the_prose_stays(tmp_path: Path) -> None:
