@@ -31,6 +31,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "rss_mb": _rss(results),
         "scale": _scale(results),
         "priority": _priority(results),
+        "recovery": _recovery(results),
         "ways": _ways(results),
         "failed": dict(results.failed),
     }
@@ -116,6 +117,21 @@ def _priority(results: Results) -> dict[str, Any]:
         }
         for name, urgent in results.priority.items()
         if urgent
+    }
+
+
+def _recovery(results: Results) -> dict[str, Any]:
+    return {
+        f"{killers}_killers": {
+            "next_start_seconds": asdict(percentiles(seconds)) if seconds else None,
+            "cut_short": len(seconds),
+            "alone": sum(trial.alone for trial in trials),
+            "died_again": sum(trial.died_again for trial in trials),
+            "not_completed": sum(trial.failed for trial in trials),
+        }
+        for killers, trials in results.recovery.items()
+        if trials
+        for seconds in [[one for trial in trials for one in trial.next_starts]]
     }
 
 

@@ -114,6 +114,21 @@ def _unclaimed(results: Results) -> float | None:
     return float(sum(one.unclaimed for one in urgent)) if urgent else None
 
 
+def _next_start(which: str) -> Callable[[Results], float | None]:
+    """Of the jobs of a process that was killed from outside, in seconds; of all rounds, so that none is left out."""
+
+    def figure(results: Results) -> float | None:
+        seconds = [one for trial in results.recovery.get(0, ()) for one in trial.next_starts]
+        return getattr(percentiles(seconds), which) if seconds else None
+
+    return figure
+
+
+def _tried_alone(results: Results) -> float | None:
+    trials = results.recovery.get(0, ())
+    return float(sum(trial.alone for trial in trials)) if trials else None
+
+
 GOALS = (
     Goal("plain_sql_drain", "plain SQL without a queue against a named queue: drain of workers that came before",
          0.95, 1, _plain_sql(lambda way: median(way.drains)), at_least=True),
@@ -154,6 +169,10 @@ GOALS = (
          1.8, 1.95, _scale("workers", 2, 4), at_least=True),
     Goal("urgent_overtaken", "urgent jobs overtaken by low ones of 20 ms that did not run yet",
          0, 0, _urgent_overtaken, unit="jobs"),
+    Goal("kill_next_start_p50", "kill -9 of a worker process → next start of its jobs, p50",
+         2, 1, _next_start("p50"), unit="s"),
+    Goal("kill_next_start_p99", "the same, p99", 4, 2, _next_start("p99"), unit="s"),
+    Goal("innocent_alone", "the same, jobs that were made to run alone", 0, 0, _tried_alone, unit="jobs"),
     Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
          0, 0, _unclaimed, unit="jobs"),
 )  # fmt: skip

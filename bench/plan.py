@@ -31,6 +31,8 @@ class Plan:
     nap_jobs: int = 4_000
     priority_rounds: int = 3
     priority_trials: int = 1000
+    recovery_rounds: int = 3
+    recovery_kills: int = 2  # from outside, in each round
     ways_rounds: int = 3
     ways_rate_seconds: float = 1.5
     ways_jobs: int = 30_000  # of each warm drain
@@ -62,6 +64,8 @@ QUICK = Plan(
     nap_jobs=2_000,
     priority_rounds=1,
     priority_trials=100,
+    recovery_rounds=1,
+    recovery_kills=1,
     ways_rounds=1,
     ways_rate_seconds=0.5,
     ways_jobs=5_000,

@@ -10,6 +10,7 @@ from bench.idle import Idle
 from bench.insert import Insert
 from bench.numbers import Rounds
 from bench.priority import Urgent
+from bench.recovery import Trial
 from bench.scale import Scale
 
 
@@ -26,5 +27,6 @@ class Results:
     idle: Idle | None = None
     scale: Scale | None = None
     priority: Mapping[str, Sequence[Urgent]] = field(default_factory=dict)
+    recovery: Mapping[int, Sequence[Trial]] = field(default_factory=dict)
     ways: Documented | None = None
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """This project, as its users run it: jobs inserted in Postgres, `bridge run`, Dramatiq's own command line."""
 
 import os
+import signal
 import time
 
 import dramatiq
@@ -21,6 +22,18 @@ if __name__ != "__main__":
     def nap(job: Job) -> None:
         record(job.payload["key"])
         time.sleep(0.02)
+
+    @actor(queue_name="bench")
+    def sleep(job: Job) -> None:
+        record(job.payload["key"])
+        time.sleep(job.payload["seconds"])
+
+    @actor(queue_name="bench")
+    def killer(job: Job) -> None:
+        record(job.payload["key"])
+        time.sleep(0.2)
+        record(-job.payload["key"])  # the moment of its death
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @dramatiq.actor(queue_name="bench")
     def plain(key: int) -> None:

@@ -19,9 +19,12 @@ from bench.numbers import Percentiles, median, percentiles, pooled, ratio, typic
 from bench.options import COMPARED, MEASUREMENTS, read_options
 from bench.plan import FULL, QUICK
 from bench.priority import NAP, NO_OP, REACH_SECONDS, Times, Urgent, overtaken
+from bench.recovery import RUNS_ALONE, End, Trial, judge
 from bench.report import as_markdown
 from bench.results import Results
 from bench.scale import Scale
+
+ROOT = Path(__file__).parents[2]
 
 
 def goal(name: str) -> Goal:
@@ -46,6 +49,10 @@ def complete() -> Results:
         priority={
             NO_OP: [Urgent(40, 3, 4, 5, 12.0), Urgent(60, 0, 0, 0, 8.0)],
             NAP: [Urgent(9, 0, 0, 1, 9.0), Urgent(9, 0, 0, 0, 9.0), Urgent(9, 0, 2, 0, 9.0)],
+        },
+        recovery={
+            0: [Trial([1.5, 2.5], 2, 0, 0, 0, 9.0), Trial([1.5], 1, 0, 0, 0, 8.0)],
+            2: [Trial([], 0, 0, 1, 6, 30.0)],
         },
         ways=Documented(
             2000,
@@ -104,6 +111,9 @@ def test_a_ratio_needs_both_sides() -> None:
         ("two_bridges", 1.1),
         ("four_workers", 1.9),
         ("urgent_overtaken", 2),
+        ("kill_next_start_p50", 1.5),
+        ("kill_next_start_p99", 2.5),
+        ("innocent_alone", 3),
         ("priority_unclaimed_overtakes", 3),
     ],
 )
@@ -136,7 +146,7 @@ def test_moonshots_ask_for_no_less_than_musts() -> None:
 def test_the_json_object_has_its_keys_in_every_run() -> None:
     keys = [
         "drain", "latency_ms", "idle_latency_ms", "ratio", "goals", "growth", "insert", "idle", "rss_mb", "scale",
-        "priority", "ways", "failed",
+        "priority", "recovery", "ways", "failed",
     ]  # fmt: skip
     for results in (complete(), Results()):
         found = json.loads(json.dumps(as_json(results)))
@@ -157,6 +167,8 @@ def test_the_json_object_holds_plain_figures() -> None:
     assert found["scale"] == {"bridges": {"1": 100, "2": 110}, "workers": {"2": 800, "4": 1520}}
     assert found["priority"]["no-op"]["of_these"] == {"unclaimed": 3, "unfetched": 4, "not_begun": 5}
     assert found["priority"]["20 ms"]["overtaken"] == 2
+    assert found["recovery"]["0_killers"]["next_start_seconds"] == {"p50": 1.5, "p95": 2.5, "p99": 2.5}
+    assert found["recovery"]["2_killers"]["not_completed"] == 1
     assert found["ways"]["insert"]["plain_sql"]["latency_ms"]["p99"] == 6.0
     assert found["ways"]["work"]["honcho"] == {
         "rows_per_second": None, "drain": 80.0, "latency_ms": {"p50": 3.0, "p95": 3.0, "p99": 3.0}, "cold_seconds": None
@@ -180,12 +192,14 @@ def test_the_goals_come_first_and_every_table_is_one() -> None:
     assert "| drain of no-op jobs against Dramatiq alone at its default | 4.00 x | >= 3.5 x | >= 5 x | yes |" in text
     assert "| `INSERT … VALUES` | 5.0 | 90 | 2.50 | 6.00 | 7.0 |" in text
     assert "| 20 ms | 3 | 2 | 9 | 9 | 0 | 2 | 1 | 9.00 | 9.00 |" in text
+    assert "| kill -9 from outside | 2 | 3 | 1.50 | 2.50 | 2.50 | 3 | 0 | 0 | - | 9 |" in text
+    assert "| 2 of the jobs | 1 | 0 | - | - | - | 0 | 0 | 1 | 3.0 | 30 |" in text
     assert "| `honcho start` | 80 | 3.00 | 3.00 | - |" in text
     assert "| RSS of the web process | 79 MB | <= 80 MB | <= 60 MB | yes |" in text
     assert "| bridge | 1,000 | 900 to 5,000 | 1.00 x |" in text
     tables = [list(lines) for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line[:1] == "|")
               if is_table]  # fmt: skip
-    assert len(tables) == 13
+    assert len(tables) == 14
     for table in tables:
         assert len({line.count("|") for line in table}) == 1, table[0]
 
@@ -209,6 +223,36 @@ def test_overtakers_are_counted_by_how_far_they_were() -> None:
     assert found == Urgent(4, unclaimed=1, unfetched=1, not_begun=1, milliseconds=10_000)
     assert found.is_overtaken
     assert not overtaken(urgent, 10.0, {key: times[key] for key in (0, 1, 5, urgent)}, low).is_overtaken
+
+
+def test_innocent_jobs_are_judged_by_what_followed_each_death() -> None:
+    """Process 1 dies at 10.0 by job 3, process 2 at 20.0; jobs 1 and 2 died with them, job 4 was handed back once."""
+    runs = [
+        (1, 1, 9.0),
+        (2, 1, 12.0),
+        (3, 1, 21.0),
+        (1, 2, 9.5),
+        (3, 2, 11.0),
+        (1, 3, 9.8),
+        (2, 3, 19.8),
+        (3, 4, 8.0),
+        (3, 4, 9.0),
+    ]
+    ends = {
+        1: End("completed", 2, was_alone=True),
+        2: End("completed", 1, was_alone=False),
+        3: End("failed", 2, was_alone=True),
+        4: End("completed", 0, was_alone=False),
+    }
+
+    found = judge(runs, {1: 10.0, 2: 20.0}, ends, {3}, 15.0)
+
+    assert sorted(found.next_starts) == [1.0, 1.0, 2.0]
+    assert (found.alone, found.died_again, found.failed, found.killer_runs) == (1, 1, 0, 2)
+
+
+def test_the_bridge_says_by_this_log_line_that_a_job_runs_alone() -> None:
+    assert any(RUNS_ALONE in file.read_text() for file in (ROOT / "bridge" / "dispatch").glob("*.py"))
 
 
 def test_tables_go_between_the_marks_and_the_prose_stays(tmp_path: Path) -> None:
