@@ -33,6 +33,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "priority": _priority(results),
         "recovery": _recovery(results),
         "ways": _ways(results),
+        "faults": _faults(results),
         "failed": dict(results.failed),
     }
 
@@ -133,6 +134,11 @@ def _recovery(results: Results) -> dict[str, Any]:
         if trials
         for seconds in [[one for trial in trials for one in trial.next_starts]]
     }
+
+
+def _faults(results: Results) -> dict[str, Any]:
+    found = results.faults
+    return {"calm": _rounded(median(found.calm)), "faults": _rounded(median(found.faults))} if found else {}
 
 
 def _ways(results: Results) -> dict[str, Any]:

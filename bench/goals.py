@@ -173,6 +173,9 @@ GOALS = (
          2, 1, _next_start("p50"), unit="s"),
     Goal("kill_next_start_p99", "the same, p99", 4, 2, _next_start("p99"), unit="s"),
     Goal("innocent_alone", "the same, jobs that were made to run alone", 0, 0, _tried_alone, unit="jobs"),
+    Goal("drain_under_faults", "drain at a fault a second against calm", 0.8, 0.9,
+         lambda results: ratio(median(results.faults.faults), median(results.faults.calm)) if results.faults else None,
+         at_least=True),
     Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
          0, 0, _unclaimed, unit="jobs"),
 )  # fmt: skip

@@ -33,6 +33,8 @@ class Plan:
     priority_trials: int = 1000
     recovery_rounds: int = 3
     recovery_kills: int = 2  # from outside, in each round
+    fault_rounds: int = 3
+    fault_jobs: int = 12_000
     ways_rounds: int = 3
     ways_rate_seconds: float = 1.5
     ways_jobs: int = 30_000  # of each warm drain
@@ -66,6 +68,8 @@ QUICK = Plan(
     priority_trials=100,
     recovery_rounds=1,
     recovery_kills=1,
+    fault_rounds=1,
+    fault_jobs=5_000,
     ways_rounds=1,
     ways_rate_seconds=0.5,
     ways_jobs=5_000,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from bench.goals import GOALS, Goal
 from bench.markdown import NONE, Row, by_round, mean, milliseconds, percentile_cells, spread, table, times, whole
 from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
-from bench.report_faults import priority, recovery
+from bench.report_faults import faults, priority, recovery
 from bench.report_ways import ways
 from bench.results import Results
 
@@ -30,6 +30,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield "### Scale, jobs/s\n\n" + table(("", "median", "range"), _scale(results))
     yield from priority(results.priority)
     yield from recovery(results.recovery)
+    if results.faults:
+        yield faults(results.faults)
     if results.failed:
         yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.markdown import NONE, Row, milliseconds, table, whole
+from bench.faults import Faults
+from bench.markdown import NONE, Row, milliseconds, spread, table, whole
 from bench.numbers import median, percentiles
 from bench.priority import Urgent
 from bench.recovery import JOBS, Trial
@@ -26,6 +27,14 @@ def recovery(found: Mapping[int, Sequence[Trial]]) -> Iterator[str]:
              "innocent jobs run alone", "died again", "not completed", "runs of a killer", "all ended after s"),
             rows,
         )  # fmt: skip
+
+
+def faults(found: Faults) -> str:
+    return "### Drain of jobs of 30 ms, jobs/s\n\n" + table(
+        ("", "median", "range"),
+        ((words, whole(median(rates)), spread(rates))
+         for words, rates in (("calm", found.calm), ("at a fault a second", found.faults))),
+    )  # fmt: skip
 
 
 def _recovery(killers: int, trials: Sequence[Trial]) -> Row:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.documented import Documented
+from bench.faults import Faults
 from bench.growth import Growth
 from bench.held import Held
 from bench.idle import Idle
@@ -29,4 +30,5 @@ class Results:
     priority: Mapping[str, Sequence[Urgent]] = field(default_factory=dict)
     recovery: Mapping[int, Sequence[Trial]] = field(default_factory=dict)
     ways: Documented | None = None
+    faults: Faults | None = None
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +11,7 @@ from bench.as_json import as_json
 from bench.contestants import CONTESTANTS
 from bench.document import BEGIN, END, write_between_marks
 from bench.documented import Documented, Way
+from bench.faults import KINDS, Faults, rate
 from bench.goals import GOALS, Goal
 from bench.growth import Growth
 from bench.held import Held, Phase
@@ -23,6 +25,8 @@ from bench.recovery import RUNS_ALONE, End, Trial, judge
 from bench.report import as_markdown
 from bench.results import Results
 from bench.scale import Scale
+from tests.campaign.evidence import Effect, Evidence
+from tests.campaign.faults import KINDS as CAMPAIGN_KINDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +58,7 @@ def complete() -> Results:
             0: [Trial([1.5, 2.5], 2, 0, 0, 0, 9.0), Trial([1.5], 1, 0, 0, 0, 8.0)],
             2: [Trial([], 0, 0, 1, 6, 30.0)],
         },
+        faults=Faults([100.0, 50.0, 300.0], [85.0]),
         ways=Documented(
             2000,
             {"named": Way([9.5], [100.0], [[2.0] * 99 + [4.0]], [5.0]), "copy": Way([9000.0]),
@@ -111,6 +116,7 @@ def test_a_ratio_needs_both_sides() -> None:
         ("two_bridges", 1.1),
         ("four_workers", 1.9),
         ("urgent_overtaken", 2),
+        ("drain_under_faults", 0.85),
         ("kill_next_start_p50", 1.5),
         ("kill_next_start_p99", 2.5),
         ("innocent_alone", 3),
@@ -146,7 +152,7 @@ def test_moonshots_ask_for_no_less_than_musts() -> None:
 def test_the_json_object_has_its_keys_in_every_run() -> None:
     keys = [
         "drain", "latency_ms", "idle_latency_ms", "ratio", "goals", "growth", "insert", "idle", "rss_mb", "scale",
-        "priority", "recovery", "ways", "failed",
+        "priority", "recovery", "ways", "faults", "failed",
     ]  # fmt: skip
     for results in (complete(), Results()):
         found = json.loads(json.dumps(as_json(results)))
@@ -168,6 +174,7 @@ def test_the_json_object_holds_plain_figures() -> None:
     assert found["priority"]["no-op"]["of_these"] == {"unclaimed": 3, "unfetched": 4, "not_begun": 5}
     assert found["priority"]["20 ms"]["overtaken"] == 2
     assert found["recovery"]["0_killers"]["next_start_seconds"] == {"p50": 1.5, "p95": 2.5, "p99": 2.5}
+    assert found["faults"] == {"calm": 100.0, "faults": 85.0}
     assert found["recovery"]["2_killers"]["not_completed"] == 1
     assert found["ways"]["insert"]["plain_sql"]["latency_ms"]["p99"] == 6.0
     assert found["ways"]["work"]["honcho"] == {
@@ -194,12 +201,13 @@ def test_the_goals_come_first_and_every_table_is_one() -> None:
     assert "| 20 ms | 3 | 2 | 9 | 9 | 0 | 2 | 1 | 9.00 | 9.00 |" in text
     assert "| kill -9 from outside | 2 | 3 | 1.50 | 2.50 | 2.50 | 3 | 0 | 0 | - | 9 |" in text
     assert "| 2 of the jobs | 1 | 0 | - | - | - | 0 | 0 | 1 | 3.0 | 30 |" in text
+    assert "| calm | 100 | 50 to 300 |" in text
     assert "| `honcho start` | 80 | 3.00 | 3.00 | - |" in text
     assert "| RSS of the web process | 79 MB | <= 80 MB | <= 60 MB | yes |" in text
     assert "| bridge | 1,000 | 900 to 5,000 | 1.00 x |" in text
     tables = [list(lines) for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line[:1] == "|")
               if is_table]  # fmt: skip
-    assert len(tables) == 14
+    assert len(tables) == 15
     for table in tables:
         assert len({line.count("|") for line in table}) == 1, table[0]
 
@@ -253,6 +261,16 @@ def test_innocent_jobs_are_judged_by_what_followed_each_death() -> None:
 
 def test_the_bridge_says_by_this_log_line_that_a_job_runs_alone() -> None:
     assert any(RUNS_ALONE in file.read_text() for file in (ROOT / "bridge" / "dispatch").glob("*.py"))
+
+
+def test_the_rate_under_faults_does_not_wait_for_the_last_jobs() -> None:
+    moments = [("start", 10.0), ("start", 10.5), ("end", 12.0), ("end", 11.0), ("end", 99.0)]
+    effects = [Effect(what, uuid4(), 1, uuid4(), 1, at) for what, at in moments]
+    assert rate(Evidence((), {}, (), effects), 2) == 1.0
+
+
+def test_faults_are_those_of_the_campaign() -> None:
+    assert set(KINDS) <= set(CAMPAIGN_KINDS)
 
 
 def test_tables_go_between_the_marks_and_the_prose_stays(tmp_path: Path) -> None:
