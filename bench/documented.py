@@ -20,7 +20,7 @@ from bench.web import answers, free_port
 
 _SECRET = "a secret of the bench, of 32 bytes and more"  # noqa: S105 -- of a web process that nobody else reaches
 _WEB = ("{bin}/python", "-m", "bridge", "web")
-_COMPARED = ("named", "plain_sql")  # a goal compares them: cold in each round, the others once
+_COMPARED = ("named", "plain_sql")  # a goal compares them: measured in each round, the others in the first
 # Their jobs come mixed, so that the machine's moods meet all. Not the endpoint's: it would delay what comes after it.
 _MIXED = ("named", "plain_sql", "enqueue", "send")
 _USUAL = "dramatiq"  # the workers of all ways to insert
@@ -48,23 +48,23 @@ class Documented:
 
 def measure(run: Run) -> Documented:
     found = Documented(run.plan.cold_jobs)
+    with run.part("ways, rates"):
+        _measure_rates(run, found)
     for number in range(1, run.plan.ways_rounds + 1):
-        ways = list(INSERTING)[:: 1 if number % 2 else -1]
-        with run.part(f"ways, round {number}, rates"):
-            _measure_rates(run, found, ways)
-        for working in WORKING:
+        ways = list(INSERTING if number == 1 else _COMPARED)[:: 1 if number % 2 else -1]
+        for working in WORKING if number == 1 else (_USUAL,):
             with run.part(f"ways, round {number}, warm, {working}"), _warm(run, working) as fleet:
                 _measure_warm(fleet, run, found.working[working], "plain_sql")
                 if working == _USUAL:
                     _measure_inserting(fleet, run, found, ways)
                 check_ledger(fleet.connection, fleet.done())
-        _measure_cold(run, found, number)
+        _measure_cold(run, found, number, ways)
     return found
 
 
-def _measure_rates(run: Run, found: Documented, ways: Sequence[str]) -> None:
+def _measure_rates(run: Run, found: Documented) -> None:
     with _open(run, "rates", RUN, _WEB) as fleet:
-        for way in ways:
+        for way in INSERTING:
             found.inserting[way].rates.append(float(fleet.client("rate", way, str(run.plan.ways_rate_seconds))))
 
 
@@ -85,9 +85,9 @@ def _measure_inserting(fleet: Fleet, run: Run, found: Documented, ways: Sequence
             found.inserting[name].latencies.append(latencies)
 
 
-def _measure_cold(run: Run, found: Documented, number: int) -> None:
-    for name, way in INSERTING.items():
-        if way.fills and (number == 1 or name in _COMPARED):
+def _measure_cold(run: Run, found: Documented, number: int, ways: Sequence[str]) -> None:
+    for name in ways:
+        if INSERTING[name].fills:
             with run.part(f"ways, round {number}, cold, {name}"):
                 found.inserting[name].colds.append(_cold(run, _USUAL, name))
     found.working[_USUAL].colds[:] = found.inserting["plain_sql"].colds

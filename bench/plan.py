@@ -1,8 +1,10 @@
 """How much of everything: one plan for figures to publish, one that fits into a few minutes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST = ("bridge", "dramatiq", "pgqueuer_best")
+FIRST_IN_LATENCY = ("bridge", "dramatiq", "pgqueuer")
 
 
 @dataclass(frozen=True)
@@ -10,11 +12,12 @@ class Plan:
     drain_rounds: int = 3
     drain_share: float = 1.0  # of the jobs that a contestant's drain has
     drain_contestants: tuple[str, ...] | None = None  # None is all
-    latency_rounds: int = 2
+    once: tuple[str, ...] = ("dramatiq_best", "procrastinate", "celery")  # no goal is about them: one round will do
+    latency_rounds: int = 3
     latency_seconds: float = 10.0  # of each round
-    idle_latency_jobs: int = 30
+    idle_latency_jobs: int = 15
     latency_contestants: tuple[str, ...] = (
-        "bridge", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
+        "bridge", "dramatiq", "pgqueuer", "procrastinate", "celery",
     )  # fmt: skip
     idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
     growth_rows: int = 2_000_000
@@ -41,6 +44,10 @@ class Plan:
     ways_seconds: float = 10.0  # of single jobs, by each way
     cold_jobs: int = 100_000
 
+    def of_round(self, number: int, names: Sequence[str]) -> list[str]:
+        """Who takes part in round `number`, from 1."""
+        return [name for name in names if number == 1 or name not in self.once]
+
 
 FULL = Plan()
 QUICK = Plan(
@@ -50,7 +57,7 @@ QUICK = Plan(
     latency_rounds=1,
     latency_seconds=5.0,
     idle_latency_jobs=15,
-    latency_contestants=FIRST,
+    latency_contestants=FIRST_IN_LATENCY,
     idle_latency_contestants=("bridge", "dramatiq"),
     growth_rows=200_000,
     growth_rounds=3,

@@ -12,7 +12,7 @@ from bench.contestants import CONTESTANTS
 from bench.document import BEGIN, END, write_between_marks
 from bench.documented import Documented, Way
 from bench.faults import KINDS, Faults, rate
-from bench.goals import GOALS, Goal
+from bench.goals import ALONE, BEST_DRAIN, DEFAULT, GOALS, Goal
 from bench.growth import Growth
 from bench.held import Held, Phase
 from bench.idle import ROLES, Idle, Memory
@@ -308,7 +308,13 @@ def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert "invalid choice: 'nobody'" in capsys.readouterr().err
 
 
+def test_what_no_goal_is_about_takes_part_once() -> None:
+    assert FULL.of_round(1, ["bridge", "celery"]) == ["bridge", "celery"]
+    assert FULL.of_round(2, ["bridge", "celery"]) == ["bridge"]
+    assert not {"bridge", ALONE, DEFAULT, BEST_DRAIN} & set(FULL.once)
+
+
 def test_plans_name_contestants_that_exist() -> None:
     for plan in (QUICK, FULL):
-        for names in (plan.drain_contestants or (), plan.latency_contestants, plan.idle_latency_contestants):
+        for names in (plan.drain_contestants or (), plan.once, plan.latency_contestants, plan.idle_latency_contestants):
             assert set(names) <= set(CONTESTANTS)
