@@ -169,6 +169,8 @@ GOALS = (
          1.8, 1.95, _scale("workers", 2, 4), at_least=True),
     Goal("urgent_overtaken", "urgent jobs overtaken by low ones of 20 ms that did not run yet",
          0, 0, _urgent_overtaken, unit="jobs"),
+    Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
+         0, 0, _unclaimed, unit="jobs"),
     Goal("kill_next_start_p50", "kill -9 of a worker process → next start of its jobs, p50",
          2, 1, _next_start("p50"), unit="s"),
     Goal("kill_next_start_p99", "the same, p99", 4, 2, _next_start("p99"), unit="s"),
@@ -176,6 +178,4 @@ GOALS = (
     Goal("drain_under_faults", "drain at a fault a second against calm", 0.8, 0.9,
          lambda results: ratio(median(results.faults.faults), median(results.faults.calm)) if results.faults else None,
          at_least=True),
-    Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
-         0, 0, _unclaimed, unit="jobs"),
 )  # fmt: skip

@@ -36,6 +36,7 @@ class Plan:
     priority_trials: int = 1000
     recovery_rounds: int = 3
     recovery_kills: int = 2  # from outside, in each round
+    recovery_killers: tuple[int, ...] = (1, 2, 5)  # among the jobs, in the first round
     fault_rounds: int = 3
     fault_jobs: int = 12_000
     ways_rounds: int = 3
@@ -75,6 +76,7 @@ QUICK = Plan(
     priority_trials=100,
     recovery_rounds=1,
     recovery_kills=1,
+    recovery_killers=(2,),
     fault_rounds=1,
     fault_jobs=5_000,
     ways_rounds=1,

@@ -20,7 +20,6 @@ from bench.fleet import Fleet, open_fleet
 from bench.run import Run
 
 JOBS = 100
-KILLERS = (1, 2, 5)
 _PROCESSES, _THREADS = 8, 16  # all jobs run at once, and there is room for those of a dead process
 RUNS_ALONE = "Job runs alone"  # the bridge's log line
 _WORKERS = "SELECT count(*) FROM workers WHERE stopped_at IS NULL AND lease_expires_at > clock_timestamp()"
@@ -58,11 +57,11 @@ class Trial:
 
 def measure(run: Run) -> dict[int, list[Trial]]:
     """By the number of killers; 0 is killed from outside."""
-    found: dict[int, list[Trial]] = {killers: [] for killers in (0, *KILLERS)}
+    found: dict[int, list[Trial]] = {killers: [] for killers in (0, *run.plan.recovery_killers)}
     for number in range(1, run.plan.recovery_rounds + 1):
         with run.part(f"recovery, round {number}"), open_fleet(_contestant(), run.stores, run.work) as fleet:
             fleet.start()
-            for killers in (*(0,) * run.plan.recovery_kills, *(KILLERS if number == 1 else ())):
+            for killers in (*(0,) * run.plan.recovery_kills, *(run.plan.recovery_killers if number == 1 else ())):
                 found[killers].append(_trial(fleet, killers, number))
     return found
 
