@@ -90,10 +90,12 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         bridge(),
-        Contestant("dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages),
+        Contestant(
+            "dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages, jobs=30_000
+        ),
         Contestant(
             "dramatiq_best", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages,
-            env={"dramatiq_queue_prefetch": "200"},
+            env={"dramatiq_queue_prefetch": "200"}, jobs=30_000,
         ),
         Contestant(
             "pgqueuer", "pgqueuer_app", ((*_pgqueuer,), (*_pgqueuer,)), _pgqueuer_rows,

@@ -79,8 +79,9 @@ def _measure_inserting(fleet: Fleet, run: Run, found: Documented, ways: Sequence
         if INSERTING[name].fills:
             found.inserting[name].drains.append(_drain(fleet, name, run.plan.ways_jobs))
     time.sleep(_REST_SECONDS)
-    alone = [name for name in ways if INSERTING[name].trickles and name not in _MIXED]
-    for names in (_MIXED, *([name] for name in alone)):
+    single = [name for name in ways if INSERTING[name].trickles]
+    mixed, alone = [name for name in single if name in _MIXED], [name for name in single if name not in _MIXED]
+    for names in (mixed, *([name] for name in alone)):
         for name, latencies in _trickle(fleet, names, run.plan.ways_seconds).items():
             found.inserting[name].latencies.append(latencies)
 
