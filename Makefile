@@ -22,7 +22,7 @@ test: install ## Run all tests, against real Postgres and Redis
 mutations: install ## Take each condition out of the SQL functions in turn: the tests must notice (takes minutes)
 	@$(BIN)/python -m tests.mutations
 
-bench: install ## Measure speed, growth and costs beside other queues (makes their environments, takes 25 minutes)
+bench: install ## Measure speed, growth and costs beside other queues (makes their environments, takes half an hour)
 	@$(BIN)/python -m bench
 
 faults: install ## Prove that nothing is lost: 100 000 jobs under 1 000 faults (takes 20 minutes; FAULTS=... for other options)

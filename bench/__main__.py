@@ -6,12 +6,13 @@ import platform
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from bench import drain, growth, held, idle, insert, latency, priority, scale
+from bench import documented, drain, faults, growth, held, idle, insert, latency, priority, recovery, scale
 from bench.as_json import as_json
 from bench.document import write_between_marks
 from bench.options import Options, read_options
@@ -22,6 +23,11 @@ from bench.run import Run, say
 from bench.stores import open_stores
 
 _WORK = Path(".bench")
+_BY_OURSELVES: dict[str, Callable[[Run], object]] = {  # what no peer takes part in; each name is one of Results
+    "growth": growth.measure, "held": held.measure, "insert": insert.measure, "idle": idle.measure,
+    "scale": scale.measure, "priority": priority.measure, "recovery": recovery.measure, "ways": documented.measure,
+    "faults": faults.measure,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -49,22 +55,10 @@ def measure(run: Run, options: Options) -> Results:
         results.latency, results.idle_latency = latency.measure(
             run, options.of(plan.latency_contestants), options.of(plan.idle_latency_contestants)
         )
-    if "growth" in chosen:
-        with run.part("growth"):
-            results.growth = growth.measure(run)
-    if "held" in chosen:
-        with run.part("held transaction"):
-            results.held = held.measure(run)
-    if "insert" in chosen:
-        with run.part("insert"):
-            results.insert = insert.measure(run)
-    if "idle" in chosen:
-        with run.part("idle"):
-            results.idle = idle.measure(run)
-    if "scale" in chosen:
-        results.scale = scale.measure(run)
-    if "priority" in chosen:
-        results.priority = priority.measure(run)
+    for name, measured in _BY_OURSELVES.items():
+        if name in chosen:
+            with run.part(name):
+                setattr(results, name, measured(run))
     return results
 
 

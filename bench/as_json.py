@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bench.documented import Way
 from bench.goals import GOALS
-from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
 from bench.results import Results
 
 
@@ -30,12 +31,15 @@ def as_json(results: Results) -> dict[str, Any]:
         "rss_mb": _rss(results),
         "scale": _scale(results),
         "priority": _priority(results),
+        "recovery": _recovery(results),
+        "ways": _ways(results),
+        "faults": _faults(results),
         "failed": dict(results.failed),
     }
 
 
 def _latencies(by_name: Mapping[str, Rounds]) -> dict[str, Any]:
-    return {name: asdict(pooled(rounds)) for name, rounds in by_name.items() if any(rounds)}
+    return {name: asdict(typical(rounds)) for name, rounds in by_name.items() if any(rounds)}
 
 
 def _growth(results: Results) -> dict[str, Any]:
@@ -100,20 +104,61 @@ def _scale(results: Results) -> dict[str, Any]:
 
 
 def _priority(results: Results) -> dict[str, Any]:
-    urgent = results.priority
-    if not urgent:
+    return {
+        name: {
+            "urgent_jobs": len(urgent),
+            "overtaken": sum(one.is_overtaken for one in urgent),
+            "ahead": asdict(percentiles(one.ahead for one in urgent)) | {"most": max(one.ahead for one in urgent)},
+            "of_these": {
+                "unclaimed": sum(one.unclaimed for one in urgent),
+                "unfetched": sum(one.unfetched for one in urgent),
+                "not_begun": sum(one.not_begun for one in urgent),
+            },
+            "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+        }
+        for name, urgent in results.priority.items()
+        if urgent
+    }
+
+
+def _recovery(results: Results) -> dict[str, Any]:
+    return {
+        f"{killers}_killers": {
+            "next_start_seconds": asdict(percentiles(seconds)) if seconds else None,
+            "cut_short": len(seconds),
+            "alone": sum(trial.alone for trial in trials),
+            "died_again": sum(trial.died_again for trial in trials),
+            "not_completed": sum(trial.failed for trial in trials),
+        }
+        for killers, trials in results.recovery.items()
+        if trials
+        for seconds in [[one for trial in trials for one in trial.next_starts]]
+    }
+
+
+def _faults(results: Results) -> dict[str, Any]:
+    found = results.faults
+    return {"calm": _rounded(median(found.calm)), "faults": _rounded(median(found.faults))} if found else {}
+
+
+def _ways(results: Results) -> dict[str, Any]:
+    if results.ways is None:
         return {}
     return {
-        "urgent_jobs": len(urgent),
-        "overtaken": asdict(percentiles(one.overtaken for one in urgent))
-        | {"most": max(one.overtaken for one in urgent)},
-        "unclaimed_at_commit": sum(one.unclaimed for one in urgent),
-        "of_these_claimed": {
-            "before_it": sum(one.claimed_before for one in urgent),
-            "with_it": sum(one.claimed_together for one in urgent),
-            "later": sum(one.claimed_later for one in urgent),
+        "cold_jobs": results.ways.cold_jobs,
+        **{
+            what: {name: _way(way) for name, way in by_name.items()}
+            for what, by_name in (("insert", results.ways.inserting), ("work", results.ways.working))
         },
-        "latency_ms": asdict(percentiles(one.milliseconds for one in urgent)),
+    }
+
+
+def _way(way: Way) -> dict[str, Any]:
+    return {
+        "rows_per_second": _rounded(median(way.rates)),
+        "drain": _rounded(median(way.drains)),
+        "latency_ms": asdict(typical(way.latencies)) if any(way.latencies) else None,
+        "cold_seconds": _rounded(median(way.colds)),
     }
 
 

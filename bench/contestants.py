@@ -47,7 +47,7 @@ def _celery_messages(stores: Stores, _: "psycopg.Connection") -> int:
     return int(waiting) + int(taken)
 
 
-_our_rows = _of_table("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
+our_rows = _of_table("SELECT count(*) FROM coding_jobs WHERE status IN ('pending', 'processing')")
 
 
 RUN = ("{bin}/python", "-m", "bridge", "run")
@@ -68,7 +68,7 @@ def bridge(
         name,
         "bridge_app",
         (*(run,) * bridges, fleet),
-        _our_rows,
+        our_rows,
         migrated=True,
         env={"BENCH_ACTOR": actor} | dict(env or {}),
     )
@@ -78,7 +78,7 @@ def procfile(http_port: int) -> Contestant:
     """This project's three processes, as in the Procfile."""
     commands = tuple(("{bin}/python", "-m", "bridge", name) for name in ("run", "worker", "web"))
     env = {"ACTORS_MODULE": "bridge_app", "HEALTH_CHECK_PORT": str(http_port)}
-    return Contestant("procfile", "bridge_app", commands, _our_rows, migrated=True, env=env)
+    return Contestant("procfile", "bridge_app", commands, our_rows, migrated=True, env=env)
 
 
 _pgqueuer = "{bin}/pgq", "run", "pgqueuer_app:factory"
@@ -90,11 +90,12 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         bridge(),
-        bridge("bridge_plain_sql", env={"BENCH_PLAIN_SQL": "1"}),  # its rows name no queue
-        Contestant("dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages),
+        Contestant(
+            "dramatiq", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages, jobs=30_000
+        ),
         Contestant(
             "dramatiq_best", "dramatiq_app", ((DRAMATIQ, "dramatiq_app", *TWO_BY_EIGHT),), _dramatiq_messages,
-            env={"dramatiq_queue_prefetch": "200"},
+            env={"dramatiq_queue_prefetch": "200"}, jobs=30_000,
         ),
         Contestant(
             "pgqueuer", "pgqueuer_app", ((*_pgqueuer,), (*_pgqueuer,)), _pgqueuer_rows,

@@ -12,7 +12,7 @@ def measure(run: Run, names: Sequence[str]) -> dict[str, list[float]]:
     """Jobs a second, by contestant and round. Rounds are interleaved, because the machine's speed changes over time."""
     rates: dict[str, list[float]] = {name: [] for name in names}
     for number in range(1, run.plan.drain_rounds + 1):
-        for name in names:
+        for name in run.plan.of_round(number, names):
             with run.part(f"drain, round {number}, {name}"):
                 contestant = CONTESTANTS[name]
                 rates[name].append(drain(run, contestant, int(contestant.jobs * run.plan.drain_share)))

@@ -34,7 +34,8 @@ class Fleet:
         self.records.mkdir()
         self.reader = Reader(self.records)
         self._venv = venv
-        self._env = environment(contestant, database_url, stores, str(self.records)) | {"PYTHONPATH": str(APPS)}
+        env = environment(contestant, database_url, stores, str(self.records))
+        self._env = env | {"PYTHONPATH": str(APPS), "PATH": f"{venv}:{env['PATH']}"}  # as in an activated environment
         self._log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.processes: list[subprocess.Popen[bytes]] = []
 

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.numbers import Rounds, median, percentiles, pooled, ratio
+from bench.documented import Way
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
+from bench.priority import NAP, NO_OP
 from bench.results import Results
 
 BEST_DRAIN = "pgqueuer_best"
+DEFAULT = "pgqueuer"
 ALONE = "dramatiq"
 
 
@@ -38,22 +41,28 @@ def _drain_against(peer: str) -> Callable[[Results], float | None]:
     return lambda results: ratio(median(results.drain.get("bridge", ())), median(results.drain.get(peer, ())))
 
 
-def _p50_against(peer: str, which: Callable[[Results], Mapping[str, Rounds]]) -> Callable[[Results], float | None]:
+def _latency_against(peer: str, which: str, *, idle: bool = False) -> Callable[[Results], float | None]:
     def figure(results: Results) -> float | None:
-        ours, theirs = which(results).get("bridge"), which(results).get(peer)
-        return ratio(_p50(ours), _p50(theirs))
+        found = results.idle_latency if idle else results.latency
+        return ratio(_typical(found.get("bridge"), which), _typical(found.get(peer), which))
 
     return figure
 
 
-def _p50(rounds: Rounds | None) -> float | None:
-    return pooled(rounds).p50 if rounds and any(rounds) else None
+def _typical(rounds: Rounds | None, which: str) -> float | None:
+    """`which` is p50 or p99, in milliseconds."""
+    return getattr(typical(rounds), which) if rounds and any(rounds) else None
 
 
-def _p99_against_best_peer(results: Results) -> float | None:
-    figures = {name: pooled(rounds).p99 for name, rounds in results.latency.items() if any(rounds)}
-    ours = figures.pop("bridge", None)
-    return ratio(ours, min(figures.values(), default=None))
+def _plain_sql(figure: Callable[[Way], float | None]) -> Callable[[Results], float | None]:
+    """The figure of jobs inserted by plain SQL, divided by that of rows that name their queue."""
+
+    def against_named(results: Results) -> float | None:
+        if results.ways is None:
+            return None
+        return ratio(figure(results.ways.inserting["plain_sql"]), figure(results.ways.inserting["named"]))
+
+    return against_named
 
 
 def _insert(way: str) -> Callable[[Results], float | None]:
@@ -95,20 +104,54 @@ def _scale(what: str, few: int, many: int) -> Callable[[Results], float | None]:
     return figure
 
 
+def _urgent_overtaken(results: Results) -> float | None:
+    urgent = results.priority.get(NAP)
+    return float(sum(one.is_overtaken for one in urgent)) if urgent else None
+
+
+def _unclaimed(results: Results) -> float | None:
+    urgent = results.priority.get(NO_OP)
+    return float(sum(one.unclaimed for one in urgent)) if urgent else None
+
+
+def _next_start(which: str) -> Callable[[Results], float | None]:
+    """Of the jobs of a process that was killed from outside, in seconds; of all rounds, so that none is left out."""
+
+    def figure(results: Results) -> float | None:
+        seconds = [one for trial in results.recovery.get(0, ()) for one in trial.next_starts]
+        return getattr(percentiles(seconds), which) if seconds else None
+
+    return figure
+
+
+def _tried_alone(results: Results) -> float | None:
+    trials = results.recovery.get(0, ())
+    return float(sum(trial.alone for trial in trials)) if trials else None
+
+
 GOALS = (
+    Goal("plain_sql_drain", "plain SQL without a queue against a named queue: drain of workers that came before",
+         0.95, 1, _plain_sql(lambda way: median(way.drains)), at_least=True),
+    Goal("plain_sql_p50", "the same, commit → actor start at 50 jobs/s, p50",
+         1.05, 1, _plain_sql(lambda way: _typical(way.latencies, "p50"))),
+    Goal("plain_sql_p99", "the same, p99", 1.1, 1, _plain_sql(lambda way: _typical(way.latencies, "p99"))),
+    Goal("rows_before_first_worker", "the same, many rows before their first worker: until the last one begins",
+         1.2, 1, _plain_sql(lambda way: median(way.colds))),
     Goal("drain_vs_dramatiq", "drain of no-op jobs against Dramatiq alone at its default",
-         2.5, 5, _drain_against(ALONE), at_least=True),
+         3.5, 5, _drain_against(ALONE), at_least=True),
     Goal("drain_vs_best_peer", "drain against the best peer setting (pgqueuer, batch 500)",
-         0.6, 1.2, _drain_against(BEST_DRAIN), at_least=True),
+         0.8, 1.1, _drain_against(BEST_DRAIN), at_least=True),
     Goal("latency_p50_vs_dramatiq", "commit → actor start at 50 jobs/s, p50 against Dramatiq alone",
-         0.4, 0.25, _p50_against(ALONE, lambda results: results.latency)),
-    Goal("latency_p99_vs_best_peer", "the same, p99 against the best peer of this run",
-         1.2, 0.8, _p99_against_best_peer),
+         0.4, 0.25, _latency_against(ALONE, "p50")),
+    Goal("latency_p50_vs_pgqueuer", "the same, p50 against pgqueuer at its default",
+         1.6, 1, _latency_against(DEFAULT, "p50")),
+    Goal("latency_p99_vs_pgqueuer", "the same, p99 against pgqueuer at its default",
+         1.5, 1, _latency_against(DEFAULT, "p99")),
     Goal("idle_latency_p50_vs_dramatiq", "commit → actor start at one job a second (idle), p50 against Dramatiq alone",
-         0.05, 0.02, _p50_against(ALONE, lambda results: results.idle_latency)),
+         0.05, 0.02, _latency_against(ALONE, "p50", idle=True)),
     Goal("insert_one_client", "insert rate with triggers against a bare table: one client, a commit a row",
          0.85, 0.95, _insert("one_client"), at_least=True),
-    Goal("insert_eight_clients", "the same, eight clients", 0.85, 0.95, _insert("eight_clients"), at_least=True),
+    Goal("insert_sixteen_clients", "the same, sixteen clients", 0.85, 0.95, _insert("sixteen_clients"), at_least=True),
     Goal("insert_thousand_rows", "the same, a thousand rows a statement",
          0.85, 0.95, _insert("thousand_rows"), at_least=True),
     Goal("growth_claim_p99", "claim p99 with many finished rows against none", 1.3, 1.05, _claim_growth),
@@ -124,7 +167,15 @@ GOALS = (
     Goal("two_bridges", "drain with two bridges against one", 0.95, 1, _scale("bridges", 1, 2), at_least=True),
     Goal("four_workers", "four worker processes against two, jobs that sleep 20 ms",
          1.8, 1.95, _scale("workers", 2, 4), at_least=True),
-    Goal("priority_unclaimed_overtakes", "low jobs claimed after an urgent one's commit and begun before it",
-         0, 0, lambda results: float(sum(one.unclaimed for one in results.priority)) if results.priority else None,
-         unit="jobs"),
+    Goal("urgent_overtaken", "urgent jobs overtaken by low ones of 20 ms that did not run yet",
+         0, 0, _urgent_overtaken, unit="jobs"),
+    Goal("priority_unclaimed_overtakes", "low no-op jobs claimed after an urgent one's commit and begun before it",
+         0, 0, _unclaimed, unit="jobs"),
+    Goal("kill_next_start_p50", "kill -9 of a worker process → next start of its jobs, p50",
+         2, 1, _next_start("p50"), unit="s"),
+    Goal("kill_next_start_p99", "the same, p99", 4, 2, _next_start("p99"), unit="s"),
+    Goal("innocent_alone", "the same, jobs that were made to run alone", 0, 0, _tried_alone, unit="jobs"),
+    Goal("drain_under_faults", "drain at a fault a second against calm", 0.8, 0.9,
+         lambda results: ratio(median(results.faults.faults), median(results.faults.calm)) if results.faults else None,
+         at_least=True),
 )  # fmt: skip

@@ -1,9 +1,6 @@
 """Idle: the CPU time and memory of the Procfile's three processes while no job is there."""
 
-import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +9,7 @@ import psutil
 from bench.contestants import procfile
 from bench.fleet import Fleet, open_fleet
 from bench.run import Run
+from bench.web import answers, free_port
 
 ROLES = ("bridge", "worker", "web")
 _SETTLE_SECONDS = 11.0  # an idle session of Postgres reports its counts, also those of its start, after ten seconds
@@ -43,11 +41,11 @@ class Idle:
 
 
 def measure(run: Run) -> Idle:
-    port = _free_port()
+    port = free_port()
     with open_fleet(procfile(port), run.stores, run.work) as fleet:
         fleet.start()
         fleet.wait("a registered worker", lambda: _has_worker(fleet), 60)
-        fleet.wait("an answer of the web process", lambda: _answers(port), 60)
+        fleet.wait("an answer of the web process", lambda: answers(port), 60)
         time.sleep(_SETTLE_SECONDS)
         families = {role: fleet.family(number) for number, role in enumerate(ROLES)}
         began, statements, commands = time.monotonic(), run.stores.statements(fleet.database_url), _commands(run)
@@ -67,21 +65,6 @@ def measure(run: Run) -> Idle:
 
 def _has_worker(fleet: Fleet) -> bool:
     return fleet.connection.execute("SELECT FROM workers WHERE stopped_at IS NULL").fetchone() is not None
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=1) as reply:
-            return bool(reply.status == 200)  # noqa: PLR2004 -- the status that all know
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _commands(run: Run) -> int:

@@ -1,30 +1,30 @@
 """Insert: what our triggers cost a client, compared with a table of the same columns, checks and indexes without them.
 
-One client that commits each row, eight such clients, and one client whose statements insert a thousand rows. A
-session listens for new jobs meanwhile, as the bridge does. The tables are measured in turns, each as often first.
+One client that commits each row, sixteen such clients, and one client whose statements insert a thousand rows. The
+tables are measured in turns, each as often first. A bridge and free workers run beside both, because a waiting bridge
+needs notifications. No worker knows the rows' actor, because running their jobs would slow down one of the two tables.
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Barrier
 
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
+from bench.contestants import bridge
+from bench.fleet import open_fleet
 from bench.run import Run
 from bench.stores import PATIENCE
-from bridge.postgres.job_queue import JobQueue
 
-_ROW = SQL("INSERT INTO {} (actor, queue, payload) VALUES ('noop', 'bench', '{{\"key\": 1}}')")
+_ROW = SQL("INSERT INTO {} (actor, queue, payload) VALUES ('unknown', 'unknown', '{{\"key\": 1}}')")
 _THOUSAND = SQL(
     "INSERT INTO {} (actor, queue, payload)"
-    " SELECT 'noop', 'bench', jsonb_build_object('key', n) FROM generate_series(1, 1000) AS n"
+    " SELECT 'unknown', 'unknown', jsonb_build_object('key', n) FROM generate_series(1, 1000) AS n"
 )
 OURS, BARE = "coding_jobs", "bare"
-WAYS = {"one_client": (_ROW, 1, 1), "eight_clients": (_ROW, 1, 8), "thousand_rows": (_THOUSAND, 1000, 1)}
+WAYS = {"one_client": (_ROW, 1, 1), "sixteen_clients": (_ROW, 1, 16), "thousand_rows": (_THOUSAND, 1000, 1)}
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,17 @@ class Insert:
 
 def measure(run: Run) -> dict[str, Insert]:
     found = {way: Insert() for way in WAYS}
-    with run.stores.database(migrated=True) as url:
-        _make_bare_table(url)
-        with _listener(url):
-            for number in range(run.plan.insert_rounds):
-                for way, (statement, rows, clients) in WAYS.items():
-                    for table in (OURS, BARE) if number % 2 == 0 else (BARE, OURS):
-                        insert = statement.format(Identifier(table))
-                        rate = rows * _statements_per_second(url, insert, clients, run.plan.insert_seconds)
-                        (found[way].triggers if table == OURS else found[way].bare).append(rate)
+    with open_fleet(bridge("insert"), run.stores, run.work) as fleet:
+        _make_bare_table(fleet.database_url)
+        fleet.start()
+        fleet.client("fill", "1")
+        fleet.wait("the first job", lambda: fleet.done() > 0, 60)
+        for number in range(run.plan.insert_rounds):
+            for way, (statement, rows, clients) in WAYS.items():
+                for table in (OURS, BARE) if number % 2 == 0 else (BARE, OURS):
+                    insert = statement.format(Identifier(table))
+                    rate = rows * _statements_per_second(fleet.database_url, insert, clients, run.plan.insert_seconds)
+                    (found[way].triggers if table == OURS else found[way].bare).append(rate)
     return found
 
 
@@ -56,17 +58,6 @@ def _make_bare_table(url: str) -> None:
         for option in (row and row[0]) or ():
             name, _, value = option.partition("=")
             connection.execute(SQL("ALTER TABLE bare SET ({} = {})").format(Identifier(name), value))
-
-
-@contextmanager
-def _listener(url: str) -> Iterator[None]:
-    queue = JobQueue.connect(url, "bench")
-    end = queue.subscribe_to_new_jobs(lambda _: None)
-    try:
-        yield
-    finally:
-        end()
-        queue.close()
 
 
 def _statements_per_second(url: str, statement: Composed, clients: int, seconds: float) -> float:

@@ -21,7 +21,7 @@ def measure(
     at_busy: dict[str, list[list[float]]] = {name: [] for name in busy}
     at_idle: dict[str, list[list[float]]] = {name: [] for name in idle}
     for number in range(1, run.plan.latency_rounds + 1):
-        for name in names:
+        for name in run.plan.of_round(number, names):
             with run.part(f"latency, round {number}, {name}"), _warm(run, CONTESTANTS[name]) as fleet:
                 if name in busy:
                     at_busy[name].append(trickle(fleet, BUSY_RATE, int(BUSY_RATE * run.plan.latency_seconds)))

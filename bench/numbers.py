@@ -1,7 +1,7 @@
 """The arithmetic of a report: percentiles of samples, medians of rounds, ratios."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from statistics import median as _median
 
@@ -30,6 +30,14 @@ def percentiles(samples: Iterable[float]) -> Percentiles:
 def pooled(rounds: Rounds) -> Percentiles:
     """The percentiles of all rounds together, because one round has too few samples for a p99."""
     return percentiles(chain.from_iterable(rounds))
+
+
+def typical(rounds: Rounds) -> Percentiles:
+    """Each percentile's median over the rounds that have samples: what one round met by chance does not count."""
+    found = [percentiles(samples) for samples in rounds if samples]
+    if not found:
+        raise ValueError("no samples")
+    return Percentiles(*(round(_median(ones), 3) for ones in zip(*map(astuple, found), strict=True)))
 
 
 def median(rates: Sequence[float]) -> float | None:

@@ -1,8 +1,10 @@
 """The sizes of all measurements: one plan for figures to publish, one that takes a few minutes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST = ("bridge", "dramatiq", "pgqueuer_best")
+FIRST_IN_LATENCY = ("bridge", "dramatiq", "pgqueuer")
 
 
 @dataclass(frozen=True)
@@ -10,11 +12,12 @@ class Plan:
     drain_rounds: int = 3
     drain_share: float = 1.0  # of the jobs that a contestant's drain has
     drain_contestants: tuple[str, ...] | None = None  # None is all
-    latency_rounds: int = 2
+    once: tuple[str, ...] = ("dramatiq_best", "procrastinate", "celery")  # no goal is about them: one round will do
+    latency_rounds: int = 3
     latency_seconds: float = 10.0  # of each round
-    idle_latency_jobs: int = 30
+    idle_latency_jobs: int = 15
     latency_contestants: tuple[str, ...] = (
-        "bridge", "bridge_plain_sql", "dramatiq", "pgqueuer", "pgqueuer_best", "procrastinate", "celery",
+        "bridge", "dramatiq", "pgqueuer", "procrastinate", "celery",
     )  # fmt: skip
     idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
     growth_rows: int = 2_000_000
@@ -30,6 +33,21 @@ class Plan:
     scale_jobs: int = 50_000
     nap_jobs: int = 4_000
     priority_rounds: int = 3
+    priority_trials: int = 1000
+    recovery_rounds: int = 3
+    recovery_kills: int = 2  # from outside, in each round
+    recovery_killers: tuple[int, ...] = (1, 2, 5)  # among the jobs, in the first round
+    fault_rounds: int = 3
+    fault_jobs: int = 12_000
+    ways_rounds: int = 3
+    ways_rate_seconds: float = 1.5
+    ways_jobs: int = 30_000  # of each warm drain
+    ways_seconds: float = 10.0  # of single jobs, by each way
+    cold_jobs: int = 100_000
+
+    def of_round(self, number: int, names: Sequence[str]) -> list[str]:
+        """Who takes part in round `number`, from 1."""
+        return [name for name in names if number == 1 or name not in self.once]
 
 
 FULL = Plan()
@@ -40,7 +58,7 @@ QUICK = Plan(
     latency_rounds=1,
     latency_seconds=5.0,
     idle_latency_jobs=15,
-    latency_contestants=FIRST,
+    latency_contestants=FIRST_IN_LATENCY,
     idle_latency_contestants=("bridge", "dramatiq"),
     growth_rows=200_000,
     growth_rounds=3,
@@ -55,4 +73,15 @@ QUICK = Plan(
     scale_jobs=10_000,
     nap_jobs=2_000,
     priority_rounds=1,
+    priority_trials=100,
+    recovery_rounds=1,
+    recovery_kills=1,
+    recovery_killers=(2,),
+    fault_rounds=1,
+    fault_jobs=5_000,
+    ways_rounds=1,
+    ways_rate_seconds=0.5,
+    ways_jobs=5_000,
+    ways_seconds=3.0,
+    cold_jobs=10_000,
 )

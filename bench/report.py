@@ -1,13 +1,13 @@
 """A run as Markdown: the goals first, then each measurement's own table."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from bench.goals import GOALS, Goal
-from bench.numbers import Percentiles, Rounds, median, percentiles, pooled, ratio
+from bench.markdown import NONE, Row, by_round, mean, milliseconds, percentile_cells, spread, table, times, whole
+from bench.numbers import Rounds, median, percentiles, pooled, ratio, typical
+from bench.report_faults import faults, priority, recovery
+from bench.report_ways import ways
 from bench.results import Results
-
-Row = Sequence[object]
-_NONE = "-"
 
 
 def as_markdown(results: Results, heading: str) -> str:
@@ -16,52 +16,64 @@ def as_markdown(results: Results, heading: str) -> str:
 
 
 def _sections(results: Results) -> Iterator[str]:
-    yield "### Goals\n\n" + _table(
+    yield "### Goals\n\n" + table(
         ("figure", "this run", "must", "moonshot", "met?"),
         ((goal.words, _with_unit(goal, goal.figure(results)), _limit(goal, goal.must), _limit(goal, goal.moonshot),
           goal.verdict(results)) for goal in GOALS),
     )  # fmt: skip
+    yield from _speed(results)
+    if results.ways:
+        yield from ways(results.ways)
+    yield from _growths(results)
+    yield from _costs(results)
+    if results.scale:
+        yield "### Scale, jobs/s\n\n" + table(("", "median", "range"), _scale(results))
+    yield from priority(results.priority)
+    yield from recovery(results.recovery)
+    if results.faults:
+        yield faults(results.faults)
+    if results.failed:
+        yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
+
+
+def _speed(results: Results) -> Iterator[str]:
     if results.drain:
-        yield "### Drain, jobs/s\n\n" + _table(("", "median", "range", "bridge against it"), _drains(results))
+        yield "### Drain, jobs/s\n\n" + table(("", "median", "range", "bridge against it"), _drains(results))
     for words, by_name in (
         ("50 jobs/s", results.latency),
         ("one job a second", results.idle_latency),
     ):
         if by_name:
-            yield f"### Commit → actor start at {words}, ms\n\n" + _table(
+            yield f"### Commit → actor start at {words}, ms\n\n" + table(
                 ("", "p50", "p95", "p99", "p50 by round"), _latencies(by_name)
             )
+    if results.insert:
+        yield "### Insert, rows/s\n\n" + table(
+            ("", "with triggers", "range", "bare", "range", "ratio"), _inserts(results)
+        )
+
+
+def _growths(results: Results) -> Iterator[str]:
     if results.growth:
-        yield f"### With {results.growth.rows:,} finished jobs, ms\n\n" + _table(
+        yield f"### With {results.growth.rows:,} finished jobs, ms\n\n" + table(
             ("", "p50", "p95", "p99", "p99 by round"), _growth(results)
         )
     if results.held:
         yield f"### With a transaction held open while {results.held.jobs:,} jobs pass, then 200 jobs/s, ms\n\n" + (
-            _table(("", "p50", "p95", "p99", "mean"), _held(results))
+            table(("", "p50", "p95", "p99", "mean"), _held(results))
         )
-    if results.insert:
-        yield "### Insert, rows/s\n\n" + _table(
-            ("", "with triggers", "range", "bare", "range", "ratio"), _inserts(results)
-        )
-    yield from _costs(results)
-    if results.scale:
-        yield "### Scale, jobs/s\n\n" + _table(("", "median", "range"), _scale(results))
-    if results.priority:
-        yield "### Priority\n\n" + _priority(results)
-    if results.failed:
-        yield "### Failed\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in results.failed.items())
 
 
 def _drains(results: Results) -> Iterator[Row]:
     ours = median(results.drain.get("bridge", ()))
     for name, rates in results.drain.items():
-        yield name, _count(median(rates)), _range(rates), _times(ratio(ours, median(rates)))
+        yield name, whole(median(rates)), spread(rates), times(ratio(ours, median(rates)))
 
 
 def _latencies(by_name: Mapping[str, Rounds]) -> Iterator[Row]:
     for name, rounds in by_name.items():
         if any(rounds):
-            yield name, *_of(pooled(rounds)), _by_round(rounds, "p50")
+            yield name, *percentile_cells(typical(rounds)), by_round(rounds, "p50")
 
 
 def _growth(results: Results) -> Iterator[Row]:
@@ -73,23 +85,23 @@ def _growth(results: Results) -> Iterator[Row]:
         ("`get_queue_stats()`, no finished ones", growth.stats_none),
         ("`get_queue_stats()`", growth.stats_grown),
     ):
-        yield words, *_of(pooled(rounds)), _by_round(rounds, "p99")
+        yield words, *percentile_cells(pooled(rounds)), by_round(rounds, "p99")
 
 
 def _held(results: Results) -> Iterator[Row]:
     assert results.held is not None
     for words, phase in (("no transaction", results.held.none), ("held", results.held.held)):
-        yield f"claim as the bridge sees it, {words}", *_of(percentiles(phase.claims)), _mean(phase.claims)
-        yield f"claim in the server, {words}", "", "", "", _milliseconds(phase.server_mean)
-        yield f"commit → start, {words}", *_of(percentiles(phase.latencies)), _mean(phase.latencies)
+        yield f"claim as the bridge sees it, {words}", *percentile_cells(percentiles(phase.claims)), mean(phase.claims)
+        yield f"claim in the server, {words}", "", "", "", milliseconds(phase.server_mean)
+        yield f"commit → start, {words}", *percentile_cells(percentiles(phase.latencies)), mean(phase.latencies)
 
 
 def _inserts(results: Results) -> Iterator[Row]:
     for way, found in results.insert.items():
         ours, bare = median(found.triggers), median(found.bare)
         yield (
-            way.replace("_", " "), _count(ours), _range(found.triggers), _count(bare), _range(found.bare),
-            _times(ratio(ours, bare)),
+            way.replace("_", " "), whole(ours), spread(found.triggers), whole(bare), spread(found.bare),
+            times(ratio(ours, bare)),
         )  # fmt: skip
 
 
@@ -99,7 +111,7 @@ def _costs(results: Results) -> Iterator[str]:
         return
     yield (
         f"### Idle for {idle.seconds:.0f} s\n\n"
-        + _table(
+        + table(
             ("", "CPU of a core"),
             ((role, f"{share:.2f} %") for role, share in idle.cpu_percent.items()),
         )
@@ -113,7 +125,7 @@ def _costs(results: Results) -> Iterator[str]:
         for words, sizes in (("idle", idle.memory_idle), ("after a drain", idle.memory_drained)):
             one = sizes[role]
             rows.append((f"{role}, {words}", *(f"{size:.0f}" for size in (one.rss, one.uss, one.rss_all, one.uss_all))))
-    yield "### Memory, MB\n\n" + _table(
+    yield "### Memory, MB\n\n" + table(
         ("", "RSS of its process", "USS", "RSS with its parents and helpers", "USS with these"), rows
     )
 
@@ -122,31 +134,12 @@ def _scale(results: Results) -> Iterator[Row]:
     assert results.scale is not None
     for words, by_count in (("bridges", results.scale.bridges), ("worker processes, naps", results.scale.workers)):
         for count, rates in by_count.items():
-            yield f"{words}: {count}", _count(median(rates)), _range(rates)
-
-
-def _priority(results: Results) -> str:
-    urgent = results.priority
-    ahead = [float(one.overtaken) for one in urgent]
-    waited = [one.milliseconds for one in urgent]
-    return (
-        f"{len(urgent)} urgent jobs came while 10,000 low ones were under way. Low jobs that began between an urgent "
-        f"job's commit and its beginning: median {_count(median(ahead))}, at most {max(ahead):,.0f}. Of them, claimed "
-        f"after that commit: {sum(one.unclaimed for one in urgent)} in all; before the urgent job "
-        f"{sum(one.claimed_before for one in urgent)}, in one claim with it "
-        f"{sum(one.claimed_together for one in urgent)}, later {sum(one.claimed_later for one in urgent)}. "
-        f"Commit → start of the urgent ones: p50 {percentiles(waited).p50:.1f} ms, at most {max(waited):.1f}."
-    )
-
-
-def _table(head: Row, rows: Iterable[Row]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+            yield f"{words}: {count}", whole(median(rates)), spread(rates)
 
 
 def _with_unit(goal: Goal, figure: float | None) -> str:
     if figure is None:
-        return _NONE
+        return NONE
     if goal.unit == "jobs":
         return f"{figure:.0f}"
     return f"{figure:.0f} {goal.unit}" if goal.unit == "MB" else f"{figure:.2f} {goal.unit}"
@@ -154,31 +147,3 @@ def _with_unit(goal: Goal, figure: float | None) -> str:
 
 def _limit(goal: Goal, limit: float) -> str:
     return f"{'>=' if goal.at_least else '<='} {limit:g} {goal.unit}"
-
-
-def _of(found: Percentiles) -> Iterator[str]:
-    return (_milliseconds(one) for one in (found.p50, found.p95, found.p99))
-
-
-def _by_round(rounds: Rounds, which: str) -> str:
-    return _range([getattr(percentiles(samples), which) for samples in rounds if samples], "{:.2f}")
-
-
-def _range(figures: Sequence[float], form: str = "{:,.0f}") -> str:
-    return f"{form.format(min(figures))} to {form.format(max(figures))}" if figures else _NONE
-
-
-def _count(figure: float | None) -> str:
-    return _NONE if figure is None else f"{figure:,.0f}"
-
-
-def _times(figure: float | None) -> str:
-    return _NONE if figure is None else f"{figure:.2f} x"
-
-
-def _mean(samples: Sequence[float]) -> str:
-    return _milliseconds(sum(samples) / len(samples))
-
-
-def _milliseconds(figure: float) -> str:
-    return f"{figure:.2f}"

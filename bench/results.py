@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.documented import Documented
+from bench.faults import Faults
 from bench.growth import Growth
 from bench.held import Held
 from bench.idle import Idle
 from bench.insert import Insert
 from bench.numbers import Rounds
 from bench.priority import Urgent
+from bench.recovery import Trial
 from bench.scale import Scale
 
 
@@ -24,5 +27,8 @@ class Results:
     insert: Mapping[str, Insert] = field(default_factory=dict)
     idle: Idle | None = None
     scale: Scale | None = None
-    priority: Sequence[Urgent] = ()
+    priority: Mapping[str, Sequence[Urgent]] = field(default_factory=dict)
+    recovery: Mapping[int, Sequence[Trial]] = field(default_factory=dict)
+    ways: Documented | None = None
+    faults: Faults | None = None
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,10 @@
 """This project, as its users run it: jobs inserted in Postgres, `bridge run`, Dramatiq's own command line."""
 
 import os
+import signal
 import time
 
+import dramatiq
 import psycopg
 from record import record
 
@@ -21,8 +23,27 @@ if __name__ != "__main__":
         record(job.payload["key"])
         time.sleep(0.02)
 
+    @actor(queue_name="bench")
+    def sleep(job: Job) -> None:
+        record(job.payload["key"])
+        time.sleep(job.payload["seconds"])
 
-IS_PLAIN_SQL = "BENCH_PLAIN_SQL" in os.environ  # rows name no queue, like those of a client that knows only the actor
+    @actor(queue_name="bench")
+    def killer(job: Job) -> None:
+        record(job.payload["key"])
+        time.sleep(0.2)
+        record(-job.payload["key"])  # the moment of its death
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @dramatiq.actor(queue_name="bench")
+    def plain(key: int) -> None:
+        record(key)
+
+    @actor(queue_name="bench")
+    def run_coding_session(job: Job) -> None:
+        record(int(str(job.prompt).split()[-1]))
+
+
 _connection: "psycopg.Connection | None" = None
 
 
@@ -42,17 +63,12 @@ def fill(count: int) -> None:
         open_connection.execute(
             """INSERT INTO coding_jobs (actor, queue, payload)
                SELECT %s, %s, jsonb_build_object('key', n) FROM generate_series(0, %s - 1) AS n""",
-            (os.environ.get("BENCH_ACTOR", "noop"), "coding" if IS_PLAIN_SQL else "bench", count),
+            (os.environ.get("BENCH_ACTOR", "noop"), "bench", count),
         )
 
 
 def send(key: int) -> None:
-    if IS_PLAIN_SQL:
-        connection().execute(
-            "INSERT INTO coding_jobs (actor, payload) VALUES ('noop', jsonb_build_object('key', %s::integer))", (key,)
-        )
-    else:
-        enqueue(connection(), "noop", {"key": key})
+    enqueue(connection(), "noop", {"key": key})
     connection().commit()
 
 

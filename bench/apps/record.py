@@ -54,6 +54,12 @@ class Reader:
 
     def read(self) -> Iterator[tuple[int, float]]:
         """Every record, in no particular order."""
+        return ((key, when) for _, key, when in self.runs())
+
+    def runs(self) -> Iterator[tuple[int, int, float]]:
+        """The same, each with the id of the process that wrote it."""
         self.count()
-        for memory, found in self._files.values():
-            yield from RECORD.iter_unpack(memory[: found * RECORD.size])
+        for path, (memory, found) in self._files.items():
+            pid = int(path.name.partition("-")[0])
+            for key, when in RECORD.iter_unpack(memory[: found * RECORD.size]):
+                yield pid, key, when
