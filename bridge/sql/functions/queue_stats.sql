@@ -20,6 +20,8 @@ BEGIN
           FROM public.job_counts c GROUP BY c.queue) s;
 END $$;
 
+-- get_queue_stats: one row for all queues; the age is NULL when nothing is pending. Columns and their order are those
+-- of the Node worker's function.
 CREATE OR REPLACE FUNCTION public.get_queue_stats()
 RETURNS TABLE (pending_count bigint, processing_count bigint, completed_count bigint, failed_count bigint,
                oldest_pending_age interval)

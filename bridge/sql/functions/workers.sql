@@ -1,5 +1,7 @@
 -- Worker processes: they announce what they can run, and one heartbeat per process covers all its jobs.
 
+-- register_worker: a worker process announces its slots, its queues and its actors, and gets a lease. Called again
+-- when these change: whether the worker was declared lost does not change with it.
 CREATE OR REPLACE FUNCTION public.register_worker(
     p_worker uuid, p_name text, p_slots integer, p_queues text[], p_actor_options jsonb, p_version text, p_lease interval)
 RETURNS void
@@ -110,6 +112,7 @@ BEGIN
     RETURN without;
 END $$;
 
+-- stop_worker: a worker process says that it has ended: it is neither lost nor listed any more.
 CREATE OR REPLACE FUNCTION public.stop_worker(p_worker uuid) RETURNS void
 LANGUAGE sql SET search_path = ''
 AS $$

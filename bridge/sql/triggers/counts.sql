@@ -1,6 +1,8 @@
 -- Triggers that keep the counts of jobs: see tables/0003_job_counts.sql.
 
 -- These run with the owner's rights: a role that may insert a job needs no right on the counts.
+
+-- count_new_jobs: adds the inserted jobs to the counts of their queues.
 CREATE OR REPLACE FUNCTION public.count_new_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -17,6 +19,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- count_deleted_jobs: subtracts the deleted jobs from the counts of their queues.
 CREATE OR REPLACE FUNCTION public.count_deleted_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -29,6 +32,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- count_changed_jobs: moves the changed jobs from the counts that they had to those that they have now.
 -- Most statements move all their rows from one status to one other, or change no status, as a start does. Rows are
 -- grouped only where they differ.
 CREATE OR REPLACE FUNCTION public.count_changed_jobs() RETURNS trigger
@@ -80,6 +84,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- count_no_jobs: all counts go when the job table is truncated.
 CREATE OR REPLACE FUNCTION public.count_no_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$

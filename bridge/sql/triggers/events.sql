@@ -24,6 +24,7 @@ BEGIN
     RETURN last - p_count;
 END $$;
 
+-- postpone_event_number: gives a new event its provisional number.
 CREATE OR REPLACE FUNCTION public.postpone_event_number() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -116,6 +117,7 @@ BEGIN
         END $fn$
     $sql$, json_column);
 
+    -- get_session_events: the latest p_limit events of a session, the latest first. Index: session_events_number.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION public.get_session_events(p_session uuid, p_limit integer DEFAULT 1000)
         RETURNS TABLE (id uuid, event_type text, data jsonb, created_at timestamptz)

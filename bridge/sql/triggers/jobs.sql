@@ -107,6 +107,7 @@ END $$;
 
 -- The next two run with the owner's rights: a role that may delete a job or a session needs no rights on the rows
 -- that depend on it.
+-- delete_attempts_of_jobs: the ledger of the deleted jobs. Index: primary key.
 CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -115,6 +116,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- delete_jobs_of_sessions: the jobs and events of the deleted sessions, and their numbering.
 CREATE OR REPLACE FUNCTION public.delete_jobs_of_sessions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
