@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
 from bridge.runtime.watchdog import WATCHDOG
-from bridge.transport.refusals import translated
+from bridge.transport.errors import translated
 
 Client = redis.Redis
 Script = Callable[..., Any]
@@ -55,7 +55,7 @@ def _begin(connection: Any) -> None:
 
 @contextmanager
 def translate_redis_errors() -> Iterator[None]:
-    """Raise a RedisUnavailableError, or a subclass of it, for each error of the driver: see refusals.py."""
+    """Raise a RedisUnavailableError, or a subclass of it, for each error of the driver: see errors.py."""
     WATCHDOG.turn()
     try:
         yield
