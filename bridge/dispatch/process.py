@@ -9,13 +9,13 @@ from typing import Any
 
 from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
-from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.monitor import Monitor
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.recovery import Recovery
 from bridge.dispatch.running import Running, running
 from bridge.dispatch.suspects import Suspects
 from bridge.dispatch.throughput import Throughput
+from bridge.dispatch.upkeep import Upkeep
 from bridge.errors import WrongKeyError
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
