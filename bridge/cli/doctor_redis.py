@@ -15,9 +15,9 @@ from bridge.settings import Settings
 from bridge.transport.client import Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.names import names_of
+from bridge.transport.namespace_users import other_messages, other_processes, our_workers
 from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
 from bridge.transport.server_check import check_server
-from bridge.transport.visitors import other_messages, other_processes, our_workers
 from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, way_out, wrong_keys
 
 _HERE = ("localhost", "127.0.0.1", "::1")

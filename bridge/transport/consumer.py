@@ -15,10 +15,10 @@ from bridge.runtime.backoff import full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
+from bridge.transport.foreign_messages import Strangers
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import AnyMessage
 from bridge.transport.slots import Slots
-from bridge.transport.strangers import Strangers
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import time
 import pytest
 import redis
 
-from bridge.transport import visitors
+from bridge.transport import namespace_users
+from bridge.transport.namespace_users import Waiting, other_messages, other_processes, our_workers
 from bridge.transport.publisher import Publisher
-from bridge.transport.visitors import Waiting, other_messages, other_processes, our_workers
 from tests.support.consuming import claims
 
 
@@ -21,7 +21,7 @@ def test_messages_of_others_are_distinguished_from_ours(client: redis.Redis, pub
 
 
 def test_a_scan_of_a_long_queue_is_bounded(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors, "_SCAN_MOST", 10)
+    monkeypatch.setattr(namespace_users, "_SCAN_MOST", 10)
     client.rpush("mobvibe:coding", *(f"theirs-{n}" for n in range(25)))
 
     assert other_messages(client, "mobvibe", "coding") == Waiting(10, is_all=False)

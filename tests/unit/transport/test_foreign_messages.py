@@ -10,13 +10,13 @@ import redis
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.foreign_messages import STRETCH, Strangers
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import PlainIntake, PlainMessage
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
 from bridge.transport.publisher import Publisher
-from bridge.transport.strangers import STRETCH, Strangers
 from tests.support.consuming import claims
 from tests.support.waiting import eventually
 
