@@ -8,7 +8,7 @@ from bridge.addresses import mask_address
 from bridge.logs.terminal import visible
 from bridge.settings import Settings, load_settings
 
-_MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+_LABEL = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
 
 @click.command()
@@ -26,8 +26,8 @@ def doctor(*, database: bool, as_json: bool) -> None:
         click.echo(json.dumps([{"check": f.check, "state": f.state, "found": f.found, "fix": f.fix} for f in findings]))
     else:
         for finding in findings:
-            mark, colour = _MARK[finding.state]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
+            label, colour = _LABEL[finding.state]
+            click.echo(f"{click.style(label, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
             if finding.fix:
                 click.echo(f"      {'':<18} → {visible(finding.fix)}")
     if any(finding.state == "fail" for finding in findings):

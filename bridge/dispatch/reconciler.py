@@ -87,7 +87,7 @@ class Reconciler:
                 self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
         except RedisUnavailableError as error:
             # The dispatcher reports it. The epoch tells afterwards whether anything was lost.
-            logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
+            logger.debug("Redis cannot be asked for its epoch", extra={"reason": str(error)})
         return _EPOCH_SECONDS
 
     def _reconcile(self) -> None:

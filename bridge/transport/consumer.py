@@ -15,7 +15,7 @@ from bridge.runtime.backoff import full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
-from bridge.transport.foreign_messages import Strangers
+from bridge.transport.foreign_messages import ForeignMessages
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import AnyMessage
 from bridge.transport.slots import Slots
@@ -59,7 +59,7 @@ class JobConsumer(Consumer):
             f"messages of {queue_name}", lambda _: "A queue cannot be read, its jobs wait", "A queue is read again"
         )
         self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
-        self._strangers = Strangers(queue_name, broker.sift)
+        self._foreign = ForeignMessages(queue_name, broker.search_foreign)
         self._in_doubt = False  # a call failed: Redis may have given us messages in an answer that was lost
         broker.add_consumer(queue_name, self)
 
@@ -168,10 +168,10 @@ class JobConsumer(Consumer):
         # A full answer hints at more messages; after an empty one a wake-up or the poll is awaited.
         more = 0 < room <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_free() else time.monotonic() + POLL_SECONDS
-        if others_first and self._strangers.met():
+        if others_first and self._foreign.search():
             self._next_poll = 0.0
         elif others_first:
-            self._next_poll = min(self._next_poll, self._strangers.next_at)
+            self._next_poll = min(self._next_poll, self._foreign.next_at)
         return len(self._opened)
 
     def _open(self, name: bytes, data: bytes) -> list[AnyMessage]:

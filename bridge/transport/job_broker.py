@@ -23,7 +23,7 @@ from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
-from bridge.transport.wrong_keys import keys_of, marks_of, named
+from bridge.transport.wrong_keys import keys_of, named, namespace_keys
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class JobBroker(RedisBroker):
     def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
         """Acknowledge `done` and take messages with up to `room` jobs: see lua/exchange.lua.
 
-        Returns 1 when the first message that waits is somebody else's or else 0, then id, payload, id, payload, …
+        Returns 1 if the first message that waits is another application's, else 0; then id, payload, id, payload, …
         """
         names = self.names
         keys = [
@@ -193,8 +193,8 @@ class JobBroker(RedisBroker):
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
 
-    def sift(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
-        """Move ours to the front from among somebody else's: see lua/sift.lua."""
+    def search_foreign(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
+        """Move our messages to the front from among another application's: see lua/sift.lua."""
         with translate_redis_errors():
             waiting, seen, moved, other = self._sift(keys=[self.names.waiting(queue_name)], args=[start, length])
         return waiting, seen, moved, other.decode("utf-8", "replace")
@@ -249,7 +249,7 @@ class JobBroker(RedisBroker):
     def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
         """The same error with the name of the key that has the wrong type."""
         held = {self.names.held(self.broker_id, queue_name): "set"}
-        return named(error, self.client, keys_of(self.names, queue_name) | marks_of(self.names) | held)
+        return named(error, self.client, keys_of(self.names, queue_name) | namespace_keys(self.names) | held)
 
     def redis_failed(self, error: RedisUnavailableError) -> None:
         if not self._down:

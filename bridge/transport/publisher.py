@@ -15,7 +15,7 @@ from bridge.transport.freed import HandedOver
 from bridge.transport.messages import seal
 from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
-from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys
+from bridge.transport.wrong_keys import in_a_line, keys_of, named, namespace_keys, way_out, wrong_keys
 
 _BACKLOG_SECONDS = 1.0  # after this the messages that waited are gone: they are at most a fifth of a second's work
 _BATCH = 1000  # messages in one call: Redis does nothing else meanwhile, and Lua unpacks some thousands of values
@@ -105,7 +105,7 @@ class Publisher:
 
     def check_queue(self, queue: str) -> None:
         """Raise WrongKeyError while a key has the wrong type that publishing or taking messages needs."""
-        keys = keys_of(self._names, queue) | marks_of(self._names)
+        keys = keys_of(self._names, queue) | namespace_keys(self._names)
         if wrong := wrong_keys(self._client, keys):
             raise WrongKeyError(f"{in_a_line(wrong)}; {way_out(wrong)}", [queue])
 
@@ -116,7 +116,7 @@ class Publisher:
             with self.mark.translate_errors():
                 yield
         except WrongKeyError as error:
-            closed[queue] = named(error, self._client, keys_of(self._names, queue) | marks_of(self._names))
+            closed[queue] = named(error, self._client, keys_of(self._names, queue) | namespace_keys(self._names))
 
     def _keys(self, queue: str) -> list[str]:
         return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]

@@ -13,7 +13,7 @@ from bridge.transport.names import Names
 _READS = {"list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "string": "GET"}
 
 
-def marks_of(names: Names) -> dict[str, str]:
+def namespace_keys(names: Names) -> dict[str, str]:
     """Key → the type it must have: the keys that a namespace has once."""
     return {names.owner: "string", names.epoch: "string", names.heartbeats: "zset"}
 
