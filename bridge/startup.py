@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from bridge.addresses import host_and_port
-from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
+from bridge.postgres.startup_checks import check_database, mark_of_database, with_retries
 from bridge.settings import Settings
 from bridge.transport.client import Client
 from bridge.transport.database_mark import DatabaseMark
@@ -29,4 +29,4 @@ def check_stores(
     check_database(dsn, connections=connections, tries=tries, rest=rest)
     text = mark_of_database(dsn)
     where = host_and_port(settings.redis_address(), 6379)
-    patiently(lambda: check_usable(client, namespace, mark, text), where=where, tries=tries, rest=rest)
+    with_retries(lambda: check_usable(client, namespace, mark, text), where=where, tries=tries, rest=rest)

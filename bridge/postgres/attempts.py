@@ -101,12 +101,12 @@ class Attempts:
         }
         self._link.call("register_worker", params)
 
-    def hold_link(self, worker: UUID, patience: timedelta = timedelta(0)) -> bool:
-        """Hold a lock that shows that this link is up. When it breaks for longer than `patience`, the worker is lost.
+    def hold_link(self, worker: UUID, grace: timedelta = timedelta(0)) -> bool:
+        """Hold a lock that shows that this link is up. When it is broken for longer than `grace`, the worker is lost.
 
         False when the lock could not be taken: then the loss of this worker is only noticed when its lease is over.
         """
-        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "patience": patience}
+        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "grace": grace}
         return bool(self._link.call("hold_worker_link", params)[0]["held"])
 
     @property

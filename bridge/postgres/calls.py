@@ -46,7 +46,7 @@ _VALUES = {
         "events uuid[], ids uuid[], execs uuid[], types text[], data text[]::jsonb[]",
     ),
     "register_worker": ("", "worker, name, slots, queues text[], actor_options jsonb, version, lease"),
-    "hold_worker_link": ("held", "worker, pid, patience"),
+    "hold_worker_link": ("held", "worker, pid, grace"),
     "watch_links": ("without", "confirm"),
     "stop_worker": ("", "worker"),
     "prune_workers": ("", "age"),

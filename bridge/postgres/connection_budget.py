@@ -15,7 +15,7 @@ def of_web(settings: Settings) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionRoom:
+class ConnectionLimit:
     """The limit that is nearest: `most` connections, of them `used` by anybody. `ours` are MobVibe's own."""
 
     name: str
@@ -25,11 +25,11 @@ class ConnectionRoom:
     ours: int
 
 
-def find_room(link: Link) -> ConnectionRoom | None:
+def nearest_limit(link: Link) -> ConnectionLimit | None:
     """What is free for the role of this link, the link itself left out; None behind a pooler, whose limits are its own.
 
     Raises BridgeError.
     """
     if link.connection.is_pooled:
         return None
-    return ConnectionRoom(**link.call("connection_room")[0])
+    return ConnectionLimit(**link.call("connection_room")[0])

@@ -18,22 +18,22 @@ logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is a
 
 
 class Pool:
-    """Opens nothing until it is used, and gives up on a busy or absent Postgres after `patience_seconds`."""
+    """Opens nothing until it is used, and gives up on a busy or absent Postgres after `timeout_seconds`."""
 
     def __init__(
-        self, dsn: str, name: str, *, size: int = 1, patience_seconds: float = 2.0, statement_timeout_ms: int = 2_000
+        self, dsn: str, name: str, *, size: int = 1, timeout_seconds: float = 2.0, statement_timeout_ms: int = 2_000
     ) -> None:
         self._reason: PostgresUnavailableError | None = (
             None  # why none could be opened, the last time that it was tried
         )
         self._pool: ConnectionPool[Connection] = ConnectionPool(
-            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(patience_seconds)))},
+            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(timeout_seconds)))},
             connection_class=self._noting(),
             min_size=0,
             max_size=size,
             max_idle=60.0,
-            timeout=patience_seconds,
-            reconnect_timeout=patience_seconds,
+            timeout=timeout_seconds,
+            reconnect_timeout=timeout_seconds,
             configure=lambda connection: self._configure(connection, statement_timeout_ms),
             check=ConnectionPool.check_connection,
             open=False,

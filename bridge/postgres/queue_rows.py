@@ -83,10 +83,10 @@ class QueueCapacity:
 
 
 class Span(NamedTuple):
-    """Of one queue: `room` jobs at most, of priorities from `low` to `high`, behind the place `after`."""
+    """Of one queue: at most `limit` jobs, of priorities from `low` to `high`, behind the place `after`."""
 
     queue: str
-    room: int
+    limit: int
     low: int = LOWEST_PRIORITY
     high: int = HIGHEST_PRIORITY
     after: int = -1

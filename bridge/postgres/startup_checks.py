@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError, ReadOnlyError, RightsError, SchemaError, StoreUnavailableError
-from bridge.postgres.connection_budget import find_room
+from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
 from bridge.postgres.read_only import read_only
 from bridge.runtime.backoff import full_jitter
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 12  # raised by each release that changes the schema
 T = TypeVar("T")
 
 
-def patiently(
+def with_retries(
     attempt: Callable[[], T], *, where: str, tries: int = 10, rest: Callable[[float], object] = time.sleep
 ) -> T:
     """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`.
@@ -54,12 +54,12 @@ def check_database(
 
     A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
     processes of two versions stand side by side. Waits for one that does not answer or takes no writes, as
-    `patiently` does. Warns where not as many `connections` are free as the process may open.
+    `with_retries` does. Warns where not as many `connections` are free as the process may open.
     """
     link = Link(dsn, "check")
     try:
         try:
-            rows = patiently(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
+            rows = with_retries(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
         _check_version(rows[0]["version"])
@@ -117,15 +117,15 @@ def warn_of_few_connections(dsn: str, connections: int) -> None:
 
 def _warn_of_few(link: Link, connections: int) -> None:
     try:
-        room = find_room(link)
+        limit = nearest_limit(link)
     except BridgeError as error:
         logger.debug("Free connections cannot be counted", extra={"reason": str(error)})
         return
-    if room is not None and room.free < connections:
+    if limit is not None and limit.free < connections:
         logger.warning(
             "This process opens up to %d connections to Postgres, and %d are free (%s: %d, in use: %d): raise the "
             "limit, or settle for fewer as docs/reference/connections.md says",
-            connections, room.free, room.name, room.most, room.used,
+            connections, limit.free, limit.name, limit.most, limit.used,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from gunicorn.arbiter import Arbiter
 from bridge.addresses import host_and_port, in_an_address
 from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.postgres import connection_budget
-from bridge.postgres.startup_checks import patiently, warn_of_few_connections
+from bridge.postgres.startup_checks import warn_of_few_connections, with_retries
 from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
@@ -100,7 +100,7 @@ def _check_redis(settings: Settings) -> None:
     client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
     where = host_and_port(settings.redis_address(), 6379)
     try:
-        patiently(lambda: check_server(client), where=where, tries=1)
+        with_retries(lambda: check_server(client), where=where, tries=1)
     except RedisUnavailableError as error:
         if not error.waiting_helps:
             raise

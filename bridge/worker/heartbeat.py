@@ -68,7 +68,7 @@ class Heartbeat:
         self._next_beat = 0.0
         self._trip_seconds = 0.0
         self._is_watched = False
-        self._shown: tuple[float, float] | None = None  # the link that holds our lock, and the patience asked for
+        self._shown: tuple[float, float] | None = None  # the link that holds our lock, and its grace
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
@@ -157,10 +157,10 @@ class Heartbeat:
 
     def _show_life(self) -> None:
         opened_at = self._attempts.link_opened_at
-        patience = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
-        if (opened_at, patience) != self._shown:
-            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=patience))
-            self._shown = opened_at, patience
+        grace = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
+        if (opened_at, grace) != self._shown:
+            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=grace))
+            self._shown = opened_at, grace
 
     def _beat(self) -> None:
         if not self._is_watched:

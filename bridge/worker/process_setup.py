@@ -12,15 +12,15 @@ from bridge.settings import Settings
 from bridge.worker.dramatiq_patches import drop_outcome_lines
 
 
-def set_up_worker_process(settings: Settings, patience_seconds: float) -> None:
+def set_up_worker_process(settings: Settings, grace_seconds: float) -> None:
     """Log as the settings say, leave no log line behind, and stop when the parent process is gone.
 
-    After `patience_seconds` without a parent the process ends, whatever happens.
+    After `grace_seconds` without a parent the process ends, whatever happens.
     """
     configure_logging(settings, _stderr_of_this_process(), buffered=True)
     drop_outcome_lines()
     parent = multiprocessing.parent_process()  # of Dramatiq's; None in a process that nobody forked
-    watch_parent(patience_seconds, parent=parent.pid if parent else None)
+    watch_parent(grace_seconds, parent=parent.pid if parent else None)
     # A child of multiprocessing does not run what was registered with atexit, and the last log lines are in a buffer.
     multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
 

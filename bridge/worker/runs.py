@@ -189,9 +189,9 @@ class Runs:
                 raise_thread_exception(run.thread, run.interrupt)
             return is_first and run.thread is not None
 
-    def unresponsive(self, patience_seconds: float) -> list[Run]:
+    def unresponsive(self, after_seconds: float) -> list[Run]:
         """Runs that go on for that many seconds after they were interrupted, or after their time limit."""
-        moment = time.monotonic() - patience_seconds
+        moment = time.monotonic() - after_seconds
         return [
             run
             for run in self.all()
