@@ -92,7 +92,7 @@ class RedisUnfitError(RedisUnavailableError):
     waiting_helps = False
 
 
-class RedisRefusedError(RedisUnavailableError):
+class RedisAccessError(RedisUnavailableError):
     """Redis answers, but refuses our password or user, or the user lacks rights that we need."""
 
     exit_code = 4

@@ -19,9 +19,9 @@ def doctor(*, database: bool, as_json: bool) -> None:
 
     Exit code 1 when something failed. Changes nothing.
     """
-    from bridge.cli.doctor import examine, look_ahead
+    from bridge.cli.doctor import examine, preview_migration
 
-    findings = look_ahead(load_settings()) if database else examine(load_settings())
+    findings = preview_migration(load_settings()) if database else examine(load_settings())
     if as_json:
         click.echo(json.dumps([{"check": f.check, "state": f.state, "found": f.found, "fix": f.fix} for f in findings]))
     else:

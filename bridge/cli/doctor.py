@@ -39,7 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
     return findings + postgres + redis
 
 
-def look_ahead(settings: Settings) -> list[Finding]:
+def preview_migration(settings: Settings) -> list[Finding]:
     """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
     with connect(settings.postgres_dsn(), "doctor") as connection, translate_postgres_errors():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]

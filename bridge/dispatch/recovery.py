@@ -59,8 +59,8 @@ class Recovery:
 
     def step(self) -> float:
         """Check the links, and sweep when it is due; the seconds to rest."""
-        pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
-        if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
+        slowdown = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
+        if self._some_were_lost() or time.monotonic() - self._swept_at >= slowdown * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
             if reclaimed:
@@ -73,7 +73,7 @@ class Recovery:
             self._on_claimable()
         if self.routing.has_more:
             return 0.0
-        return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
+        return _WATCH_CLOSELY_SECONDS if self._without else slowdown * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
         """Check the workers' links; not while ours is young, see _YOUNG_SECONDS."""

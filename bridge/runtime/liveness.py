@@ -24,7 +24,7 @@ class Liveness:
         self._database_url = settings.postgres_dsn()
         self._folder = liveness_file.folder_of(settings.mobvibe_dir)
         self._path = liveness_file.path_of(self._folder, self._sign(None))
-        self._is_written = self._is_refused = False
+        self._is_written = self._has_failed = False
         self._standing: Standing | None = None
         self._due = math.inf  # when the next renewal was promised
         self._stopping = threading.Event()
@@ -55,7 +55,7 @@ class Liveness:
         try:
             self._put(standing, standing.since if standing else time.monotonic() + rest_seconds)
         except OSError as error:
-            self._refused(error)
+            self._log_failed_write(error)
 
     def close(self) -> None:
         """Remove the file: a process that has ended is not a failed one."""
@@ -92,11 +92,11 @@ class Liveness:
                 extra={"loop": standing.name, "seconds": int(time.monotonic() - standing.since)},
             )
 
-    def _refused(self, error: OSError) -> None:
-        if not self._is_refused:
+    def _log_failed_write(self, error: OSError) -> None:
+        if not self._has_failed:
             logger.warning(
                 "mobvibe healthcheck %s will not find this process: %s cannot be written (%s). "
                 "Set MOBVIBE_DIR to a folder that can",
                 self._role, self._folder, error.strerror,
             )  # fmt: skip
-        self._is_refused = True
+        self._has_failed = True

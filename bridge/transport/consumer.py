@@ -182,7 +182,7 @@ class JobConsumer(Consumer):
             logger.warning(
                 "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": redis_id[:80]}
             )
-            self._broker.intake.refused(error, data)
+            self._broker.intake.rejected(error, data)
             self._put_aside(name)  # the id as it came: it may not be text
             self.wake()  # good messages may follow it
             return []

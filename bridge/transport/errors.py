@@ -4,7 +4,7 @@ import re
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError, WrongKeyError
+from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitError, WrongKeyError
 
 # (part of the driver's text, our message): the first that matches is taken.
 _REFUSED = (
@@ -70,7 +70,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 _MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]], ...] = (
     (WrongKeyError, _WRONG_KEY),  # first: its text may contain one of the others
-    (RedisRefusedError, _REFUSED),
+    (RedisAccessError, _REFUSED),
     (RedisUnfitError, _UNFIT),
     (RedisUnavailableError, _PASSING),
 )
@@ -87,7 +87,7 @@ def translated(error: Exception) -> RedisUnavailableError:
             if sign in seen:
                 return ours(meaning.format(text=_short(text)))
     if isinstance(error, theirs.AuthenticationError):
-        return RedisRefusedError(f"it does not let us in ({text}): correct user and password in REDIS_URL")
+        return RedisAccessError(f"it does not let us in ({text}): correct user and password in REDIS_URL")
     return RedisUnavailableError(text)
 
 

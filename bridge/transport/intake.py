@@ -83,7 +83,7 @@ class Intake(Protocol):
         Raises StoreUnavailableError when nobody can say.
         """
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:
+    def rejected(self, error: BadMessageError, data: bytes) -> None:
         """A message was put aside."""
 
     def returned(self, messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
@@ -109,7 +109,7 @@ class PlainIntake:
     def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
         return list(messages), []
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:
+    def rejected(self, error: BadMessageError, data: bytes) -> None:
         pass
 
     def returned(self, messages: Sequence[PlainMessage]) -> Sequence[PlainMessage]:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnfitError
+from bridge.errors import RedisAccessError, RedisUnfitError
 from bridge.transport.client import Client, translate_redis_errors
 
 _PROBE = "return redis.call('get', KEYS[1])"
@@ -82,14 +82,14 @@ def lacking(client: Client, namespace: str) -> Lacking:
 
 
 def check_rights(client: Client, namespace: str) -> None:
-    """Raise RedisUnfitError when a command that we need is absent, and RedisRefusedError with the ACL rule to paste
+    """Raise RedisUnfitError when a command that we need is absent, and RedisAccessError with the ACL rule to paste
     when our user lacks a right.
     """
     missing = lacking(client, namespace)
     if missing.needed:
         raise RedisUnfitError(f"it does not know {missing.needed}: {RENAMED}")
     if missing.rights:
-        raise RedisRefusedError(
+        raise RedisAccessError(
             f"Its user lacks {' '.join(sorted(missing.rights))}. Paste this into redis-cli, with its password: "
             f"{rule_for(client, namespace)}"
         )
@@ -98,7 +98,7 @@ def check_rights(client: Client, namespace: str) -> None:
 def _try(connection: Any, namespace: str) -> Lacking:
     key = f"{namespace}:__probe__.{uuid4().hex}"
     first = [("set", key, "", "px", "10000")]
-    missing = _refused(connection, first, namespace)
+    missing = _lacking(connection, first, namespace)
     if missing.rights or missing.commands:
         return missing  # without that key the other commands would change something
     sha = hashlib.sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
@@ -110,10 +110,10 @@ def _try(connection: Any, namespace: str) -> Lacking:
     ]
     calls += [(name, key, *args) for name, args in COMMANDS.items() if args is not None and name not in ("set", "del")]
     calls += [("multi",), ("get", key), ("exec",), ("del", key), ("subscribe", key)]
-    return _refused(connection, calls, namespace)
+    return _lacking(connection, calls, namespace)
 
 
-def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> Lacking:
+def _lacking(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> Lacking:
     connection.send_packed_command(connection.pack_commands(calls), check_health=False)
     missing = Lacking()
     for name, *_ in calls:

@@ -28,7 +28,7 @@ class Slots:
         self._lock = threading.Lock()
         self._held = 0
         self._reserved = 0  # of those held, by a fetch in progress
-        self._refused: list[Callable[[], None]] = []
+        self._to_wake: list[Callable[[], None]] = []
         self._stock = 0
         self._done = 0
         self._rate = 0.0
@@ -45,7 +45,7 @@ class Slots:
             self._measure()
             free = 0 if self._is_isolating() else max(0, self._threads + self._stock - self._held)
             if free == 0 and self._reserved > 0:
-                self._refused.append(wake)
+                self._to_wake.append(wake)
             self._held += free
             self._reserved += free
             return free
@@ -57,8 +57,8 @@ class Slots:
             self._reserved -= reserved
             if reserved == 0 or taken >= reserved:
                 return
-            refused, self._refused = self._refused, []
-        for wake in refused:  # not the caller's: it has just polled, and would spin
+            to_wake, self._to_wake = self._to_wake, []
+        for wake in to_wake:  # not the caller's: it has just polled, and would spin
             wake()
 
     def has_free(self) -> bool:

@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> Flask:
         index.blueprint(services),
     ):
         app.register_blueprint(blueprint)
-    app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ParseException, _unreadable_body)
     app.register_error_handler(BridgeError, _unavailable)
     app.register_error_handler(Exception, _crash)
@@ -43,7 +43,7 @@ def _failure(message: str, status: int) -> tuple[Response, int]:
     return jsonify(success=False, error=message), status
 
 
-def _refuse(error: HTTPException) -> tuple[Response, int] | Response:
+def _http_error(error: HTTPException) -> tuple[Response, int] | Response:
     if error.code is None or error.code < 400:  # noqa: PLR2004 -- a redirect is not an error
         return error.get_response()  # type: ignore[return-value]
     messages = {404: "Not found", 405: "Method not allowed", 413: f"Body is larger than {MAX_BODY_BYTES // 1024} kB"}

@@ -90,7 +90,7 @@ class WorkerIntake:
                 )
         return ours, again
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
+    def rejected(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
         if not isinstance(error, _UnknownActorError):
             return  # it names no job that could be believed; a real one comes back when its claim's lease is over
         logger.warning(

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Exit codes of a worker process. They prove nothing, as a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
-_REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
+_STORE_UNUSABLE = (4, 1)  # ours, for a store that cannot serve: trying again would not help
 _STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not take us for stuck meanwhile
 _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
 
@@ -96,15 +96,15 @@ class Supervisor:
             return
         if (code == _IMPORT_FAILED or child.died_young) and (error := self._import_error()):
             raise error
-        if code in _REFUSED and child.died_young and (refusal := self._refusal()):
-            raise refusal
+        if code in _STORE_UNUSABLE and child.died_young and (error := self._store_error()):
+            raise error
 
     def _end(self) -> None:
         for child in self._children:
             child.terminate()
-        patience = self._settings.grace_seconds + PROCESS_SECONDS
-        self._liveness.say(patience)
-        deadline = time.monotonic() + patience
+        stop_seconds = self._settings.grace_seconds + PROCESS_SECONDS
+        self._liveness.say(stop_seconds)
+        deadline = time.monotonic() + stop_seconds
         for child in self._children:
             child.wait(deadline)
 
@@ -113,8 +113,8 @@ class Supervisor:
         error = import_error(self._settings.actors_module)
         return None if error is None else _failed(error, _IMPORT_FAILED)
 
-    def _refusal(self) -> "WorkersFailedError | None":
-        """Why no worker process will ever be able to start; None where the next one may be."""
+    def _store_error(self) -> "WorkersFailedError | None":
+        """Why no worker process will ever be able to start; None if the next one may be."""
         settings = self._settings
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())

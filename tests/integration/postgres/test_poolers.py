@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.cli.doctor import examine, look_ahead
+from bridge.cli.doctor import examine, preview_migration
 from bridge.postgres.attempts import Attempts
 from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
@@ -96,7 +96,7 @@ def test_the_doctor_leaves_nothing_on_a_pooled_session(pooler: SessionPooler, se
     pooled = settings.model_copy(update={"database_url": SecretStr(pooler.dsn)})
 
     examine(pooled)
-    look_ahead(pooled)
+    preview_migration(pooled)
 
     assert left_on(pooler) == []
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.cli.doctor_redis import examine_redis
 from bridge.dev.embedded.server import pick_port
-from bridge.errors import RedisRefusedError
+from bridge.errors import RedisAccessError
 from bridge.postgres.startup_checks import mark_of_database
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
@@ -65,7 +65,7 @@ def ours(settings: Settings, user: User) -> Settings:
 
 def refusal(url: str) -> str:
     """The error of `run` and `worker` for this address."""
-    with connect_redis(url) as client, pytest.raises(RedisRefusedError) as caught:
+    with connect_redis(url) as client, pytest.raises(RedisAccessError) as caught:
         check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -173,7 +173,7 @@ def test_each_process_names_in_one_line_what_is_missing_and_ends(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
-    assert ended.returncode == RedisRefusedError.exit_code, ended.stderr
+    assert ended.returncode == RedisAccessError.exit_code, ended.stderr
     assert len([line for line in ended.stderr.splitlines() if expected in line]) == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "unreachable" not in ended.stderr

@@ -122,7 +122,7 @@ def test_an_undecodable_message_is_dead_lettered_once_and_the_others_run(
                 raise BadMessageError("undecodable")
             return super().open(data, queue_name, redis_id)
 
-        def refused(self, error: BadMessageError, data: bytes) -> None:
+        def rejected(self, error: BadMessageError, data: bytes) -> None:
             refused.append(error.reason)
 
     broker.intake = Choosy()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.cli.doctor import look_ahead
+from bridge.cli.doctor import preview_migration
 from bridge.postgres.connect import connect
 from bridge.postgres.migrations import (
     MigrationError,
@@ -137,7 +137,7 @@ def test_a_database_whose_encoding_is_not_utf8_is_refused(servers: Servers, sett
             with pytest.raises(MigrationError) as caught:
                 migrate_up(servers.database_url(name))
             there = settings.model_copy(update={"database_url": SecretStr(servers.database_url(name))})
-            ahead = look_ahead(there)
+            ahead = preview_migration(there)
             with psycopg.connect(servers.database_url(name)) as inside:
                 made = Rows(inside).all("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace")
         finally:
@@ -250,7 +250,7 @@ def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
     ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
     before = old.all("SELECT oid, relname FROM pg_class ORDER BY 1")
 
-    listed = [finding.found for finding in look_ahead(ours)]
+    listed = [finding.found for finding in preview_migration(ours)]
 
     assert old.all("SELECT oid, relname FROM pg_class ORDER BY 1") == before
     for text in (
@@ -263,10 +263,10 @@ def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
     ):
         assert any(text in line for line in listed), (text, listed)
     old.all("ALTER TABLE coding_jobs ADD COLUMN result text")
-    assert look_ahead(ours)[0].check == "in the way"
+    assert preview_migration(ours)[0].check == "in the way"
     old.all("ALTER TABLE coding_jobs DROP COLUMN result")
     migrate_up(empty_dsn)
-    assert [finding.found for finding in look_ahead(ours)] == ["up to date: nothing would change"]
+    assert [finding.found for finding in preview_migration(ours)] == ["up to date: nothing would change"]
 
 
 def add_event(rows: Rows, session: UUID, type_: str = "thinking", seq: int | None = None) -> None:
