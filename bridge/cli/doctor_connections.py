@@ -7,7 +7,7 @@ from bridge.postgres.connection_budget import ConnectionLimit, nearest_limit
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 
-_FIX = "raise the limit, or settle for fewer: docs/reference/connections.md"
+_FIX = "raise the limit, or let the processes open fewer: docs/reference/connections.md"
 
 
 def examine_connections(link: Link, settings: Settings) -> Finding:

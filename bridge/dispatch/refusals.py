@@ -20,7 +20,7 @@ _NAMED_MOST = 10  # ids in one log line
 
 
 class Refusals:
-    """Jobs that one bridge has set aside, in memory. For one thread."""
+    """The refused jobs that one bridge knows of, in memory. For one thread."""
 
     def __init__(self) -> None:
         self._times = RetryTimes()
@@ -33,7 +33,7 @@ class Refusals:
         return self._times.is_full
 
     def skip(self, now: float) -> list[UUID]:
-        """Jobs that are not due yet, which a claim must pass over."""
+        """Refused jobs that are not due for another try: a claim must leave them out."""
         return self._times.skip(now)
 
     def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
@@ -47,7 +47,7 @@ class Refusals:
         for (actor, reason), job_ids in fresh.items():
             logger.error(
                 "Job cannot be handed over: Postgres refuses to change its row. "
-                "It is tried again ever more seldom, and the others run",
+                "It is tried again, each time after a longer wait, and the others run",
                 extra={**_named(job_ids), "actor": actor, "reason": reason},
             )
 

@@ -31,7 +31,7 @@ _HOLDER_CHECK_SECONDS = 60.0  # often enough for transactions that are reported 
 _PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days
 _WORKERS_KEPT = timedelta(days=7)  # so that a failure of last week can still be traced to its worker process
 _FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
-_HOLDERS, _WORKERS = "look who holds back vacuum", "forget workers that ended"
+_HOLDERS, _WORKERS = "find what holds back vacuum", "delete workers that ended"
 T = TypeVar("T")
 
 

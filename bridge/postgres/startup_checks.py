@@ -124,7 +124,7 @@ def _warn_of_few(link: Link, connections: int) -> None:
     if limit is not None and limit.free < connections:
         logger.warning(
             "This process opens up to %d connections to Postgres, and %d are free (%s: %d, in use: %d): raise the "
-            "limit, or settle for fewer as docs/reference/connections.md says",
+            "limit, or let the processes open fewer: docs/reference/connections.md",
             connections, limit.free, limit.name, limit.most, limit.used,
         )  # fmt: skip
 

@@ -79,5 +79,5 @@ class Loop:
 
 
 def _message(error: BridgeError) -> str:
-    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
+    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "A step fails"
     return f"{what}, trying again until it is over"

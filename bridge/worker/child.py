@@ -11,11 +11,11 @@ from bridge.runtime.parent_watch import dies_with_parent
 
 logger = logging.getLogger(__name__)
 
-_STEADY_SECONDS = 30.0  # who dies sooner has probably not worked, and would die again if it were started at once
+_STEADY_SECONDS = 30.0  # a process that dies sooner has probably not worked, and would die again if started at once
 
 
 class Child:
-    """Is started again when it dies: soon at first, then after longer and longer rests.
+    """Is started again when it dies: soon at first, later after longer waits.
 
     It runs in a session of its own. honcho and systemd signal the whole process group, and a worker of Dramatiq's
     takes the second SIGTERM, the one that its parent passes on, for "at once".
@@ -64,7 +64,7 @@ class Child:
     def kill_if_in(self, groups: set[int]) -> None:
         """Kill it with all its processes, if its process group is one of these."""
         if self._process is not None and self._process.pid in groups:
-            logger.error("A worker process stands still: it is killed, and started again; its jobs run elsewhere")
+            logger.error("A worker process is frozen: it is killed and started again; its jobs run elsewhere")
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def terminate(self) -> None:

@@ -39,7 +39,7 @@ class FrozenProcesses:
         found: dict[int, int] = {}
         with suppress(OSError):  # no folder: nobody has written there
             for one in liveness_file.find(self._folder, "worker"):
-                if one.sign.standing is None and one.late_seconds > self._silent_seconds:
+                if one.sign.stalled is None and one.late_seconds > self._silent_seconds:
                     with suppress(ProcessLookupError):
                         found[one.sign.pid] = os.getpgid(one.sign.pid)
         return found

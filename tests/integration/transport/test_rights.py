@@ -73,6 +73,6 @@ def test_without_subscribe_a_process_polls_and_logs_that_once(
         eventually(lambda: tries.call_count > 3)
         wakeups.close()
 
-    assert [record.message for record in caplog.records] == ["Wake-ups cannot be heard, polling instead"]
+    assert [record.message for record in caplog.records] == ["Wake-ups cannot be received, polling instead"]
     (found,) = [one for one in findings(settings, url) if one.check == "redis rights"]
     assert (found.state, "SUBSCRIBE" in found.found) == ("warn", True)
