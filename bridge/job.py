@@ -58,13 +58,13 @@ class Refusal:
     reason: str
 
 
-def _nobody_cancels() -> bool:
-    """For a job built by hand, in a test: it is never cancelled."""
+def _never_cancelled() -> bool:
+    """For a job that a test constructs."""
     return False
 
 
 def drop_event(event_type: str, data: Mapping[str, Any]) -> None:
-    """For a job without a session, and for one built by hand, in a test."""
+    """For a job without a session, and for one that a test constructs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Job:
     attempt: int = 1
     fence: int = 1
     _emit: Callable[[str, Mapping[str, Any]], None] = field(default=drop_event, repr=False, compare=False)
-    _is_cancelled: Callable[[], bool] = field(default=_nobody_cancels, repr=False, compare=False)
+    _is_cancelled: Callable[[], bool] = field(default=_never_cancelled, repr=False, compare=False)
 
     @property
     def cancelled(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a process that works on jobs asks of both stores before it begins."""
+"""Checks both stores before a process begins that works on jobs."""
 
 import time
 from collections.abc import Callable

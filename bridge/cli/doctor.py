@@ -160,7 +160,7 @@ def _open_rights(link: Link) -> Iterator[Finding]:
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
     """Jobs that no live worker can take: pairs of what was found and what to do."""
     for row in link.call("waiting_in_vain"):
-        fix = "start a worker whose actors package has it, or call them off: mobvibe jobs cancel"
+        fix = "start a worker whose actors package has it, or cancel them: mobvibe jobs cancel"
         if row["actor"] == _STOCK_ACTOR:
             fix = (
                 "the one that comes with the bridge is for development and does not work in production: "

@@ -19,7 +19,7 @@ Script = Callable[..., Any]
 _OTHER_DATABASE = "OTHERDB "
 
 
-# A Redis that forks, or runs a slow command of somebody else, answers late: only after five seconds it counts as away.
+# A Redis that forks, or runs another client's slow command, answers late: only after five seconds it counts as absent.
 _TIMEOUT_SECONDS = 5.0
 _IDLE_SECONDS = 30  # after that a PING is sent first: firewalls and proxies drop idle connections silently
 

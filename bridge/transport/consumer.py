@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
 _START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
 # After an error at least _RETRY_SECONDS pass, so that a store whose errors come at once is not flooded. A key of the
-# wrong type has to be mended by hand: two seconds later is soon enough.
+# wrong type has to be corrected by an operator: two seconds later is soon enough.
 _RETRY_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 2.0
 
 
@@ -67,7 +67,7 @@ class JobConsumer(Consumer):
         self._wake.set()
 
     def start_again(self) -> None:
-        """Jobs that could not be started until now perhaps can be. For any thread."""
+        """Try again to start jobs that could not be started. For any thread."""
         if self._opened:
             self._next_start = 0.0
             self._wake.set()
@@ -104,7 +104,7 @@ class JobConsumer(Consumer):
         try:
             self._exchange(0)
         except RedisUnavailableError as error:
-            # The messages stay in Redis; whoever takes them finds their attempts over.
+            # The messages stay in Redis. The process that takes them finds their attempts over.
             logger.debug("Acknowledgements were lost", extra={"queue": self._queue, "reason": str(error)})
 
     def _fetch(self) -> bool:
@@ -244,7 +244,7 @@ class JobConsumer(Consumer):
                 logger.warning("Messages could not be given back", extra={"queue": self._queue, "reason": str(error)})
 
     def _housekeep(self) -> None:
-        """Put back on the queue what dead processes hold, and what answers that were lost had given us."""
+        """Put back on the queue the messages of dead processes, and those that came in an answer that was lost."""
         if self._in_doubt:
             with self._lock:
                 known = set(self._out) | set(self._done)

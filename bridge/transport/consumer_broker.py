@@ -1,4 +1,4 @@
-"""What a consumer asks of the broker that made it."""
+"""The interfaces between a consumer and the broker that made it."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ class WokenConsumer(Protocol):
         """There may be messages, or free slots for them."""
 
     def start_again(self) -> None:
-        """Jobs that could not be started until now perhaps can be."""
+        """Try again to start jobs that could not be started."""
 
 
 class ConsumerBroker(Protocol):

@@ -23,7 +23,7 @@ class DatabaseMark:
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Around a script that checks the mark."""
+        """For the call of a script that checks the mark: raises NamespaceTakenError for another database's."""
         try:
             with translate_redis_errors():
                 yield
@@ -44,7 +44,7 @@ class DatabaseMark:
         self.compare()
 
     def compare(self) -> str:
-        """The same without setting anything; returns the mark that is there, or an empty text."""
+        """As `check`, but sets nothing. Returns the mark that is there, or an empty text."""
         try:
             with translate_redis_errors():
                 found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
@@ -60,12 +60,12 @@ def taken(namespace: str, ours: str, owner: str) -> NamespaceTakenError:
     return NamespaceTakenError(
         f"The Redis namespace {namespace!r} belongs to the database {_shown(owner)}, and DATABASE_URL leads to "
         f"{_shown(ours)}. Give each bridge and its workers a namespace of their own: REDIS_NAMESPACE=… "
-        f"Only if the other database is gone or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
+        f"Only if the other database no longer exists or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
         f"{namespace}:__database__"
     )
 
 
 def _shown(mark: str) -> str:
-    """A mark is "<id> <name>", but anybody may have written it."""
+    """A mark is "<id> <name>", but any client may have written it."""
     number, _, name = mark.partition(" ")
     return f"{name[:63]!r} (id {number[:8]})" if name else repr(mark[:80])

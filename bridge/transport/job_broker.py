@@ -1,4 +1,4 @@
-"""Dramatiq's RedisBroker, made to carry jobs: woken consumers, acknowledgements in groups, no delays."""
+"""Dramatiq's RedisBroker, changed for jobs: consumers are woken, acknowledge in groups, and there are no delays."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ from bridge.transport.wrong_keys import keys_of, named, namespace_keys
 
 logger = logging.getLogger(__name__)
 
-# Signals whose hooks decide nothing: what they raise must not end the thread, which serves others.
+# Signals whose hooks decide nothing: what a hook raises must not end the thread, which serves other jobs too.
 _SETTLED = frozenset(
     {
         *("ack", "nack", "skip_message"),
@@ -39,7 +39,7 @@ _SETTLED = frozenset(
 class JobBroker(RedisBroker):
     """Keeps what Dramatiq promises of a RedisBroker, except delays: those belong to Postgres.
 
-    `intake` and `slots` are where a worker process plugs in, by `take_jobs`; without one, messages are Dramatiq's own.
+    A worker process sets `intake` and `slots` with `take_jobs`. Without a worker process, messages are Dramatiq's own.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class JobBroker(RedisBroker):
         return super().enqueue(message)
 
     def take_jobs(self, intake: Intake, slots: Slots) -> None:
-        """From now on `intake` decides what becomes of messages, and `slots` how many are taken."""
+        """From now on `intake` decides what happens to messages, and `slots` how many are taken."""
         self.intake, self.slots = intake, slots
 
     def drain(self) -> None:
@@ -143,7 +143,7 @@ class JobBroker(RedisBroker):
     def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
         """Send bridges what this worker settled, which frees slots: queue → jobs, and their milliseconds in total.
 
-        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report. So after
+        A hint: if it is lost, the next job starts later. Waiting for an absent Redis would delay every report. So after
         the first error nothing is sent until a consumer gets an answer from Redis.
         """
         if self._down:
@@ -156,7 +156,7 @@ class JobBroker(RedisBroker):
             self.redis_failed(error)
 
     def start_again(self) -> None:
-        """A job ended that others, not started yet, may have waited for."""
+        """A job ended. Jobs that could not be started before may have waited for it."""
         for consumer in self._consumers_of(None):
             consumer.start_again()
 

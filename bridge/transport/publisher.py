@@ -111,7 +111,7 @@ class Publisher:
 
     @contextmanager
     def _queue(self, queue: str, closed: dict[str, WrongKeyError]) -> Iterator[None]:
-        """Around the calls for one queue: a wrong key of it does not stop the others."""
+        """For the calls of one queue: if one of its keys has the wrong type, the other queues are still served."""
         try:
             with self.mark.translate_errors():
                 yield

@@ -1,4 +1,4 @@
-"""What our user in Redis must be allowed: one list, for the ACL rule to paste and for the check of a user's rights.
+"""The rights that our user in Redis needs: one list, for the ACL rule to paste and for the check of a user.
 
 Each command is tried on a key that holds a plain string, where it changes nothing: a wrong type, or an absent member.
 """
@@ -44,7 +44,7 @@ class Lacking:
 
     @property
     def cannot_subscribe(self) -> bool:
-        """SUBSCRIBE is absent, so nobody gets wake-ups: queues are polled instead."""
+        """SUBSCRIBE is absent, so there are no wake-ups: queues are polled instead."""
         return "subscribe" in self.commands
 
     @property
@@ -77,7 +77,7 @@ def lacking(client: Client, namespace: str) -> Lacking:
         try:
             return _try(connection, namespace)
         finally:
-            connection.disconnect()  # it is subscribed, perhaps in a transaction: nobody else can use it
+            connection.disconnect()  # it is subscribed, perhaps in a transaction: it must not go back to the pool
             client.connection_pool.release(connection)
 
 
@@ -123,12 +123,12 @@ def _lacking(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) 
         except theirs.NoPermissionError as error:
             missing.rights.add(_named(str(error), command, namespace))
         except theirs.ResponseError as error:
-            if "NOPERM" in str(error):  # of EXEC, whose own error stands before it
+            if "NOPERM" in str(error):  # an error of EXEC, whose text contains that of the command
                 missing.rights.add(_named(str(error), command, namespace))
             if "unknown command" in str(error):
                 missing.commands.add(command)
             if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):
-                raise  # says nothing about rights
+                raise  # not an error about rights
     return missing
 
 

@@ -10,7 +10,7 @@ _STOCK_SECONDS, _STOCK_MOST = 0.1, 500
 _SHORT_SECONDS, _SLOW_STOCK_SECONDS = 0.01, 0.02  # a job of 10 ms hides much of a fetch by itself
 _AVERAGE_SECONDS = 0.1  # as long as the stock: a change of load is followed before the stock is used up
 _MEASURED_SECONDS = 0.01  # shorter spans hold too few jobs to measure a rate
-_QUIET_SECONDS = 0.5  # after such a gap the old rate says nothing about the next jobs
+_QUIET_SECONDS = 0.5  # after such a gap the old rate does not predict the next jobs
 
 
 class Slots:

@@ -96,7 +96,7 @@ def serve(settings: Settings) -> None:
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse to start with a server that we cannot use. One that only does not answer is reported by /readyz."""
+    """Raise if the server at REDIS_URL cannot be used. One that only does not answer is reported by /readyz."""
     client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
     where = host_and_port(settings.redis_address(), 6379)
     try:
