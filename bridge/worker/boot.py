@@ -1,4 +1,4 @@
-"""What a worker process does before its first job, and how it ends while jobs still run. JobMiddleware says when."""
+"""Builds a worker process, and ends it while jobs still run. JobMiddleware calls both."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from bridge.worker.process import WorkerProcess
 
 
 def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:
-    """The process, not open yet, and the broker's intake and slots, which lead to it."""
+    """Make the process, not yet open, and connect it to the broker's intake and slots."""
 
     def on_settled(settled: Mapping[str, tuple[int, float]]) -> None:
         if process.quarantine.is_isolating():
@@ -37,7 +37,7 @@ def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> Work
 
 
 def leave_now(process: WorkerProcess, broker: JobBroker, worker: Worker, *, exit_code: int = 0) -> None:
-    """Hand everything back and end the process, while a thread is in code that no exception reaches."""
+    """Hand all jobs back and end the process, although a thread is in code that cannot be interrupted."""
     try:
         for consumer in worker.consumers.values():
             if consumer.consumer is not None:

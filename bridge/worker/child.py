@@ -18,7 +18,7 @@ class Child:
     """Is started again when it dies: soon at first, later after longer waits.
 
     It runs in a session of its own. honcho and systemd signal the whole process group, and a worker of Dramatiq's
-    takes the second SIGTERM, the one that its parent passes on, for "at once".
+    would take the second SIGTERM, which its parent passes on, for "stop at once".
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -29,7 +29,7 @@ class Child:
         self._start_at = 0.0
 
     def poll(self) -> int | None:
-        """Start it when it is time to; returns its exit code, once, when it has died."""
+        """Start the process when it is due. Returns its exit code, once, when it has died."""
         if self._process is None:
             if time.monotonic() >= self._start_at:
                 self._start()

@@ -1,4 +1,4 @@
-"""One worker process put together: its links to Postgres, its heartbeat, its start calls and its reports."""
+"""Builds one worker process from its parts: links to Postgres, heartbeat, start calls and reports."""
 
 import logging
 import threading
@@ -23,15 +23,15 @@ from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 
-# What interrupted actors get to clean up. Short: a platform kills some seconds after its stop signal, and the reports
-# still have to be written.
+# The time that interrupted actors have to clean up. Short: a platform kills some seconds after its stop signal, and the
+# reports still have to be written.
 _STUCK_SECONDS = 1.5
-_FLUSH_SECONDS = 5.0  # for the last reports, when Postgres is slow: the jobs of those that are lost run again
-# How long a job rests that is handed back while it still runs. The process needs less to end under it, and until then
-# another run would be beside this one.
+_FLUSH_SECONDS = 5.0  # for the last reports, if Postgres is slow; the jobs of lost reports run again
+# The wait of a job that is handed back while it still runs. The process ends sooner: otherwise another run could start
+# beside this one.
 _GONE_SECONDS = 2.0
-# Grace for an actor that no exception reaches, or that swallows it, before its process ends under it. Long enough for
-# a slow cleanup or system call, and not longer than a lost worker keeps its jobs by default.
+# Grace for an actor that cannot be interrupted or swallows the interrupt; then its process ends. Long enough for a slow
+# cleanup or system call, and not longer than a lost worker keeps its jobs by default.
 UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
@@ -41,8 +41,8 @@ _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker
 class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
-    `on_announced` is called when bridges know of an actor that was declared late; `threads` gives those that take or
-    work jobs; `end` must end this process, by way of `close`.
+    `on_announced` is called when bridges know an actor that was declared late. `threads` returns the threads that take
+    or run jobs. `end` must end this process, and call `close` before.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WorkerProcess:
         dsn = settings.postgres_dsn()
         self.lease_seconds = settings.lease_seconds
         self._grace_seconds = settings.grace_seconds
-        self._gone_at = 0.0  # after a stop signal: by when this process must have ended
+        self._gone_at = 0.0  # after a stop signal: when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
         self.runs = Runs()
@@ -90,7 +90,7 @@ class WorkerProcess:
         self._heartbeat.announce(abilities)
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
-        """Start attempts: by exec, those that are ours to run; and those to ask for again."""
+        """Start attempts. Returns by exec those that are ours to run, and those to try again later."""
         worker = self._heartbeat.worker
         attempts, later = self._starts.start(keys)
         runs: dict[UUID | None, Run] = {
@@ -114,7 +114,7 @@ class WorkerProcess:
         return int(created.timestamp() * 1000) if created else 0
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
-        """What the job's `emit` does: its event is stored with the other reports, in order."""
+        """The function behind the job's `emit`: it stores events with the other reports, in order."""
 
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
             self.reports.submit(Event(run.key, event_type, to_json(data, f"{event_type!r} event")))
@@ -122,7 +122,7 @@ class WorkerProcess:
         return emit
 
     def wind_down(self, on_stuck: Callable[[], None]) -> None:
-        """Give running jobs the grace time, then interrupt them; `on_stuck` if even that does not end them."""
+        """Give running jobs the grace time, then interrupt them. Calls `on_stuck` if even that does not end them."""
         self._gone_at = time.monotonic() + self._grace_seconds + _STUCK_SECONDS + _FLUSH_SECONDS
         self._heartbeat.drain()
         threading.Thread(target=self._wind_down, args=(on_stuck,), name="wind down", daemon=True).start()
@@ -141,13 +141,13 @@ class WorkerProcess:
         self._leave_if_unresponsive()
 
     def _leave_if_unresponsive(self) -> None:
-        """A system call, C code or a loop may keep a job and its slot for ever, and so does a thread that has ended."""
+        """A system call, C code, a loop or a thread that has ended would keep a job and its slot for ever."""
         if self._is_leaving or self._gone_at:
             return
         unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
         for run in unresponsive:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        # One that has no ident was made, and is started next.
+        # A thread without an ident was made and not started yet.
         ended = [thread for thread in self._threads() if thread.ident is not None and not thread.is_alive()]
         if ended:
             names = ",".join(thread.name for thread in ended)
@@ -168,7 +168,7 @@ class WorkerProcess:
             ).start()  # not here: it stops the heartbeat
 
     def close(self) -> None:
-        """Hand back what still runs, write all reports, and leave."""
+        """Hand back what still runs, write all reports, and sign off. The process must end then."""
         with self._closing:  # a second caller waits: the process must not end under the first
             if not self._shut_down.is_set():
                 self._close()
@@ -179,7 +179,7 @@ class WorkerProcess:
         for run in behind:
             self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
-        if not behind:  # the reports get what the jobs left of the grace time: Postgres may come back
+        if not behind:  # reports get the rest of the grace time: Postgres may come back
             deadline = max(deadline, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
@@ -193,7 +193,7 @@ class WorkerProcess:
             logger.debug("No goodbye to Postgres", exc_info=True)
 
     def _leave_behind(self, run: Run) -> None:
-        """Report a job whose actor still runs while its process ends."""
+        """Report a job whose actor still runs although its process ends."""
         if run.interrupt is LeaseLostError:
             return
         if run.ended is not None:
@@ -209,7 +209,7 @@ class WorkerProcess:
         self.reports.submit(Ending(run.key, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
-        """The actor is done: report how, or drop the attempt when it is not ours any more (None)."""
+        """The actor has ended: report it, or drop the attempt if it is not ours any more (None)."""
         run.is_reported = True
         if ending is None:
             self.runs.remove([run.key.exec])

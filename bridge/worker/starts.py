@@ -1,4 +1,4 @@
-"""Start calls of a worker process: a whole fetch in one statement."""
+"""The start calls of a worker process: one statement for a whole fetch."""
 
 import logging
 import threading
@@ -14,11 +14,11 @@ from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 
-_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, each for a Postgres that does not answer
+_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, and each may wait for Postgres
 
 
 class Starts:
-    """Starts attempts. One that is missing in the answer is not ours to run: only a clear yes counts."""
+    """Starts attempts. An attempt that is missing in the answer is not ours, and must not run."""
 
     def __init__(self, attempts: Attempts, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
         self._attempts = attempts
@@ -30,7 +30,7 @@ class Starts:
         self._attempts.close()
 
     def _link_lock(self) -> threading.Lock:
-        """While we wait for it, the watchdog must not take this thread for stuck."""
+        """The lock; while this thread waits for it, the watchdog must not take it for stalled."""
         WATCHDOG.turn(_QUEUED_SECONDS)
         return self._lock
 
@@ -45,9 +45,9 @@ class Starts:
             return self._attempts.created_at(job_id)
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """By exec, the attempts that are ours now; and those whose row is locked, to be asked for again.
+        """Start attempts. Returns by exec those that are ours now, and those to try again, as their row is locked.
 
-        Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
+        A second call for the same exec has the same answer. Raises StoreUnavailableError, RightsError or
         SchemaError when Postgres cannot answer now.
         """
         try:
@@ -59,7 +59,7 @@ class Starts:
         return self._start_one_by_one(keys)
 
     def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """One that cannot be started must not hold up the others."""
+        """An attempt that cannot be started must not block the others."""
         started: dict[UUID, Attempt] = {}
         later: list[AttemptKey] = []
         for one in keys:
@@ -71,9 +71,9 @@ class Starts:
         return started, later
 
     def _not_started(self, key: AttemptKey, error: Exception) -> list[AttemptKey]:
-        """What is to be asked for again: this one, where its row is locked. Raises what concerns all of them.
+        """The attempt, if its row is locked, to try it again. Raises an error that concerns all attempts.
 
-        Anything else is its own: what Postgres holds and Python cannot read fails in many ways.
+        Any other error is this attempt's own: Python may fail to read its row in many ways.
         """
         if isinstance(error, PostgresBusyError):
             return [key]
@@ -87,7 +87,7 @@ class Starts:
         if isinstance(error, BridgeError):
             unstarted = AttemptKey(key.job_id, key.fence, None)
             self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
-        else:  # the start is committed, its answer is what cannot be read
+        else:  # the start is committed, but its answer cannot be read
             self._submit(Ending(key, Failed(f"the payload cannot be read: {error}", final=True)))
 
 
