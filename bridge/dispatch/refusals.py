@@ -53,7 +53,7 @@ class Refusals:
 
 
 class Claims:
-    """Claims jobs: all in one statement, or each by itself while some are refused."""
+    """Claims jobs: all in one statement, or one by one while some are refused."""
 
     def __init__(self, queue: JobQueue, *, name: str, lease: timedelta, limit: int) -> None:
         self._queue = queue
@@ -61,7 +61,7 @@ class Claims:
         self._lease = lease
         self._limit = limit
         self._refusals = Refusals()
-        self.found_refused = False  # by the last claim, and perhaps nothing else: others may come after them
+        self.found_refused = False  # by the last claim, maybe nothing but refused jobs: others may come after them
 
     @property
     def some_refused(self) -> bool:
@@ -84,7 +84,7 @@ class Claims:
             skip=self._refusals.skip(time.monotonic()),
         )
         self._refusals.claimed(claims, refused, time.monotonic())
-        self.found_refused = bool(refused) and not self._refusals.is_full  # else the same would come again at once
+        self.found_refused = bool(refused) and not self._refusals.is_full  # else they would be found again at once
         return claims
 
 

@@ -1,6 +1,6 @@
 """Where an actor may be interrupted: within its own call, and nowhere else.
 
-Around the call Dramatiq's thread does Dramatiq's work and ours. An interrupt there would end the thread.
+Before and after the call the thread does Dramatiq's work and ours. An interrupt there would end the thread.
 """
 
 import functools
@@ -22,7 +22,7 @@ class _Thread(threading.local):
 
 
 class InterruptGuard(Middleware):
-    """The last middleware. It lets interrupts in for the call of an actor that runs for a message.
+    """The last middleware. It allows interrupts during the call of an actor that runs for a message.
 
     A call of an actor in another actor's code is a plain call.
     """

@@ -1,4 +1,4 @@
-"""A suspect, a job whose worker was lost while it ran it, runs alone in its process: nothing else can be lost with it.
+"""Runs suspects (jobs that ran in a worker when it was lost) isolated in their process: no other job is lost with one.
 
 The states, and what leads from one to the next:
 
@@ -8,9 +8,9 @@ The states, and what leads from one to the next:
              → RUNNING when its first job was started
              → ASIDE when what is in its way takes long
              → OPEN when none of it is ours any more, or its consumer has given it back
-    RUNNING  the batch runs, one job after the other, each started when the report of the one before it is written
+    RUNNING  the batch runs, one job after the other; each is started when the report of the one before is written
              → OPEN when the last one has ended, or is acquitted; a batch that takes long is given back before that
-    ASIDE    the batch was given back, and another process shall get it
+    ASIDE    the batch was given back, for another process to take
              → OPEN after three seconds
 """
 
@@ -27,7 +27,7 @@ from bridge.worker.runs import Run, Runs, WorkerMessage
 from bridge.worker.waiting_times import WaitingTimes
 
 TRIAL_SECONDS = 30.0  # as in isolated_until (functions/suspects.sql): most of what kills a worker does so sooner
-_ASIDE_SECONDS = 3.0  # a bridge needs less to hand over again what it is given back
+_ASIDE_SECONDS = 3.0  # a bridge hands over again sooner what is given back
 _BATCH_SECONDS = 5.0  # a bridge makes batches of three seconds: one that takes longer keeps other suspects waiting
 _FORGOTTEN_SECONDS = 5.0  # a consumer asks again several times a second, so by then it has given the batch back
 
@@ -51,7 +51,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class _Stage:
-    """A state with what belongs to it. It is replaced as a whole, so that other threads see the old one or the new."""
+    """A state with what belongs to it. It is replaced as a whole: other threads see either the old or the new one."""
 
     state: State
     since: float = 0.0
@@ -64,7 +64,7 @@ _OPEN = _Stage(State.OPEN)
 
 
 class Sorted(NamedTuple):
-    """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
+    """What to start now, what to try again later, and what to give back, because it cannot run here soon."""
 
     start: list[WorkerMessage]
     wait: list[WorkerMessage]
@@ -72,7 +72,7 @@ class Sorted(NamedTuple):
 
 
 class Quarantine:
-    """Decides which of the messages that came may be started now. `sort` and `began` are for one thread at a time.
+    """Decides which messages may be started now. `sort` and `began` are for one thread at a time.
 
     While suspects wait, `keep` prolongs their hand-overs every `keep_seconds`; it says which are still ours.
     """
@@ -155,7 +155,7 @@ class Quarantine:
     # Transitions.
 
     def _receive(self, suspects: list[WorkerMessage]) -> None:
-        """OPEN → WAITING. Before anybody waits for them, it is asked whether they are ours: they may be forged."""
+        """OPEN → WAITING. First asks Postgres whether they are ours: forged ones must not make jobs wait."""
         self._seen_at, self._kept_at = time.monotonic(), float("-inf")
         self._stage = _Stage(State.WAITING, time.monotonic(), tuple(suspects))
 

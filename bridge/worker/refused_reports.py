@@ -13,7 +13,7 @@ from uuid import UUID
 from bridge.worker.ending import Ending
 from bridge.worker.runs import Runs
 
-# Short at first, for a trigger that somebody is just repairing; later one try a minute costs nothing.
+# Short at first, for a trigger that is just being repaired; later one try a minute costs nothing.
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
 
 
@@ -27,8 +27,8 @@ class _Refused:
 class RefusedReports:
     """Keeps each until it is settled: due again after 2 s, 4 s, 8 s, … up to a minute.
 
-    Until then the heartbeat goes on to hold the attempt, so that nobody runs it again. What is left when this process
-    ends is taken back as crashed, which spends a retry.
+    Until then the heartbeat still holds the attempt, so that it is not run again. What is left when this process ends
+    is taken back as crashed, which spends a retry.
     """
 
     def __init__(self, runs: Runs) -> None:
