@@ -124,13 +124,12 @@ class JobConsumer(Consumer):
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return
-        room = 0 if self._broker.draining else self._slots.reserve(self.wake)
-        before = room
+        reserved = left = 0 if self._broker.draining else self._slots.reserve(self.wake)
         try:
-            if room == 0 and not self._done and not poll_is_due:
+            if left == 0 and not self._done and not poll_is_due:
                 return
             self._housekeep()
-            room -= self._exchange(room)
+            left -= self._exchange(left)
         except WrongKeyError as error:
             self._meet_wrong_key(error)
             return
@@ -140,7 +139,7 @@ class JobConsumer(Consumer):
             self._next_poll = time.monotonic() + random.uniform(_RETRY_SECONDS, POLL_SECONDS)  # noqa: S311
             return
         finally:
-            self._slots.confirm(before, before - room)
+            self._slots.confirm(reserved, reserved - left)
         self._wrong_keys = 0
         self._key_errors.succeeded()
         self._broker.redis_works()
@@ -153,12 +152,12 @@ class JobConsumer(Consumer):
         rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
         self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
 
-    def _exchange(self, room: int) -> int:
+    def _exchange(self, slots: int) -> int:
         """One call to Redis; how many jobs wait to be started after it."""
         with self._lock:
             done, self._done = self._done, []
         try:
-            others_first, *taken = self._broker.exchange(self._queue, room, done)
+            others_first, *taken = self._broker.exchange(self._queue, slots, done)
         except RedisUnavailableError:
             with self._lock:
                 self._done = done + self._done
@@ -166,7 +165,7 @@ class JobConsumer(Consumer):
         for i in range(0, len(taken), 2):
             self._opened += self._open(taken[i], taken[i + 1])
         # A full answer hints at more messages; after an empty one a wake-up or the poll is awaited.
-        more = 0 < room <= len(self._opened)
+        more = 0 < slots <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_free() else time.monotonic() + POLL_SECONDS
         if others_first and self._foreign.search():
             self._next_poll = 0.0

@@ -177,8 +177,8 @@ class JobBroker(RedisBroker):
         """There are free slots, for any queue."""
         self._wake(None)
 
-    def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
-        """Acknowledge `done` and take messages with up to `room` jobs: see lua/exchange.lua.
+    def exchange(self, queue_name: str, slots: int, done: Sequence[str]) -> list[Any]:
+        """Acknowledge `done` and take messages with up to `slots` jobs: see lua/exchange.lua.
 
         Returns 1 if the first message that waits is another application's, else 0; then id, payload, id, payload, …
         """
@@ -188,7 +188,7 @@ class JobBroker(RedisBroker):
             names.heartbeats, names.owner,
         ]  # fmt: skip
         takes_any = int(self.intake.takes_any)
-        args = [self.broker_id, int(time.time() * 1000), room, SUSPECTS_MOST, self.mark.text, takes_any, *done]
+        args = [self.broker_id, int(time.time() * 1000), slots, SUSPECTS_MOST, self.mark.text, takes_any, *done]
         with self.mark.translate_errors():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
