@@ -16,9 +16,10 @@ from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.quarantine import Quarantine
 from bridge.worker.reports import OnSettled, Reports
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
+from bridge.worker.runs import Run, Runs
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.ending_log import fields_of, log_ending
+from bridge.worker.interrupts import LeaseLostError
 from bridge.worker.refused_reports import RefusedReports
-from bridge.worker.runs import LeaseLostError, Runs
+from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,38 @@
+"""How an actor's thread is interrupted, and the reasons for which it is.
+
+The exception comes out of whatever the thread does at that moment. So a run is interrupted by `Runs.interrupt` only
+(runs.py), while its thread is between `Runs.enter` and `Runs.leave`, which interrupt_guard.py calls around the actor.
+"""
+
+from ctypes import c_ulong, pythonapi
+from threading import get_ident
+
+from dramatiq.middleware import Interrupt, raise_thread_exception
+
+_set_exception = pythonapi.PyThreadState_SetAsyncExc
+
+
+class LeaseLostError(Interrupt):
+    """This attempt is another worker's now, or is over: nothing it does counts any more."""
+
+
+class LeaseOverError(Interrupt):
+    """This process may have been declared lost before the actor began; if it was not, the job is handed back."""
+
+
+class JobCancelledError(Interrupt):
+    """An operator cancelled the job."""
+
+
+class WorkerStoppingError(Interrupt):
+    """The worker process must stop before the job could end; the job is handed back."""
+
+
+def interrupt_thread(thread: int, reason: type[Interrupt]) -> None:
+    """Raise `reason` in the thread of this ident, at its next step in Python code: not while a system call lasts."""
+    raise_thread_exception(thread, reason)
+
+
+def clear_interrupt() -> None:
+    """Take back what is on its way to the calling thread. It may still come out of this call, for the last time."""
+    _set_exception(c_ulong(get_ident()), None)
