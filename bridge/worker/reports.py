@@ -16,7 +16,7 @@ from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.ending_log import fields_of, log_ending
 from bridge.worker.interrupts import LeaseLostError
-from bridge.worker.refused_reports import RefusedReports
+from bridge.worker.refused_reports import RefusedReports, plainer
 from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ class Reports:
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=fields_of(item, error))
             return None
-        plainer = item.plainer(error)
-        if plainer is None:
+        instead = plainer(item, error)
+        if instead is None:
             self._keep(item, str(error))
         elif item.first is None and not self._refused.has(item):
             logger.error("One of the reports was refused", extra=fields_of(item, error))
-        return plainer
+        return instead
 
     def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
         """A right or a table is missing that other rows do not need: a report is kept as it is, an event is dropped."""
