@@ -49,15 +49,6 @@ class Claim:
     isolated_until_end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
-
-    job_id: UUID
-    actor: str
-    reason: str
-
-
 def _never_cancelled() -> bool:
     """For a job that a test constructs."""
     return False
@@ -151,21 +142,6 @@ class Cancelled:
     """Cancelled in its worker, for example by a middleware that skipped it: there is no further attempt."""
 
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """One step of retention: how many jobs it deleted, and how many Postgres refused to delete (`kept_by` says why).
-
-    `last_at` and `last_id` say where it ended; `more`: there may be jobs left to delete.
-    """
-
-    pruned: int = 0
-    kept: int = 0
-    kept_by: str | None = None
-    last_at: str | None = None
-    last_id: UUID | None = None
-    more: bool = False
 
 
 Report = Completed | Failed | Released | Cancelled

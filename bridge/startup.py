@@ -14,19 +14,19 @@ from bridge.transport.server_check import check_usable
 def check_stores(
     settings: Settings,
     client: Client,
-    mark: DatabaseMark,
     *,
     connections: int = 0,
     tries: int = 10,
     rest: Callable[[float], object] = time.sleep,
-) -> None:
+) -> DatabaseMark:
     """Refuse stores that cannot serve: unreachable, not migrated, without rights, another database's.
 
-    Waits for a store that does not answer, up to `tries` times, and takes the namespace in Redis by its `mark`.
+    Waits for a store that does not answer, up to `tries` times. Returns the mark by which it took the namespace.
     `connections` is what the process may open to Postgres. `rest` waits between two tries. Raises BridgeError.
     """
     dsn, namespace = settings.postgres_dsn(), settings.redis_namespace
     check_database(dsn, connections=connections, tries=tries, rest=rest)
-    text = mark_of_database(dsn)
+    mark = DatabaseMark(client, namespace, mark_of_database(dsn))
     where = host_and_port(settings.redis_address(), 6379)
-    with_retries(lambda: check_usable(client, namespace, mark, text), where=where, tries=tries, rest=rest)
+    with_retries(lambda: check_usable(client, namespace, mark), where=where, tries=tries, rest=rest)
+    return mark

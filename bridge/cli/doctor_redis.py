@@ -138,10 +138,8 @@ def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Findin
 
 
 def _mark(client: Client, namespace: str, text: str) -> Finding:
-    mark = DatabaseMark(client, namespace)
-    mark.text = text
     try:
-        found = mark.compare()
+        found = DatabaseMark(client, namespace, text).compare()
     except NamespaceTakenError as error:
         what, _, fix = str(error).partition(". ")
         return Finding("redis namespace", "fail", what, fix)

@@ -8,10 +8,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from bridge.errors import BridgeError
-from bridge.job import Claim, Refusal
+from bridge.job import Claim
 from bridge.postgres.errors import may_be_of_a_row
 from bridge.postgres.job_queue import JobQueue
-from bridge.postgres.queue_rows import Span
+from bridge.postgres.queue_rows import Refusal, Span
 from bridge.postgres.refused_rows import RetryTimes
 
 logger = logging.getLogger(__name__)

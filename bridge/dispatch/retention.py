@@ -5,8 +5,8 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
-from bridge.job import Pruned
 from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.queue_rows import Pruned
 
 logger = logging.getLogger(__name__)
 

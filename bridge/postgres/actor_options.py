@@ -1,4 +1,7 @@
-"""An actor's options for its jobs. A plain Dramatiq actor counts retries, as in Dramatiq; ours count attempts."""
+"""What an actor's options are in the rows of its jobs: how many attempts, and a plain Dramatiq actor's call.
+
+Those who write rows and the workers that read them agree here. A plain actor counts as Dramatiq does: retries.
+"""
 
 from collections.abc import Mapping
 from typing import Any

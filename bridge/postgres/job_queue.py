@@ -12,12 +12,22 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from bridge.job import Claim, Outcome, Pruned, Refusal, Status
+from bridge.job import Claim, Outcome, Status
 from bridge.postgres.actor_options import attempts_of
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
-from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
+from bridge.postgres.queue_rows import (
+    ClaimedJob,
+    Pruned,
+    QueueCapacity,
+    QueueStats,
+    Reclaimed,
+    Refusal,
+    Span,
+    StuckJobs,
+    VacuumHolder,
+)
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"

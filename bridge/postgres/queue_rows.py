@@ -23,6 +23,30 @@ class ClaimedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
+
+    job_id: UUID
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One step of retention: how many jobs it deleted, and how many Postgres refused to delete (`kept_by` says why).
+
+    `last_at` and `last_id` say where it ended; `more`: there may be jobs left to delete.
+    """
+
+    pruned: int = 0
+    kept: int = 0
+    kept_by: str | None = None
+    last_at: str | None = None
+    last_id: UUID | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStats:
     """Jobs by status; `oldest_pending_age` is None when nothing is pending."""
 

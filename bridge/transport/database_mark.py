@@ -12,14 +12,15 @@ from bridge.transport.wrong_keys import named
 class DatabaseMark:
     """`<namespace>:__database__`: the id and the name of a database, set by the first process and kept from then on.
 
-    The scripts compare it with `text`, and set it again when Redis was emptied. With an empty `text` they do neither.
+    The scripts compare it with `text`, and set it again when Redis was emptied. With an empty `text`, before it is
+    known which database is ours, they do neither.
     """
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, text: str = "") -> None:
         self._client = client
         self._namespace = namespace
         self._key = names_of(client, namespace).owner
-        self.text = ""
+        self.text = text
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
@@ -30,13 +31,8 @@ class DatabaseMark:
         except NamespaceTakenError as error:
             raise taken(self._namespace, self.text, str(error)) from error
 
-    def take(self, text: str) -> None:
-        """Make the namespace ours. Raises NamespaceTakenError when it is another database's."""
-        self.text = text
-        self.check()
-
-    def check(self) -> None:
-        """Raise NamespaceTakenError when the namespace belongs to another database by now."""
+    def take(self) -> None:
+        """Make the namespace ours, or see that it still is. Raises NamespaceTakenError."""
         if not self.text:
             return
         with translate_redis_errors():

@@ -28,7 +28,14 @@ class JobMessage(MessageProxy, Generic[Key, Run]):
     """
 
     def __init__(
-        self, queue_name: str, actor_name: str, message_id: str, redis_id: str, key: Key, args: tuple[Any, ...] = ()
+        self,
+        queue_name: str,
+        actor_name: str,
+        message_id: str,
+        redis_id: str,
+        key: Key,
+        args: tuple[Any, ...] = (),
+        created_ms: Callable[[], int] = int,
     ) -> None:
         self.failed = False
         self._exception = None
@@ -38,7 +45,7 @@ class JobMessage(MessageProxy, Generic[Key, Run]):
         self.kwargs: dict[str, Any] = {}
         self.options: dict[str, Any] = {"redis_message_id": redis_id}
         self.message_id = message_id
-        self.created_ms: Callable[[], int] = int
+        self._created_ms = created_ms
         self.redis_id = redis_id
         self.key = key
         self.run: Run | None = None
@@ -48,7 +55,7 @@ class JobMessage(MessageProxy, Generic[Key, Run]):
     @property
     def message_timestamp(self) -> int:  # type: ignore[override]
         """When the job was inserted, in milliseconds. Each read is a query to Postgres."""
-        return self.created_ms()
+        return self._created_ms()
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]
@@ -100,10 +107,10 @@ class PlainIntake:
         if message.options.get("redis_message_id") != redis_id:
             raise BadMessageError("wrong_id")
         opened: PlainMessage = JobMessage(
-            message.queue_name, message.actor_name, message.message_id, redis_id, None, message.args
-        )
+            message.queue_name, message.actor_name, message.message_id, redis_id, None, message.args,
+            lambda: message.message_timestamp,
+        )  # fmt: skip
         opened.kwargs, opened.options = message.kwargs, message.options
-        opened.created_ms = lambda: message.message_timestamp
         return [opened]
 
     def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:

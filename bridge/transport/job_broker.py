@@ -53,7 +53,7 @@ class JobBroker(RedisBroker):
         )
         self.broker_id = WORKER_PREFIX + self.broker_id  # otherwise Dramatiq's own brokers would clean up after it
         self.names = names_of(client, namespace)
-        self.mark = DatabaseMark(client, namespace)
+        self.mark = DatabaseMark(client, namespace)  # until the database is known
         self.intake: Intake = PlainIntake()
         self.slots: Slots | None = None
         self.draining = False

@@ -24,10 +24,10 @@ _BATCH = 1000  # messages in one call: Redis does nothing else meanwhile, and Lu
 class Publisher:
     """Hands claims over. Publishing the same hand-over twice is harmless: its id is there already."""
 
-    def __init__(self, client: Client, namespace: str, mark: DatabaseMark | None = None) -> None:
+    def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._names = names_of(client, namespace)
-        self.mark = mark or DatabaseMark(client, namespace)
+        self.mark = DatabaseMark(client, namespace)  # until the database is known
         self._publish = load_script(client, "publish")
         self._push = load_script(client, "push_again")
         self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of its last message, and when that was put
@@ -37,7 +37,7 @@ class Publisher:
         """Raise RedisUnavailableError unless Redis answers, lets us do what we need, and the namespace is ours."""
         check_redis(self._client)
         check_rights(self._client, self._names.namespace)
-        self.mark.check()
+        self.mark.take()
 
     def publish(
         self,

@@ -12,7 +12,7 @@ from bridge.transport.rights import check_rights, rule_for
 _OLDEST = (6, 2)  # the first that knows channels in ACL rules, which `rule_for` prints
 
 
-def check_usable(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
+def check_usable(client: Client, namespace: str, mark: DatabaseMark) -> None:
     """Refuse a Redis that cannot serve us, in one line: unreachable, not Redis, rights missing, another database's."""
     check_server(client)
     try:
@@ -21,7 +21,7 @@ def check_usable(client: Client, namespace: str, mark: DatabaseMark, text: str) 
         if "ACL SETUSER" in str(error) or "rights" not in str(error):
             raise
         raise RedisAccessError(f"{error}, or paste into redis-cli: {rule_for(client, namespace)}") from error
-    mark.take(text)
+    mark.take()
 
 
 def check_server(client: Client) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.server_check import check_server
-from bridge.web import create_app
+from bridge.web.app import create_app
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """Builds a worker process, and ends it while jobs still run. JobMiddleware calls both."""
 
 import os
-from collections.abc import Mapping
 
 from dramatiq import Worker
 from dramatiq.common import iter_queue
@@ -17,19 +16,14 @@ from bridge.worker.process import WorkerProcess
 
 def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:
     """Make the process, not yet open, and connect it to the broker's intake and slots."""
-
-    def on_settled(settled: Mapping[str, tuple[int, float]]) -> None:
-        if process.quarantine.is_isolating():
-            broker.start_again()  # an isolated job is over: the next one may begin
-        broker.announce_freed(settled)
-
     process = WorkerProcess(
         settings,
         abilities_of(broker, worker),
-        on_settled,
+        broker.announce_freed,
+        on_isolated_over=broker.start_again,
         on_announced=lambda: broker.announce_freed({}),
         threads=lambda: [*worker.workers, *worker.consumers.values()],
-        end=lambda: leave_now(process, broker, worker, exit_code=1),
+        end=lambda process: leave_now(process, broker, worker, exit_code=1),
     )
     slots = Slots(worker.worker_threads, is_isolating=process.quarantine.is_isolating)
     broker.take_jobs(WorkerIntake(broker, process), slots)

@@ -1,7 +1,8 @@
 """All parts of Dramatiq that this package replaces, or uses although they are undocumented, with the reason.
 
 Written for Dramatiq 2.2. tests/unit/worker/test_dramatiq_patches.py fails when the installed Dramatiq has other code
-at one of these places. This list then says which of our code to check.
+at one of these places. This list then says which of our code to check. It also fails when a class of ours
+overrides something of Dramatiq that is not listed. Hooks of middleware are not: Dramatiq documents them.
 
 Replaced in a running worker process, by the functions below, which `JobMiddleware` calls:
 
@@ -16,19 +17,29 @@ Replaced by subclasses:
 - `dramatiq.broker.Broker.emit_before`, `dramatiq.broker.Broker.emit_after`: JobBroker calls only the hooks that a
   middleware defines, and what a hook raises does not end the thread that runs the jobs.
 - `dramatiq.broker.Broker.add_middleware`: FleetBroker keeps our middleware first, and forgets the list of hooks.
+- `dramatiq.broker.Broker.close`: ends what ours have beside Dramatiq's, such as the link that `.send()` inserts over.
+- `dramatiq.brokers.redis.RedisBroker.__init__`: JobBroker calls it, with a client of its own.
 - `dramatiq.brokers.redis.RedisBroker.declare_queue`, `dramatiq.brokers.redis.RedisBroker.enqueue`,
-  `dramatiq.brokers.redis.RedisBroker.__getattr__`: no delay queues, and scripts of our own for what Dramatiq asks of
-  Redis (`do_enqueue`, `do_requeue`, `do_nack`, `do_qsize`).
-- `dramatiq.brokers.redis._RedisConsumer`: JobConsumer takes its place. It is woken, and acknowledges in groups.
+  `dramatiq.brokers.redis.RedisBroker.flush`, `dramatiq.brokers.redis.RedisBroker.__getattr__`: no delay queues, and
+  commands of our own for what Dramatiq asks of Redis (`do_enqueue`, `do_requeue`, `do_nack`, `do_qsize`).
+- `dramatiq.brokers.redis.RedisBroker.consumer_class`, `dramatiq.brokers.redis._RedisConsumer`: JobConsumer takes its
+  place. It is woken, and acknowledges in groups.
+- `dramatiq.broker.Consumer.__next__`, `dramatiq.broker.Consumer.ack`, `dramatiq.broker.Consumer.nack`,
+  `dramatiq.broker.Consumer.requeue`, `dramatiq.broker.Consumer.close`: so JobConsumer has all of a consumer itself.
 - `dramatiq.broker.MessageProxy`: JobMessage has fields of its own, because the proxy is slow.
 - `dramatiq.asyncio.EventLoopThread`, `dramatiq.middleware.asyncio.AsyncIO`: JobLoop and JobAsyncIO survive what a
   coroutine raises, and wait for the end of one that was cancelled.
+- `dramatiq.middleware.callbacks.Callbacks`, `dramatiq.middleware.pipelines.Pipelines`,
+  `dramatiq.middleware.retries.Retries`: follow_ups.py does what their options ask for, and Postgres counts retries.
 - `dramatiq.actor.Actor.__call__`: it calls `fn`, which InterruptGuard wraps.
 
 Used, though not documented:
 
+- `dramatiq.brokers.redis.RedisBroker.consume`: what JobConsumer is made with.
 - `dramatiq.worker.ConsumerThread.run`, `dramatiq.worker.ConsumerThread.handle_message`: JobConsumer yields None if
   there is no job, and is called again.
+- `dramatiq.worker.ConsumerThread.pause`, `dramatiq.worker.ConsumerThread.resume`: their `paused`, for the watchdog: a
+  thread that is paused gives no sign of life.
 - `dramatiq.worker.ConsumerThread.post_process_message`, `dramatiq.worker.ConsumerThread.close`: what is acknowledged,
   and what is closed when the process leaves.
 - `dramatiq.worker.WorkerThread.run`, `dramatiq.worker.Worker.join`, `dramatiq.common.iter_queue`: what they ask of the
@@ -37,6 +48,10 @@ Used, though not documented:
 - `dramatiq.cli.worker_process`: the order of the boot; its handler of signals, which StopSignals finds in its local
   `termhandler` and calls, and its `running`, which says whether that was called before; its last argument, the event by
   which the parent process knows that this one has booted (`rest_at_boot`).
+- `dramatiq.cli.RET_IMPORT`: the exit code by which Supervisor knows that the actors package may not be importable.
+- `dramatiq.broker.get_broker`, `dramatiq.broker.set_broker`: the `global_broker` that they keep is read directly, as
+  `get_broker` would make one where there is none.
+- `dramatiq.asyncio.get_event_loop_thread`, `dramatiq.asyncio.set_event_loop_thread`: where JobAsyncIO puts JobLoop.
 - `dramatiq.middleware.time_limit.TimeLimit`: its `time_limit`, in milliseconds, is that of actors that do not say.
 - `dramatiq.threading.raise_thread_exception`: how a run is interrupted.
 - `dramatiq.common.compute_backoff`: the wait that `min_backoff` and `max_backoff` ask for.

@@ -69,4 +69,4 @@ def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseExcept
 
 
 def _is_around_the_actor(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupts"))
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupt_guard"))

@@ -16,7 +16,8 @@ from bridge.runtime.backoff import full_jitter
 from bridge.runtime.clock import now
 from bridge.runtime.loop import Loop
 from bridge.worker.abilities import WorkerAbilities
-from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError
+from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 

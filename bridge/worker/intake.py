@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from dramatiq import Broker
@@ -55,7 +56,8 @@ class WorkerIntake:
         for n, (job_id, fence) in enumerate(jobs):
             key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
             # The sender of the job knows it by the job's id.
-            opened: WorkerMessage = JobMessage(queue_name, actor, str(job_id), redis_id, key)
+            created_ms = partial(self._process.created_ms, job_id)
+            opened: WorkerMessage = JobMessage(queue_name, actor, str(job_id), redis_id, key, (), created_ms)
             messages.append(opened)
         return messages
 

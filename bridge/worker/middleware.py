@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Collection
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Middleware, Worker
@@ -91,10 +90,9 @@ class JobMiddleware(Middleware):
         self._time_limit_ms = min(limits, default=math.inf)
         try:
             with self._stop_signals.ending_at_once():
-                check_stores(
+                broker.mark = check_stores(
                     self._settings,
                     broker.client,
-                    broker.mark,
                     connections=connection_budget.WORKER_PROCESS,
                     rest=rest_at_boot,
                 )
@@ -161,7 +159,6 @@ class JobMiddleware(Middleware):
             message.run = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
             raise UnseenMessageError("bad payload") from error
-        message.created_ms = partial(self.process.created_ms, attempt.job_id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000
         run.began = time.monotonic()

@@ -11,7 +11,7 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 from bridge.errors import DirectSendError, Fail, PayloadError, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.postgres.json_text import to_json
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 _TEXT_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 _SHOWN_OF_A_GROUP = 5  # a group may hold thousands of alike exceptions

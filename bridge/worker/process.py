@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.quarantine import Quarantine
 from bridge.worker.reports import OnSettled, Reports
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
+from bridge.worker.runs import Run, Runs
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
@@ -41,8 +43,9 @@ _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker
 class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
-    `on_announced` is called when bridges know an actor that was declared late. `threads` returns the threads that take
-    or run jobs. `end` must end this process, and call `close` before.
+    `on_settled` gets what was reported; `on_isolated_over` is called when one of them ran isolated, so that the next
+    may begin; `on_announced` when bridges know of an actor that was declared late. `threads` gives those that take or
+    work jobs; `end` must end the process that it gets, by way of `close`.
     """
 
     def __init__(
@@ -51,21 +54,29 @@ class WorkerProcess:
         abilities: WorkerAbilities,
         on_settled: OnSettled,
         *,
+        on_isolated_over: Callable[[], None] = lambda: None,
         on_announced: Callable[[], None] = lambda: None,
         threads: Callable[[], Iterable[threading.Thread]] = tuple,
-        end: Callable[[], None] = lambda: None,
+        end: "Callable[[WorkerProcess], None]" = lambda _: None,
     ) -> None:
         dsn = settings.postgres_dsn()
-        self.lease_seconds = settings.lease_seconds
+        lease = timedelta(seconds=settings.lease_seconds)
         self._grace_seconds = settings.grace_seconds
         self._gone_at = 0.0  # after a stop signal: when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
-        self.runs = Runs()
+        self._is_leaving = False
+        self._lost_threads: Collection[int] = ()
         self._threads = threads
         self._end_process = end
-        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, on_settled)
-        self.quarantine = Quarantine(self.runs, self.keep, keep_seconds=settings.lease_seconds / 3)
+        self._announce_settled = on_settled
+        self._on_isolated_over = on_isolated_over
+        self.runs = Runs()
+        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, self._on_settled)
+        self._starts = Starts(Attempts(Link(dsn, "starts")), self.reports.submit)
+        self.quarantine = Quarantine(
+            self.runs, partial(self._starts.keep, lease=lease), keep_seconds=settings.lease_seconds / 3
+        )
         self._heartbeat = Heartbeat(
             Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
@@ -76,9 +87,6 @@ class WorkerProcess:
             after_beat=self._after_beat,
             after_announcement=on_announced,
         )
-        self._is_leaving = False
-        self._lost_threads: Collection[int] = ()
-        self._starts = Starts(Attempts(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
@@ -92,7 +100,7 @@ class WorkerProcess:
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
         """Start attempts. Returns by exec those that are ours to run, and those to try again later."""
         worker = self._heartbeat.worker
-        attempts, later = self._starts.start(keys)
+        attempts, later = self._starts.start(keys, lambda: self._heartbeat.worker)
         runs: dict[UUID | None, Run] = {
             one.exec: Run(one, attempt)
             for one in keys
@@ -103,10 +111,6 @@ class WorkerProcess:
             for exec_ in runs:
                 self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
-
-    def keep(self, keys: Sequence[AttemptKey]) -> set[UUID]:
-        """Prolong the hand-overs that wait here; returns the ids of those that are still ours to start."""
-        return self._starts.keep(keys, timedelta(seconds=self.lease_seconds))
 
     def created_ms(self, job_id: UUID) -> int:
         """When the job was inserted, in milliseconds since the epoch, as Dramatiq counts; 0 when it is deleted."""
@@ -136,6 +140,11 @@ class WorkerProcess:
         if not self._shut_down.wait(_STUCK_SECONDS):
             on_stuck()
 
+    def _on_settled(self, settled: Mapping[str, tuple[int, float]]) -> None:
+        if self.quarantine.is_isolating():
+            self._on_isolated_over()
+        self._announce_settled(settled)
+
     def _after_beat(self) -> None:
         self.reports.retry_refused()
         self._leave_if_unresponsive()
@@ -163,9 +172,8 @@ class WorkerProcess:
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(
-                target=self._end_process, name="leave", daemon=True
-            ).start()  # not here: it stops the heartbeat
+            # Not here: it stops the heartbeat, which may be what calls this.
+            threading.Thread(target=self._end_process, args=(self,), name="leave", daemon=True).start()
 
     def close(self) -> None:
         """Hand back what still runs, write all reports, and sign off. The process must end then."""

@@ -12,6 +12,9 @@ The states, and what leads from one to the next:
              → OPEN when the last one has ended, or is acquitted; a batch that takes long is given back before that
     ASIDE    the batch was given back, for another process to take
              → OPEN after three seconds
+
+A stage may be over with no call of ours, by the clock or by the end of a run in another thread. `state` tells at once
+(`_lasts`), and the next `sort` opens.
 """
 
 import time
@@ -112,9 +115,10 @@ class Quarantine:
 
     def sort(self, messages: Sequence[WorkerMessage]) -> Sorted:
         if not self.is_isolating():
+            if self._stage is not _OPEN:
+                self._open()
             suspects = [message for message in messages if is_isolated(message.redis_id)]
             if not suspects:
-                self._stage = _OPEN
                 return Sorted(list(messages), [], [])
             self._receive(suspects)
         batch = set(map(id, self._stage.batch))
@@ -146,7 +150,7 @@ class Quarantine:
 
     def _sort_while_running(self, ours: list[WorkerMessage], others: list[WorkerMessage]) -> Sorted:
         if time.monotonic() - self._stage.since > _BATCH_SECONDS:
-            self._stage = replace(self._stage, batch=())
+            self._give_back_batch()
             return Sorted([], [], [*ours, *others])
         if ours and not self._in_the_way_of(ours[0]):
             return Sorted(ours[:1], ours[1:], others)
@@ -171,9 +175,24 @@ class Quarantine:
         self._waiting_times.began(message.key.job_id)
 
     def _step_aside(self, waiting: list[WorkerMessage], blocking: list[Run]) -> None:
-        """WAITING → ASIDE."""
+        """WAITING → ASIDE: what is in the way may run for hours, and another process may be free."""
         self._waiting_times.given_back([message.key.job_id for message in waiting], blocking)
         self._stage = _Stage(State.ASIDE, time.monotonic())
+
+    def _give_back_batch(self) -> None:
+        """RUNNING, and → OPEN with the end of the run: other suspects wait for the rest longer than they should."""
+        self._stage = replace(self._stage, batch=())
+
+    def _drop_lost(self, ours: list[WorkerMessage]) -> None:
+        """WAITING → OPEN where none of the batch is ours any more; else the state stays, for those that are."""
+        if ours or self._stage.state is not State.WAITING:
+            self._stage = replace(self._stage, batch=tuple(ours))
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        """WAITING, RUNNING or ASIDE → OPEN: nothing of the stage is left that other jobs would have to wait for."""
+        self._stage = _OPEN
 
     # What the states depend on.
 
@@ -194,5 +213,5 @@ class Quarantine:
         self._kept_at = time.monotonic()
         kept = self._keep([message.key for message in messages])
         ours = [message for message in messages if message.key.job_id in kept]
-        self._stage = replace(self._stage, batch=tuple(ours))
+        self._drop_lost(ours)
         return ours

@@ -15,8 +15,9 @@ from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.ending_log import fields_of, log_ending
-from bridge.worker.refused_reports import RefusedReports
-from bridge.worker.runs import LeaseLostError, Runs
+from bridge.worker.interrupts import LeaseLostError
+from bridge.worker.refused_reports import RefusedReports, plainer
+from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +83,12 @@ class Reports:
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=fields_of(item, error))
             return None
-        plainer = item.plainer(error)
-        if plainer is None:
+        instead = plainer(item, error)
+        if instead is None:
             self._keep(item, str(error))
         elif item.first is None and not self._refused.has(item):
             logger.error("One of the reports was refused", extra=fields_of(item, error))
-        return plainer
+        return instead
 
     def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
         """Only this row needs a right or table that is missing: a report is kept unchanged, an event is dropped."""

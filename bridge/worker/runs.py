@@ -1,10 +1,9 @@
 """The runs of this worker process: each from the start of its attempt until its report is settled.
 
-An actor can be interrupted, by an exception raised in its thread, only between `enter` and `leave`: before
-and after, the thread is in the middle of our own or Dramatiq's work.
+An actor can be interrupted (interrupts.py) only between `enter` and `leave`: before and after, the thread is in the
+middle of our own or Dramatiq's work.
 """
 
-import ctypes
 import math
 import threading
 import time
@@ -13,33 +12,24 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
 
-from dramatiq.middleware import Interrupt, raise_thread_exception
+from dramatiq.middleware import Interrupt
 
 from bridge.job import Attempt
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
 from bridge.transport.intake import JobMessage
+from bridge.worker.interrupts import (
+    JobCancelledError,
+    LeaseLostError,
+    LeaseOverError,
+    clear_interrupt,
+    interrupt_thread,
+)
 
 # The time that an interrupted actor has to clean up before it is interrupted again. Several tries fit into the grace
 # after which its process ends (UNRESPONSIVE_SECONDS).
 _AGAIN_SECONDS = 5.0
-
-
-class LeaseLostError(Interrupt):
-    """The attempt is another worker's now, or is over: its result no longer counts."""
-
-
-class LeaseOverError(Interrupt):
-    """This process may have been declared lost before the actor began; if it was not, the job is handed back."""
-
-
-class JobCancelledError(Interrupt):
-    """An operator cancelled the job."""
-
-
-class WorkerStoppingError(Interrupt):
-    """The worker process must stop before the job could end; the job is handed back."""
 
 
 @dataclass(eq=False)
@@ -164,7 +154,7 @@ class Runs:
                 with self._lock:
                     run.ended = run.ended or time.monotonic()
                     run.thread = None
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
+                clear_interrupt()
             except Interrupt:
                 continue
             return
@@ -186,7 +176,7 @@ class Runs:
                 return False
             run.last_interrupted_at = moment
             if run.thread is not None and run.interrupt is not None:
-                raise_thread_exception(run.thread, run.interrupt)
+                interrupt_thread(run.thread, run.interrupt)
             return is_first and run.thread is not None
 
     def unresponsive(self, after_seconds: float) -> list[Run]:

@@ -20,9 +20,8 @@ _QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, and each
 class Starts:
     """Starts attempts. An attempt that is missing in the answer is not ours, and must not run."""
 
-    def __init__(self, attempts: Attempts, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
+    def __init__(self, attempts: Attempts, submit: Callable[[Ending], None]) -> None:
         self._attempts = attempts
-        self._worker = worker
         self._submit = submit
         self._lock = threading.Lock()  # the consumers of several queues share the link
 
@@ -44,28 +43,33 @@ class Starts:
         with self._link_lock():
             return self._attempts.created_at(job_id)
 
-    def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """Start attempts. Returns by exec those that are ours now, and those to try again, as their row is locked.
+    def start(
+        self, keys: Sequence[AttemptKey], worker: Callable[[], UUID]
+    ) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+        """By exec, the attempts that are ours now; and those whose row is locked, to be asked for again.
 
-        A second call for the same exec has the same answer. Raises StoreUnavailableError, RightsError or
+        `worker` gives the id to start them under; it is asked when the link is free, as it may change until then.
+        Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
         SchemaError when Postgres cannot answer now.
         """
         try:
             with self._link_lock():
-                return self._attempts.start(self._worker(), keys), []
+                return self._attempts.start(worker(), keys), []
         except Exception as error:  # noqa: BLE001 -- see _not_started
             if len(keys) == 1 or _concerns_all(error):
                 return {}, self._not_started(keys[0], error)
-        return self._start_one_by_one(keys)
+        return self._start_one_by_one(keys, worker)
 
-    def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+    def _start_one_by_one(
+        self, keys: Sequence[AttemptKey], worker: Callable[[], UUID]
+    ) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
         """An attempt that cannot be started must not block the others."""
         started: dict[UUID, Attempt] = {}
         later: list[AttemptKey] = []
         for one in keys:
             try:
                 with self._link_lock(), self._attempts.in_haste():
-                    started |= self._attempts.start(self._worker(), [one])
+                    started |= self._attempts.start(worker(), [one])
             except Exception as error:  # noqa: BLE001 -- see _not_started
                 later += self._not_started(one, error)
         return started, later

@@ -11,7 +11,6 @@ from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
-from bridge.transport.database_mark import DatabaseMark
 from bridge.worker.actors_package import IMPORT_SECONDS, import_error
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
@@ -28,6 +27,10 @@ _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a sec
 
 class WorkersFailedError(BridgeError):
     """Dramatiq cannot start, and the next try would fail, too."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 def command(settings: Settings, threads: int) -> list[str]:
@@ -111,7 +114,7 @@ class Supervisor:
     def _import_error(self) -> WorkersFailedError | None:
         self._liveness.say(IMPORT_SECONDS)
         error = import_error(self._settings.actors_module)
-        return None if error is None else _failed(error, _IMPORT_FAILED)
+        return None if error is None else WorkersFailedError(error, _IMPORT_FAILED)
 
     def _store_error(self) -> "WorkersFailedError | None":
         """Why no worker process can start with these stores; None if the next one may."""
@@ -119,18 +122,14 @@ class Supervisor:
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
-            check_stores(settings, client, DatabaseMark(client, settings.redis_namespace), tries=1)
+            check_stores(settings, client, tries=1)
         except (SchemaError, RightsError) as error:
-            return _failed("The workers cannot use this database (the reason is above).", error.exit_code)
+            text = "The workers cannot use this database (the reason is above)."
+            return WorkersFailedError(text, error.exit_code)
         except StoreUnavailableError as error:
             if not error.waiting_helps:
-                return _failed(f"The workers cannot use this {error.store} (the reason is above).", error.exit_code)
+                text = f"The workers cannot use this {error.store} (the reason is above)."
+                return WorkersFailedError(text, error.exit_code)
         finally:
             client.close()
         return None
-
-
-def _failed(text: str, code: int) -> WorkersFailedError:
-    error = WorkersFailedError(text)
-    error.exit_code = code
-    return error

@@ -17,7 +17,7 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 IMPATIENT_BRIDGE = (
-    "from bridge.cli import main; from bridge.runtime import watchdog; watchdog.STALLED_SECONDS = 7.0; "
+    "from bridge.cli.command_line import main; from bridge.runtime import watchdog; watchdog.STALLED_SECONDS = 7.0; "
     "raise SystemExit(main())"
 )
 SLOW_HOOK = """

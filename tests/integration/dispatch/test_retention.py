@@ -11,7 +11,7 @@ import pytest
 from bridge.dispatch import retention
 from bridge.dispatch.retention import Retention
 from bridge.dispatch.upkeep import Upkeep
-from bridge.job import Pruned
+from bridge.postgres.queue_rows import Pruned
 from tests.support.rows import Rows, old_jobs
 from tests.support.steps import Steps
 

@@ -66,7 +66,7 @@ def ours(settings: Settings, user: User) -> Settings:
 def refusal(url: str) -> str:
     """The error of `run` and `worker` for this address."""
     with connect_redis(url) as client, pytest.raises(RedisAccessError) as caught:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", "id name"))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -141,7 +141,7 @@ def test_optional_commands_may_be_forbidden(user: User, ours: Settings, dsn: str
     user.change(*(f"-{name}" for name in OPTIONAL))
 
     with connect_redis(user.url) as client:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), mark_of_database(dsn))
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", mark_of_database(dsn)))
 
     warned = [one.found for one in examine_redis(ours) if one.state != "ok"]
     assert warned == ["its version and role may not be asked for (INFO)", "its memory policy may not be asked for"]
