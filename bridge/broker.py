@@ -23,7 +23,7 @@ from bridge.settings import Settings, load_settings
 from bridge.transport.client import Client, connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.event_loop import JobAsyncIO
-from bridge.worker.interrupts import InterruptGuard
+from bridge.worker.interrupt_guard import InterruptGuard
 from bridge.worker.middleware import JobMiddleware
 from bridge.worker.watched import Watched
 

@@ -39,7 +39,7 @@ class NoConnectionFreeError(PostgresUnavailableError):
     """The connection limit of Postgres, or of a pooler before it, is reached. Open connections still work."""
 
     condition = "has no connection free"
-    rest_most_seconds = 5.0  # each try costs the server a process, or the pooler a place in its queue
+    rest_most_seconds = 5.0  # each try costs the server a process, or a place in the pooler's queue
 
 
 class PostgresBusyError(PostgresUnavailableError):
@@ -92,7 +92,7 @@ class RedisUnfitError(RedisUnavailableError):
     waiting_helps = False
 
 
-class RedisRefusedError(RedisUnavailableError):
+class RedisAccessError(RedisUnavailableError):
     """Redis answers, but refuses our password or user, or the user lacks rights that we need."""
 
     exit_code = 4
@@ -116,7 +116,7 @@ class WrongKeyError(RedisUnavailableError):
 
 
 class NamespaceTakenError(RedisUnavailableError):
-    """The Redis namespace has the mark of another database: its messages are not for us, ours not for its workers."""
+    """The Redis namespace has the mark of another database: its messages are not ours, and its workers not for ours."""
 
     exit_code = 4
     condition = "has the mark of another database"

@@ -49,22 +49,13 @@ class Claim:
     isolated_until_end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
-
-    job_id: UUID
-    actor: str
-    reason: str
-
-
-def _nobody_cancels() -> bool:
-    """For a job built by hand, in a test: it is never cancelled."""
+def _never_cancelled() -> bool:
+    """For a job that a test constructs."""
     return False
 
 
 def drop_event(event_type: str, data: Mapping[str, Any]) -> None:
-    """For a job without a session, and for one built by hand, in a test."""
+    """For a job without a session, and for one that a test constructs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ class Job:
     attempt: int = 1
     fence: int = 1
     _emit: Callable[[str, Mapping[str, Any]], None] = field(default=drop_event, repr=False, compare=False)
-    _is_cancelled: Callable[[], bool] = field(default=_nobody_cancels, repr=False, compare=False)
+    _is_cancelled: Callable[[], bool] = field(default=_never_cancelled, repr=False, compare=False)
 
     @property
     def cancelled(self) -> bool:
@@ -151,21 +142,6 @@ class Cancelled:
     """Cancelled in its worker, for example by a middleware that skipped it: there is no further attempt."""
 
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """One step of retention: how many jobs it deleted, and how many Postgres refused to delete (`kept_by` says why).
-
-    `last_at` and `last_id` say where it ended; `more`: there may be jobs left to delete.
-    """
-
-    pruned: int = 0
-    kept: int = 0
-    kept_by: str | None = None
-    last_at: str | None = None
-    last_id: UUID | None = None
-    more: bool = False
 
 
 Report = Completed | Failed | Released | Cancelled

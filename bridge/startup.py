@@ -1,10 +1,10 @@
-"""What a process that works on jobs asks of both stores before it begins."""
+"""Checks both stores before a process begins that works on jobs."""
 
 import time
 from collections.abc import Callable
 
 from bridge.addresses import host_and_port
-from bridge.postgres.startup_checks import check_database, mark_of_database, patiently
+from bridge.postgres.startup_checks import check_database, mark_of_database, with_retries
 from bridge.settings import Settings
 from bridge.transport.client import Client
 from bridge.transport.database_mark import DatabaseMark
@@ -14,19 +14,19 @@ from bridge.transport.server_check import check_usable
 def check_stores(
     settings: Settings,
     client: Client,
-    mark: DatabaseMark,
     *,
     connections: int = 0,
     tries: int = 10,
     rest: Callable[[float], object] = time.sleep,
-) -> None:
+) -> DatabaseMark:
     """Refuse stores that cannot serve: unreachable, not migrated, without rights, another database's.
 
-    Waits for a store that does not answer, up to `tries` times, and takes the namespace in Redis by its `mark`.
+    Waits for a store that does not answer, up to `tries` times. Returns the mark by which it took the namespace.
     `connections` is what the process may open to Postgres. `rest` waits between two tries. Raises BridgeError.
     """
     dsn, namespace = settings.postgres_dsn(), settings.redis_namespace
     check_database(dsn, connections=connections, tries=tries, rest=rest)
-    text = mark_of_database(dsn)
+    mark = DatabaseMark(client, namespace, mark_of_database(dsn))
     where = host_and_port(settings.redis_address(), 6379)
-    patiently(lambda: check_usable(client, namespace, mark, text), where=where, tries=tries, rest=rest)
+    with_retries(lambda: check_usable(client, namespace, mark), where=where, tries=tries, rest=rest)
+    return mark

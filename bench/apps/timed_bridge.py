@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bridge.cli import main
+from bridge.cli.command_line import main
 from bridge.postgres.job_queue import JobQueue
 
 _claim_jobs = JobQueue.claim_jobs

@@ -8,7 +8,7 @@ from bridge.addresses import mask_address
 from bridge.logs.terminal import visible
 from bridge.settings import Settings, load_settings
 
-_MARK = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+_LABEL = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
 
 @click.command()
@@ -19,15 +19,15 @@ def doctor(*, database: bool, as_json: bool) -> None:
 
     Exit code 1 when something failed. Changes nothing.
     """
-    from bridge.cli.doctor import examine, look_ahead
+    from bridge.cli.doctor import examine, preview_migration
 
-    findings = look_ahead(load_settings()) if database else examine(load_settings())
+    findings = preview_migration(load_settings()) if database else examine(load_settings())
     if as_json:
         click.echo(json.dumps([{"check": f.check, "state": f.state, "found": f.found, "fix": f.fix} for f in findings]))
     else:
         for finding in findings:
-            mark, colour = _MARK[finding.state]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
+            label, colour = _LABEL[finding.state]
+            click.echo(f"{click.style(label, fg=colour)}  {finding.check:<18} {visible(finding.found)}")
             if finding.fix:
                 click.echo(f"      {'':<18} → {visible(finding.fix)}")
     if any(finding.state == "fail" for finding in findings):

@@ -39,7 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
     return findings + postgres + redis
 
 
-def look_ahead(settings: Settings) -> list[Finding]:
+def preview_migration(settings: Settings) -> list[Finding]:
     """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
     with connect(settings.postgres_dsn(), "doctor") as connection, translate_postgres_errors():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
@@ -160,7 +160,7 @@ def _open_rights(link: Link) -> Iterator[Finding]:
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
     """Jobs that no live worker can take: pairs of what was found and what to do."""
     for row in link.call("waiting_in_vain"):
-        fix = "start a worker whose actors package has it, or call them off: mobvibe jobs cancel"
+        fix = "start a worker whose actors package has it, or cancel them: mobvibe jobs cancel"
         if row["actor"] == _STOCK_ACTOR:
             fix = (
                 "the one that comes with the bridge is for development and does not work in production: "

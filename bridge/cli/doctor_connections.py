@@ -3,11 +3,11 @@
 from bridge.cli.finding import Finding
 from bridge.errors import NoConnectionFreeError
 from bridge.postgres import connection_budget as budget
-from bridge.postgres.connection_budget import ConnectionRoom, find_room
+from bridge.postgres.connection_budget import ConnectionLimit, nearest_limit
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 
-_FIX = "raise the limit, or settle for fewer: docs/reference/connections.md"
+_FIX = "raise the limit, or let the processes open fewer: docs/reference/connections.md"
 
 
 def examine_connections(link: Link, settings: Settings) -> Finding:
@@ -15,15 +15,15 @@ def examine_connections(link: Link, settings: Settings) -> Finding:
     workers = min(settings.worker_processes, settings.max_concurrent_jobs)
     need = budget.BRIDGE + workers * budget.WORKER_PROCESS + budget.of_web(settings)
     whose = f"a bridge, {workers} worker process{'es' * (workers > 1)} and a web process need up to {need}"
-    room = find_room(link)
-    if room is None:
+    limit = nearest_limit(link)
+    if limit is None:
         return Finding("connections", "ok", f"{whose}; behind a pooler: make sure that its pool has as many")
-    return _compare(whose, need, room)
+    return _compare(whose, need, limit)
 
 
-def _compare(whose: str, need: int, room: ConnectionRoom) -> Finding:
-    found = f"{whose}; {room.ours} are open, {room.free} free ({room.name}: {room.most})"
-    if need - room.ours > room.free:
+def _compare(whose: str, need: int, limit: ConnectionLimit) -> Finding:
+    found = f"{whose}; {limit.ours} are open, {limit.free} free ({limit.name}: {limit.most})"
+    if need - limit.ours > limit.free:
         return Finding("connections", "warn", found, _FIX)
     return Finding("connections", "ok", found)
 

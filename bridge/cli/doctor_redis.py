@@ -15,10 +15,10 @@ from bridge.settings import Settings
 from bridge.transport.client import Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.names import names_of
+from bridge.transport.namespace_users import foreign_messages, foreign_processes, our_workers
 from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
 from bridge.transport.server_check import check_server
-from bridge.transport.visitors import other_messages, other_processes, our_workers
-from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, way_out, wrong_keys
+from bridge.transport.wrong_keys import in_a_line, keys_of, namespace_keys, way_out, wrong_keys
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -117,7 +117,7 @@ def _namespace(client: Client, settings: Settings, ours: _Ours) -> Iterator[Find
 
 def _wrong_keys(client: Client, namespace: str, queues: Sequence[str]) -> dict[str, str]:
     names = names_of(client, namespace)
-    wrong = wrong_keys(client, marks_of(names))
+    wrong = wrong_keys(client, namespace_keys(names))
     workers = [] if names.heartbeats in wrong else our_workers(client, namespace)
     for queue in queues:
         wrong |= wrong_keys(client, keys_of(names, queue) | {names.held(worker, queue): "set" for worker in workers})
@@ -138,10 +138,8 @@ def _rights(client: Client, namespace: str, missing: Lacking) -> Iterator[Findin
 
 
 def _mark(client: Client, namespace: str, text: str) -> Finding:
-    mark = DatabaseMark(client, namespace)
-    mark.text = text
     try:
-        found = mark.compare()
+        found = DatabaseMark(client, namespace, text).compare()
     except NamespaceTakenError as error:
         what, _, fix = str(error).partition(". ")
         return Finding("redis namespace", "fail", what, fix)
@@ -154,10 +152,10 @@ def _mark(client: Client, namespace: str, text: str) -> Finding:
 def _others(client: Client, namespace: str, queues: Sequence[str]) -> Iterator[Finding]:
     fix = "they are left alone; give the bridge a namespace of its own: REDIS_NAMESPACE=…"
     for queue in queues:
-        if waiting := other_messages(client, namespace, queue):
+        if waiting := foreign_messages(client, namespace, queue):
             count = f"{waiting.messages}{'' if waiting.is_all else ' or more'}"
             found = f"{count} messages of another application wait in queue {queue!r}"
             yield Finding("redis others", "warn", found, fix)
-    if processes := other_processes(client, namespace):
+    if processes := foreign_processes(client, namespace):
         found = f"{processes} other Dramatiq processes, or workers of an older version, use the namespace {namespace!r}"
         yield Finding("redis others", "warn", found, fix)

@@ -20,7 +20,7 @@ from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50  # the newest ones: about a screen
-_LOOKED_AT = 50_000  # of each status: a list must be quick also over millions of rows, most of them of other actors
+_SEARCHED = 50_000  # of each status: a list must be quick also over millions of rows, most of them of other actors
 _ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error: in a table a few lines, in JSON all (Postgres' largest)
 
 
@@ -66,16 +66,16 @@ def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: boo
     """List the latest jobs: the one that was made, claimed or ended last comes first."""
     link = open_link()
     asked = {"status": status, "actor": actor, "limit": limit}
-    rows = link.call("list_jobs", asked | {"looked_at": _LOOKED_AT, "error_most": _WHOLE if as_json else _ERROR_MOST})
+    rows = link.call("list_jobs", asked | {"looked_at": _SEARCHED, "error_most": _WHOLE if as_json else _ERROR_MOST})
     echo_rows(rows, as_json=as_json, empty="No such jobs.")
     if len(rows) < limit and (actor or status == Status.COMPLETED) and _has_older_ones(link):
-        click.echo(f"Looked at the latest {_LOOKED_AT} of each kind. For older jobs use psql.", err=True)
+        click.echo(f"Searched the latest {_SEARCHED} of each kind. For older jobs use psql.", err=True)
 
 
 def _has_older_ones(link: Link) -> bool:
     counts = link.call("queue_counts")
     finished = sum(row[kind] for row in counts for kind in ("completed", "failed", "cancelled"))
-    return finished > _LOOKED_AT or any(row["pending"] > _LOOKED_AT for row in counts)
+    return finished > _SEARCHED or any(row["pending"] > _SEARCHED for row in counts)
 
 
 @jobs.command("show")

@@ -43,8 +43,8 @@ def echo_field(name: str, value: Any) -> None:
     columns = _terminal_columns()
     lines = visible_lines(_text(value))
     if columns is not None:
-        room = max(columns - _NAME_COLUMNS - 1, _NARROWEST)
-        lines = [part for line in lines for part in wrap(line, room)]
+        width = max(columns - _NAME_COLUMNS - 1, _NARROWEST)
+        lines = [part for line in lines for part in wrap(line, width)]
     click.echo(f"{_pad(cut(visible(name), _NAME_COLUMNS), _NAME_COLUMNS)} {lines[0]}")
     for line in lines[1:]:
         click.echo(f"{'':{_NAME_COLUMNS}} {line}")
@@ -67,9 +67,9 @@ def _table(rows: list[dict[str, Any]], columns: int | None) -> Iterator[str]:
         yield line if columns is None else cut(line, columns)
 
 
-def _narrow(widths: list[int], texts: list[int], room: int) -> None:
+def _narrow(widths: list[int], texts: list[int], width: int) -> None:
     """Make the `texts` columns narrower until the table fits. Ids, times and numbers are never shortened."""
-    while texts and sum(widths) > room:
+    while texts and sum(widths) > width:
         widest = max(texts, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
             return

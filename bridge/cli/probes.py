@@ -40,7 +40,7 @@ class ProbeFailedError(BridgeError):
 def healthcheck(probes: tuple[str, ...], max_age_seconds: float, timeout_seconds: float) -> None:
     """Check processes of this machine; exit code 1 unless all work. For container probes.
 
-    bridge, worker: do all their loops run? A store that is away does not count. web (or live): does it answer?
+    bridge, worker: do all their loops run? An unreachable store does not count. web (or live): does it answer?
     ready, the default: are its stores available, too?
     """
     failures = []
@@ -67,9 +67,9 @@ def _check(role: str, max_age_seconds: float) -> str:
     if not ours:
         others = ", ".join(sorted({one.sign.database for one in found}))
         but = f"; what runs here works for {others}" if others else ""
-        raise ProbeFailedError(f"mobvibe: no {role} runs here for {database}, by {folder}{but}")
+        raise ProbeFailedError(f"mobvibe: no {role} runs here for {database}, by the files in {folder}{but}")
     for one in ours:
-        if one.late_seconds > max_age_seconds or one.sign.standing:
+        if one.late_seconds > max_age_seconds or one.sign.stalled:
             raise ProbeFailedError(_stalled(one))
     return f"{role}: {', '.join(str(one.sign.pid) for one in ours)} alive"
 
@@ -77,9 +77,9 @@ def _check(role: str, max_age_seconds: float) -> str:
 def _stalled(one: liveness_file.Found) -> str:
     seconds = max(0.0, one.late_seconds)
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))
-    what = f" ({one.sign.standing})" if one.sign.standing else ""
+    what = f" ({one.sign.stalled})" if one.sign.stalled else ""
     process = f"the {one.sign.role} process {one.sign.pid}{what}"
-    return f"mobvibe: {process} has stood still since {since}, for {seconds:.0f} s"
+    return f"mobvibe: {process} has made no progress since {since}, for {seconds:.0f} s"
 
 
 def _folder_and_database_url() -> tuple[Path, str]:
@@ -111,7 +111,7 @@ def _ask(path: str, timeout_seconds: float) -> str:
     except urllib.error.HTTPError as error:
         raise ProbeFailedError(_readable(error.read())) from None
     except (OSError, ValueError, http.client.HTTPException) as error:  # no such host, a bad port, not HTTP
-        raise ProbeFailedError(f"mobvibe: nobody answers at {url}: {getattr(error, 'reason', error)}") from None
+        raise ProbeFailedError(f"mobvibe: no answer at {url}: {getattr(error, 'reason', error)}") from None
 
 
 def _readable(answer: bytes) -> str:

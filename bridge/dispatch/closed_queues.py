@@ -11,7 +11,7 @@ from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 
-# Between two checks of a closed queue: it opens soon after somebody mended the key, and costs little until then.
+# Between two checks of a closed queue: it opens soon after an operator corrected the key, and costs little until then.
 _REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
 
 

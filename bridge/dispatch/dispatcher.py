@@ -71,7 +71,7 @@ class Dispatcher:
         return False
 
     def request_count(self) -> None:
-        """Slots or jobs changed in a way that no message tells."""
+        """Slots or jobs changed in a way that no message reports."""
         self._capacity.request_count()
 
     def close_queues(self, error: WrongKeyError) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
-from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.monitor import Monitor
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.recovery import Recovery
 from bridge.dispatch.running import Running, running
 from bridge.dispatch.suspects import Suspects
 from bridge.dispatch.throughput import Throughput
+from bridge.dispatch.upkeep import Upkeep
 from bridge.errors import WrongKeyError
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
@@ -24,7 +24,6 @@ from bridge.postgres.listener import Listener
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis, memory_policy
-from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.epoch import RedisEpoch
 from bridge.transport.names import names_of
 from bridge.transport.publisher import Publisher
@@ -41,8 +40,7 @@ class BridgeProcess:
         self._settings = settings
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._redis = connect_redis(settings.redis_address())
-        self._mark = DatabaseMark(self._redis, settings.redis_namespace)
-        self._publisher = Publisher(self._redis, settings.redis_namespace, self._mark)
+        self._publisher = Publisher(self._redis, settings.redis_namespace)
         self._throughput = Throughput()
 
         self._dispatcher = running("dispatcher", dsn, self._new_dispatcher)
@@ -101,7 +99,9 @@ class BridgeProcess:
 
     def check(self, rest: Callable[[float], object] = time.sleep) -> None:
         """Refuse to start on stores that cannot serve, see `check_stores`. `rest` waits between two tries."""
-        check_stores(self._settings, self._redis, self._mark, connections=connection_budget.BRIDGE, rest=rest)
+        self._publisher.mark = check_stores(
+            self._settings, self._redis, connections=connection_budget.BRIDGE, rest=rest
+        )
         if (policy := memory_policy(self._redis)) not in (None, "noeviction"):
             logger.warning(
                 "Redis drops messages when its memory is full: maxmemory-policy is %s, set it to noeviction", policy

@@ -61,7 +61,7 @@ class Reconciler:
         self._some_wait = False
 
     def search(self) -> None:
-        """Messages may be lost. For any thread; wake the loop after it."""
+        """Request a search: messages may be lost. For any thread; wake the loop after it."""
         self._searching.set()
 
     def claim_unanswered(self) -> None:
@@ -81,13 +81,13 @@ class Reconciler:
             self._reconcile()
             if self._reclaimed.is_set() or time.monotonic() >= self._next_suspects:
                 self._reclaimed.clear()
-                # Due until it succeeds: a step that left it out would count as a success, and end an error.
+                # Due until it succeeds: a step without it would count as a success, and log the end of an error.
                 self._next_suspects = 0.0
                 self._hand_over_suspects()
                 self._next_suspects = time.monotonic() + _SUSPECTS_SECONDS
         except RedisUnavailableError as error:
             # The dispatcher reports it. The epoch tells afterwards whether anything was lost.
-            logger.debug("Redis cannot be asked for its mark", extra={"reason": str(error)})
+            logger.debug("Redis cannot be asked for its epoch", extra={"reason": str(error)})
         return _EPOCH_SECONDS
 
     def _reconcile(self) -> None:
@@ -115,7 +115,7 @@ class Reconciler:
                 return
 
     def _push(self, lost: Sequence[Claim]) -> set[Claim]:
-        """Publish each again, and return those that could not be: their queues are closed."""
+        """Publish each again. Returns those that could not be published, because their queues are closed."""
         closed: set[Claim] = set()
         try:
             self._publisher.push_again(lost)

@@ -18,7 +18,7 @@ _SWEEP_SECONDS = 1.0  # how late an expired lease is noticed
 _WATCH_SECONDS, _WATCH_CLOSELY_SECONDS = 0.5, 0.2
 _QUIET_SECONDS = 10.0  # without a message of workers for so long, probably nothing runs: sweeps and checks are halved
 # How long a worker may be without its lock. A worker whose link broke takes it again long before that; one that needs
-# longer, because its link is slow, has declared so.
+# longer, because its link is slow, has told Postgres so.
 _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0  # what broke our link may have broken the workers' links: the time they get to open new ones
 _FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away rests before it retries, and then needs a new link
@@ -27,9 +27,9 @@ _BATCH = 500  # jobs in one sweep, which locks their rows
 
 
 class Recovery:
-    """Sweeps once a second, and checks twice as often for workers whose link is gone: those died.
+    """Sweeps once a second, and checks twice as often for workers whose link broke: those died.
 
-    Every bridge does this: in Postgres one at a time sweeps, and doing it twice is harmless.
+    Every bridge does this. Postgres lets one sweep at a time, and to sweep twice is harmless.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Recovery:
 
     def step(self) -> float:
         """Check the links, and sweep when it is due; the seconds to rest."""
-        pace = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
-        if self._some_were_lost() or time.monotonic() - self._swept_at >= pace * _SWEEP_SECONDS:
+        slowdown = 1 if time.monotonic() - self._active_at < _QUIET_SECONDS else 2
+        if self._some_were_lost() or time.monotonic() - self._swept_at >= slowdown * _SWEEP_SECONDS:
             reclaimed = self._reclaim()
             self._swept_at = time.monotonic()
             if reclaimed:
@@ -73,7 +73,7 @@ class Recovery:
             self._on_claimable()
         if self.routing.has_more:
             return 0.0
-        return _WATCH_CLOSELY_SECONDS if self._without else pace * _WATCH_SECONDS
+        return _WATCH_CLOSELY_SECONDS if self._without else slowdown * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
         """Check the workers' links; not while ours is young, see _YOUNG_SECONDS."""
@@ -89,7 +89,7 @@ class Recovery:
         return True
 
     def _good_since(self) -> float:
-        """Since when our link is open and this machine awake: while it sleeps leases go on, and heartbeats do not."""
+        """Since when our link is open and this machine awake: leases run out while it sleeps, without heartbeats."""
         before, self._asleep = self._asleep, seconds_asleep()
         if self._asleep - before > self._lease_seconds / 2:
             self._woke_at = time.monotonic()

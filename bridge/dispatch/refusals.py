@@ -8,10 +8,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from bridge.errors import BridgeError
-from bridge.job import Claim, Refusal
+from bridge.job import Claim
 from bridge.postgres.errors import may_be_of_a_row
 from bridge.postgres.job_queue import JobQueue
-from bridge.postgres.queue_rows import Span
+from bridge.postgres.queue_rows import Refusal, Span
 from bridge.postgres.refused_rows import RetryTimes
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _NAMED_MOST = 10  # ids in one log line
 
 
 class Refusals:
-    """Jobs that one bridge has set aside, in memory. For one thread."""
+    """The refused jobs that one bridge knows of, in memory. For one thread."""
 
     def __init__(self) -> None:
         self._times = RetryTimes()
@@ -33,7 +33,7 @@ class Refusals:
         return self._times.is_full
 
     def skip(self, now: float) -> list[UUID]:
-        """Jobs that are not due yet, which a claim must pass over."""
+        """Refused jobs that are not due for another try: a claim must leave them out."""
         return self._times.skip(now)
 
     def claimed(self, claims: Iterable[Claim], refused: Sequence[Refusal], now: float) -> None:
@@ -47,13 +47,13 @@ class Refusals:
         for (actor, reason), job_ids in fresh.items():
             logger.error(
                 "Job cannot be handed over: Postgres refuses to change its row. "
-                "It is tried again ever more seldom, and the others run",
+                "It is tried again, each time after a longer wait, and the others run",
                 extra={**_named(job_ids), "actor": actor, "reason": reason},
             )
 
 
 class Claims:
-    """Claims jobs: all in one statement, or each by itself while some are refused."""
+    """Claims jobs: all in one statement, or one by one while some are refused."""
 
     def __init__(self, queue: JobQueue, *, name: str, lease: timedelta, limit: int) -> None:
         self._queue = queue
@@ -61,7 +61,7 @@ class Claims:
         self._lease = lease
         self._limit = limit
         self._refusals = Refusals()
-        self.found_refused = False  # by the last claim, and perhaps nothing else: others may come after them
+        self.found_refused = False  # by the last claim, maybe nothing but refused jobs: others may come after them
 
     @property
     def some_refused(self) -> bool:
@@ -84,7 +84,7 @@ class Claims:
             skip=self._refusals.skip(time.monotonic()),
         )
         self._refusals.claimed(claims, refused, time.monotonic())
-        self.found_refused = bool(refused) and not self._refusals.is_full  # else the same would come again at once
+        self.found_refused = bool(refused) and not self._refusals.is_full  # else they would be found again at once
         return claims
 
 

@@ -5,8 +5,8 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
-from bridge.job import Pruned
 from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.queue_rows import Pruned
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _BEFORE_ALL = Pruned(last_at="-infinity", last_id=UUID(int=0))
 
 
 class Retention:
-    """Deletes the oldest first. When some are refused it goes on after them, and starts over an hour later."""
+    """Deletes the oldest first. When some are refused it continues after them, and starts again an hour later."""
 
     def __init__(self, queue: JobQueue, age: timedelta) -> None:
         self._queue = queue

@@ -1,4 +1,4 @@
-"""Jobs in a queue where no live worker can run them: moved to one where somebody can, or logged once."""
+"""Jobs in a queue where no live worker can run them: moved to a queue where one can, or logged once."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ class Routing:
         self._stuck: set[tuple[str, str]] = set()
 
     def worker_started(self) -> None:
-        """It may run jobs that nobody else can. For any thread; wake the loop after it."""
+        """It may run jobs that no other worker can. For any thread; wake the loop after it."""
         self._worker_started.set()
 
     @property

@@ -26,10 +26,10 @@ class Running(Generic[H]):
 
 
 def running(name: str, dsn: str, new_hop: Callable[[Link], H], *, keeps_link: bool = True) -> Running[H]:
-    """The hop that `new_hop` makes on a new link; nothing is started or connected yet.
+    """The hop that `new_hop` makes on a new link. Nothing is started or connected yet.
 
-    `keeps_link=False` closes the link after each step: for a hop that rests for so long that the end of an idle
-    link would be noticed late.
+    `keeps_link=False` closes the link after each step: for a hop with rests so long that a dead link would be noticed
+    late.
     """
     link = Link(dsn, name)
     hop = new_hop(link)

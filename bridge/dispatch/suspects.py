@@ -1,4 +1,4 @@
-"""Jobs whose worker was lost while it ran them: handed over in batches, to run alone, one after the other."""
+"""Jobs whose worker was lost while it ran them: handed over in batches, to run isolated, one after the other."""
 
 import logging
 from collections.abc import Callable

@@ -13,10 +13,10 @@ _AHEAD_SECONDS, _AHEAD_MOST = 0.2, 2000
 _MESSAGE_SECONDS = 0.02  # the work in one message: its last job waits no longer for those before it
 _MESSAGES_LEAST = 16  # the jobs ahead are spread over so many messages, so that several processes share them
 _AVERAGE_SECONDS = 0.25  # follows a change of load quickly, and still spans several messages of each worker
-_QUIET_SECONDS = 1.0  # without messages for so long, a rate says nothing about the next jobs
+_QUIET_SECONDS = 1.0  # without messages for so long, a rate does not predict the next jobs
 # The work in one batch of suspects: after five seconds a process gives back those it has not begun.
 _SUSPECTS_SECONDS = 3.0
-_FIRST_SECONDS = 0.01  # the time that the first message of a queue counts for: nobody knows since when they ran
+_FIRST_SECONDS = 0.01  # the time that the first message of a queue counts for: it is unknown since when its jobs ran
 _JOB_WEIGHT_LEAST = 0.1  # of the newest report in the average duration: many reports at once must still count
 
 
@@ -83,7 +83,7 @@ class Throughput:
             return max(1, min(share, JOBS_MOST // 2, int(_MESSAGE_SECONDS / max(rate.seconds or 1.0, 1e-6))))
 
     def suspects_per_batch(self) -> int:
-        """How many jobs that run alone go to one process: what one thread does in _SUSPECTS_SECONDS, of the queue with
+        """How many suspects one process gets in a batch: what one thread does in _SUSPECTS_SECONDS, of the queue with
         the longest jobs; 1 when nothing was settled lately.
         """
         with self._lock:

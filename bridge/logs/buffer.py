@@ -66,5 +66,5 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
         while self._gathering.wait():
             pause.wait(_GATHER_SECONDS)
             self._gathering.clear()
-            with contextlib.suppress(Exception):  # the reader of a pipe has gone
+            with contextlib.suppress(Exception):  # the reader of the pipe has ended
                 self.flush()

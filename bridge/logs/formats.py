@@ -46,7 +46,7 @@ _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL
 _BORN_WITH = 20  # attributes that every record has from its creation; a line's own fields come after them
 _MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters of an error in one line: an actor's may be of any length
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Dramatiq writes these about its threads at every start of a worker process. They help nobody and are left out.
+# Dramatiq writes these about its threads at every start of a worker process. They are of no use and are left out.
 _DRAMATIQS_OWN = frozenset({"Starting event loop...", "Event loop is running.", "Worker process is ready for action."})
 
 

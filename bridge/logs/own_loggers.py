@@ -44,7 +44,7 @@ def make_our_own(handler: logging.Handler, level: int) -> None:
 
 
 def give_up_our_own() -> None:
-    """Undo `make_our_own`, for a process that goes on without the bridge, such as one of tests."""
+    """Undo `make_our_own`, for a process that continues without the bridge, such as one of tests."""
     _ours.clear()
     for logger in _loggers():
         logger.__class__ = logging.Logger

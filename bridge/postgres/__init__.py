@@ -1,1 +1,1 @@
-"""Everything said to Postgres, as functions of Python. psycopg is imported only here."""
+"""All calls to Postgres, as Python functions. psycopg is imported only here."""

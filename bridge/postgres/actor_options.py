@@ -1,16 +1,19 @@
-"""An actor's own options, of its jobs. A plain Dramatiq actor counts as Dramatiq does: retries, not attempts."""
+"""What an actor's options are in the rows of its jobs: how many attempts, and a plain Dramatiq actor's call.
+
+Those who write rows and the workers that read them agree here. A plain actor counts as Dramatiq does: retries.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-_PLAIN_RETRIES = 20  # of an actor that does not say: Dramatiq's default
-_UNBOUNDED = 1_000_000  # attempts, where the actor's `retry_when` decides, or `max_retries=None` was said
+_PLAIN_RETRIES = 20  # of an actor without the option: Dramatiq's default
+_UNBOUNDED = 1_000_000  # attempts, if the actor's `retry_when` decides, or with `max_retries=None`
 
 
 def attempts_of(options: Mapping[str, Any], max_retries: Any = None) -> int | None:
-    """How many attempts a job gets in all, by its actor's `options`; None leaves it to the table's default.
+    """How many attempts a job gets in all, from its actor's `options`; None: the table's default.
 
-    `max_retries` is what was said for one message of a plain actor.
+    `max_retries` is the option of a single message to a plain actor.
     """
     if options.get("takes_job"):
         return max_retries if max_retries is not None else options.get("max_retries")
@@ -22,7 +25,7 @@ def attempts_of(options: Mapping[str, Any], max_retries: Any = None) -> int | No
 
 
 def plain_call(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    """A plain actor's call and its message's options, as its payload has them. Raises ValueError for anything else."""
+    """The args, kwargs and message options in a plain actor's payload. Raises ValueError for anything else."""
     if not isinstance(payload, dict):
         raise ValueError("it must be an object")
     args, kwargs = payload.get("args", []), payload.get("kwargs", {})
@@ -32,7 +35,7 @@ def plain_call(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str,
         raise ValueError("'kwargs' must be an object")
     options = payload.get("options", {})
     if not isinstance(options, dict) or "redis_message_id" in options:
-        raise ValueError("'options' must be an object of what Dramatiq calls options")
+        raise ValueError("'options' must be an object: Dramatiq's options")
     if strange := set(payload) - {"args", "kwargs", "options"}:
         raise ValueError(f"a plain actor takes 'args' and 'kwargs' only, not {', '.join(sorted(strange))}")
     return tuple(args), kwargs, options

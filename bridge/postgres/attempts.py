@@ -1,7 +1,7 @@
 """The calls of a worker process about its attempts: start, heartbeat, events, complete, fail, release.
 
-Each call takes many attempts, and each attempt is fenced: a row that comes back was still ours; one that does not come
-back was taken over, settled by hand or deleted meanwhile.
+Each call takes many attempts, and each attempt is fenced: a row that is returned was still ours; one that is not
+returned was meanwhile taken over, changed by an operator or deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,15 @@ from bridge.job import Attempt, Cancelled, Completed, Failed, Released, Status
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
-_HASTE = "100ms"  # longer than most transactions hold a row; short, as many such waits may follow each other
-_ERROR_MOST = 20_000  # characters on the way: the database keeps fewer, and notes in the text that it was cut
+_HASTE = "100ms"  # longer than most transactions hold a row lock; short, because many such waits may add up
+_ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptKey:
     """What each call about an attempt carries: the job, its fence, and `exec`, the id of this start of it.
 
-    `exec` is None for a hand-over that was not started: that can be released, or failed.
+    `exec` is None for a hand-over that was not started: it can only be released or failed.
     """
 
     job_id: UUID
@@ -35,7 +35,7 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something for the session's stream; `data` is JSON text. Its id makes it harmless to store it twice."""
+    """An event for the session's stream; `data` is JSON text. Its id makes it harmless to store it twice."""
 
     key: AttemptKey
     event_type: str
@@ -44,7 +44,7 @@ class Event:
 
 
 class Verdict(StrEnum):
-    """What a heartbeat may say of an attempt that its worker holds."""
+    """What a heartbeat's answer may say of an attempt. STRAY: its row names this worker, which does not hold it."""
 
     LOST = "lost"
     CANCELLED = "cancelled"
@@ -62,9 +62,9 @@ class Attempts:
 
     @contextmanager
     def in_haste(self) -> Iterator[None]:
-        """In here a call soon gives up waiting for a lock, so that many of them do not add up to a long time.
+        """Inside the `with`, a call soon stops waiting for a lock, so that many waits do not add up to a long time.
 
-        Not on a pooled session, which is shared: there the setting would reach the calls of others.
+        Not on a pooled session, which is shared: there the setting would affect other clients.
         """
         if self._link.connection.is_pooled:
             yield
@@ -73,10 +73,10 @@ class Attempts:
         try:
             yield
         finally:
-            if self._link.is_open:  # a new one has the usual timeout
+            if self._link.is_open:  # a new link has the usual timeout
                 self._link.call("set_lock_timeout", {"value": previous})
 
-    # The worker itself.
+    # Calls about the worker itself.
 
     def register(
         self,
@@ -101,12 +101,12 @@ class Attempts:
         }
         self._link.call("register_worker", params)
 
-    def hold_link(self, worker: UUID, patience: timedelta = timedelta(0)) -> bool:
-        """Hold a lock that shows that this link is up. When it breaks for longer than `patience`, the worker is lost.
+    def hold_link(self, worker: UUID, grace: timedelta = timedelta(0)) -> bool:
+        """Hold a lock that shows that this link is up. When it is broken for longer than `grace`, the worker is lost.
 
         False when the lock could not be taken: then the loss of this worker is only noticed when its lease is over.
         """
-        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "patience": patience}
+        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "grace": grace}
         return bool(self._link.call("hold_worker_link", params)[0]["held"])
 
     @property
@@ -125,7 +125,7 @@ class Attempts:
         return self._link.is_open
 
     def has_news(self) -> bool:
-        """Whether a heartbeat is needed at once: a job was cancelled, or the link is gone."""
+        """Whether a heartbeat is needed at once: a job was cancelled, or the link is lost."""
         return self._link.has_news()
 
     def stop(self, worker: UUID) -> None:
@@ -148,7 +148,7 @@ class Attempts:
             for row in rows
         ]
 
-    # Its attempts, in the order of their lives.
+    # Calls about its attempts, in the order in which an attempt needs them.
 
     def start(self, worker: UUID, keys: Sequence[AttemptKey]) -> dict[UUID, Attempt]:
         """Start attempts; returns by exec those that are ours to run. Asking twice gives the same answer."""
@@ -157,7 +157,7 @@ class Attempts:
         for position, *row in rows:
             ours = keys[position - 1]
             assert ours.exec is not None
-            started[ours.exec] = Attempt(ours.job_id, *row)  # whose fields are in the order of the columns
+            started[ours.exec] = Attempt(ours.job_id, *row)  # its fields have the order of the columns
         return started
 
     def created_at(self, job_id: UUID) -> datetime | None:
@@ -172,7 +172,7 @@ class Attempts:
         return {row["id"] for row in rows}
 
     def add_events(self, events: Sequence[Event]) -> int:
-        """Store events in order; how many were stored. Those of attempts no longer ours are not."""
+        """Store events in order, except those of attempts that are no longer ours. Returns how many were stored."""
         params = {
             **_as_arrays([event.key for event in events]),
             "events": [event.id for event in events],
@@ -192,7 +192,7 @@ class Attempts:
         return dict.fromkeys(jobs, Status.COMPLETED)
 
     def fail(self, reports: Sequence[tuple[AttemptKey, Failed]]) -> dict[UUID, Status]:
-        """Report failures; `pending` is a retry to come, `failed` a dead letter.
+        """Report failures; returns by job id the new status: `pending`, there will be a retry; `failed`, a dead letter.
 
         A hand-over that could not be started fails like any attempt, with the usual wait.
         """
@@ -201,7 +201,7 @@ class Attempts:
             ("fail_jobs", [report for report in reports if report[0].exec is not None]),
             ("fail_claims", [report for report in reports if report[0].exec is None]),
         ):
-            if chosen or not reports:  # of none, it says whether it could be said
+            if chosen or not reports:  # a call without reports is a probe: can this function be called?
                 settled |= self._fail(name, chosen)
         return settled
 
@@ -215,18 +215,18 @@ class Attempts:
         return {row["job_id"]: Status(row["status"]) for row in self._link.call(statement, params)}
 
     def cancel(self, reports: Sequence[tuple[AttemptKey, Cancelled]]) -> dict[UUID, Status]:
-        """Report attempts whose job was cancelled where it ran: there is no further attempt."""
+        """Report attempts whose job was cancelled in the worker: there is no further attempt."""
         params = {
             **_as_arrays([key for key, _ in reports]),
             "errors": [storable_text(cancelled.error[:_ERROR_MOST]) for _, cancelled in reports],
         }
         try:
             return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
-        except SchemaError:  # of schema 11, which one version of skew allows
+        except SchemaError:  # schema 11 lacks the function, and is supported: one version older than ours
             return self.fail([(key, Failed(cancelled.error, final=True)) for key, cancelled in reports])
 
     def release(self, reports: Sequence[tuple[AttemptKey, Released]]) -> dict[UUID, Status]:
-        """Hand attempts back unfinished; no retry is spent. A job that is handed back often waits longer each time."""
+        """Hand attempts back unfinished; no retry is spent. A job that is handed back often waits longer and longer."""
         params = {
             **_as_arrays([key for key, _ in reports]),
             "delays": [released.delay for _, released in reports],
@@ -235,17 +235,17 @@ class Attempts:
         return {row["job_id"]: Status.PENDING for row in self._link.call("release_jobs", params)}
 
     def recorded(self, keys: Sequence[AttemptKey]) -> dict[UUID, Status]:
-        """By job id, the attempts whose end is in the ledger already, under their own exec."""
+        """By job id, the status of those attempts whose end is already in the ledger, with their own exec."""
         rows = self._link.call("recorded_attempts", _as_arrays(keys))
         return {row["job_id"]: Status(row["status"]) for row in rows}
 
     def still_held(self, keys: Sequence[AttemptKey]) -> set[UUID]:
-        """The execs of those that are not over: their row is as it was when they ran."""
+        """The execs of those attempts that are not over: the row of the job still has their fence and exec."""
         return {row["exec"] for row in self._link.call("still_held", _as_arrays(keys))}
 
 
 def _as_arrays(keys: Sequence[AttemptKey]) -> dict[str, str]:
-    # As the text of arrays: the driver would adapt each element by itself, which takes longer than a short job.
+    # Arrays as text: the driver would convert each element by itself, which takes longer than a short job.
     return {
         "ids": _array([key.job_id.hex for key in keys]),
         "fences": _array([str(key.fence) for key in keys]),
@@ -254,5 +254,5 @@ def _as_arrays(keys: Sequence[AttemptKey]) -> dict[str, str]:
 
 
 def _array(plain: Sequence[str]) -> str:
-    """An array of what needs no quotes."""
+    """An array literal of values that need no quotes."""
     return f"{{{','.join(plain)}}}"

@@ -1,13 +1,13 @@
-"""Calls of the functions that `sql/functions` and `sql/triggers` define, each by the function's name.
+"""Calls of the functions that `sql/functions` and `sql/triggers` define, each under the function's name.
 
-Columns are named, as a later version of a function may return more. Parameters come in the function's order, under the
-names that the caller gives them, with a type where the driver cannot tell it.
+Columns are named, because a later version of a function may return more. Parameters are in the function's order, with
+the names that callers here use, and with a type where the driver cannot infer it.
 """
 
 _REPORTS = "ids uuid[], fences bigint[], execs uuid[]"
 _SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], afters bigint[]"
 
-# Function → its columns, its parameters.
+# Function that returns rows → its columns, its parameters.
 _ROWS = {
     "queue_room": ("queue, room, slots, shared_with", ""),
     "claim_jobs": ("job_id, fence, queue, actor, priority, seq", f"bridge, limit, lease, {_SPANS}"),
@@ -37,7 +37,7 @@ _ROWS = {
     "get_session_events": ("id, event_type, data, created_at", "session, limit"),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }
-# Function → the name of its one value, or nothing where it has none; its parameters.
+# Function that returns one value or none → the name of the value, or an empty text; its parameters.
 _VALUES = {
     "complete_job": ("", "id"),
     "fail_job": ("will_retry", "id, error"),
@@ -46,7 +46,7 @@ _VALUES = {
         "events uuid[], ids uuid[], execs uuid[], types text[], data text[]::jsonb[]",
     ),
     "register_worker": ("", "worker, name, slots, queues text[], actor_options jsonb, version, lease"),
-    "hold_worker_link": ("held", "worker, pid, patience"),
+    "hold_worker_link": ("held", "worker, pid, grace"),
     "watch_links": ("without", "confirm"),
     "stop_worker": ("", "worker"),
     "prune_workers": ("", "age"),
@@ -56,14 +56,14 @@ _VALUES = {
 
 
 def calls() -> dict[str, str]:
-    """The statement of each call. Made of the names above alone: values travel beside it."""
+    """Function → the statement that calls it. It is made of the names above only: values are parameters."""
     rows = {name: _rows(name, columns, parameters) for name, (columns, parameters) in _ROWS.items()}
     values = {name: _value(name, column, parameters) for name, (column, parameters) in _VALUES.items()}
     return rows | values
 
 
 def _rows(function: str, columns: str, parameters: str) -> str:
-    alias = "r" if "," in columns else f"r ({columns})"  # values of a set have no name of their own
+    alias = "r" if "," in columns else f"r ({columns})"  # a set of single values has no column name
     return f"SELECT {columns} FROM public.{function}({_arguments(parameters)}) AS {alias}"  # noqa: S608 -- of constants
 
 

@@ -13,7 +13,7 @@ from bridge.errors import SettingsError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 
-# A link that died without an error is noticed after 5 + 3 * 2 s, or 10 s after data that nobody acknowledged.
+# A link that died without an error is noticed after 5 + 3 * 2 s, or 10 s after data that was not acknowledged.
 _CONNECT_DEFAULTS = {
     "connect_timeout": "5",
     "keepalives": "1",
@@ -23,8 +23,8 @@ _CONNECT_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
-# The same for the server, which otherwise keeps a session whose client is gone, its locks too, for two hours. Where the
-# link is not TCP, or the server's system has no such setting, it ignores them.
+# The same for the server, which otherwise keeps the session of a dead client, with its locks, for two hours. The server
+# ignores these settings if the link is not TCP, or if its operating system does not have them.
 _SERVER_DEFAULTS = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -32,9 +32,9 @@ _SERVER_DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 
-# A host may have set these otherwise, for a role or a database. What we and the driver read and write relies on them,
-# and the functions rely on seeing what others commit meanwhile, and on sending notices. Links that rest or wait must
-# not be ended. Not default_transaction_read_only: who sets it means us too. Other settings change nothing for us.
+# A host may have set these differently, for a role or a database. What we and the driver read and write relies on them;
+# our functions must see what others commit meanwhile, and must be able to send notices; and links that are idle or wait
+# must not be ended. default_transaction_read_only is not here: it is meant for us too. Other settings do not matter.
 _SESSION = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
@@ -49,19 +49,19 @@ _SESSION = {
     "transaction_timeout": "0",
 }
 
-# A row may be held by somebody else for as long as they like; others must not wait behind it.
+# Another client may hold a row lock for any time; the other rows must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
-# Our statements take milliseconds: one that takes this long hangs. Several waits for a lock fit into it, and it ends
-# before a third of the default lease is over.
+# Our statements take milliseconds: one that takes this long hangs. The time allows several waits for a lock, and is
+# less than a third of the default lease.
 STATEMENT_TIMEOUT_MS = 8_000
-answered_at: dict[str, float] = {}  # by address, when a link of this process had its last answer
-_ANSWER_MARGIN_SECONDS = 1.5  # what an answer may take beyond the time that its statement has
+answered_at: dict[str, float] = {}  # address → when a link of this process got its last answer
+_ANSWER_MARGIN_SECONDS = 1.5  # how much longer than its statement's timeout an answer may take
 
 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
-    """What to connect with: autocommit, rows as dicts, and `mobvibe <name>` in pg_stat_activity.
+    """The arguments of connect(): autocommit, rows as dicts, and `mobvibe <name>` in pg_stat_activity.
 
-    Raises SettingsError for an address the driver cannot read.
+    Raises SettingsError for an address that the driver cannot read.
     """
     try:
         options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
@@ -76,11 +76,11 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
 
 
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
-    """No statement, no wait for a lock and no dead link may take for ever, and values come as we read them.
+    """Limit statements, waits for locks and dead links, and set the formats in which we read values.
 
-    Behind a pooler the server's process is another than the driver was told of. Limits set there, and statements
-    prepared there, would meet the transactions of other clients: only the bound on the answer is left then. Settings
-    are those that the pooler's server gives. What the server is too old to know is left out.
+    Behind a pooler the process id of the server's session is not the one that the driver was given. Limits and prepared
+    statements in such a session would affect other clients, so only the deadline for the answer is set there, and the
+    settings stay as they are. Settings that the server is too old to know are left out.
     """
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
     limits = {
@@ -102,7 +102,7 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
 def connect(dsn: str, name: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Connection:
     """Open a connection.
 
-    Raises PostgresUnavailableError, NoConnectionFreeError where that is why, SettingsError for an unreadable address.
+    Raises PostgresUnavailableError, or NoConnectionFreeError if that is the reason; SettingsError for a bad address.
     """
     options = connect_options(dsn, name)
     with translate_postgres_errors():

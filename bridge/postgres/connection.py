@@ -9,27 +9,27 @@ from psycopg.rows import DictRow
 
 T = TypeVar("T")
 
-# Server → when a link to it was found dead. Other links that were idle since before are not trusted then:
-# each would cost the same wait once more, one after the other on the way of a job.
+# Server → when a link to it was found dead. Links that have been idle since before that time are not used any more:
+# otherwise a job could wait once for each of them, one after the other.
 found_dead: dict[tuple[str, int], float] = {}
 
 
 class Connection(psycopg.Connection[DictRow]):
     """A connection that does not wait for ever for an answer.
 
-    Postgres ends a statement that takes too long, and TCP a link whose other end is gone. A proxy in between
-    that acknowledges what it cannot deliver defeats both: then the link is closed here.
+    Postgres ends a statement that takes too long, and TCP ends a link whose other end is gone. Both fail when a proxy
+    in between acknowledges data that it cannot deliver: then the link is closed here.
     """
 
     answer_seconds = 10.0
-    is_served = False  # after the log-in a statement was answered, too
-    is_pooled = False  # the session at the other end is nobody's own: what is set on it others find, or we do
+    is_served = False  # a statement after the log-in was answered, too
+    is_pooled = False  # other clients share the session of the server: settings made there are not ours alone
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         return super().wait(self._bounded(gen, time.monotonic() + self.answer_seconds), *args, **kwargs)
 
     def _bounded(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
-        """The driver's own dialogue with the link, which it resumes with nothing several times a second."""
+        """The driver's generator `gen` with a deadline: the driver resumes it several times a second while it waits."""
         try:
             wanted = next(gen)
             while True:
@@ -42,11 +42,11 @@ class Connection(psycopg.Connection[DictRow]):
             return result
 
     def _given_up(self) -> psycopg.OperationalError:
-        if not self.is_served:  # says nothing about links that work
+        if not self.is_served:  # no reason to distrust links that work
             self.pgconn.finish()
             return psycopg.errors.TooManyConnections(
-                f"logged in, and no answer to the first statement for {self.answer_seconds:g} s: so waits who gets no "
-                "connection from a pooler"
+                f"logged in, and no answer to the first statement for {self.answer_seconds:g} s: probably a "
+                "pooler has no connection free"
             )
         found_dead[self.info.host, self.info.port] = time.monotonic()
         self.pgconn.finish()

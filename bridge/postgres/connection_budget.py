@@ -1,22 +1,22 @@
-"""How many connections to Postgres each process opens at most, and how many are free for it."""
+"""How many connections to Postgres each process opens at most, and how many are free."""
 
 from dataclasses import dataclass
 
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 
-BRIDGE = 6  # dispatcher, recovery, reconciler, upkeep, LISTEN; and the monitor's, for a moment
-WORKER_PROCESS = 4  # heartbeat, starts, reports; and one for `.send()`, once it is used
+BRIDGE = 6  # dispatcher, recovery, reconciler, upkeep, LISTEN; and briefly the monitor's
+WORKER_PROCESS = 4  # heartbeat, starts, reports; and one for `.send()` if it is used
 
 
 def of_web(settings: Settings) -> int:
-    """The pool, and one for /readyz that no busy pool holds up."""
+    """The pool, and one for /readyz, which must not wait for a busy pool."""
     return settings.web_database_connections + 1
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionRoom:
-    """The limit that is nearest: `most` connections, of them `used` by anybody. `ours` are MobVibe's own."""
+class ConnectionLimit:
+    """The limit that will be reached first: `most` connections, of which `used` are open, `ours` of them MobVibe's."""
 
     name: str
     most: int
@@ -25,11 +25,11 @@ class ConnectionRoom:
     ours: int
 
 
-def find_room(link: Link) -> ConnectionRoom | None:
-    """What is free for the role of this link, the link itself left out; None behind a pooler, whose limits are its own.
+def nearest_limit(link: Link) -> ConnectionLimit | None:
+    """The limit for this link's role, without the link itself; None behind a pooler, which has limits of its own.
 
     Raises BridgeError.
     """
     if link.connection.is_pooled:
         return None
-    return ConnectionRoom(**link.call("connection_room")[0])
+    return ConnectionLimit(**link.call("connection_room")[0])

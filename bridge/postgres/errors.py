@@ -1,4 +1,4 @@
-"""Errors of Postgres and its driver as ours: the class says whether, and how, to try again."""
+"""Translates errors of Postgres and its driver into ours, whose class says whether and how to try again."""
 
 import re
 from collections.abc import Iterator
@@ -19,41 +19,41 @@ from bridge.errors import (
     UnfitSessionError,
 )
 
-# By SQLSTATE. Any other one: the statement failed, and its items are tried again one by one.
-# Connection trouble, wrong password or database, resources, operator intervention, system errors: each may pass.
+# By SQLSTATE. With any other one the statement failed, and its items are tried again one by one.
+# Connection errors, wrong password or database, resources, operator intervention, system errors: each may pass.
 _PASSING = ("08", "28", "3D", "53", "57", "58")
-# A plan made before a migration; another session than the one that statements were prepared in. The last is a pooler's
-# doing, and goes on as long as statements are prepared.
+# A plan from before a migration; a session in which the statement was not prepared, or was prepared by another client.
+# The latter two are caused by a pooler, and come again as long as statements are prepared.
 _UNFIT = ("0A000", "26000", "42P05")
 POOLED = ("26000", "42P05")
-# A table that is published without a replica identity, a host's trigger whose statement is none any more.
+# A table that is published without a replica identity, a host's trigger whose statement is no longer valid.
 _SET_UP = ("55000", "42")
-# Links, sessions, rights, names, conflicts with other transactions: nothing that the next row would not meet as well.
+# Links, sessions, rights, names, conflicts with other transactions: the next row would have the same error.
 _OF_NO_ROW = (*_PASSING, *_UNFIT, "0A", "25", "26", "40", "42", "55", "XX")
-_OF_NO_TRIGGER = ("25", "57")  # a database that is read-only, a statement that took too long
-# The driver has no SQLSTATE of a connection that was refused, and poolers have none for this: Postgres, PgBouncer,
-# Supavisor, Odyssey and RDS Proxy, by their texts.
+_OF_NO_TRIGGER = ("25", "57")  # a read-only database, a statement that took too long
+# When no connection is free, the driver reports no SQLSTATE, and poolers have none for it. So these are the texts of
+# Postgres, PgBouncer, Supavisor, Odyssey and RDS Proxy.
 _NONE_FREE = re.compile(
     "too many connections|too many clients|connection slots are reserved|no more connections allowed|query_wait_timeout"
     "|max clients reached|max client connections reached|too many active clients"
     "|waiting to acquire database connection",
     re.IGNORECASE,
 )
-_MAY_BE_THE_POOLERS = (None, "08", "53", "58", "XX")  # the first two characters: anything else is a statement's own
-# What any statement may meet, and the next one may not: conflicts, locks, resources, a full queue, a shutdown.
+_MAY_BE_THE_POOLERS = (None, "08", "53", "58", "XX")  # first two characters: any other is an error of the statement
+# Any statement may fail so, and the next one may succeed: conflicts, locks, resources, a full queue, a shutdown.
 _FOR_NOW = ("25", "40", "53", "54", "55006", "55P03", "57")
-_NOTIFY = "async.c"  # where a full queue of notifications comes from: a limit, but not of the data
+_NOTIFY = "async.c"  # source of the error of a full notification queue: a limit, but not caused by the data
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, without the driver's hints and stack."""
+    """The first line of the error's text: without hints and stack."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 @contextmanager
 def translate_postgres_errors() -> Iterator[None]:
-    """Raise ours for each error of the driver: what the caller can do about it decides the class."""
+    """Raise our error for each of the driver's, of the class that says what the caller can do."""
     try:
         yield
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
@@ -76,9 +76,10 @@ def translate_postgres_errors() -> Iterator[None]:
 
 
 def may_be_of_a_row(error: BaseException) -> bool:
-    """Whether one row may be the cause, such as a host's constraint that it breaks: other rows may get through.
+    """Whether one row may be the cause, for example because it violates a host's constraint: others may succeed.
 
-    Inside our functions a host's trigger may say anything: they tell when each row is tried by itself (refusals.sql).
+    A host's trigger inside our functions may raise any error: the functions name the row when they try each by itself
+    (refusals.sql).
     """
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None or cause.sqlstate.startswith(_OF_NO_TRIGGER):
@@ -87,9 +88,9 @@ def may_be_of_a_row(error: BaseException) -> bool:
 
 
 def may_be_of_an_item(error: BridgeError) -> bool:
-    """Whether it may be one row's alone though it looks like everybody's: a host's trigger may lack a right or a table.
+    """Whether an error that looks general may concern one row only: a host's trigger may lack a right or a table.
 
-    Only whether others get through can tell.
+    To find out, try other rows: if they succeed, it concerns one row.
     """
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
@@ -113,7 +114,7 @@ def _kind(error: psycopg.Error) -> type[PostgresUnavailableError | PostgresRefus
         return UnfitSessionError
     if state.startswith(_PASSING):
         return PostgresUnavailableError
-    # Bad values, broken constraints, a limit of the server; a host's trigger that says no, in a class of its own maybe.
+    # Bad values, violated constraints, a limit of the server; a host's trigger, which may use an SQLSTATE of its own.
     if not state.startswith(_OF_NO_ROW) and error.diag.source_file != _NOTIFY:
         return PostgresRefusedError
     return PostgresSetupError if state.startswith(_SET_UP) else PostgresBusyError

@@ -1,7 +1,7 @@
-"""The border to the job table: one method per statement, rows as objects.
+"""Access to the job table: one method per statement, rows as objects.
 
 `JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
-transaction. What workers say about their attempts is in `attempts.py`.
+transaction. The calls of workers about their attempts are in `attempts.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,24 +12,34 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from bridge.job import Claim, Outcome, Pruned, Refusal, Status
+from bridge.job import Claim, Outcome, Status
 from bridge.postgres.actor_options import attempts_of
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
-from bridge.postgres.queue_rows import ClaimedJob, QueueCapacity, QueueStats, Reclaimed, Span, StuckJobs, VacuumHolder
+from bridge.postgres.queue_rows import (
+    ClaimedJob,
+    Pruned,
+    QueueCapacity,
+    QueueStats,
+    Reclaimed,
+    Refusal,
+    Span,
+    StuckJobs,
+    VacuumHolder,
+)
 from bridge.postgres.statements import statement
 
 CHANNEL = "new_job"
-# What our functions cannot do with a job, as their notices call it: see refused_rows.py.
+# What a notice of our functions says when they cannot change a row: see refused_rows.py.
 _CLAIM = "cannot be handed over now"
 _RECLAIM = "cannot be taken back now"
 _ROUTE = "cannot be moved to another queue now"
-ACTOR_MOST = 200  # characters of a name: the table's own limit
+ACTOR_MOST = 200  # characters of an actor's name: the table's limit
 
 
 class JobQueue:
-    """The queue over one connection, for one thread. Methods raise PostgresUnavailableError when it is gone."""
+    """The queue over one connection, for one thread. Methods raise PostgresUnavailableError when it is lost."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -45,7 +55,7 @@ class JobQueue:
     # The Node worker's methods, in Python spelling.
 
     def claim_next_job(self) -> ClaimedJob | None:
-        """Take the most urgent due job, to report with `complete_job` or `fail_job`; None when there is none."""
+        """Claim the most urgent due job; report its end with `complete_job` or `fail_job`. None when there is none."""
         rows = self._link.call("claim_next_job")
         return ClaimedJob(**rows[0]) if rows else None
 
@@ -53,7 +63,7 @@ class JobQueue:
         self._link.call("complete_job", {"id": job_id})
 
     def fail_job(self, job_id: UUID, error_message: str) -> bool:
-        """Fail a job taken with `claim_next_job`; True when it will be retried."""
+        """Fail a job that was claimed with `claim_next_job`; True when it will be retried."""
         rows = self._link.call("fail_job", {"id": job_id, "error": storable_text(error_message)})
         return bool(rows[0]["will_retry"])
 
@@ -78,14 +88,14 @@ class JobQueue:
         ]
 
     def claim_jobs(self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span]) -> list[Claim]:
-        """Take the most urgent due jobs that live workers know, most urgent first, where `spans` say to look."""
+        """Claim the most urgent due jobs within `spans` that live workers can run; returned most urgent first."""
         params = {"bridge": bridge, "limit": limit, "lease": lease, **_columns(spans)}
         return [Claim(*row) for row in self._link.tuples("claim_jobs", params)]
 
     def claim_jobs_apart(
         self, bridge: str, *, limit: int, lease: timedelta, spans: Sequence[Span], skip: Sequence[UUID]
     ) -> tuple[list[Claim], list[Refusal]]:
-        """The same, each job by itself where Postgres refuses one, without `skip`; and which were refused."""
+        """As `claim_jobs`, except the jobs in `skip`, and each job by itself if one is refused. Also returns those."""
         params = {"bridge": bridge, "limit": limit, "lease": lease, "skip": skip, **_columns(spans)}
         rows = self._link.tuples("claim_jobs_apart", params)
         claims = [Claim(*row[:6]) for row in rows if row[6] is None]
@@ -104,7 +114,7 @@ class JobQueue:
         return claims
 
     def release_claims(self, claims: Sequence[Claim], error: str, *, delay: timedelta = timedelta(0)) -> list[UUID]:
-        """Put back what was claimed and not started; the ids of those that were still ours."""
+        """Release claims that were not started. Returns the ids of those that were still ours."""
         params = {
             "ids": [claim.job_id for claim in claims],
             "fences": [claim.fence for claim in claims],
@@ -125,11 +135,11 @@ class JobQueue:
         return [Reclaimed(row["job_id"], Outcome(row["outcome"]), Status(row["status"])) for row in rows]
 
     def waiting_claims(self, *, age: timedelta, limit: int) -> list[Claim]:
-        """What was handed over so long ago and has not been started."""
+        """Jobs that were handed over at least `age` ago and have not been started, the oldest first."""
         return [Claim(**row) for row in self._link.call("waiting_claims", {"age": age, "limit": limit})]
 
     def watch_links(self, *, confirm: timedelta) -> int:
-        """Declare workers lost whose link is gone for so long; how many are without one and not yet lost."""
+        """Declare workers lost that have had no link for `confirm`. Returns how many others have none now."""
         return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
 
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
@@ -137,24 +147,24 @@ class JobQueue:
         return [StuckJobs(**row) for row in self._link.call("route_jobs", params)]
 
     def fold_job_counts(self, *, limit: int) -> int:
-        """Add up the differences that statements left; how many rows went."""
+        """Add up rows of job_counts, to which each statement adds one. Returns how many rows were replaced."""
         return int(self._link.call("fold_job_counts", {"limit": limit})[0]["folded"])
 
     def prune_jobs(self, age: timedelta, *, limit: int, behind: Pruned | None = None) -> Pruned:
-        """Delete jobs that ended longer ago than `age`, oldest first, `behind` where an earlier call ended."""
+        """Delete jobs that ended longer ago than `age`, oldest first; `behind`: continue after an earlier call."""
         at = {"at": behind and behind.last_at, "id": behind and behind.last_id}
         return Pruned(**self._link.call("prune_finished_jobs", {"age": age, "limit": limit} | at)[0])
 
     def prune_workers(self, age: timedelta) -> None:
-        """Forget worker processes that ended longer ago than `age`."""
+        """Delete the rows of worker processes that ended longer ago than `age`."""
         self._link.call("prune_workers", {"age": age})
 
     def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
-        """Who has held back vacuum for longer than `seconds`, the longest one."""
+        """What has held back vacuum for longest, if for longer than `seconds`."""
         rows = self._link.call("vacuum_holder", {"seconds": seconds})
         return VacuumHolder(**rows[0]) if rows else None
 
-    # Operators.
+    # What operators call.
 
     def cancel_job(self, job_id: UUID, *, by: str | None = None, reason: str | None = None) -> Status | None:
         """Cancel a job: at once, or with its worker's next heartbeat while it runs (`processing` until then).
@@ -210,7 +220,7 @@ def enqueue(
     run_at: datetime | None = None,
     max_retries: int | None = None,
 ) -> UUID:
-    """Insert a job in the transaction that `connection` has open; the job's id.
+    """Insert a job in the transaction that `connection` has open. Returns the job's id.
 
     The job exists when that transaction commits, and never if it does not. `actor` is the actor or its
     name; `run_at` must carry a time zone. Raises PayloadError for a payload JSON cannot hold, ValueError

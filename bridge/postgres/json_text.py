@@ -8,7 +8,7 @@ from bridge.errors import PayloadError
 
 
 def to_json(value: Any, what: str) -> str:
-    """`value` as JSON text. Raises PayloadError that names `what` it was when JSON cannot hold it."""
+    """`value` as JSON text. Raises PayloadError, which names it by `what`, if JSON cannot hold it."""
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
         if "\\u0000" in text or "\\ud" in text:

@@ -1,4 +1,4 @@
-"""Postgres: one connection for one thread."""
+"""A link: one connection to Postgres, for one thread."""
 
 import select
 import time
@@ -23,7 +23,7 @@ Params = Mapping[str, Any]
 class Link:
     """A connection for one thread: opened on first use, and again after a loss.
 
-    A call that fails is not repeated here. Whether that is safe is known where it is called.
+    A call that fails is not repeated here: only its caller knows whether that is safe.
     """
 
     def __init__(self, dsn: str, name: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
@@ -67,7 +67,7 @@ class Link:
         self._has_news = True
 
     def open(self) -> None:
-        """Open it where it is not open. One that is in doubt is replaced."""
+        """Open the connection unless it is open. One that may be dead is replaced."""
         _ = self.connection
 
     @property
@@ -75,13 +75,13 @@ class Link:
         return self._connection is not None and not self._connection.closed
 
     def has_news(self) -> bool:
-        """Whether a notification came since the last time, or the link's end, which closes it here. Asks nobody."""
+        """Whether a notification came since the last time, or the link ended: then it is closed here. Sends nothing."""
         if not self.is_open:
             return True
         assert self._connection is not None
         wire, poll = self._connection.pgconn, select.poll()
         poll.register(wire.socket, select.POLLIN)
-        while poll.poll(0):  # what still came first, then the end
+        while poll.poll(0):  # first data that has arrived, then the end of the link
             try:
                 wire.consume_input()
             except psycopg.OperationalError:
@@ -100,7 +100,7 @@ class Link:
             return cursor.fetchall() if cursor.description else []
 
     def tuples(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:
-        """The same, the rows as tuples: for many rows a dict each is a good part of the work."""
+        """As `call`, but rows are tuples: with many rows, making a dict for each is a large part of the work."""
         with self._kept_or_closed(), self.connection.cursor(row_factory=tuple_row) as cursor:
             return cursor.execute(statement(name), params).fetchall()
 
@@ -126,7 +126,7 @@ class Link:
                 self.close()
             raise
         except BaseException:
-            # An interrupt in mid-call leaves the protocol in an unknown place: never use that link again.
+            # An interrupt during a call leaves the protocol in an unknown state: never use that link again.
             if (
                 self._connection is not None
                 and self._connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE

@@ -1,4 +1,4 @@
-"""LISTEN on a connection of its own, with proof that it still works."""
+"""LISTEN on a connection of its own, and a probe that it still works."""
 
 import logging
 import time
@@ -19,18 +19,18 @@ from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 5.0  # until then a dead link costs only speed: the poll finds the jobs
+PROBE_SECONDS = 5.0  # until a dead link is noticed, jobs only start later: the poll finds them
 _ECHO_SECONDS = 4.0  # less than PROBE_SECONDS; a busy server may be late with a notification
-# Behind a pooler each try may get the right session. Bounded, as the end of the process waits for it.
+# Behind a pooler each try may get the right session. Limited, because the process waits for it before it ends.
 _UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
 
 
 class Listener(Subscription):
     """Calls back for every notification on `channel`, and once with "" whenever some may have been missed.
 
-    Nothing depends on it but speed: the poll finds the same jobs later. Every PROBE_SECONDS the session
-    sends itself a notification and must receive it. A pooler in transaction mode takes LISTEN and forgets it,
-    and a link may die without an error: both look like silence, and silence is no proof.
+    Only speed depends on it: the poll finds the same jobs later. Every PROBE_SECONDS the session sends itself a
+    notification and must receive it. Reason: a pooler in transaction mode accepts LISTEN without effect, and a link may
+    die without an error. Both look the same as a channel without notifications.
     """
 
     least_rest_seconds = 0.1
@@ -42,7 +42,7 @@ class Listener(Subscription):
         self._dsn = dsn
         self._channel = channel
         self._callback = callback
-        self.error: StoreUnavailableError | None = None  # why it does not listen, while it does not
+        self.error: StoreUnavailableError | None = None  # why it does not listen now
 
     def _receive(self) -> None:
         connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
@@ -67,7 +67,7 @@ class Listener(Subscription):
             if not self._stopping.is_set():
                 self.subscribed.set()
                 logger.debug("Listening", extra={"channel": self._channel})
-                self._callback("")  # listening first, then one scan: nothing falls between the two
+                self._callback("")  # after LISTEN: the scan that it causes then misses nothing
             while not self._stopping.is_set():
                 self._pass_on(connection, PROBE_SECONDS)
                 self._probe(connection, echo)
@@ -76,9 +76,9 @@ class Listener(Subscription):
                 self._unlisten(connection, echo, session)
 
     def _unlisten(self, connection: Connection, echo: str, session: int) -> None:
-        """The server's session goes on behind a pooler, which may give us another one by now: then it is asked again.
+        """UNLISTEN. Behind a pooler the session stays open, and we may now be given another one: then try again.
 
-        Other sessions are left alone: another client may listen there.
+        In another session nothing is changed: another client may listen there.
         """
         with suppress(psycopg.Error):
             for _ in range(_UNLISTEN_TRIES):
@@ -103,7 +103,7 @@ class Listener(Subscription):
                     return
 
     def _probe(self, connection: Connection, echo: str) -> None:
-        """Ends early when asked to stop."""
+        """Send a notification to this session and wait for it. Ends early when asked to stop."""
         token, deadline = uuid4().hex, time.monotonic() + _ECHO_SECONDS
         with translate_postgres_errors():
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
@@ -115,13 +115,13 @@ class Listener(Subscription):
                         return
         if not self._stopping.is_set():
             raise PostgresUnavailableError(
-                "this connection does not hear its own notifications: "
+                "this connection does not receive its own notifications: "
                 "LISTEN needs a direct link, not a pooler in transaction mode"
             )
 
 
 def _session(connection: Connection) -> int:
-    """The process of the server's session, which may be another one in the next transaction behind a pooler."""
+    """The process id of the server's session. Behind a pooler the next transaction may be in another one."""
     row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
     assert row is not None
     return int(row["pid"])

@@ -14,26 +14,24 @@ from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import Params
 from bridge.postgres.statements import statement
 
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # while Postgres is away it would say so every second
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it would log an absent Postgres every second
 
 
 class Pool:
-    """Opens nothing until it is used, and gives up on a busy or absent Postgres after `patience_seconds`."""
+    """Opens no connection until it is used. Waits at most `timeout_seconds` for one."""
 
     def __init__(
-        self, dsn: str, name: str, *, size: int = 1, patience_seconds: float = 2.0, statement_timeout_ms: int = 2_000
+        self, dsn: str, name: str, *, size: int = 1, timeout_seconds: float = 2.0, statement_timeout_ms: int = 2_000
     ) -> None:
-        self._reason: PostgresUnavailableError | None = (
-            None  # why none could be opened, the last time that it was tried
-        )
+        self._reason: PostgresUnavailableError | None = None  # why the last try to open one failed
         self._pool: ConnectionPool[Connection] = ConnectionPool(
-            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(patience_seconds)))},
+            kwargs=connect_options(dsn, name) | {"connect_timeout": str(max(2, int(timeout_seconds)))},
             connection_class=self._noting(),
             min_size=0,
             max_size=size,
             max_idle=60.0,
-            timeout=patience_seconds,
-            reconnect_timeout=patience_seconds,
+            timeout=timeout_seconds,
+            reconnect_timeout=timeout_seconds,
             configure=lambda connection: self._configure(connection, statement_timeout_ms),
             check=ConnectionPool.check_connection,
             open=False,
@@ -41,7 +39,7 @@ class Pool:
         )
 
     def _noting(self) -> type[Connection]:
-        """Connections that keep the reason here when they cannot be opened: psycopg's pool would only log it."""
+        """A class of connections that note here why one cannot be opened: psycopg's pool would only log it."""
         noted = self._noted
 
         class NotingConnection(Connection):
@@ -73,13 +71,13 @@ class Pool:
 
     @staticmethod
     def on(connection: Connection, name: str, params: Params | None = None) -> list[dict[str, Any]]:
-        """The same on a connection, in whatever transaction it has open."""
+        """As `call`, on a given connection and in the transaction that it has open, if any."""
         cursor = connection.execute(statement(name), params)
         return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection for a while, in autocommit: open a transaction on it where one is needed."""
+        """Lend a connection in autocommit mode: the caller opens a transaction on it if it needs one."""
         self._pool.open()  # harmless when it is open
         with translate_postgres_errors():
             try:
@@ -88,7 +86,7 @@ class Pool:
                         with translate_postgres_errors():
                             yield connection
                     except UnfitSessionError:
-                        connection.close()  # the pool does not keep it then
+                        connection.close()  # so that the pool does not keep it
                         raise
             except PoolTimeout as error:
                 if self._reason is not None:

@@ -1,4 +1,4 @@
-"""What Postgres answers about queues, as objects."""
+"""Types of the rows that Postgres returns about queues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bridge.job import Outcome, Status
 
-HELD_SECONDS = 300.0  # a transaction this old is more than a slow query
+HELD_SECONDS = 300.0  # an older transaction is not just a slow query
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -(2**31), 2**31 - 1  # of Postgres's integer
 
 
@@ -20,6 +20,30 @@ class ClaimedJob:
     session_id: UUID | None
     prompt: str | None
     priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
+
+    job_id: UUID
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One step of retention: how many jobs it deleted, and how many Postgres refused to delete (`kept_by` says why).
+
+    `last_at` and `last_id` say where it ended; `more`: there may be jobs left to delete.
+    """
+
+    pruned: int = 0
+    kept: int = 0
+    kept_by: str | None = None
+    last_at: str | None = None
+    last_id: UUID | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +72,7 @@ class Reclaimed:
 
 @dataclass(frozen=True, slots=True)
 class StuckJobs:
-    """Pending jobs that no live worker could take from their queue, and where they went, if anywhere."""
+    """Pending jobs that no live worker could run in their queue, and the queue that they were moved to, if any."""
 
     actor: str
     queue: str
@@ -70,7 +94,7 @@ class VacuumHolder:
 
 @dataclass(frozen=True, slots=True)
 class QueueCapacity:
-    """A queue as counted: `free` slots are those without a job, less the jobs on their way to them: may be negative.
+    """A queue as counted. `free`: slots without a job, less the jobs handed over and not started; may be negative.
 
     `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
     serve, itself included.
@@ -83,17 +107,17 @@ class QueueCapacity:
 
 
 class Span(NamedTuple):
-    """Of one queue: `room` jobs at most, of priorities from `low` to `high`, behind the place `after`."""
+    """Of one queue: at most `limit` jobs, of priorities from `low` to `high`, behind the place `after`."""
 
     queue: str
-    room: int
+    limit: int
     low: int = LOWEST_PRIORITY
     high: int = HIGHEST_PRIORITY
     after: int = -1
 
 
 def hours_minutes_seconds(age: timedelta | None) -> str | None:
-    """HH:MM:SS, with as many hours as it takes; None stays None."""
+    """HH:MM:SS, with more than two digits of hours if needed; None stays None."""
     if age is None:
         return None
     seconds = max(0, int(age.total_seconds()))

@@ -1,4 +1,4 @@
-"""A database that takes no writes now: why, and what to do. It is never overridden: who set it means us too."""
+"""Why a database takes no writes now, and what to do. We never override the setting: it is meant for us too."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class ReadOnly(NamedTuple):
 
 
 def read_only(rows: Sequence[Mapping[str, Any]]) -> ReadOnly | None:
-    """What the rows of the statement `read_only` mean; None where it takes writes."""
+    """What the rows of the statement `read_only` mean; None if the database takes writes."""
     if not rows:
         return None
     if rows[0]["is_standby"]:

@@ -11,9 +11,9 @@ from uuid import UUID
 logger = logging.getLogger(__name__)
 
 # Until a refused job is tried again: soon at first, then twice as long each time. Every five minutes costs next to
-# nothing, and is soon enough after somebody mended the constraint or trigger that refuses it.
+# nothing, and is soon enough after an operator corrected the constraint or trigger that refuses it.
 _FIRST_SECONDS, _MOST_SECONDS = 1.0, 300.0
-_EXPIRY_SECONDS = 600.0  # not seen for so long after it was due: it ended another way, or nobody can run it
+_EXPIRY_SECONDS = 600.0  # not seen for so long after it was due: it has ended, or no live worker can run it
 _LIMIT = 10_000  # a few megabytes; the ids of those that are not due go to Postgres with each claim
 _NOTICE = re.compile(r"mobvibe: job ([0-9a-f-]{36}) (cannot be [a-z ]+): (.*)")
 
@@ -36,11 +36,11 @@ class RetryTimes:
 
     @property
     def is_full(self) -> bool:
-        """Further ones are neither kept nor logged: each claim carries these, and so many lines would fill a log."""
+        """More jobs are neither kept nor logged: each claim sends the kept ids, and one line each would fill a log."""
         return len(self._retries) >= _LIMIT
 
     def skip(self, now: float) -> list[UUID]:
-        """Those that may not be tried again yet."""
+        """Jobs that may not be tried again yet."""
         for job_id in [job_id for job_id, retry in self._retries.items() if now > retry.due_at + _EXPIRY_SECONDS]:
             del self._retries[job_id]
         return [job_id for job_id, retry in self._retries.items() if retry.due_at > now]
@@ -61,7 +61,7 @@ class RetryTimes:
             logger.error("Postgres refuses to change more rows of jobs than are named", extra={"named": _LIMIT})
 
     def succeeded(self, job_ids: Iterable[UUID], now: float) -> list[UUID]:
-        """Those of them that had been refused: a reason to try the others again at once."""
+        """Note what was changed; returns which of these had been refused. The others then become due at once."""
         mended = [job_id for job_id in job_ids if self._retries.pop(job_id, None)]
         if mended:
             for retry in self._retries.values():
@@ -88,9 +88,9 @@ class RefusedRows:
             logger.error("Job %s: Postgres refuses to change its row", what, extra={"jobId": job_id, "reason": reason})
 
     def skip(self, what: str) -> list[UUID]:
-        """The jobs that Postgres refuses this for, until they may be tried again."""
+        """The jobs for which `what` was refused and may not be tried again yet."""
         return self._times[what].skip(time.monotonic())
 
     def succeeded(self, what: str, job_ids: Iterable[UUID]) -> None:
-        """This was done with these jobs: they are refused no more."""
+        """Note that `what` succeeded for these jobs: they are not refused any more."""
         self._times[what].succeeded(job_ids, time.monotonic())

@@ -1,4 +1,4 @@
-"""`.send()`: a row inserted by Dramatiq's own words, in a transaction of its own."""
+"""`.send()`: Dramatiq's own API inserts a job, in a transaction of its own."""
 
 import logging
 import os
@@ -17,12 +17,12 @@ from bridge.postgres.link import Link
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 2  # the first may meet a link that was lost meanwhile; under the same id a second does no harm
+_TRIES = 2  # the first may find that the link was lost; a second one is harmless, as the id is the same
 _NOT_CARRIED = frozenset({"redis_message_id", "delay", "eta", "max_retries", "retries", "traceback"})
 
 
 class Sender:
-    """Inserts jobs for messages, over a link of its own that is opened with the first one. For any thread."""
+    """Inserts jobs for messages, over a link of its own that the first message opens. For any thread."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -34,10 +34,10 @@ class Sender:
     def send(self, message: "Message[Any]", options: Mapping[str, Any], priority: int, delay: int | None) -> None:
         """Insert the job of `message`, whose actor has `options`, to run in `delay` milliseconds.
 
-        `priority` is Dramatiq's, where the lower one goes first; in a row the higher one does.
+        `priority` is Dramatiq's: the lowest is the most urgent. In a row the highest is.
 
         A message is one job, however often it is sent. Raises DirectSendError for what cannot be a job,
-        StoreUnavailableError when Postgres does not take it.
+        StoreUnavailableError if Postgres cannot store it.
         """
         params = {
             "id": _job_id(message),
@@ -62,14 +62,14 @@ class Sender:
             )
 
     def close(self) -> None:
-        """Until the next message."""
+        """Close the link. The next message opens it again."""
         with self._lock:
             if self._link is not None and self._pid == os.getpid():
                 self._link.close()
             self._link = None
 
     def _insert(self, params: Mapping[str, Any]) -> list[Any]:
-        if self._link is None or self._pid != os.getpid():  # a fork must not talk on its parent's connection
+        if self._link is None or self._pid != os.getpid():  # a fork must not use its parent's connection
             self._link, self._pid = Link(self._dsn, "send"), os.getpid()
         for tries_left in reversed(range(_TRIES)):
             try:

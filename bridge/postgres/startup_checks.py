@@ -1,4 +1,4 @@
-"""What a process asks of the stores before it begins: that they answer, and that the database can serve it."""
+"""Checks before a process begins: the store answers, and the database has our schema and grants us our rights."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from bridge.addresses import host_and_port
 from bridge.errors import BridgeError, ReadOnlyError, RightsError, SchemaError, StoreUnavailableError
-from bridge.postgres.connection_budget import find_room
+from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
 from bridge.postgres.read_only import read_only
 from bridge.runtime.backoff import full_jitter
@@ -18,12 +18,12 @@ SCHEMA_VERSION = 12  # raised by each release that changes the schema
 T = TypeVar("T")
 
 
-def patiently(
+def with_retries(
     attempt: Callable[[], T], *, where: str, tries: int = 10, rest: Callable[[float], object] = time.sleep
 ) -> T:
-    """Call `attempt` until its store answers, saying so each time; raise the last error after `tries`.
+    """Call `attempt` until its store answers. Logs each failure, and raises the last error after `tries`.
 
-    `rest` waits for so many seconds; it raises to end the waiting before that.
+    `rest` waits for the given seconds; it may raise to end the wait early.
     """
     for failures in range(1, tries + 1):
         try:
@@ -53,13 +53,13 @@ def check_database(
     """Refuse a database that cannot serve us, in one line: unreachable, read-only, not migrated, newer, without rights.
 
     A schema serves the code of the version before and after its own: in a roll-out, and in one that is taken back,
-    processes of two versions stand side by side. Waits for one that does not answer or takes no writes, as
-    `patiently` does. Warns where not as many `connections` are free as the process may open.
+    processes of two versions run side by side. Waits, as `with_retries`, for a database that does not answer or takes
+    no writes. Warns if fewer `connections` are free than the process may open.
     """
     link = Link(dsn, "check")
     try:
         try:
-            rows = patiently(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
+            rows = with_retries(lambda: _schema(link), where=host_and_port(dsn, 5432), tries=tries, rest=rest)
         except SchemaError as error:
             raise SchemaError("The database is not set up for the bridge. Run: mobvibe migrate up") from error
         _check_version(rows[0]["version"])
@@ -71,7 +71,7 @@ def check_database(
 
 def _schema(link: Link) -> list[dict[str, Any]]:
     if found := read_only(link.call("read_only")):
-        link.close()  # a session stays read-only when the setting goes away
+        link.close()  # this session stays read-only even after the setting is removed
         raise ReadOnlyError(f"{found.why}: {found.fix}")
     return link.call("mobvibe_schema_version")
 
@@ -107,7 +107,7 @@ def _check_rights(link: Link) -> None:
 
 
 def warn_of_few_connections(dsn: str, connections: int) -> None:
-    """One line where fewer than `connections` are free; nothing where that cannot be known, or Postgres is away."""
+    """Log one line if fewer than `connections` are free; none if that is unknown, or Postgres does not answer."""
     link = Link(dsn, "check", statement_timeout_ms=2_000)
     try:
         _warn_of_few(link, connections)
@@ -117,22 +117,22 @@ def warn_of_few_connections(dsn: str, connections: int) -> None:
 
 def _warn_of_few(link: Link, connections: int) -> None:
     try:
-        room = find_room(link)
+        limit = nearest_limit(link)
     except BridgeError as error:
         logger.debug("Free connections cannot be counted", extra={"reason": str(error)})
         return
-    if room is not None and room.free < connections:
+    if limit is not None and limit.free < connections:
         logger.warning(
             "This process opens up to %d connections to Postgres, and %d are free (%s: %d, in use: %d): raise the "
-            "limit, or settle for fewer as docs/reference/connections.md says",
-            connections, room.free, room.name, room.most, room.used,
+            "limit, or let the processes open fewer: docs/reference/connections.md",
+            connections, limit.free, limit.name, limit.most, limit.used,
         )  # fmt: skip
 
 
 def mark_of_database(dsn: str) -> str:
-    """What tells this database from others, for a namespace in Redis to be known by. Raises BridgeError.
+    """The text that distinguishes this database from others, for the mark in Redis. Raises BridgeError.
 
-    Nothing for a schema that has no such thing yet and serves all the same: then nobody is asked whose it is.
+    Empty for schema 11, which has none and is supported: then the owner of the namespace is not checked.
     """
     link = Link(dsn, "check")
     try:

@@ -11,13 +11,13 @@ _SECTION = re.compile(r"^(?=-- name: (\w+)$)", re.MULTILINE)
 
 
 def statement(name: str) -> LiteralString:
-    """The call of the function of that name, or what `sql/queries` has under it."""
+    """The call of the function with this name, or the statement with this name in `sql/queries`."""
     return statements()[name]
 
 
 @cache
 def statements() -> dict[str, LiteralString]:
-    """All of them. None is put together from what is not written here or there."""
+    """All statements by name. Each is made only of texts in our own files."""
     found: dict[str, LiteralString] = calls()
     folder = resources.files("bridge").joinpath("sql", "queries")
     for file in (file for file in folder.iterdir() if file.name.endswith(".sql")):

@@ -35,9 +35,9 @@ class GroupCommit(Generic[Item]):
     is written alone from then on. An item that the store refuses is passed to `on_refused`, which logs it and may
     return another item to write in its place.
 
-    An error for which `may_be_of_an_item` is true looks like everybody's (a missing right, table or setting) and may be
-    of one item. `probe` decides: it makes the calls that these items need, writes nothing, and raises what all would
-    meet. If it raises, all wait. If not, the item that meets the error is passed to `on_stuck`.
+    An error for which `may_be_of_an_item` is true looks general (a missing right, table or setting) but may concern one
+    item only. `probe` decides: it makes the calls that these items need, writes nothing, and raises the error that all
+    would get. If it raises, all wait. If not, the item with the error is passed to `on_stuck`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class GroupCommit(Generic[Item]):
         # then would never be released. SimpleQueue.put is atomic.
         self._submitted: SimpleQueue[Item | None] = SimpleQueue()
         self._waiting: list[Item] = []  # used by the writer thread only
-        self._behind = 0  # how many at its front met a lock the last time: they do not count towards the group size
+        self._behind = 0  # how many at its front found a lock the last time: they do not count towards the group size
         self._behind_since = math.inf
         self._last_size = 0
         self._closing = threading.Event()
@@ -119,7 +119,7 @@ class GroupCommit(Generic[Item]):
             self._behind_since = time.monotonic()
         if behind and time.monotonic() - self._behind_since >= _LONG_SECONDS:
             logger.warning(
-                "Some of the %s meet locks and wait: does somebody hold a transaction open?",
+                "Some of the %s wait for row locks: is a transaction left open?",
                 self._name,
                 extra={"waiting": behind},
             )

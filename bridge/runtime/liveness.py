@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from bridge.runtime import liveness_file
-from bridge.runtime.watchdog import WATCHDOG, Standing
+from bridge.runtime.watchdog import WATCHDOG, StalledThread
 from bridge.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -24,14 +24,14 @@ class Liveness:
         self._database_url = settings.postgres_dsn()
         self._folder = liveness_file.folder_of(settings.mobvibe_dir)
         self._path = liveness_file.path_of(self._folder, self._sign(None))
-        self._is_written = self._is_refused = False
-        self._standing: Standing | None = None
+        self._is_written = self._has_failed = False
+        self._stalled: StalledThread | None = None
         self._due = math.inf  # when the next renewal was promised
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
 
     def begin(self) -> None:
-        """Write the file for the first time. A caller without `start` must go on with `say`, about once a second."""
+        """Write the file for the first time. Without `start`, the caller must then call `say` about once a second."""
         with suppress(OSError):
             liveness_file.remove_leftovers(self._folder)
         self.say()
@@ -47,15 +47,15 @@ class Liveness:
         if now - self._due > _PAUSE_SECONDS:
             WATCHDOG.allow(now - self._due)
         self._due = now + max(rest_seconds, _SAY_SECONDS)
-        standing = WATCHDOG.standing()
-        if standing != self._standing:
-            self._tell(standing)
+        stalled = WATCHDOG.stalled()
+        if stalled != self._stalled:
+            self._log(stalled)
             self._is_written = False
-        self._standing = standing
+        self._stalled = stalled
         try:
-            self._put(standing, standing.since if standing else time.monotonic() + rest_seconds)
+            self._put(stalled, stalled.since if stalled else time.monotonic() + rest_seconds)
         except OSError as error:
-            self._refused(error)
+            self._log_failed_write(error)
 
     def close(self) -> None:
         """Remove the file: a process that has ended is not a failed one."""
@@ -69,34 +69,34 @@ class Liveness:
         while not self._stopping.wait(_SAY_SECONDS):
             self.say()
 
-    def _put(self, standing: Standing | None, due: float) -> None:
+    def _put(self, stalled: StalledThread | None, due: float) -> None:
         if not self._is_written:
-            liveness_file.write(self._path, self._sign(standing), due)
+            liveness_file.write(self._path, self._sign(stalled), due)
             self._is_written = True
-        elif standing is None:
+        elif stalled is None:
             try:
                 liveness_file.renew(self._path, due)
             except FileNotFoundError:  # another program removed it: write it again the next time
                 self._is_written = False
 
-    def _sign(self, standing: Standing | None) -> liveness_file.Sign:
-        return liveness_file.own_sign(self._role, self._database_url, standing and standing.name)
+    def _sign(self, stalled: StalledThread | None) -> liveness_file.Sign:
+        return liveness_file.own_sign(self._role, self._database_url, stalled and stalled.name)
 
-    def _tell(self, standing: Standing | None) -> None:
-        if standing is None:
-            logger.warning("It turns again", extra={"loop": self._standing and self._standing.name})
+    def _log(self, stalled: StalledThread | None) -> None:
+        if stalled is None:
+            logger.warning("The loop makes progress again", extra={"loop": self._stalled and self._stalled.name})
         else:
             logger.critical(
-                "A loop of this process stands still: mobvibe healthcheck %s fails until it turns again",
+                "A loop of this process makes no progress: mobvibe healthcheck %s fails until it does",
                 self._role,
-                extra={"loop": standing.name, "seconds": int(time.monotonic() - standing.since)},
+                extra={"loop": stalled.name, "seconds": int(time.monotonic() - stalled.since)},
             )
 
-    def _refused(self, error: OSError) -> None:
-        if not self._is_refused:
+    def _log_failed_write(self, error: OSError) -> None:
+        if not self._has_failed:
             logger.warning(
                 "mobvibe healthcheck %s will not find this process: %s cannot be written (%s). "
                 "Set MOBVIBE_DIR to a folder that can",
                 self._role, self._folder, error.strerror,
             )  # fmt: skip
-        self._is_refused = True
+        self._has_failed = True

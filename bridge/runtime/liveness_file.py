@@ -27,7 +27,7 @@ class Sign:
     pid: int
     started: str  # distinguishes the process from a later one with the same id
     database: str  # that the process works for: host, port and name
-    standing: str | None = None  # name of a stalled thread
+    stalled: str | None = None  # name of a stalled thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def database_of(database_url: str) -> str:
     return host_port_and_name(database_url)
 
 
-def own_sign(role: str, database_url: str, standing: str | None = None) -> Sign:
-    return Sign(role, os.getpid(), process_started(os.getpid()) or "", database_of(database_url), standing)
+def own_sign(role: str, database_url: str, stalled: str | None = None) -> Sign:
+    return Sign(role, os.getpid(), process_started(os.getpid()) or "", database_of(database_url), stalled)
 
 
 def path_of(folder: Path, sign: Sign) -> Path:

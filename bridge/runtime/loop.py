@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class Loop:
     """Calls `step` until stopped. `step` returns the seconds to rest; `wake` cuts a rest short.
 
-    A step that fails never ends the loop: it rests for a random time and goes on.
+    A step that fails never ends the loop: it rests for a random time and continues.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
@@ -79,5 +79,5 @@ class Loop:
 
 
 def _message(error: BridgeError) -> str:
-    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "Trouble"
+    what = f"{error.store} {error.condition}" if isinstance(error, StoreUnavailableError) else "A step fails"
     return f"{what}, trying again until it is over"

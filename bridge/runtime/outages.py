@@ -13,7 +13,7 @@ from bridge.errors import BridgeError, NoConnectionFreeError, ReadOnlyError, Sto
 
 logger = logging.getLogger(__name__)
 
-# Condition → failures in a row before it is logged, and the words that log its end. Two, because one failure may be
+# Condition → failures in a row before it is logged, and the text that logs its end. Two, because one failure may be
 # an old connection that broke long ago and is simply reopened.
 _CONDITIONS = {
     StoreUnavailableError.condition: (2, "is back"),

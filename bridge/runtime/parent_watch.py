@@ -18,8 +18,8 @@ _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 def watch_parent(grace_seconds: float, interval_seconds: float = 1.0, *, parent: int | None = None) -> None:
     """Send this process SIGTERM when its parent has died, and SIGKILL if it still runs after `grace_seconds`.
 
-    Works on every system; notices the death within `interval_seconds`. `parent` is its process id where that is known:
-    it may have died before this call, and then nobody can be asked for it.
+    Works on every system; notices the death within `interval_seconds`. `parent` is its process id, if the caller knows
+    it: when the parent died before this call, getppid() already returns another one.
     """
     parent = parent or os.getppid()
 
@@ -27,7 +27,7 @@ def watch_parent(grace_seconds: float, interval_seconds: float = 1.0, *, parent:
         never = threading.Event()
         while not never.wait(interval_seconds):
             if os.getppid() != parent:
-                logger.warning("The parent process is gone, stopping")
+                logger.warning("The parent process has died, stopping")
                 os.kill(os.getpid(), signal.SIGTERM)
                 never.wait(grace_seconds)
                 os.kill(os.getpid(), signal.SIGKILL)

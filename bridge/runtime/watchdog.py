@@ -1,7 +1,4 @@
-"""Finds a stalled thread: each watched thread calls `turn` while it makes progress, and one that is overdue is stalled.
-
-Log lines and the files of liveness call such a thread `standing`.
-"""
+"""Finds a stalled thread: each watched thread calls `turn` while it makes progress; one that is overdue is stalled."""
 
 import threading
 import time
@@ -9,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Longer than any wait for a store can be. The longest is for a name server that is away, then come the timeouts of
-# connections and statements.
-STANDS_SECONDS = 120.0
+# Longer than any wait for a store can be. The longest is for a name server that does not answer, then come the timeouts
+# of connections and statements.
+STALLED_SECONDS = 120.0
 
 
-class Standing(NamedTuple):
-    """A stalled thread."""
-
+class StalledThread(NamedTuple):
     name: str
     since: float  # by the monotonic clock
 
@@ -24,14 +19,14 @@ class Standing(NamedTuple):
 @dataclass(eq=False, slots=True)
 class _Turns:
     name: str
-    due: float  # when the next turn was promised at the latest
+    due: float  # the latest time at which the next call of `turn` was promised
     is_excused: Callable[[], bool]
 
 
 class Watchdog:
     """A watched thread calls `turn` before each step and each call to a store.
 
-    A thread waits for a store that is away in many short turns, so an outage never makes it look stalled. In a thread
+    A thread waits for an absent store in many short steps, so an outage never makes it look stalled. In a thread
     that is not watched, `turn` does nothing.
     """
 
@@ -39,11 +34,11 @@ class Watchdog:
         self._turns: dict[threading.Thread, _Turns] = {}
 
     def watch(self, name: str, is_excused: Callable[[], bool] = lambda: False) -> None:
-        """Expect turns of this thread from now on, except while `is_excused()` is true."""
+        """Expect this thread to call `turn` from now on, except while `is_excused()` is true."""
         self._turns[threading.current_thread()] = _Turns(name, time.monotonic(), is_excused)
 
     def forget(self) -> None:
-        """Expect no more turns of this thread: it ends as intended."""
+        """Expect no more calls of `turn` from this thread: it ends as intended."""
         self._turns.pop(threading.current_thread(), None)
 
     def watched(self, name: str, run: Callable[[], object]) -> Callable[[], None]:
@@ -67,12 +62,12 @@ class Watchdog:
         for turns in self._turns.copy().values():
             turns.due += seconds
 
-    def standing(self) -> Standing | None:
-        """A thread that has died, or has been overdue for STANDS_SECONDS; None when all make progress."""
-        late = time.monotonic() - STANDS_SECONDS
+    def stalled(self) -> StalledThread | None:
+        """A thread that has died, or has been overdue for STALLED_SECONDS; None when all make progress."""
+        late = time.monotonic() - STALLED_SECONDS
         for thread, turns in self._turns.copy().items():
             if (turns.due < late or not thread.is_alive()) and not turns.is_excused():
-                return Standing(turns.name, min(turns.due, time.monotonic()))
+                return StalledThread(turns.name, min(turns.due, time.monotonic()))
         return None
 
 

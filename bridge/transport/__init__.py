@@ -1,1 +1,1 @@
-"""Messages over Redis, which may lose, double, delay or reorder any of them. Only this folder imports redis."""
+"""Messages over Redis, which may lose, duplicate, delay or reorder any of them. Only this folder imports redis."""

@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from bridge.errors import NamespaceTakenError, RedisUnavailableError, SettingsError
 from bridge.runtime.watchdog import WATCHDOG
-from bridge.transport.refusals import translated
+from bridge.transport.errors import translated
 
 Client = redis.Redis
 Script = Callable[..., Any]
@@ -19,7 +19,7 @@ Script = Callable[..., Any]
 _OTHER_DATABASE = "OTHERDB "
 
 
-# A Redis that forks, or runs a slow command of somebody else, answers late: only after five seconds it counts as away.
+# A Redis that forks, or runs another client's slow command, answers late: only after five seconds it counts as absent.
 _TIMEOUT_SECONDS = 5.0
 _IDLE_SECONDS = 30  # after that a PING is sent first: firewalls and proxies drop idle connections silently
 
@@ -55,7 +55,7 @@ def _begin(connection: Any) -> None:
 
 @contextmanager
 def translate_redis_errors() -> Iterator[None]:
-    """Raise a RedisUnavailableError, or a subclass of it, for each error of the driver: see refusals.py."""
+    """Raise a RedisUnavailableError, or a subclass of it, for each error of the driver: see errors.py."""
     WATCHDOG.turn()
     try:
         yield

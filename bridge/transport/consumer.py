@@ -15,17 +15,17 @@ from bridge.runtime.backoff import full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.consumer_broker import ConsumerBroker
+from bridge.transport.foreign_messages import ForeignMessages
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import AnyMessage
 from bridge.transport.slots import Slots
-from bridge.transport.strangers import Strangers
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
 _START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
 # After an error at least _RETRY_SECONDS pass, so that a store whose errors come at once is not flooded. A key of the
-# wrong type has to be mended by hand: two seconds later is soon enough.
+# wrong type has to be corrected by an operator: two seconds later is soon enough.
 _RETRY_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 2.0
 
 
@@ -59,7 +59,7 @@ class JobConsumer(Consumer):
             f"messages of {queue_name}", lambda _: "A queue cannot be read, its jobs wait", "A queue is read again"
         )
         self._housekeeping = Housekeeping(broker.client, broker.names, queue_name)
-        self._strangers = Strangers(queue_name, broker.sift)
+        self._foreign = ForeignMessages(queue_name, broker.search_foreign)
         self._in_doubt = False  # a call failed: Redis may have given us messages in an answer that was lost
         broker.add_consumer(queue_name, self)
 
@@ -67,7 +67,7 @@ class JobConsumer(Consumer):
         self._wake.set()
 
     def start_again(self) -> None:
-        """Jobs that could not be started until now perhaps can be. For any thread."""
+        """Try again to start jobs that could not be started. For any thread."""
         if self._opened:
             self._next_start = 0.0
             self._wake.set()
@@ -104,7 +104,7 @@ class JobConsumer(Consumer):
         try:
             self._exchange(0)
         except RedisUnavailableError as error:
-            # The messages stay in Redis; whoever takes them finds their attempts over.
+            # The messages stay in Redis. The process that takes them finds their attempts over.
             logger.debug("Acknowledgements were lost", extra={"queue": self._queue, "reason": str(error)})
 
     def _fetch(self) -> bool:
@@ -124,13 +124,12 @@ class JobConsumer(Consumer):
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return
-        room = 0 if self._broker.draining else self._slots.reserve(self.wake)
-        before = room
+        reserved = left = 0 if self._broker.draining else self._slots.reserve(self.wake)
         try:
-            if room == 0 and not self._done and not poll_is_due:
+            if left == 0 and not self._done and not poll_is_due:
                 return
             self._housekeep()
-            room -= self._exchange(room)
+            left -= self._exchange(left)
         except WrongKeyError as error:
             self._meet_wrong_key(error)
             return
@@ -140,7 +139,7 @@ class JobConsumer(Consumer):
             self._next_poll = time.monotonic() + random.uniform(_RETRY_SECONDS, POLL_SECONDS)  # noqa: S311
             return
         finally:
-            self._slots.confirm(before, before - room)
+            self._slots.confirm(reserved, reserved - left)
         self._wrong_keys = 0
         self._key_errors.succeeded()
         self._broker.redis_works()
@@ -153,12 +152,12 @@ class JobConsumer(Consumer):
         rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
         self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
 
-    def _exchange(self, room: int) -> int:
+    def _exchange(self, slots: int) -> int:
         """One call to Redis; how many jobs wait to be started after it."""
         with self._lock:
             done, self._done = self._done, []
         try:
-            others_first, *taken = self._broker.exchange(self._queue, room, done)
+            others_first, *taken = self._broker.exchange(self._queue, slots, done)
         except RedisUnavailableError:
             with self._lock:
                 self._done = done + self._done
@@ -166,12 +165,12 @@ class JobConsumer(Consumer):
         for i in range(0, len(taken), 2):
             self._opened += self._open(taken[i], taken[i + 1])
         # A full answer hints at more messages; after an empty one a wake-up or the poll is awaited.
-        more = 0 < room <= len(self._opened)
+        more = 0 < slots <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_free() else time.monotonic() + POLL_SECONDS
-        if others_first and self._strangers.met():
+        if others_first and self._foreign.search():
             self._next_poll = 0.0
         elif others_first:
-            self._next_poll = min(self._next_poll, self._strangers.next_at)
+            self._next_poll = min(self._next_poll, self._foreign.next_at)
         return len(self._opened)
 
     def _open(self, name: bytes, data: bytes) -> list[AnyMessage]:
@@ -182,7 +181,7 @@ class JobConsumer(Consumer):
             logger.warning(
                 "Message refused", extra={"queue": self._queue, "reason": error.reason, "messageId": redis_id[:80]}
             )
-            self._broker.intake.refused(error, data)
+            self._broker.intake.rejected(error, data)
             self._put_aside(name)  # the id as it came: it may not be text
             self.wake()  # good messages may follow it
             return []
@@ -244,7 +243,7 @@ class JobConsumer(Consumer):
                 logger.warning("Messages could not be given back", extra={"queue": self._queue, "reason": str(error)})
 
     def _housekeep(self) -> None:
-        """Put back on the queue what dead processes hold, and what answers that were lost had given us."""
+        """Put back on the queue the messages of dead processes, and those that came in an answer that was lost."""
         if self._in_doubt:
             with self._lock:
                 known = set(self._out) | set(self._done)

@@ -12,31 +12,27 @@ from bridge.transport.wrong_keys import named
 class DatabaseMark:
     """`<namespace>:__database__`: the id and the name of a database, set by the first process and kept from then on.
 
-    The scripts compare it with `text`, and set it again when Redis was emptied. With an empty `text` they do neither.
+    The scripts compare it with `text`, and set it again when Redis was emptied. With an empty `text`, before it is
+    known which database is ours, they do neither.
     """
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, text: str = "") -> None:
         self._client = client
         self._namespace = namespace
         self._key = names_of(client, namespace).owner
-        self.text = ""
+        self.text = text
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Around a script that checks the mark."""
+        """For the call of a script that checks the mark: raises NamespaceTakenError for another database's."""
         try:
             with translate_redis_errors():
                 yield
         except NamespaceTakenError as error:
             raise taken(self._namespace, self.text, str(error)) from error
 
-    def take(self, text: str) -> None:
-        """Make the namespace ours. Raises NamespaceTakenError when it is another database's."""
-        self.text = text
-        self.check()
-
-    def check(self) -> None:
-        """Raise NamespaceTakenError when the namespace belongs to another database by now."""
+    def take(self) -> None:
+        """Make the namespace ours, or see that it still is. Raises NamespaceTakenError."""
         if not self.text:
             return
         with translate_redis_errors():
@@ -44,7 +40,7 @@ class DatabaseMark:
         self.compare()
 
     def compare(self) -> str:
-        """The same without setting anything; returns the mark that is there, or an empty text."""
+        """As `check`, but sets nothing. Returns the mark that is there, or an empty text."""
         try:
             with translate_redis_errors():
                 found: bytes | None = self._client.get(self._key)  # type: ignore[assignment]
@@ -60,12 +56,12 @@ def taken(namespace: str, ours: str, owner: str) -> NamespaceTakenError:
     return NamespaceTakenError(
         f"The Redis namespace {namespace!r} belongs to the database {_shown(owner)}, and DATABASE_URL leads to "
         f"{_shown(ours)}. Give each bridge and its workers a namespace of their own: REDIS_NAMESPACE=… "
-        f"Only if the other database is gone or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
+        f"Only if the other database no longer exists or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
         f"{namespace}:__database__"
     )
 
 
 def _shown(mark: str) -> str:
-    """A mark is "<id> <name>", but anybody may have written it."""
+    """A mark is "<id> <name>", but any client may have written it."""
     number, _, name = mark.partition(" ")
     return f"{name[:63]!r} (id {number[:8]})" if name else repr(mark[:80])

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class RedisEpoch:
-    """`<namespace>:__road__`: a random text. It is gone after Redis lost its data, and another one in another Redis."""
+    """`<namespace>:__road__`: a random text. It is missing after Redis lost its data, and differs in another Redis."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client

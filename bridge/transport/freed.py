@@ -1,7 +1,7 @@
 """The messages on the channel of freed slots: a worker settled jobs, or a bridge handed some over.
 
-Both are hints that make the bridges' counts of free slots newer: losing one costs a moment. Anybody with access to the
-channel can write there, so what cannot be true is dropped.
+Both are hints that update the bridges' counts of free slots: when one is lost, the next job starts a little later.
+Every client with access to the channel can publish there, so impossible values are dropped.
 """
 
 import json
@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_JOBS_MOST = 1_000_000  # of one queue in one message: no fleet settles or claims so many at once
-_MS_MOST = 1e13  # in total: hours for each of so many jobs. An average would not recover from more
+_JOBS_MOST = 1_000_000  # of one queue in one message: more than any deployment settles or claims at once
+_MS_MOST = 1e13  # in total: hours for each of so many jobs. A larger value would spoil an average for long
 
 
 @dataclass(frozen=True, slots=True)
 class FreedSlots:
     """From a worker process. `settled`: queue → how many jobs ended there, and the milliseconds they took in total.
 
-    `queues` are all that the worker serves: each slot is free for each of them. Without jobs it means that the worker
-    has just started, or serves more actors than before.
+    `queues` are all queues that the worker serves: each slot is free for each of them. With an empty `settled`, the
+    worker has just started, or serves more actors than before.
     """
 
     settled: Mapping[str, tuple[int, float]]
@@ -34,7 +34,7 @@ class FreedSlots:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """From the bridge `by`. `handed`: queue → how many jobs it just put there."""
+    """From the bridge `by`. `handed`: queue → how many jobs it just handed over."""
 
     handed: Mapping[str, int]
     by: str
@@ -44,7 +44,7 @@ class HandedOver:
 
 
 def parse(text: str | None) -> FreedSlots | HandedOver | None:
-    """The message in `text`; None when there is none, or it is neither of the two."""
+    """The message in `text`; None if it is neither of the two."""
     try:
         fields: dict[str, Any] = json.loads(text or "{}")
         if handed := fields.get("handed"):

@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 # A process that was silent for five minutes counts as dead, even if the machines' clocks differ a little. This only
 # cleans up: attempts are fenced, and their jobs are taken back in Postgres long before.
 DEAD_MS = 300_000
-_FORGOTTEN_MS = 86_400_000  # a day later each consumer of its queues has long put back what it held
-DEAD_LETTER_MS = 86_400_000  # a day: enough to look at why a message was refused
+_FORGOTTEN_MS = 86_400_000  # by then the consumers of its queues have put back what it held
+DEAD_LETTER_MS = 86_400_000  # a day: enough to find out why a message was rejected
 _MOST = 100  # dead letters in one call: Redis does nothing else meanwhile
 _WORKERS_MOST = 1000  # dead workers in one call, each with a set of ids to read
 _REST_SECONDS = 60.0  # often enough for what is kept for minutes or a day

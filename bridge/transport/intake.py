@@ -1,4 +1,4 @@
-"""What the transport asks of a worker process: how bytes become jobs, and which of the jobs run here."""
+"""What the transport calls of a worker process: it decodes messages, and decides which of their jobs run here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,20 +15,27 @@ Run = TypeVar("Run")
 
 
 class UnseenMessageError(SkipMessage):
-    """Raised by the first hook of all: no other hook has seen the message, so none is called for the skip."""
+    """Raised by the first hook: no other hook has seen the message, so no hook is called for the skip."""
 
 
 class JobMessage(MessageProxy, Generic[Key, Run]):
-    """One job of a message, as Dramatiq's worker threads see it. `redis_id` names the message it came in.
+    """One job of a message, as Dramatiq's worker threads see it. `redis_id` is the id of the message it came in.
 
-    Its fields are its own: Dramatiq asks for them a dozen times a job, and the way through the proxy is long.
-    `key`, `run` and `urgency` are for the worker process, which chooses the types of the first two: what it asks for
-    (None: nothing, a message of Dramatiq's own), what it got, and which of two jobs goes first. `skipped` says by whom
-    it was, and with which SkipMessage.
+    It has its own fields, because Dramatiq reads them a dozen times for each job, and MessageProxy is slow.
+    `key`, `run` and `urgency` are for the worker process, which chooses the types of the first two: the attempt to
+    start (None for Dramatiq's own messages), the run once it is started, and the job's priority. `skipped`: who skipped
+    it, and the SkipMessage.
     """
 
     def __init__(
-        self, queue_name: str, actor_name: str, message_id: str, redis_id: str, key: Key, args: tuple[Any, ...] = ()
+        self,
+        queue_name: str,
+        actor_name: str,
+        message_id: str,
+        redis_id: str,
+        key: Key,
+        args: tuple[Any, ...] = (),
+        created_ms: Callable[[], int] = int,
     ) -> None:
         self.failed = False
         self._exception = None
@@ -38,7 +45,7 @@ class JobMessage(MessageProxy, Generic[Key, Run]):
         self.kwargs: dict[str, Any] = {}
         self.options: dict[str, Any] = {"redis_message_id": redis_id}
         self.message_id = message_id
-        self.created_ms: Callable[[], int] = int
+        self._created_ms = created_ms
         self.redis_id = redis_id
         self.key = key
         self.run: Run | None = None
@@ -47,19 +54,19 @@ class JobMessage(MessageProxy, Generic[Key, Run]):
 
     @property
     def message_timestamp(self) -> int:  # type: ignore[override]
-        """When the job was inserted, in milliseconds. Asked of Postgres, by those who want to know."""
-        return self.created_ms()
+        """When the job was inserted, in milliseconds. Each read is a query to Postgres."""
+        return self._created_ms()
 
     @property
     def _message(self) -> "Message[Any]":  # type: ignore[override]
-        """Made only when somebody wants to see it, and to write it down: of a job that is its id, and no prompt."""
+        """Made only on demand, and maybe logged: so a job is shown by its id, without its prompt."""
         args = tuple(str(one.id) if isinstance(one, Job) else one for one in self.args)
         return Message(
             self.queue_name, self.actor_name, args, self.kwargs, self.options, self.message_id, self.message_timestamp
         )
 
     def __str__(self) -> str:
-        return f"{self.actor_name}({self.message_id})"  # never its arguments: they may be anything
+        return f"{self.actor_name}({self.message_id})"  # never its arguments: they may be secret
 
 
 AnyMessage = JobMessage[Any, Any]
@@ -67,9 +74,9 @@ PlainMessage = JobMessage[None, None]
 
 
 class Intake(Protocol):
-    """What a consumer asks of its worker process. All may be called from several consumers' threads.
+    """What a consumer calls of its worker process, from the threads of several consumers.
 
-    `takes_any` message, or only those with an id as `seal` makes it.
+    `takes_any`: messages with any id are taken, not only those with an id that `seal` makes.
     """
 
     takes_any: bool
@@ -78,20 +85,20 @@ class Intake(Protocol):
         """The jobs in a message. Raises BadMessageError."""
 
     def start(self, messages: Sequence[AnyMessage]) -> tuple[list[AnyMessage], list[AnyMessage]]:
-        """Take up jobs: those that are to run here, and those to ask about again; the rest is not ours.
+        """Start jobs. Returns those that run here now, and those to try again later; the others are not ours.
 
-        Raises StoreUnavailableError when nobody can say.
+        Raises StoreUnavailableError if Postgres does not answer.
         """
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:
-        """A message was put aside."""
+    def rejected(self, error: BadMessageError, data: bytes) -> None:
+        """A message was moved to the dead letters."""
 
     def returned(self, messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
-        """Jobs that cannot run here any more; gives back those whose messages Redis shall keep."""
+        """Jobs that will not run here any more. Returns those whose messages must stay in Redis."""
 
 
 class PlainIntake:
-    """Dramatiq's own messages, one job each, all of them to run."""
+    """For Dramatiq's own messages: each is one job, and all of them run."""
 
     takes_any = True
 
@@ -100,16 +107,16 @@ class PlainIntake:
         if message.options.get("redis_message_id") != redis_id:
             raise BadMessageError("wrong_id")
         opened: PlainMessage = JobMessage(
-            message.queue_name, message.actor_name, message.message_id, redis_id, None, message.args
-        )
+            message.queue_name, message.actor_name, message.message_id, redis_id, None, message.args,
+            lambda: message.message_timestamp,
+        )  # fmt: skip
         opened.kwargs, opened.options = message.kwargs, message.options
-        opened.created_ms = lambda: message.message_timestamp
         return [opened]
 
     def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
         return list(messages), []
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:
+    def rejected(self, error: BadMessageError, data: bytes) -> None:
         pass
 
     def returned(self, messages: Sequence[PlainMessage]) -> Sequence[PlainMessage]:

@@ -1,4 +1,4 @@
-"""Dramatiq's RedisBroker, made to carry jobs: woken consumers, acknowledgements in groups, no delays."""
+"""Dramatiq's RedisBroker, changed for jobs: consumers are woken, acknowledge in groups, and there are no delays."""
 
 import logging
 import threading
@@ -23,11 +23,11 @@ from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
 from bridge.transport.slots import Slots
 from bridge.transport.wakeups import WakeUps
-from bridge.transport.wrong_keys import keys_of, marks_of, named
+from bridge.transport.wrong_keys import keys_of, named, namespace_keys
 
 logger = logging.getLogger(__name__)
 
-# Signals whose hooks decide nothing: what they raise must not end the thread, which serves others.
+# Signals whose hooks decide nothing: what a hook raises must not end the thread, which serves other jobs too.
 _SETTLED = frozenset(
     {
         *("ack", "nack", "skip_message"),
@@ -39,7 +39,7 @@ _SETTLED = frozenset(
 class JobBroker(RedisBroker):
     """Keeps what Dramatiq promises of a RedisBroker, except delays: those belong to Postgres.
 
-    `intake` and `slots` are where a worker process plugs in, by `take_jobs`; without one, messages are Dramatiq's own.
+    A worker process sets `intake` and `slots` with `take_jobs`. Without a worker process, messages are Dramatiq's own.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class JobBroker(RedisBroker):
         )
         self.broker_id = WORKER_PREFIX + self.broker_id  # otherwise Dramatiq's own brokers would clean up after it
         self.names = names_of(client, namespace)
-        self.mark = DatabaseMark(client, namespace)
+        self.mark = DatabaseMark(client, namespace)  # until the database is known
         self.intake: Intake = PlainIntake()
         self.slots: Slots | None = None
         self.draining = False
@@ -127,7 +127,7 @@ class JobBroker(RedisBroker):
         return super().enqueue(message)
 
     def take_jobs(self, intake: Intake, slots: Slots) -> None:
-        """From now on `intake` decides what becomes of messages, and `slots` how many are taken."""
+        """From now on `intake` decides what happens to messages, and `slots` how many are taken."""
         self.intake, self.slots = intake, slots
 
     def drain(self) -> None:
@@ -143,7 +143,7 @@ class JobBroker(RedisBroker):
     def announce_freed(self, settled: Mapping[str, tuple[int, float]]) -> None:
         """Send bridges what this worker settled, which frees slots: queue → jobs, and their milliseconds in total.
 
-        A hint: losing it costs a moment. Waiting for a Redis that does not answer would hold up every report. So after
+        A hint: if it is lost, the next job starts later. Waiting for an absent Redis would delay every report. So after
         the first error nothing is sent until a consumer gets an answer from Redis.
         """
         if self._down:
@@ -156,7 +156,7 @@ class JobBroker(RedisBroker):
             self.redis_failed(error)
 
     def start_again(self) -> None:
-        """A job ended that others, not started yet, may have waited for."""
+        """A job ended. Jobs that could not be started before may have waited for it."""
         for consumer in self._consumers_of(None):
             consumer.start_again()
 
@@ -177,10 +177,10 @@ class JobBroker(RedisBroker):
         """There are free slots, for any queue."""
         self._wake(None)
 
-    def exchange(self, queue_name: str, room: int, done: Sequence[str]) -> list[Any]:
-        """Acknowledge `done` and take messages with up to `room` jobs: see lua/exchange.lua.
+    def exchange(self, queue_name: str, slots: int, done: Sequence[str]) -> list[Any]:
+        """Acknowledge `done` and take messages with up to `slots` jobs: see lua/exchange.lua.
 
-        Returns 1 when the first message that waits is somebody else's or else 0, then id, payload, id, payload, …
+        Returns 1 if the first message that waits is another application's, else 0; then id, payload, id, payload, …
         """
         names = self.names
         keys = [
@@ -188,13 +188,13 @@ class JobBroker(RedisBroker):
             names.heartbeats, names.owner,
         ]  # fmt: skip
         takes_any = int(self.intake.takes_any)
-        args = [self.broker_id, int(time.time() * 1000), room, SUSPECTS_MOST, self.mark.text, takes_any, *done]
+        args = [self.broker_id, int(time.time() * 1000), slots, SUSPECTS_MOST, self.mark.text, takes_any, *done]
         with self.mark.translate_errors():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
 
-    def sift(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
-        """Move ours to the front from among somebody else's: see lua/sift.lua."""
+    def search_foreign(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]:
+        """Move our messages to the front from among another application's: see lua/sift.lua."""
         with translate_redis_errors():
             waiting, seen, moved, other = self._sift(keys=[self.names.waiting(queue_name)], args=[start, length])
         return waiting, seen, moved, other.decode("utf-8", "replace")
@@ -249,7 +249,7 @@ class JobBroker(RedisBroker):
     def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
         """The same error with the name of the key that has the wrong type."""
         held = {self.names.held(self.broker_id, queue_name): "set"}
-        return named(error, self.client, keys_of(self.names, queue_name) | marks_of(self.names) | held)
+        return named(error, self.client, keys_of(self.names, queue_name) | namespace_keys(self.names) | held)
 
     def redis_failed(self, error: RedisUnavailableError) -> None:
         if not self._down:

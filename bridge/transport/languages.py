@@ -1,4 +1,4 @@
-"""What protocol an address speaks that does not answer like Redis: tried with one request of each likely one."""
+"""Finds out which other protocol a server speaks that does not answer like Redis: sends one request of each."""
 
 import socket
 import ssl
@@ -32,12 +32,12 @@ def other_language(client: Client) -> str | None:
         if _answer(address, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/"):
             return "what answers there speaks HTTP: REDIS_URL needs the port of Redis, usually 6379"
     except ConnectionError:
-        pass  # nobody listens
+        pass  # nothing listens there
     return None
 
 
 def _answer(address: tuple[str, int], request: bytes, *, tls: bool = False) -> bytes:
-    """The first bytes of the answer, b"" for none. Raises ConnectionError when nobody listens."""
+    """The first bytes of the answer, b"" for none. Raises ConnectionError when nothing listens there."""
     link = socket.create_connection(address, _TIMEOUT_SECONDS)
     try:
         if tls:

@@ -1,12 +1,12 @@
-"""Claims → one Redis message, and a Redis message → the (job id, fence) of each. Both directions stand here.
+"""Claims → one Redis message, and a Redis message → the (job id, fence) of each. Both directions are here.
 
-A message names jobs and attempts and nothing else of a job: prompt and payload stay in Postgres and come back from the
-start call. So a forged or stale message carries nothing that could be believed. Short jobs of one actor share a
+A message names jobs and attempts and nothing else of a job: prompt and payload stay in Postgres, and the start call
+returns them. So a forged or stale message cannot make a worker do anything wrong. Short jobs of one actor share a
 message; each is still started, fenced and settled by itself.
 
-The id of a message is "<job id>:<fence>" of its first job and a mark: nothing for one job, "+n" for n more jobs than
-the first, "!" for one job that runs alone, "!!" for one that runs alone to its end. The scripts in lua/ read these ids
-as well: what changes here changes in lua/_ours.lua.
+The id of a message is "<job id>:<fence>" of its first job and a suffix: empty for one job, "+n" for n more jobs than
+the first, "!" for one job that runs isolated, "!!" for one that runs isolated to its end. The scripts in lua/ read
+these ids too: a change here needs the same change in lua/_ours.lua (`mark_of`).
 """
 
 import json
@@ -23,24 +23,24 @@ from dramatiq.errors import DecodeError
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 
-# In one message. A bridge puts in half as many at most (throughput.py); what holds more was not made by us.
+# In one message. A bridge puts in half as many at most (throughput.py); a message with more is not ours.
 JOBS_MOST = 100
-# Jobs that run alone, in one batch for one process: they are short when a batch is that large (throughput.py).
+# Jobs in one batch, which one process runs isolated: they are short when a batch is that large (throughput.py).
 SUSPECTS_MOST = 64
 _FENCE_MOST = 2**63 - 1  # Postgres' bigint
 # Dramatiq acts on options (delays, pipes, callbacks, limits). A message must not decide any of them here.
 _ALLOWED_OPTIONS = frozenset({"redis_message_id"})
-_MORE, _ISOLATED, _ISOLATED_UNTIL_END = "+", "!", "!!"  # the marks
+_MORE, _ISOLATED, _ISOLATED_UNTIL_END = "+", "!", "!!"  # the suffixes
 _OUR_ID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-9]+([+!]?[0-9!]*)")
 
 
 def message_id(claim: Claim, more: int = 0) -> str:
-    """One id for one hand-over: publishing it twice is publishing it once. `more` jobs travel with the first."""
-    return f"{claim.job_id}:{claim.fence}{f'{_MORE}{more}' if more else _mark(claim)}"
+    """The same id each time a hand-over is published, so that twice is as once. `more`: jobs besides the first."""
+    return f"{claim.job_id}:{claim.fence}{f'{_MORE}{more}' if more else _suffix(claim)}"
 
 
-def _mark(claim: Claim) -> str:
-    """Of a job that has its message to itself."""
+def _suffix(claim: Claim) -> str:
+    """For a message with one job."""
     if claim.isolated_until_end:
         return _ISOLATED_UNTIL_END
     return _ISOLATED if claim.isolated else ""
@@ -54,8 +54,8 @@ def is_isolated_until_end(redis_id: str) -> bool:
     return redis_id.endswith(_ISOLATED_UNTIL_END)
 
 
-def mark_of(redis_id: bytes) -> bytes | None:
-    """The mark of an id of ours, often empty; None when the message is somebody else's."""
+def suffix_of(redis_id: bytes) -> bytes | None:
+    """The suffix of an id of ours, often empty; None when the message is another application's."""
     found = _OUR_ID.fullmatch(redis_id)
     return found[1] if found else None
 
@@ -63,7 +63,7 @@ def mark_of(redis_id: bytes) -> bytes | None:
 def seal(claims: Sequence[Claim]) -> tuple[str, str]:
     """The message that hands `claims` over, which share queue and actor: its id and its JSON text.
 
-    Written out by hand: for a short job the JSON encoder would dominate the cost.
+    Not made by the JSON encoder, which would dominate the cost of a short job.
     """
     first = claims[0]
     name = message_id(first, len(claims) - 1)
@@ -89,12 +89,12 @@ def unseal(data: bytes, queue_name: str, redis_id: str) -> tuple[str, list[tuple
         message: Message[None] = Message.decode(data)
     except DecodeError as error:
         raise BadMessageError("undecodable", str(error.error)[:200]) from None
-    fields: Any = message  # decoded from anything: the declared types are a hope
+    fields: Any = message  # decoded from anything: its values may have other types than declared
     if not (
         isinstance(fields.options, dict) and isinstance(fields.message_id, str) and isinstance(fields.actor_name, str)
     ):
         raise BadMessageError("malformed")
-    # Dramatiq's worker thread looks its consumer up by this name and dies when there is none.
+    # Dramatiq's worker thread finds the consumer by this name, and dies when there is none.
     if message.queue_name != queue_name:
         raise BadMessageError("wrong_queue", f"says {str(message.queue_name)[:80]!r}")
     if strange := set(message.options) - _ALLOWED_OPTIONS:
@@ -117,7 +117,7 @@ def _read_claims(message: "Message[None]") -> tuple[str, list[tuple[UUID, int]]]
         jobs = [UUID(text) for text in ids]
     except (ValueError, TypeError):
         raise BadMessageError("no_claim") from None
-    marks = (f"{_MORE}{len(ids) - 1}",) if len(ids) > 1 else ("", _ISOLATED, _ISOLATED_UNTIL_END)
-    if message.message_id not in [f"{ids[0]}:{fences[0]}{mark}" for mark in marks]:
+    suffixes = (f"{_MORE}{len(ids) - 1}",) if len(ids) > 1 else ("", _ISOLATED, _ISOLATED_UNTIL_END)
+    if message.message_id not in [f"{ids[0]}:{fences[0]}{suffix}" for suffix in suffixes]:
         raise BadMessageError("wrong_id")
     return message.actor_name, list(zip(jobs, fences, strict=True))

@@ -15,7 +15,7 @@ from bridge.transport.freed import HandedOver
 from bridge.transport.messages import seal
 from bridge.transport.names import names_of
 from bridge.transport.rights import check_rights
-from bridge.transport.wrong_keys import in_a_line, keys_of, marks_of, named, way_out, wrong_keys
+from bridge.transport.wrong_keys import in_a_line, keys_of, named, namespace_keys, way_out, wrong_keys
 
 _BACKLOG_SECONDS = 1.0  # after this the messages that waited are gone: they are at most a fifth of a second's work
 _BATCH = 1000  # messages in one call: Redis does nothing else meanwhile, and Lua unpacks some thousands of values
@@ -24,10 +24,10 @@ _BATCH = 1000  # messages in one call: Redis does nothing else meanwhile, and Lu
 class Publisher:
     """Hands claims over. Publishing the same hand-over twice is harmless: its id is there already."""
 
-    def __init__(self, client: Client, namespace: str, mark: DatabaseMark | None = None) -> None:
+    def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._names = names_of(client, namespace)
-        self.mark = mark or DatabaseMark(client, namespace)
+        self.mark = DatabaseMark(client, namespace)  # until the database is known
         self._publish = load_script(client, "publish")
         self._push = load_script(client, "push_again")
         self._ends: dict[str, tuple[int, float]] = {}  # queue → priority of its last message, and when that was put
@@ -37,7 +37,7 @@ class Publisher:
         """Raise RedisUnavailableError unless Redis answers, lets us do what we need, and the namespace is ours."""
         check_redis(self._client)
         check_rights(self._client, self._names.namespace)
-        self.mark.check()
+        self.mark.take()
 
     def publish(
         self,
@@ -105,18 +105,18 @@ class Publisher:
 
     def check_queue(self, queue: str) -> None:
         """Raise WrongKeyError while a key has the wrong type that publishing or taking messages needs."""
-        keys = keys_of(self._names, queue) | marks_of(self._names)
+        keys = keys_of(self._names, queue) | namespace_keys(self._names)
         if wrong := wrong_keys(self._client, keys):
             raise WrongKeyError(f"{in_a_line(wrong)}; {way_out(wrong)}", [queue])
 
     @contextmanager
     def _queue(self, queue: str, closed: dict[str, WrongKeyError]) -> Iterator[None]:
-        """Around the calls for one queue: a wrong key of it does not stop the others."""
+        """For the calls of one queue: if one of its keys has the wrong type, the other queues are still served."""
         try:
             with self.mark.translate_errors():
                 yield
         except WrongKeyError as error:
-            closed[queue] = named(error, self._client, keys_of(self._names, queue) | marks_of(self._names))
+            closed[queue] = named(error, self._client, keys_of(self._names, queue) | namespace_keys(self._names))
 
     def _keys(self, queue: str) -> list[str]:
         return [self._names.waiting(queue), self._names.payloads(queue), self._names.owner]

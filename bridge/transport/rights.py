@@ -1,4 +1,4 @@
-"""What our user in Redis must be allowed: one list, for the ACL rule to paste and for the check of a user's rights.
+"""The rights that our user in Redis needs: one list, for the ACL rule to paste and for the check of a user.
 
 Each command is tried on a key that holds a plain string, where it changes nothing: a wrong type, or an absent member.
 """
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnfitError
+from bridge.errors import RedisAccessError, RedisUnfitError
 from bridge.transport.client import Client, translate_redis_errors
 
 _PROBE = "return redis.call('get', KEYS[1])"
@@ -44,7 +44,7 @@ class Lacking:
 
     @property
     def cannot_subscribe(self) -> bool:
-        """SUBSCRIBE is absent, so nobody gets wake-ups: queues are polled instead."""
+        """SUBSCRIBE is absent, so there are no wake-ups: queues are polled instead."""
         return "subscribe" in self.commands
 
     @property
@@ -77,19 +77,19 @@ def lacking(client: Client, namespace: str) -> Lacking:
         try:
             return _try(connection, namespace)
         finally:
-            connection.disconnect()  # it is subscribed, perhaps in a transaction: nobody else can use it
+            connection.disconnect()  # it is subscribed, perhaps in a transaction: it must not go back to the pool
             client.connection_pool.release(connection)
 
 
 def check_rights(client: Client, namespace: str) -> None:
-    """Raise RedisUnfitError when a command that we need is absent, and RedisRefusedError with the ACL rule to paste
+    """Raise RedisUnfitError when a command that we need is absent, and RedisAccessError with the ACL rule to paste
     when our user lacks a right.
     """
     missing = lacking(client, namespace)
     if missing.needed:
         raise RedisUnfitError(f"it does not know {missing.needed}: {RENAMED}")
     if missing.rights:
-        raise RedisRefusedError(
+        raise RedisAccessError(
             f"Its user lacks {' '.join(sorted(missing.rights))}. Paste this into redis-cli, with its password: "
             f"{rule_for(client, namespace)}"
         )
@@ -98,7 +98,7 @@ def check_rights(client: Client, namespace: str) -> None:
 def _try(connection: Any, namespace: str) -> Lacking:
     key = f"{namespace}:__probe__.{uuid4().hex}"
     first = [("set", key, "", "px", "10000")]
-    missing = _refused(connection, first, namespace)
+    missing = _lacking(connection, first, namespace)
     if missing.rights or missing.commands:
         return missing  # without that key the other commands would change something
     sha = hashlib.sha1(_PROBE.encode(), usedforsecurity=False).hexdigest()
@@ -110,10 +110,10 @@ def _try(connection: Any, namespace: str) -> Lacking:
     ]
     calls += [(name, key, *args) for name, args in COMMANDS.items() if args is not None and name not in ("set", "del")]
     calls += [("multi",), ("get", key), ("exec",), ("del", key), ("subscribe", key)]
-    return _refused(connection, calls, namespace)
+    return _lacking(connection, calls, namespace)
 
 
-def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> Lacking:
+def _lacking(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) -> Lacking:
     connection.send_packed_command(connection.pack_commands(calls), check_health=False)
     missing = Lacking()
     for name, *_ in calls:
@@ -123,12 +123,12 @@ def _refused(connection: Any, calls: Sequence[tuple[str, ...]], namespace: str) 
         except theirs.NoPermissionError as error:
             missing.rights.add(_named(str(error), command, namespace))
         except theirs.ResponseError as error:
-            if "NOPERM" in str(error):  # of EXEC, whose own error stands before it
+            if "NOPERM" in str(error):  # an error of EXEC, whose text contains that of the command
                 missing.rights.add(_named(str(error), command, namespace))
             if "unknown command" in str(error):
                 missing.commands.add(command)
             if isinstance(error, theirs.ReadOnlyError | theirs.OutOfMemoryError):
-                raise  # says nothing about rights
+                raise  # not an error about rights
     return missing
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitError
 from bridge.transport.client import Client, check_redis, translate_redis_errors
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.languages import other_language
@@ -12,16 +12,16 @@ from bridge.transport.rights import check_rights, rule_for
 _OLDEST = (6, 2)  # the first that knows channels in ACL rules, which `rule_for` prints
 
 
-def check_usable(client: Client, namespace: str, mark: DatabaseMark, text: str) -> None:
+def check_usable(client: Client, namespace: str, mark: DatabaseMark) -> None:
     """Refuse a Redis that cannot serve us, in one line: unreachable, not Redis, rights missing, another database's."""
     check_server(client)
     try:
         check_rights(client, namespace)
-    except RedisRefusedError as error:
+    except RedisAccessError as error:
         if "ACL SETUSER" in str(error) or "rights" not in str(error):
             raise
-        raise RedisRefusedError(f"{error}, or paste into redis-cli: {rule_for(client, namespace)}") from error
-    mark.take(text)
+        raise RedisAccessError(f"{error}, or paste into redis-cli: {rule_for(client, namespace)}") from error
+    mark.take()
 
 
 def check_server(client: Client) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _facts(client: Client) -> dict[str, Any]:
     try:
         with translate_redis_errors():
             info: Any = client.info()
-    except RedisRefusedError:
+    except RedisAccessError:
         return {}  # rights are checked by themselves
     except RedisUnfitError as error:
         if "lacks a command" in str(error):

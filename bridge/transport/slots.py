@@ -10,7 +10,7 @@ _STOCK_SECONDS, _STOCK_MOST = 0.1, 500
 _SHORT_SECONDS, _SLOW_STOCK_SECONDS = 0.01, 0.02  # a job of 10 ms hides much of a fetch by itself
 _AVERAGE_SECONDS = 0.1  # as long as the stock: a change of load is followed before the stock is used up
 _MEASURED_SECONDS = 0.01  # shorter spans hold too few jobs to measure a rate
-_QUIET_SECONDS = 0.5  # after such a gap the old rate says nothing about the next jobs
+_QUIET_SECONDS = 0.5  # after such a gap the old rate does not predict the next jobs
 
 
 class Slots:
@@ -28,7 +28,7 @@ class Slots:
         self._lock = threading.Lock()
         self._held = 0
         self._reserved = 0  # of those held, by a fetch in progress
-        self._refused: list[Callable[[], None]] = []
+        self._to_wake: list[Callable[[], None]] = []
         self._stock = 0
         self._done = 0
         self._rate = 0.0
@@ -45,7 +45,7 @@ class Slots:
             self._measure()
             free = 0 if self._is_isolating() else max(0, self._threads + self._stock - self._held)
             if free == 0 and self._reserved > 0:
-                self._refused.append(wake)
+                self._to_wake.append(wake)
             self._held += free
             self._reserved += free
             return free
@@ -57,8 +57,8 @@ class Slots:
             self._reserved -= reserved
             if reserved == 0 or taken >= reserved:
                 return
-            refused, self._refused = self._refused, []
-        for wake in refused:  # not the caller's: it has just polled, and would spin
+            to_wake, self._to_wake = self._to_wake, []
+        for wake in to_wake:  # not the caller's: it has just polled, and would spin
             wake()
 
     def has_free(self) -> bool:

@@ -41,7 +41,7 @@ class WakeUps(Subscription):
         """
         if not error.waiting_helps and not self._is_logged:
             self._is_logged = True
-            logger.warning("Wake-ups cannot be heard, polling instead", extra={"reason": str(error)})
+            logger.warning("Wake-ups cannot be received, polling instead", extra={"reason": str(error)})
 
     def _receive(self) -> None:
         with translate_redis_errors(), self._client.pubsub(ignore_subscribe_messages=False) as subscription:

@@ -13,7 +13,7 @@ from bridge.transport.names import Names
 _READS = {"list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "string": "GET"}
 
 
-def marks_of(names: Names) -> dict[str, str]:
+def namespace_keys(names: Names) -> dict[str, str]:
     """Key → the type it must have: the keys that a namespace has once."""
     return {names.owner: "string", names.epoch: "string", names.heartbeats: "zset"}
 
@@ -41,13 +41,13 @@ def wrong_keys(client: Client, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def in_a_line(wrong: Mapping[str, str]) -> str:
-    return ", ".join(f"the key {key!r} is no {kind}" for key, kind in wrong.items())
+    return ", ".join(f"the key {key!r} is not a {kind}" for key, kind in wrong.items())
 
 
 def way_out(wrong: Mapping[str, str]) -> str:
     key = next(iter(wrong))
     return (
-        f"another application wrote it: look at it, then RENAME {key} NEW-NAME or DEL {key} in redis-cli, or give "
+        f"another application wrote it: check it, then RENAME {key} NEW-NAME or DEL {key} in redis-cli, or give "
         "the bridge a namespace of its own: REDIS_NAMESPACE=…"
     )
 

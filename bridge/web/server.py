@@ -17,12 +17,12 @@ from gunicorn.arbiter import Arbiter
 from bridge.addresses import host_and_port, in_an_address
 from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.postgres import connection_budget
-from bridge.postgres.startup_checks import patiently, warn_of_few_connections
+from bridge.postgres.startup_checks import warn_of_few_connections, with_retries
 from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
 from bridge.transport.server_check import check_server
-from bridge.web import create_app
+from bridge.web.app import create_app
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +96,11 @@ def serve(settings: Settings) -> None:
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse to start with a server that we cannot use. One that only does not answer is reported by /readyz."""
+    """Raise if the server at REDIS_URL cannot be used. One that only does not answer is reported by /readyz."""
     client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
     where = host_and_port(settings.redis_address(), 6379)
     try:
-        patiently(lambda: check_server(client), where=where, tries=1)
+        with_retries(lambda: check_server(client), where=where, tries=1)
     except RedisUnavailableError as error:
         if not error.waiting_helps:
             raise

@@ -18,7 +18,7 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
             log.setLevel(max(self.loglevel, logging.WARNING))
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log a crash. A client that has gone, or does not read its answer, is not one."""
+        """Log a crash. A client that disconnected, or does not read its answer, is not one."""
         if isinstance(error := sys.exc_info()[1], OSError):
             self.error_log.info("Connection lost", extra={"reason": str(error)})
         else:

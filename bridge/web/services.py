@@ -51,7 +51,7 @@ class Services:
         self.settings = settings
         self.pool = Pool(settings.postgres_dsn(), "web", size=settings.web_database_connections)
         # Probes have a connection of their own: a busy pool must not make the process look dead.
-        self._probe = Pool(settings.postgres_dsn(), "probe", size=1, patience_seconds=1.0, statement_timeout_ms=1_000)
+        self._probe = Pool(settings.postgres_dsn(), "probe", size=1, timeout_seconds=1.0, statement_timeout_ms=1_000)
         self._redis = connect_redis(settings.redis_address(), timeout_seconds=1.0)
         self.started = time.monotonic()
         self.readiness = Cached(self._check, seconds=1.0)

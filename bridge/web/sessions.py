@@ -21,8 +21,8 @@ EVENTS_SHOWN = 1000  # the newest ones: all events of an ordinary session, and a
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-class RefusedError(Exception):
-    """A request is refused: the text for the caller, and the HTTP status."""
+class RequestError(Exception):
+    """A request that is not served: the text for the caller, and the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -35,18 +35,18 @@ def blueprint(services: Services) -> Blueprint:
 
     def user() -> UUID:
         if secret is None:
-            raise RefusedError("Tokens cannot be checked: SUPABASE_JWT_SECRET is not set", 503)
+            raise RequestError("Tokens cannot be checked: SUPABASE_JWT_SECRET is not set", 503)
         try:
             return read_user(request.headers.get("Authorization"), secret.get_secret_value())
         except TokenError as error:
             logger.info("Token refused", extra={"reason": str(error)})
-            raise RefusedError("Invalid or expired token", 401) from None
+            raise RequestError("Invalid or expired token", 401) from None
 
     @pages.post("/start-coding-session")
     def start_coding_session() -> tuple[Response, int]:
         owner = user()
         if request.content_encoding not in (None, "", "identity"):
-            raise RefusedError("Body must not be compressed", 415)
+            raise RequestError("Body must not be compressed", 415)
         body = request.get_data()
         if request.content_length is None and len(body) == request.max_content_length:
             raise RequestEntityTooLarge  # werkzeug cuts a body without a Content-Length there, and raises no error
@@ -59,8 +59,8 @@ def blueprint(services: Services) -> Blueprint:
         session = _session_id(_query_value("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
-    @pages.errorhandler(RefusedError)
-    def refuse(error: RefusedError) -> tuple[Response, int]:
+    @pages.errorhandler(RequestError)
+    def answer(error: RequestError) -> tuple[Response, int]:
         return jsonify(success=False, error=str(error)), error.status
 
     @pages.after_request
@@ -74,26 +74,26 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def read_order(body: bytes) -> tuple[UUID, str]:
-    """The project and the prompt of a start request. Raises RefusedError for anything else."""
+    """The project and the prompt of a start request. Raises RequestError for anything else."""
     try:
-        order = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant)
+        order = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
-        raise RefusedError("Body is not valid JSON") from None
+        raise RequestError("Body is not valid JSON") from None
     if not isinstance(order, dict):
-        raise RefusedError("Body must be a JSON object")
+        raise RequestError("Body must be a JSON object")
     if unknown := sorted(set(order) - {"projectId", "prompt"}):
-        raise RefusedError(f"Unknown field: {', '.join(unknown)[:100]}", 422)
+        raise RequestError(f"Unknown field: {', '.join(unknown)[:100]}", 422)
     project, prompt = order.get("projectId"), order.get("prompt")
     if not isinstance(project, str) or not _UUID.fullmatch(project):
-        raise RefusedError("Invalid project ID format", 422)
+        raise RequestError("Invalid project ID format", 422)
     if not isinstance(prompt, str):
-        raise RefusedError("Prompt is required", 422)
+        raise RequestError("Prompt is required", 422)
     if len(prompt.strip()) < PROMPT_LEAST:
-        raise RefusedError(f"Prompt must be at least {PROMPT_LEAST} characters", 422)
+        raise RequestError(f"Prompt must be at least {PROMPT_LEAST} characters", 422)
     if len(prompt) > PROMPT_MOST:
-        raise RefusedError(f"Prompt must be at most {PROMPT_MOST} characters", 422)
+        raise RequestError(f"Prompt must be at most {PROMPT_MOST} characters", 422)
     if re.search("[\x00\ud800-\udfff]", prompt):
-        raise RefusedError("Prompt contains characters that cannot be stored", 422)
+        raise RequestError("Prompt contains characters that cannot be stored", 422)
     return UUID(project), prompt
 
 
@@ -104,7 +104,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -112,7 +112,7 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
     """Insert the session and its job in one transaction: both or neither."""
     who = {"user": user, "project": project}
     if services.pool.call("projects_table")[0]["present"] and not services.pool.call("owns_project", who)[0]["owned"]:
-        raise RefusedError("Project not found or access denied", 404)
+        raise RequestError("Project not found or access denied", 404)
     with services.pool.connection() as connection, connection.transaction():
         session = services.pool.on(connection, "create_session", who | {"prompt": prompt})[0]
         job_id = enqueue(connection, ACTOR, session_id=session["id"], prompt=prompt)
@@ -129,14 +129,14 @@ def _query_value(name: str) -> str | None:
     try:
         return request.args.get(name)
     except UnicodeDecodeError:  # raw bytes instead of percent codes
-        raise RefusedError("Query is not valid UTF-8") from None
+        raise RequestError("Query is not valid UTF-8") from None
 
 
 def _session_id(text: str | None) -> UUID:
     if not text:
-        raise RefusedError("sessionId query parameter is required")
+        raise RequestError("sessionId query parameter is required")
     if not _UUID.fullmatch(text):
-        raise RefusedError("Invalid session ID format")
+        raise RequestError("Invalid session ID format")
     return UUID(text)
 
 
@@ -144,7 +144,7 @@ def _status(services: Services, user: UUID, session_id: UUID) -> dict[str, Any]:
     rows = services.pool.call("session_status", {"session": session_id, "user": user})
     # The same answer for an unknown session and another user's: an answer must not confirm that one exists.
     if not rows:
-        raise RefusedError("Session not found or access denied", 404)
+        raise RequestError("Session not found or access denied", 404)
     session = rows[0]
     events = services.pool.call("get_session_events", {"session": session_id, "limit": EVENTS_SHOWN})
     return {

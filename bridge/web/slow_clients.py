@@ -32,7 +32,7 @@ _STATUSES = (
 class _Deadline:
     """The reading side of a connection: a whole request, body included, must arrive within REQUEST_SECONDS.
 
-    A timeout per read is not enough: a client that sends one byte now and then would never exceed it.
+    A timeout per read is not enough: a client that sends single bytes would never exceed it.
     """
 
     def __init__(self, connection: socket.socket) -> None:

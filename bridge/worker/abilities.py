@@ -1,4 +1,4 @@
-"""What a worker process announces of itself."""
+"""What a worker process announces to the bridges: its slots, queues and actors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bridge.transport.job_broker import JobBroker
 
 @dataclass(frozen=True, slots=True)
 class WorkerAbilities:
-    """How many jobs at once, from which queues, by which actors."""
+    """How many jobs it runs at once, from which queues, with which actors."""
 
     slots: int
     queues: Sequence[str]

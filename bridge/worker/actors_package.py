@@ -1,13 +1,13 @@
-"""Whether the actors package can be imported, tried in a process of its own, and what to say if it cannot."""
+"""Tries in a separate process whether the actors package can be imported, and says what to do if it cannot."""
 
 import subprocess
 import sys
 import tempfile
 
-IMPORT_SECONDS = 120.0  # some packages load a model; one that takes longer is taken to be good
+IMPORT_SECONDS = 120.0  # some packages load a model; one that takes longer counts as importable
 _NOT_CONNECTED, _ABSENT = "connect_broker() was not called", "absent: "
-# The last line on standard error is the answer. The place it names is the innermost one in the user's own files.
-# os._exit: threads that the package started must not keep the process.
+# The last line on standard error is the answer. It names the innermost place in the user's own files.
+# os._exit: threads that the package started must not keep the process alive.
 _IMPORT = f"""
 import importlib, os, sys, traceback
 sys.path.insert(0, ".")
@@ -37,8 +37,8 @@ os._exit(0)
 
 
 def import_error(module: str) -> str | None:
-    """Why the actors package cannot be used, and what to do, in a line; None when it can, or takes too long to say."""
-    # Not a pipe: what the package starts would hold it open.
+    """One line: why the actors package cannot be used, and what to do. None if it can, or takes too long."""
+    # Not a pipe: a process that the package starts would keep it open.
     with tempfile.TemporaryFile("w+", errors="replace") as stderr:
         try:
             code = subprocess.call(

@@ -1,7 +1,6 @@
-"""What a worker process does before its first job, and how it ends while jobs still run. JobMiddleware says when."""
+"""Builds a worker process, and ends it while jobs still run. JobMiddleware calls both."""
 
 import os
-from collections.abc import Mapping
 
 from dramatiq import Worker
 from dramatiq.common import iter_queue
@@ -16,20 +15,15 @@ from bridge.worker.process import WorkerProcess
 
 
 def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:
-    """The process, not open yet, and the broker's intake and slots, which lead to it."""
-
-    def on_settled(settled: Mapping[str, tuple[int, float]]) -> None:
-        if process.quarantine.is_isolating():
-            broker.start_again()  # an isolated job is over: the next one may begin
-        broker.announce_freed(settled)
-
+    """Make the process, not yet open, and connect it to the broker's intake and slots."""
     process = WorkerProcess(
         settings,
         abilities_of(broker, worker),
-        on_settled,
+        broker.announce_freed,
+        on_isolated_over=broker.start_again,
         on_announced=lambda: broker.announce_freed({}),
         threads=lambda: [*worker.workers, *worker.consumers.values()],
-        end=lambda: leave_now(process, broker, worker, exit_code=1),
+        end=lambda process: leave_now(process, broker, worker, exit_code=1),
     )
     slots = Slots(worker.worker_threads, is_isolating=process.quarantine.is_isolating)
     broker.take_jobs(WorkerIntake(broker, process), slots)
@@ -37,7 +31,7 @@ def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> Work
 
 
 def leave_now(process: WorkerProcess, broker: JobBroker, worker: Worker, *, exit_code: int = 0) -> None:
-    """Hand everything back and end the process, while a thread is in code that no exception reaches."""
+    """Hand all jobs back and end the process, although a thread is in code that cannot be interrupted."""
     try:
         for consumer in worker.consumers.values():
             if consumer.consumer is not None:

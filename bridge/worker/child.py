@@ -11,14 +11,14 @@ from bridge.runtime.parent_watch import dies_with_parent
 
 logger = logging.getLogger(__name__)
 
-_STEADY_SECONDS = 30.0  # who dies sooner has probably not worked, and would die again if it were started at once
+_STEADY_SECONDS = 30.0  # a process that dies sooner has probably not worked, and would die again if started at once
 
 
 class Child:
-    """Is started again when it dies: soon at first, then after longer and longer rests.
+    """Is started again when it dies: soon at first, later after longer waits.
 
     It runs in a session of its own. honcho and systemd signal the whole process group, and a worker of Dramatiq's
-    takes the second SIGTERM, the one that its parent passes on, for "at once".
+    would take the second SIGTERM, which its parent passes on, for "stop at once".
     """
 
     def __init__(self, command: list[str]) -> None:
@@ -29,7 +29,7 @@ class Child:
         self._start_at = 0.0
 
     def poll(self) -> int | None:
-        """Start it when it is time to; returns its exit code, once, when it has died."""
+        """Start the process when it is due. Returns its exit code, once, when it has died."""
         if self._process is None:
             if time.monotonic() >= self._start_at:
                 self._start()
@@ -64,7 +64,7 @@ class Child:
     def kill_if_in(self, groups: set[int]) -> None:
         """Kill it with all its processes, if its process group is one of these."""
         if self._process is not None and self._process.pid in groups:
-            logger.error("A worker process stands still: it is killed, and started again; its jobs run elsewhere")
+            logger.error("A worker process is frozen: it is killed and started again; its jobs run elsewhere")
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def terminate(self) -> None:

@@ -1,7 +1,8 @@
-"""Everything of Dramatiq that this package replaces, or uses although Dramatiq does not document it, with the reason.
+"""All parts of Dramatiq that this package replaces, or uses although they are undocumented, with the reason.
 
 Written for Dramatiq 2.2. tests/unit/worker/test_dramatiq_patches.py fails when the installed Dramatiq has other code
-at one of these places, and then this list says which code of ours to read again.
+at one of these places. This list then says which of our code to check. It also fails when a class of ours
+overrides something of Dramatiq that is not listed. Hooks of middleware are not: Dramatiq documents them.
 
 Replaced in a running worker process, by the functions below, which `JobMiddleware` calls:
 
@@ -14,21 +15,31 @@ Replaced in a running worker process, by the functions below, which `JobMiddlewa
 Replaced by subclasses:
 
 - `dramatiq.broker.Broker.emit_before`, `dramatiq.broker.Broker.emit_after`: JobBroker calls only the hooks that a
-  middleware has, and keeps what a hook raises away from the thread that works the jobs.
+  middleware defines, and what a hook raises does not end the thread that runs the jobs.
 - `dramatiq.broker.Broker.add_middleware`: FleetBroker keeps our middleware first, and forgets the list of hooks.
+- `dramatiq.broker.Broker.close`: ends what ours have beside Dramatiq's, such as the link that `.send()` inserts over.
+- `dramatiq.brokers.redis.RedisBroker.__init__`: JobBroker calls it, with a client of its own.
 - `dramatiq.brokers.redis.RedisBroker.declare_queue`, `dramatiq.brokers.redis.RedisBroker.enqueue`,
-  `dramatiq.brokers.redis.RedisBroker.__getattr__`: no delay queues, and scripts of our own for what Dramatiq asks of
-  Redis (`do_enqueue`, `do_requeue`, `do_nack`, `do_qsize`).
-- `dramatiq.brokers.redis._RedisConsumer`: JobConsumer takes its place. It is woken, and acknowledges in groups.
-- `dramatiq.broker.MessageProxy`: JobMessage has its fields itself, for the way through the proxy is long.
-- `dramatiq.asyncio.EventLoopThread`, `dramatiq.middleware.asyncio.AsyncIO`: JobLoop and JobAsyncIO outlive what runs
-  in them, and wait for the end of a coroutine that was cancelled.
-- `dramatiq.actor.Actor.__call__`: it calls `fn`, around which InterruptGuard puts itself.
+  `dramatiq.brokers.redis.RedisBroker.flush`, `dramatiq.brokers.redis.RedisBroker.__getattr__`: no delay queues, and
+  commands of our own for what Dramatiq asks of Redis (`do_enqueue`, `do_requeue`, `do_nack`, `do_qsize`).
+- `dramatiq.brokers.redis.RedisBroker.consumer_class`, `dramatiq.brokers.redis._RedisConsumer`: JobConsumer takes its
+  place. It is woken, and acknowledges in groups.
+- `dramatiq.broker.Consumer.__next__`, `dramatiq.broker.Consumer.ack`, `dramatiq.broker.Consumer.nack`,
+  `dramatiq.broker.Consumer.requeue`, `dramatiq.broker.Consumer.close`: so JobConsumer has all of a consumer itself.
+- `dramatiq.broker.MessageProxy`: JobMessage has fields of its own, because the proxy is slow.
+- `dramatiq.asyncio.EventLoopThread`, `dramatiq.middleware.asyncio.AsyncIO`: JobLoop and JobAsyncIO survive what a
+  coroutine raises, and wait for the end of one that was cancelled.
+- `dramatiq.middleware.callbacks.Callbacks`, `dramatiq.middleware.pipelines.Pipelines`,
+  `dramatiq.middleware.retries.Retries`: follow_ups.py does what their options ask for, and Postgres counts retries.
+- `dramatiq.actor.Actor.__call__`: it calls `fn`, which InterruptGuard wraps.
 
 Used, though not documented:
 
-- `dramatiq.worker.ConsumerThread.run`, `dramatiq.worker.ConsumerThread.handle_message`: JobConsumer yields None where
-  there is nothing, and watches that it is asked again.
+- `dramatiq.brokers.redis.RedisBroker.consume`: what JobConsumer is made with.
+- `dramatiq.worker.ConsumerThread.run`, `dramatiq.worker.ConsumerThread.handle_message`: JobConsumer yields None if
+  there is no job, and is called again.
+- `dramatiq.worker.ConsumerThread.pause`, `dramatiq.worker.ConsumerThread.resume`: their `paused`, for the watchdog: a
+  thread that is paused gives no sign of life.
 - `dramatiq.worker.ConsumerThread.post_process_message`, `dramatiq.worker.ConsumerThread.close`: what is acknowledged,
   and what is closed when the process leaves.
 - `dramatiq.worker.WorkerThread.run`, `dramatiq.worker.Worker.join`, `dramatiq.common.iter_queue`: what they ask of the
@@ -37,6 +48,10 @@ Used, though not documented:
 - `dramatiq.cli.worker_process`: the order of the boot; its handler of signals, which StopSignals finds in its local
   `termhandler` and calls, and its `running`, which says whether that was called before; its last argument, the event by
   which the parent process knows that this one has booted (`rest_at_boot`).
+- `dramatiq.cli.RET_IMPORT`: the exit code by which Supervisor knows that the actors package may not be importable.
+- `dramatiq.broker.get_broker`, `dramatiq.broker.set_broker`: the `global_broker` that they keep is read directly, as
+  `get_broker` would make one where there is none.
+- `dramatiq.asyncio.get_event_loop_thread`, `dramatiq.asyncio.set_event_loop_thread`: where JobAsyncIO puts JobLoop.
 - `dramatiq.middleware.time_limit.TimeLimit`: its `time_limit`, in milliseconds, is that of actors that do not say.
 - `dramatiq.threading.raise_thread_exception`: how a run is interrupted.
 - `dramatiq.common.compute_backoff`: the wait that `min_backoff` and `max_backoff` ask for.
@@ -54,31 +69,31 @@ from bridge.worker.work_queue import work_queue
 
 logger = logging.getLogger(__name__)
 
-# Dramatiq's threads look that often whether they shall stop or pause; a second, as Dramatiq has it, delays each stop.
+# How often Dramatiq's threads check whether to stop or pause. Dramatiq's own value of a second would delay each stop.
 _THREAD_TIMEOUT_MS = 200
 
 
 def prepare_worker(broker: Broker, worker: Worker) -> None:
-    """Before its threads are made: what they get from it. To be called by `before_worker_boot`."""
-    worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's; our slots decide
+    """Replace what the worker's threads will get from it. Called by `before_worker_boot`, before they are made."""
+    worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's would; our slots decide
     worker.worker_timeout = _THREAD_TIMEOUT_MS
-    _replace(worker, "work_queue", work_queue(broker))  # has all that Dramatiq asks of its own
+    _replace(worker, "work_queue", work_queue(broker))  # has all that Dramatiq uses of its own queue
 
 
 def patch_threads(broker: Broker, worker: Worker) -> None:
-    """After its threads have begun. To be called by `after_worker_boot`.
+    """Patch the threads of a worker. Called by `after_worker_boot`, when they have begun.
 
     A consumer of a queue that is declared later, and its delay queue, stay as Dramatiq made them: they only cost more.
     """
     for consumer in worker.consumers.values():
-        # After each message Dramatiq asks a queue of delayed ones that nothing is ever put on here.
+        # After each message Dramatiq checks a queue of delayed ones, which is always empty here.
         _replace(consumer, "handle_delayed_messages", lambda: None)
     for thread in worker.workers:
         _replace(thread, "process_message", partial(_process_message, broker, thread.process_message))
 
 
 def drop_outcome_lines() -> None:
-    """Dramatiq's own lines about how a message ended print its arguments, and ours say the same."""
+    """Drop Dramatiq's log lines about how a message ended: they print its arguments, and our lines say the same."""
     logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_is_not_about_an_outcome)
 
 
@@ -89,14 +104,14 @@ def _is_not_about_an_outcome(record: logging.LogRecord) -> bool:
 
 
 def _replace(owner: object, name: str, ours: object) -> None:
-    """Of this one object only: Dramatiq's class stays as it is."""
+    """Replace an attribute of this one object: Dramatiq's class stays unchanged."""
     vars(owner)[name] = ours
 
 
 def _process_message(broker: Broker, dramatiqs: Callable[[MessageProxy], None], message: MessageProxy) -> None:
-    """Whatever comes out of Dramatiq's own code around an actor would end the thread, and its slot with it.
+    """Log what Dramatiq's own code around an actor raises: otherwise it would end the thread, and with it a slot.
 
-    A time limit may fall due there, and an option that is not what Dramatiq takes it for is met there.
+    For example, a time limit may be exceeded there, or an option may have a value that Dramatiq does not expect.
     """
     try:
         dramatiqs(message)

@@ -1,4 +1,4 @@
-"""What the log says of the end of an attempt, when its report is written."""
+"""Logs how an attempt ended, when its report is written."""
 
 import logging
 from types import TracebackType
@@ -15,7 +15,7 @@ from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 
-_NO_STACK_FOR = (BridgeError, Fail, Retry, dramatiq.errors.Retry)  # their text says all there is to say
+_NO_STACK_FOR = (BridgeError, Fail, Retry, dramatiq.errors.Retry)  # their text is enough
 
 
 def fields_of(item: Event | Ending, reason: BridgeError | str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def fields_of(item: Event | Ending, reason: BridgeError | str) -> dict[str, Any]
 
 
 def log_ending(ending: Ending, status: Status | None) -> None:
-    """Log how an attempt ended, and what became of its job; `status` is None when nothing of it counted."""
+    """Log how an attempt ended. `status` is the job's new status, or None if the report changed nothing."""
     run = ending.run
     fields = run.log_fields if run else LogFields(jobId=str(ending.key.job_id))
     more = {"duration": int(run.duration * 1000)} if run else {}
@@ -69,4 +69,4 @@ def _stack(error: BaseException | None) -> tuple[type[BaseException], BaseExcept
 
 
 def _is_around_the_actor(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupts"))
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(("dramatiq.", "bridge.worker.interrupt_guard"))

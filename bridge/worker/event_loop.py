@@ -1,4 +1,4 @@
-"""The event loop of async actors. An attempt ends when its coroutine does, and nothing raised there ends the loop."""
+"""The event loop of async actors. An attempt ends when its coroutine ends; no exception in one ends the loop."""
 
 import asyncio
 import logging
@@ -18,18 +18,17 @@ logger = logging.getLogger(__name__)
 
 OnDead = Callable[[frozenset[int]], None]
 
-# A thread that waits is not reached by an exception raised in it until it runs again. As in Dramatiq's own thread.
+# An exception raised in a thread that waits is only delivered when it runs again. The same value as in Dramatiq's.
 _INTERRUPT_CHECK_SECONDS = 0.1
-_CANCEL_AGAIN_SECONDS = 10.0  # a third of what an actor gets that ignores its interrupt (UNRESPONSIVE_SECONDS)
-# After a stop of the loop that was not ours, doubled each time: a callback that stops it whenever it runs must not
-# take a whole core.
+_CANCEL_AGAIN_SECONDS = 10.0  # a third of the grace of an actor that ignores its interrupt (UNRESPONSIVE_SECONDS)
+# Pause after another's stop of the loop, doubled each time: a callback that always stops it must not use a whole core.
 _PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0
 _STEADY_SECONDS = 5.0  # a loop that has run for longer than the longest pause begins with the short pause again
-_STOP_SECONDS = 2.0  # to end at the shutdown; the thread is a daemon, so the process does not wait for a longer one
+_STOP_SECONDS = 2.0  # to end at shutdown; the thread is a daemon, so the process does not wait longer
 
 
 class _Outcome:
-    """How a coroutine ended. Its exception is carried over, since a BaseException that leaves a task ends the loop."""
+    """How a coroutine ended. Keeps its exception, because a BaseException that leaves a task would end the loop."""
 
     def __init__(self, coroutine: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
@@ -44,7 +43,7 @@ class _Outcome:
         self._task.add_done_callback(self._done)
 
     def cancel(self) -> None:
-        """In the loop's thread, as `begin`, which has been called before if anybody asked for it."""
+        """Called in the loop's thread, as `begin` is, and always after it if both are called."""
         if self._task is not None:
             self._task.cancel()
         else:
@@ -54,11 +53,11 @@ class _Outcome:
         process = os.getpid()
         try:
             self.result = await self._coroutine
-        except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 -- raised again in the thread that waits for it
             self.error = error
         finally:
             end_in_copy_of(process)
-            self.over.set()  # here, not in `_done`: a loop that is stopped does not call back
+            self.over.set()  # here, not in `_done`: a stopped loop calls no callbacks
 
     def _done(self, _: "asyncio.Task[None]") -> None:
         if not self.over.is_set():  # cancelled before its first step
@@ -71,7 +70,7 @@ class _Outcome:
 
 
 class JobLoop(EventLoopThread):
-    """Dramatiq's thread for coroutines; it does not keep a process alive that ends, and nothing run in it ends it."""
+    """Dramatiq's thread for coroutines. It is a daemon, and what runs in it cannot end it."""
 
     def __init__(self, log: logging.Logger, on_dead: OnDead) -> None:
         super().__init__(log)
@@ -102,14 +101,15 @@ class JobLoop(EventLoopThread):
         self._stopping.set()
         if self.loop.is_running():
             self.loop.call_soon_threadsafe(self.loop.stop)
-        self.join(_STOP_SECONDS)  # a coroutine that blocks must not hold up the process's end
+        self.join(_STOP_SECONDS)  # a coroutine that blocks must not delay the end of the process
         if not self.is_alive():
             self.loop.close()
 
     def run_coroutine(self, coro: Awaitable[Any]) -> Any:
-        """Its result, or its exception. An interrupt of this thread cancels it, and is raised when it has ended.
+        """Return the coroutine's result, or raise its exception. An interrupt of this thread cancels it, and is raised
+        when it has ended.
 
-        It is cancelled again and again. One that never ends keeps this thread; its process is ended then.
+        It is cancelled repeatedly. If it never ends, this thread waits, and the process is ended in the end.
         """
         outcome = _Outcome(coro, self.loop)
         thread = threading.get_ident()
@@ -152,9 +152,9 @@ class JobLoop(EventLoopThread):
 
 
 class JobAsyncIO(AsyncIO):
-    """Dramatiq's middleware for async actors, with a loop of ours.
+    """Dramatiq's middleware for async actors, with our loop.
 
-    `on_dead` must end the process; it gets the ids of the threads whose coroutines will never end.
+    `on_dead` must end the process. It gets the ids of the threads that wait for coroutines that will never end.
     """
 
     def __init__(self, on_dead: OnDead) -> None:

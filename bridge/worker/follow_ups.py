@@ -1,4 +1,4 @@
-"""What Dramatiq's options ask for after an attempt: another wait before the retry, or another job."""
+"""Dramatiq's options that act after an attempt: another wait before the retry, or another job."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from bridge.worker.runs import Run
 
 logger = logging.getLogger(__name__)
 
-# Names and numbers are Dramatiq's, for people who know its docs.
+# Names and numbers are Dramatiq's, as in its documentation.
 OPTIONS = frozenset(
     {"retry_when", "min_backoff", "max_backoff", "on_success", "on_failure", "on_retry_exhausted"}
     | {"pipe_ignore", "pipe_target", "store_results", "result_ttl"}
@@ -29,7 +29,7 @@ _MIN_BACKOFF, _MAX_BACKOFF = 15_000, 604_800_000  # milliseconds; Dramatiq's def
 def with_retry_options(
     report: Report, options: Mapping[str, Any], attempt: Attempt, error: BaseException | None
 ) -> Report:
-    """The report of a failure, changed as `retry_when`, `min_backoff` and `max_backoff` ask for."""
+    """The report of a failure, changed according to `retry_when`, `min_backoff` and `max_backoff`."""
     if not isinstance(report, Failed) or report.final or error is None:
         return report
     retries = attempt.number - 1
@@ -58,9 +58,9 @@ def follow_ups(
     result: Any,
     error: BaseException | None,
 ) -> "list[Message[Any]]":
-    """The messages to send after an attempt that ended so. `options` are the actor's and the message's.
+    """The messages to send after an attempt with this end. `options` are the actor's and the message's.
 
-    Each has an id made of the job's, or the one it was composed with: sent again after a loss, it is the same job.
+    The id of each is derived from the job's, or is the one it was composed with: sent twice, it is one job.
     Raises ActorNotFound for a callback that is not declared here.
     """
     if isinstance(report, Completed):
@@ -78,7 +78,8 @@ def follow_ups(
         if (name := options.get(option))
     ]
     if isinstance(report, Completed) and (target := options.get("pipe_target")):
-        ignores = broker.get_actor(message.actor_name).options.get("pipe_ignore")  # of messages: only the next one's
+        # The actor's option. Of messages, only that of the next one counts.
+        ignores = broker.get_actor(message.actor_name).options.get("pipe_ignore")
         messages.append(_next_in_pipeline(target, bool(ignores), result))
     return messages
 
@@ -92,9 +93,9 @@ def send_follow_ups(
     result: Any,
     error: BaseException | None,
 ) -> Report:
-    """Send the messages that follow, and return the report to make then: a failure where they could not be inserted.
+    """Send the messages that follow. Returns the report to make: a failure if they could not be inserted.
 
-    Sent before the report, which cannot be taken back: a pipeline must not lose its next step.
+    They are sent before the report, which is final: a pipeline must not lose its next step.
     """
     try:
         for following in follow_ups(broker, message, options, run.attempt, report, result, error):

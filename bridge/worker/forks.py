@@ -1,4 +1,4 @@
-"""What keeps a copy of a worker process, made by an actor's fork, from going on as a worker."""
+"""Ends a copy of a worker process, made by an actor's fork, before it can work as a worker."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ from contextlib import suppress
 
 
 def end_in_copy_of(process: int) -> None:
-    """End here if this is not the process of that id, but a copy that an actor's fork made, in Python or in C.
+    """End here if this process does not have that id: then it is a copy that an actor's fork made, in Python or in C.
 
-    Where both come back from the actor, the copy would go on as a worker without its other threads, holding the
-    connections of this one. It ends as a script would: with the code of a SystemExit, or 1 and the traceback. That is
-    written without the streams of Python: a thread that is not in this copy may have held their locks.
+    When both return from the actor, the copy would work on as a worker without its other threads, on the connections
+    of the original. It ends as a script would: with the code of a SystemExit, or 1 and the traceback. That is written
+    without Python's streams: a thread that does not exist in the copy may have held their locks.
     """
     if os.getpid() == process:
         return

@@ -15,8 +15,8 @@ _CHECKS = 3  # in a row: after a pause of the whole machine or container all pro
 class FrozenProcesses:
     """Found by their liveness files, once they have been silent for twice the lease.
 
-    By then their jobs run elsewhere, and only their end gives their slots back. A process with a stuck thread that can
-    still write its file is left to the probe: its actors may be at work.
+    By then their jobs run elsewhere, and their slots become free only when they end. A process that can still write its
+    file, but has a stalled thread, is left to the probe: its actors may still work.
     """
 
     def __init__(self, folder: Path, lease_seconds: float) -> None:
@@ -26,7 +26,7 @@ class FrozenProcesses:
         self._seen: Counter[int] = Counter()
 
     def groups(self) -> set[int]:
-        """The process groups in which one is frozen. Checks every two seconds; reads a few small files."""
+        """The process groups with a frozen process. Checks every two seconds; reads a few small files."""
         if time.monotonic() - self._looked_at < _CHECK_SECONDS:
             return set()
         self._looked_at = time.monotonic()
@@ -37,9 +37,9 @@ class FrozenProcesses:
     def _frozen(self) -> dict[int, int]:
         """Process id → its group."""
         found: dict[int, int] = {}
-        with suppress(OSError):  # no folder: nobody has written there
+        with suppress(OSError):  # no folder: no process has written there
             for one in liveness_file.find(self._folder, "worker"):
-                if one.sign.standing is None and one.late_seconds > self._silent_seconds:
+                if one.sign.stalled is None and one.late_seconds > self._silent_seconds:
                     with suppress(ProcessLookupError):
                         found[one.sign.pid] = os.getpgid(one.sign.pid)
         return found

@@ -1,4 +1,4 @@
-"""The life of a worker process as Postgres sees it: one row, renewed by one heartbeat for all its jobs."""
+"""Keeps the row of a worker process in Postgres: one row, renewed by one heartbeat for all its jobs."""
 
 import logging
 import math
@@ -16,19 +16,20 @@ from bridge.runtime.backoff import full_jitter
 from bridge.runtime.clock import now
 from bridge.runtime.loop import Loop
 from bridge.worker.abilities import WorkerAbilities
-from bridge.worker.runs import JobCancelledError, LeaseLostError, Runs
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError
+from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 
 # A link that died without an error is noticed by the next heartbeat at the latest, and a cancelled job stops then.
 _REST_MOST_SECONDS = 5.0
-_LINK_CHECK_SECONDS = 0.2  # looking at the link asks nothing of Postgres, and a cancelled job should stop soon
-# How long a worker whose link broke may need to open a new one, by what is known of its link.
+_LINK_CHECK_SECONDS = 0.2  # the check sends nothing to Postgres, and a cancelled job should stop soon
+# How long a worker whose link broke may need to open a new one, estimated from its old link.
 _TRIPS = 12  # a new link with TLS and a password takes nine round trips: a margin of three
-_OPENINGS = 2  # times what the last opening took, as a margin
-_GRANTED_SECONDS = 1.0  # to everybody: `mobvibe run` waits that long before it takes a broken link for a dead worker
-# Attempts that are set aside and get a slot more. Bounded: where every report is refused, the whole backlog would run,
-# and none of it could be reported.
+_OPENINGS = 2  # times the duration of the last opening, as a margin
+_GRANTED_SECONDS = 1.0  # to every worker: `mobvibe run` waits that long before a broken link means a dead worker
+# How many attempts with a refused report get an extra slot. Limited: if every report is refused, the whole backlog
+# would run, and none of it could be reported.
 _SET_ASIDE_MOST = 100
 
 
@@ -36,15 +37,15 @@ class Heartbeat:
     """Registers the process, renews its lease, and interrupts the runs that it must give up.
 
     It has a link of its own, so that no report can delay it. Between two heartbeats it watches that link, at no cost
-    to Postgres: a notification there means that a job was cancelled. When the link breaks, this worker's lock on it is
-    gone, and bridges will soon take the worker for dead. Both are a reason for a heartbeat at once.
+    to Postgres: a notification there means that a job was cancelled. When the link breaks, this worker's lock is
+    released, and bridges will soon declare the worker lost. Both are a reason for a heartbeat at once.
 
-    A worker that was declared lost stops all it runs and registers again, under a new id: Postgres refuses whatever it
-    still reports under the old one.
+    A worker that was declared lost stops all its runs and registers again with a new id: reports with the old id change
+    nothing.
 
-    While `is_isolating` is true, this worker takes no jobs, and announces that, as it does when it drains: what
-    they handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
-    `after_announcement` when further abilities were announced.
+    While `is_isolating` is true, this worker takes no jobs, and tells bridges so, as when it drains: jobs that they
+    handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
+    `after_announcement` when more abilities were announced.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Heartbeat:
         self._next_beat = 0.0
         self._trip_seconds = 0.0
         self._is_watched = False
-        self._shown: tuple[float, float] | None = None  # the link that holds our lock, and the patience asked for
+        self._shown: tuple[float, float] | None = None  # the link that holds our lock, and its grace
         self._lock = threading.Lock()
         self._worker = uuid4()
         self._draining = False
@@ -92,7 +93,7 @@ class Heartbeat:
         self._loop.start()
 
     def announce(self, abilities: WorkerAbilities) -> None:
-        """Tell bridges of actors that were declared while this process works. Returns at once."""
+        """Tell bridges about actors that were declared after the boot. Returns at once."""
         self._abilities = abilities
         self._has_more.set()
         self._loop.wake()
@@ -103,7 +104,7 @@ class Heartbeat:
         self._loop.wake()
 
     def close(self, timeout_seconds: float) -> None:
-        """Sign off: what this worker still holds may be taken over at once."""
+        """Mark this worker as stopped: other workers may take over at once what it still holds."""
         self._loop.stop()
         self._loop.join(timeout_seconds)
         self._attempts.stop(self._worker)
@@ -116,7 +117,7 @@ class Heartbeat:
 
     def _announce(self) -> None:
         self._announced_slots = self._slots()
-        self._has_more.clear()  # before the abilities are read: what is declared meanwhile is announced again
+        self._has_more.clear()  # before reading the abilities: those added meanwhile are announced again
         self._attempts.register(
             self._worker,
             name=f"{socket.gethostname()}:{os.getpid()}",
@@ -128,7 +129,7 @@ class Heartbeat:
         )
 
     def _slots(self) -> int:
-        """Bridges count what is set aside as running, so it gets a slot beside those of the threads."""
+        """Attempts with a refused report need no thread, but bridges count them as running: so each adds a slot."""
         return self._abilities.slots + min(self._runs.count_set_aside(), _SET_ASIDE_MOST)
 
     def _has_news_for_bridges(self) -> bool:
@@ -139,14 +140,14 @@ class Heartbeat:
 
     def _step(self) -> float:
         was_linked = self._attempts.is_linked
-        # A beat may be under way when a drain or an isolation begins, so what the last one announced counts.
+        # A heartbeat may be in progress when a drain or an isolation begins, so what the last one announced counts.
         is_due = time.monotonic() >= self._next_beat or self._takes_nothing() != self._announced_draining
         is_due = is_due or self._has_news_for_bridges()
         if not self._attempts.has_news() and not is_due:
             return min(_LINK_CHECK_SECONDS, self._rest_seconds)
         if was_linked and not self._attempts.is_linked:
             self._next_beat = 0.0
-            return full_jitter(0)  # the links of all workers may have broken at this moment
+            return full_jitter(0)  # spread: the links of all workers may have broken at the same time
         self._beat()
         self._after_beat()
         if self._has_news_for_bridges():
@@ -157,10 +158,10 @@ class Heartbeat:
 
     def _show_life(self) -> None:
         opened_at = self._attempts.link_opened_at
-        patience = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
-        if (opened_at, patience) != self._shown:
-            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=patience))
-            self._shown = opened_at, patience
+        grace = _rounded(max(_OPENINGS * self._attempts.link_took, _TRIPS * self._trip_seconds))
+        if (opened_at, grace) != self._shown:
+            self._is_watched = self._attempts.hold_link(self._worker, timedelta(seconds=grace))
+            self._shown = opened_at, grace
 
     def _beat(self) -> None:
         if not self._is_watched:
@@ -170,7 +171,7 @@ class Heartbeat:
         verdicts = self._attempts.heartbeat(self._worker, self._lease, self._runs.held_keys(), draining=draining)
         self._trip_seconds = now() - began
         self._announced_draining = draining and verdicts is not None
-        self._show_life()  # again: the call may have been slow, or went over a new link because the old one was dead
+        self._show_life()  # again: the call may have been slow, or used a new link because the old one was dead
         if verdicts is None:
             self._start_over()
             return
@@ -184,7 +185,7 @@ class Heartbeat:
                 case Verdict.CANCELLED:
                     if self._runs.interrupt(key.exec, JobCancelledError):
                         logger.info("Job stopped: it was cancelled", extra={"jobId": str(key.job_id)})
-                case Verdict.STRAY if not self._runs.holds(key.exec):  # if it holds it, its start was answered just now
+                case Verdict.STRAY if not self._runs.holds(key.exec):  # else its start was only just answered
                     logger.warning(
                         "Job handed back: it was started here and never run", extra={"jobId": str(key.job_id)}
                     )
@@ -192,7 +193,7 @@ class Heartbeat:
 
     def _start_over(self) -> None:
         with self._lock:
-            self._worker = uuid4()  # first: a start that is answered too late to be stopped here sees the change
+            self._worker = uuid4()  # first: a start whose answer comes too late to be stopped here sees the new id
         stopped = self._runs.interrupt_all(LeaseLostError)
         self._runs.forget_set_aside([key.exec for key in self._runs.held_keys()])
         self._register()
@@ -204,5 +205,5 @@ class Heartbeat:
 
 
 def _rounded(seconds: float) -> float:
-    """A power of two, so that small changes are not written each time; 0 where what everybody gets is enough."""
+    """Rounded up to a power of two, so that small changes cause no write; 0 if _GRANTED_SECONDS is enough."""
     return 0.0 if seconds <= _GRANTED_SECONDS else 2.0 ** math.ceil(math.log2(seconds))

@@ -1,10 +1,11 @@
-"""What a worker process does with messages: opens them, starts a whole fetch at a time, or hands jobs back."""
+"""How a worker process handles messages: decodes them, starts a whole fetch at once, or hands jobs back."""
 
 import logging
 import os
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from dramatiq import Broker
@@ -21,13 +22,13 @@ from bridge.worker.runs import WorkerMessage
 
 logger = logging.getLogger(__name__)
 
-# The job comes back to the same queue, where a worker that knows its actor must be quicker: not at once, or the two
-# would pass it to and fro.
+# The job comes back to the same queue, where a worker that knows its actor must take it first. With no delay, bridge
+# and worker would send it back and forth.
 _UNKNOWN_ACTOR_DELAY = timedelta(seconds=5)
 
 
 class _UnknownActorError(BadMessageError):
-    """The message is good, and this worker does not know its actor."""
+    """The message is valid, but this worker does not know its actor."""
 
     def __init__(self, actor: str, queue: str, jobs: list[tuple[UUID, int]]) -> None:
         super().__init__("unknown_actor", actor[:80])
@@ -36,7 +37,7 @@ class _UnknownActorError(BadMessageError):
 
 
 class WorkerIntake:
-    """Where the transport hands messages to the worker process: see `Intake` for what each method promises."""
+    """Takes messages from the transport: `Intake` describes the methods."""
 
     takes_any = False
 
@@ -50,12 +51,13 @@ class WorkerIntake:
         actor, jobs = unseal(data, queue_name, redis_id)
         if actor not in self._broker.actors:
             raise _UnknownActorError(actor, queue_name, jobs)
-        randomness = os.urandom(16 * len(jobs))  # in one call: each lets other threads in
+        randomness = os.urandom(16 * len(jobs))  # in one call, because each call lets other threads run
         messages = []
         for n, (job_id, fence) in enumerate(jobs):
             key = AttemptKey(job_id, fence, UUID(int=int.from_bytes(randomness[16 * n : 16 * n + 16])))
-            # Its sender knows it by the job's id.
-            opened: WorkerMessage = JobMessage(queue_name, actor, str(job_id), redis_id, key)
+            # The sender of the job knows it by the job's id.
+            created_ms = partial(self._process.created_ms, job_id)
+            opened: WorkerMessage = JobMessage(queue_name, actor, str(job_id), redis_id, key, (), created_ms)
             messages.append(opened)
         return messages
 
@@ -79,7 +81,7 @@ class WorkerIntake:
                 message.run = run
                 message.urgency = run.attempt.priority
                 ours.append(message)
-            elif run is not None:  # a forged name on a real hand-over
+            elif run is not None:  # a real hand-over with a forged actor name
                 self._process.end(run, Ending(run.key, Released(), run))
             elif message.key in later:
                 again.append(message)
@@ -90,9 +92,9 @@ class WorkerIntake:
                 )
         return ours, again
 
-    def refused(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- for those who keep them
+    def rejected(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- the protocol's signature
         if not isinstance(error, _UnknownActorError):
-            return  # it names no job that could be believed; a real one comes back when its claim's lease is over
+            return  # its jobs cannot be trusted; a real one is handed over again when its claim's lease is over
         logger.warning(
             "A job came to a worker that does not know its actor, and was handed back: workers with different actors "
             "listen to this queue",
@@ -102,10 +104,10 @@ class WorkerIntake:
             self._process.reports.submit(Ending(AttemptKey(job_id, fence, None), Released(_UNKNOWN_ACTOR_DELAY)))
 
     def returned(self, messages: Sequence[WorkerMessage]) -> Sequence[WorkerMessage]:
-        """Hand back to Postgres what was taken and will not run. Nothing needs to stay in Redis."""
+        """Release jobs that were taken and will not run. Nothing needs to stay in Redis."""
         for message in messages:
-            # Whether it was started is not certain, since an answer may have been lost. Each of the two reports changes
-            # a row only in its own case.
+            # It is unknown whether it was started, because an answer may have been lost. Each of the two reports
+            # changes a row only in its own case.
             self._process.reports.submit(Ending(message.key, Released(), message.run))
             if message.run is None:
                 self._process.reports.submit(

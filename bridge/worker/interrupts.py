@@ -1,78 +1,38 @@
-"""Where an actor may be interrupted: within its own call, and nowhere else.
+"""How an actor's thread is interrupted, and the reasons for which it is.
 
-Around the call Dramatiq's thread does Dramatiq's work and ours. An interrupt there would end the thread.
+The exception comes out of whatever the thread does at that moment. So a run is interrupted by `Runs.interrupt` only
+(runs.py), while its thread is between `Runs.enter` and `Runs.leave`, which interrupt_guard.py calls around the actor.
 """
 
-import functools
-import os
-import threading
-from collections.abc import Callable
-from typing import Any
+from ctypes import c_ulong, pythonapi
+from threading import get_ident
 
-from dramatiq import Actor, Broker, Middleware
-from dramatiq.broker import MessageProxy
-from dramatiq.middleware import SkipMessage
+from dramatiq.middleware import Interrupt, raise_thread_exception
 
-from bridge.worker.forks import end_in_copy_of
-from bridge.worker.runs import Run, Runs
+_set_exception = pythonapi.PyThreadState_SetAsyncExc
 
 
-class _Thread(threading.local):
-    run: Run | None = None  # from the last hook before the actor until its call
+class LeaseLostError(Interrupt):
+    """The attempt is another worker's now, or is over: its result no longer counts."""
 
 
-class InterruptGuard(Middleware):
-    """The last middleware. It lets interrupts in for the call of an actor that runs for a message.
+class LeaseOverError(Interrupt):
+    """This process may have been declared lost before the actor began; if it was not, the job is handed back."""
 
-    A call of an actor in another actor's code is a plain call.
-    """
 
-    def __init__(self, runs: Callable[[], Runs]) -> None:
-        self._runs = runs
-        self._thread = _Thread()
+class JobCancelledError(Interrupt):
+    """An operator cancelled the job."""
 
-    def before_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
-        actor.fn = self._guarded(actor.fn)
 
-    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            run = self._thread.run
-            if run is None:
-                return function(*args, **kwargs)
-            self._thread.run = None
-            runs = self._runs()
-            process = os.getpid()
-            try:
-                runs.enter(run)
-                return function(*args, **kwargs)
-            except SkipMessage as skip:
-                run.skipped = "skipped by its actor", skip
-                raise
-            except BaseException as error:
-                run.raised_at = error.__traceback__
-                raise
-            finally:
-                end_in_copy_of(process)
-                runs.leave(run)
+class WorkerStoppingError(Interrupt):
+    """The worker process must stop before the job could end; the job is handed back."""
 
-        return call
 
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._thread.run = getattr(message, "run", None)
+def interrupt_thread(thread: int, reason: type[Interrupt]) -> None:
+    """Raise `reason` in the thread of this ident, at its next step in Python code: not while a system call lasts."""
+    raise_thread_exception(thread, reason)
 
-    def after_process_message(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        *,
-        result: Any = None,
-        exception: BaseException | None = None,
-    ) -> None:
-        self._thread.run = None
-        run: Run | None = getattr(message, "run", None)
-        if run is not None and run.ended is None:  # the call was not reached, or an interrupt came on its last step
-            self._runs().leave(run)
 
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        self.after_process_message(broker, message)
+def clear_interrupt() -> None:
+    """Take back what is on its way to the calling thread. It may still come out of this call, for the last time."""
+    _set_exception(c_ulong(get_ident()), None)

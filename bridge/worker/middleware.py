@@ -1,7 +1,7 @@
-"""Dramatiq middleware: a message becomes a started job, an actor's end becomes a report.
+"""Dramatiq middleware: it starts the job of a message, and reports how the actor ended.
 
-`JobMiddleware` is the first of those that a job passes (see broker.py): its before-hook runs before all others, its
-after-hook after all others.
+`JobMiddleware` is the first middleware with hooks for messages (see broker.py): its before-hook runs before all others,
+its after-hook after all others.
 """
 
 import logging
@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Collection
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Middleware, Worker
@@ -43,14 +42,14 @@ ACTOR_OPTIONS = frozenset({"takes_job", "max_retries", "throws"}) | OPTIONS
 
 
 class JobMiddleware(Middleware):
-    """The worker process as Dramatiq calls it: boot, the life of each job, and the end, in this order below."""
+    """The hooks that Dramatiq calls: at boot, for each job, and at the end. The methods are in this order."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop_signals = StopSignals()
         self._process: WorkerProcess | None = None
         self._worker: Worker | None = None
-        self._time_limit_ms = math.inf  # of actors that do not say
+        self._time_limit_ms = math.inf  # of actors without the option
 
     @property
     def actor_options(self) -> set[str]:
@@ -62,18 +61,18 @@ class JobMiddleware(Middleware):
         return self._process
 
     def end_process(self, lost_threads: Collection[int]) -> None:
-        """When the process cannot go on: jobs are handed back, those of `lost_threads` fail, and another one starts."""
+        """End a process that cannot work any more: jobs are handed back, those of `lost_threads` fail."""
         self.process.leave(lost_threads)
 
     # Boot, in this order; each step needs the ones before it.
     #
-    # after_process_boot: log lines get their form before anything is logged. Of the actors package only `__init__` is
-    #   imported by now, so stop signals are taken over once more at the end.
-    # before_worker_boot: first what Dramatiq's threads get from their worker is replaced, since it makes them next. The
+    # after_process_boot: logging is set up before anything is logged. Only the `__init__` of the actors package may be
+    #   imported by now, so stop signals are taken over again in after_worker_boot.
+    # before_worker_boot: first replaces what Dramatiq's threads get from their worker, because it makes them next. The
     #   stores are checked before the process opens, which registers this worker: from then on bridges hand jobs over
-    #   to it. The broker has its intake before that, since the first heartbeat may already end the process, which
+    #   to it. The broker gets its intake before that, because the first heartbeat may already end the process, which
     #   hands jobs back.
-    # after_worker_boot: the threads are there, and are patched. They may have taken the first jobs by then.
+    # after_worker_boot: the threads exist, and are patched. They may have taken the first jobs by then.
 
     def after_process_boot(self, broker: Broker) -> None:
         set_up_worker_process(self._settings, self._settings.grace_seconds + ORPHAN_SECONDS)
@@ -83,7 +82,7 @@ class JobMiddleware(Middleware):
         assert isinstance(broker, JobBroker)
         WATCHDOG.watch("start")
         self._boot(broker, worker)
-        WATCHDOG.forget()  # hooks of others follow, which may take as long as they like
+        WATCHDOG.forget()  # other middleware follow, whose hooks may take any time
 
     def _boot(self, broker: JobBroker, worker: Worker) -> None:
         prepare_worker(broker, worker)
@@ -91,10 +90,9 @@ class JobMiddleware(Middleware):
         self._time_limit_ms = min(limits, default=math.inf)
         try:
             with self._stop_signals.ending_at_once():
-                check_stores(
+                broker.mark = check_stores(
                     self._settings,
                     broker.client,
-                    broker.mark,
                     connections=connection_budget.WORKER_PROCESS,
                     rest=rest_at_boot,
                 )
@@ -113,29 +111,29 @@ class JobMiddleware(Middleware):
         logger.info("Worker ready", extra={"slots": worker.worker_threads, "queues": ",".join(queues)})
 
     def after_declare_actor(self, broker: Broker, actor: "Actor[Any, Any]") -> None:
-        """Actors may be declared late, by a module that is imported when it is first needed."""
+        """An actor may be declared late, by a module that is imported on first use."""
         if self._process is not None and self._worker is not None:
             assert isinstance(broker, JobBroker)
             self._process.announce(abilities_of(broker, self._worker))
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        self._stop_signals.take()  # modules were imported since
+        self._stop_signals.take()  # again: modules of the package were imported since
         patch_threads(broker, worker)
 
-    # A job's life.
+    # For each job.
 
-    # Consumers of ours make all messages, as JobMessage; who calls a hook with another one is told that it has no run.
+    # Our consumers make all messages, as JobMessage. A hook that is called with another one finds no run in it.
 
     def before_process_message(self, broker: Broker, message: WorkerMessage) -> None:  # type: ignore[override]
         run: Run | None = getattr(message, "run", None)
         if run is None:
-            raise UnseenMessageError("not started here")  # whatever it is, it is not an attempt of ours
+            raise UnseenMessageError("not started here")  # so it is not an attempt of ours
         try:
             self._begin(broker, message, run)
         except SkipMessage:
             raise
         except Exception as error:
-            # Anything else raised here would let the actor run.
+            # Dramatiq would run the actor after any other exception.
             logger.exception("A job could not be begun")
             message.run = None
             self._end(run, report_of(None, error), error)
@@ -161,7 +159,6 @@ class JobMiddleware(Middleware):
             message.run = None
             self._end(run, Failed(f"bad payload: {error}", final=True))
             raise UnseenMessageError("bad payload") from error
-        message.created_ms = partial(self.process.created_ms, attempt.job_id)
         limit = message.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit_ms
         run.limit = limit / 1000
         run.began = time.monotonic()
@@ -191,7 +188,7 @@ class JobMiddleware(Middleware):
             report = with_retry_options(report, options, run.attempt, exception)
             report = send_follow_ups(broker, message, options, run, report, result, exception)
         if isinstance(report, Failed) and (report.final or run.attempt.is_last):
-            message.fail()  # for hooks of others: Dramatiq calls it nacked, and results are stored then
+            message.fail()  # for other middleware: Dramatiq nacks such a message, and stores results then
         self._end(run, report, exception)
         message.run = None
 
@@ -210,12 +207,12 @@ class JobMiddleware(Middleware):
             self.process.end(run, None)
         else:
             shown = exception if isinstance(report, Failed) else None
-            # An error tracker's hook has seen the exception by now, and notes that in the context. With the context the
-            # log line about it, which another thread writes later, is not a second event.
+            # The hook of an error tracker has seen the exception by now, and noted that in the context. Another thread
+            # logs the exception later: with the same context, the tracker does not report it twice.
             context = copy_context() if shown is not None else None
             self.process.end(run, Ending(run.key, report, run, shown, context))
 
-    # The end.
+    # At the end.
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         assert isinstance(broker, JobBroker)

@@ -1,4 +1,4 @@
-"""What an actor's end means for its job. It is decided here, and written by reports.py."""
+"""Decides how an actor's end is reported. reports.py writes the report."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -11,9 +11,9 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 from bridge.errors import DirectSendError, Fail, PayloadError, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.postgres.json_text import to_json
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
-_TEXT_MOST = 20_000  # characters on the way: the database keeps fewer, and notes in the text that it was cut
+_TEXT_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 _SHOWN_OF_A_GROUP = 5  # a group may hold thousands of alike exceptions
 
 
@@ -22,9 +22,8 @@ def report_of(
 ) -> Report | None:
     """The report for an actor that returned `result` or raised `exception`; None when the attempt is not ours any more.
 
-    `throws` is the actor's option of that name: errors for which there is no further attempt. A result that cannot be
-    stored is a failure if it `must_store`, and otherwise is left out, as Dramatiq does. Neither is a reason to do the
-    work again.
+    `throws` is the actor's option: errors after which there is no further attempt. A result that cannot be stored is a
+    failure if it `must_store`, and else is dropped, as Dramatiq does. In neither case is the work done again.
     """
     if exception is None:
         return _completed(result, must_store=must_store)
@@ -37,7 +36,7 @@ def report_of(
 def report_of_message(
     message: MessageProxy, options: Mapping[str, Any], result: Any, exception: BaseException | None
 ) -> Report | None:
-    """The same for a message, whose `options` are its actor's and its own. A middleware may have failed it."""
+    """As `report_of`, for a message. `options` are its actor's and its own. A middleware may have failed it."""
     report = report_of(result, exception, throws=options.get("throws"), must_store=bool(options.get("takes_job")))
     if message.failed and isinstance(report, Completed | Failed):  # Dramatiq keeps such a message as a dead letter
         reason = report.error if isinstance(report, Failed) else "marked as failed by a middleware"
@@ -46,7 +45,7 @@ def report_of_message(
 
 
 def skipped(by: str, reason: BaseException) -> Report:
-    """The report for a job that somebody skipped: Dramatiq drops such a message, and so it is called off here."""
+    """The report for a job that `by` skipped: Dramatiq drops such a message, so the job is cancelled."""
     text = _text(reason)
     return Cancelled(f"{by}: {text}" if text else by)
 
@@ -81,7 +80,7 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
 
 
 def _deciding(exception: BaseException) -> BaseException:
-    """Of a group, the one that says what happens next: an interrupt before a Fail, a Fail before a Retry."""
+    """The exception of a group that decides the report: an interrupt before a Fail, a Fail before a Retry."""
     leaves = list(_leaves(exception))
     for kind in (Interrupt, Fail, DirectSendError, Retry):
         for one in leaves:

@@ -1,10 +1,11 @@
-"""One worker process put together: its links to Postgres, its heartbeat, its start calls and its reports."""
+"""Builds one worker process from its parts: links to Postgres, heartbeat, start calls and reports."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,22 +17,23 @@ from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.quarantine import Quarantine
 from bridge.worker.reports import OnSettled, Reports
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, Run, Runs, WorkerStoppingError
+from bridge.worker.runs import Run, Runs
 from bridge.worker.starts import Starts
 
 logger = logging.getLogger(__name__)
 
-# What interrupted actors get to clean up. Short: a platform kills some seconds after its stop signal, and the reports
-# still have to be written.
+# The time that interrupted actors have to clean up. Short: a platform kills some seconds after its stop signal, and the
+# reports still have to be written.
 _STUCK_SECONDS = 1.5
-_FLUSH_SECONDS = 5.0  # for the last reports, when Postgres is slow: the jobs of those that are lost run again
-# How long a job rests that is handed back while it still runs. The process needs less to end under it, and until then
-# another run would be beside this one.
+_FLUSH_SECONDS = 5.0  # for the last reports, if Postgres is slow; the jobs of lost reports run again
+# The wait of a job that is handed back while it still runs. The process ends sooner: otherwise another run could start
+# beside this one.
 _GONE_SECONDS = 2.0
-# Grace for an actor that no exception reaches, or that swallows it, before its process ends under it. Long enough for
-# a slow cleanup or system call, and not longer than a lost worker keeps its jobs by default.
+# Grace for an actor that cannot be interrupted or swallows the interrupt; then its process ends. Long enough for a slow
+# cleanup or system call, and not longer than a lost worker keeps its jobs by default.
 UNRESPONSIVE_SECONDS = 30.0
 _HOOKS_GO_ON = "the actor ended, and a middleware's hook after it did not: its worker process was ended"
 _UNREACHED = "the time limit was exceeded, and no exception ended the actor: its worker process was ended"
@@ -41,8 +43,9 @@ _NEVER_ENDS = "the thread or event loop of this actor ended under it: its worker
 class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
-    `on_announced` is called when bridges know of an actor that was declared late; `threads` gives those that take or
-    work jobs; `end` must end this process, by way of `close`.
+    `on_settled` gets what was reported; `on_isolated_over` is called when one of them ran isolated, so that the next
+    may begin; `on_announced` when bridges know of an actor that was declared late. `threads` gives those that take or
+    work jobs; `end` must end the process that it gets, by way of `close`.
     """
 
     def __init__(
@@ -51,21 +54,29 @@ class WorkerProcess:
         abilities: WorkerAbilities,
         on_settled: OnSettled,
         *,
+        on_isolated_over: Callable[[], None] = lambda: None,
         on_announced: Callable[[], None] = lambda: None,
         threads: Callable[[], Iterable[threading.Thread]] = tuple,
-        end: Callable[[], None] = lambda: None,
+        end: "Callable[[WorkerProcess], None]" = lambda _: None,
     ) -> None:
         dsn = settings.postgres_dsn()
-        self.lease_seconds = settings.lease_seconds
+        lease = timedelta(seconds=settings.lease_seconds)
         self._grace_seconds = settings.grace_seconds
-        self._gone_at = 0.0  # after a stop signal: by when this process must have ended
+        self._gone_at = 0.0  # after a stop signal: when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
-        self.runs = Runs()
+        self._is_leaving = False
+        self._lost_threads: Collection[int] = ()
         self._threads = threads
         self._end_process = end
-        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, on_settled)
-        self.quarantine = Quarantine(self.runs, self.keep, keep_seconds=settings.lease_seconds / 3)
+        self._announce_settled = on_settled
+        self._on_isolated_over = on_isolated_over
+        self.runs = Runs()
+        self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, self._on_settled)
+        self._starts = Starts(Attempts(Link(dsn, "starts")), self.reports.submit)
+        self.quarantine = Quarantine(
+            self.runs, partial(self._starts.keep, lease=lease), keep_seconds=settings.lease_seconds / 3
+        )
         self._heartbeat = Heartbeat(
             Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
             self.runs,
@@ -76,9 +87,6 @@ class WorkerProcess:
             after_beat=self._after_beat,
             after_announcement=on_announced,
         )
-        self._is_leaving = False
-        self._lost_threads: Collection[int] = ()
-        self._starts = Starts(Attempts(Link(dsn, "starts")), lambda: self._heartbeat.worker, self.reports.submit)
 
     def open(self) -> None:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
@@ -90,9 +98,9 @@ class WorkerProcess:
         self._heartbeat.announce(abilities)
 
     def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID | None, Run], list[AttemptKey]]:
-        """Start attempts: by exec, those that are ours to run; and those to ask for again."""
+        """Start attempts. Returns by exec those that are ours to run, and those to try again later."""
         worker = self._heartbeat.worker
-        attempts, later = self._starts.start(keys)
+        attempts, later = self._starts.start(keys, lambda: self._heartbeat.worker)
         runs: dict[UUID | None, Run] = {
             one.exec: Run(one, attempt)
             for one in keys
@@ -104,17 +112,13 @@ class WorkerProcess:
                 self.runs.interrupt(exec_, LeaseOverError)
         return runs, later
 
-    def keep(self, keys: Sequence[AttemptKey]) -> set[UUID]:
-        """Prolong the hand-overs that wait here; returns the ids of those that are still ours to start."""
-        return self._starts.keep(keys, timedelta(seconds=self.lease_seconds))
-
     def created_ms(self, job_id: UUID) -> int:
         """When the job was inserted, in milliseconds since the epoch, as Dramatiq counts; 0 when it is deleted."""
         created = self._starts.created_at(job_id)
         return int(created.timestamp() * 1000) if created else 0
 
     def emitter(self, run: Run) -> Callable[[str, Mapping[str, Any]], None]:
-        """What the job's `emit` does: its event is stored with the other reports, in order."""
+        """The function behind the job's `emit`: it stores events with the other reports, in order."""
 
         def emit(event_type: str, data: Mapping[str, Any]) -> None:
             self.reports.submit(Event(run.key, event_type, to_json(data, f"{event_type!r} event")))
@@ -122,7 +126,7 @@ class WorkerProcess:
         return emit
 
     def wind_down(self, on_stuck: Callable[[], None]) -> None:
-        """Give running jobs the grace time, then interrupt them; `on_stuck` if even that does not end them."""
+        """Give running jobs the grace time, then interrupt them. Calls `on_stuck` if even that does not end them."""
         self._gone_at = time.monotonic() + self._grace_seconds + _STUCK_SECONDS + _FLUSH_SECONDS
         self._heartbeat.drain()
         threading.Thread(target=self._wind_down, args=(on_stuck,), name="wind down", daemon=True).start()
@@ -136,18 +140,23 @@ class WorkerProcess:
         if not self._shut_down.wait(_STUCK_SECONDS):
             on_stuck()
 
+    def _on_settled(self, settled: Mapping[str, tuple[int, float]]) -> None:
+        if self.quarantine.is_isolating():
+            self._on_isolated_over()
+        self._announce_settled(settled)
+
     def _after_beat(self) -> None:
         self.reports.retry_refused()
         self._leave_if_unresponsive()
 
     def _leave_if_unresponsive(self) -> None:
-        """A system call, C code or a loop may keep a job and its slot for ever, and so does a thread that has ended."""
+        """A system call, C code, a loop or a thread that has ended would keep a job and its slot for ever."""
         if self._is_leaving or self._gone_at:
             return
         unresponsive = self.runs.unresponsive(UNRESPONSIVE_SECONDS)
         for run in unresponsive:
             logger.error("An actor cannot be interrupted: its worker process ends", extra=run.log_fields)
-        # One that has no ident was made, and is started next.
+        # A thread without an ident was made and not started yet.
         ended = [thread for thread in self._threads() if thread.ident is not None and not thread.is_alive()]
         if ended:
             names = ",".join(thread.name for thread in ended)
@@ -163,12 +172,11 @@ class WorkerProcess:
         if not self._is_leaving:
             self._is_leaving = True
             self._lost_threads = lost_threads
-            threading.Thread(
-                target=self._end_process, name="leave", daemon=True
-            ).start()  # not here: it stops the heartbeat
+            # Not here: it stops the heartbeat, which may be what calls this.
+            threading.Thread(target=self._end_process, args=(self,), name="leave", daemon=True).start()
 
     def close(self) -> None:
-        """Hand back what still runs, write all reports, and leave."""
+        """Hand back what still runs, write all reports, and sign off. The process must end then."""
         with self._closing:  # a second caller waits: the process must not end under the first
             if not self._shut_down.is_set():
                 self._close()
@@ -179,7 +187,7 @@ class WorkerProcess:
         for run in behind:
             self._leave_behind(run)
         deadline = time.monotonic() + _FLUSH_SECONDS
-        if not behind:  # the reports get what the jobs left of the grace time: Postgres may come back
+        if not behind:  # reports get the rest of the grace time: Postgres may come back
             deadline = max(deadline, self._gone_at)
         self._starts.close()
         lost = self.reports.close(max(0.5, deadline - time.monotonic()))
@@ -193,7 +201,7 @@ class WorkerProcess:
             logger.debug("No goodbye to Postgres", exc_info=True)
 
     def _leave_behind(self, run: Run) -> None:
-        """Report a job whose actor still runs while its process ends."""
+        """Report a job whose actor still runs although its process ends."""
         if run.interrupt is LeaseLostError:
             return
         if run.ended is not None:
@@ -209,7 +217,7 @@ class WorkerProcess:
         self.reports.submit(Ending(run.key, Released(timedelta(seconds=_GONE_SECONDS))))
 
     def end(self, run: Run, ending: Ending | None) -> None:
-        """The actor is done: report how, or drop the attempt when it is not ours any more (None)."""
+        """The actor has ended: report it, or drop the attempt if it is not ours any more (None)."""
         run.is_reported = True
         if ending is None:
             self.runs.remove([run.key.exec])

@@ -1,4 +1,4 @@
-"""What a worker process sets up at its boot, beside its work. Dramatiq's child process runs this."""
+"""Sets up logging and the watch on the parent at a worker process's boot. Runs in Dramatiq's child process."""
 
 import multiprocessing
 import multiprocessing.util
@@ -12,24 +12,24 @@ from bridge.settings import Settings
 from bridge.worker.dramatiq_patches import drop_outcome_lines
 
 
-def set_up_worker_process(settings: Settings, patience_seconds: float) -> None:
-    """Log as the settings say, leave no log line behind, and stop when the parent process is gone.
+def set_up_worker_process(settings: Settings, grace_seconds: float) -> None:
+    """Log as the settings say, write the last log lines at the end, and stop when the parent process has died.
 
-    After `patience_seconds` without a parent the process ends, whatever happens.
+    The process is killed when it still runs `grace_seconds` after that.
     """
     configure_logging(settings, _stderr_of_this_process(), buffered=True)
     drop_outcome_lines()
-    parent = multiprocessing.parent_process()  # of Dramatiq's; None in a process that nobody forked
-    watch_parent(patience_seconds, parent=parent.pid if parent else None)
-    # A child of multiprocessing does not run what was registered with atexit, and the last log lines are in a buffer.
+    parent = multiprocessing.parent_process()  # Dramatiq's; None if multiprocessing did not start this process
+    watch_parent(grace_seconds, parent=parent.pid if parent else None)
+    # A child of multiprocessing does not run atexit functions, and the last log lines are in a buffer.
     multiprocessing.util.Finalize(None, write_last_lines, exitpriority=0)
 
 
 def _stderr_of_this_process() -> TextIO:
-    """Where this process's log lines go: straight to standard error.
+    """The stream for this process's log lines: directly to standard error.
 
-    Dramatiq sends what its workers write to their parent, line by line, and the parent writes it. That is as much work
-    again as writing it here. With its option --log-file only the parent knows where to write.
+    Dramatiq sends what its workers write to their parent, line by line, and the parent writes it: twice the work.
+    Exception: with Dramatiq's option --log-file only the parent knows where to write.
     """
     if any(argument.startswith("--log-file") for argument in sys.argv):
         return sys.stderr

@@ -1,4 +1,4 @@
-"""A suspect, a job whose worker was lost while it ran it, runs alone in its process: nothing else can be lost with it.
+"""Runs suspects (jobs that ran in a worker when it was lost) isolated in their process: no other job is lost with one.
 
 The states, and what leads from one to the next:
 
@@ -8,10 +8,13 @@ The states, and what leads from one to the next:
              → RUNNING when its first job was started
              → ASIDE when what is in its way takes long
              → OPEN when none of it is ours any more, or its consumer has given it back
-    RUNNING  the batch runs, one job after the other, each started when the report of the one before it is written
+    RUNNING  the batch runs, one job after the other; each is started when the report of the one before is written
              → OPEN when the last one has ended, or is acquitted; a batch that takes long is given back before that
-    ASIDE    the batch was given back, and another process shall get it
+    ASIDE    the batch was given back, for another process to take
              → OPEN after three seconds
+
+A stage may be over with no call of ours, by the clock or by the end of a run in another thread. `state` tells at once
+(`_lasts`), and the next `sort` opens.
 """
 
 import time
@@ -27,7 +30,7 @@ from bridge.worker.runs import Run, Runs, WorkerMessage
 from bridge.worker.waiting_times import WaitingTimes
 
 TRIAL_SECONDS = 30.0  # as in isolated_until (functions/suspects.sql): most of what kills a worker does so sooner
-_ASIDE_SECONDS = 3.0  # a bridge needs less to hand over again what it is given back
+_ASIDE_SECONDS = 3.0  # a bridge hands over again sooner what is given back
 _BATCH_SECONDS = 5.0  # a bridge makes batches of three seconds: one that takes longer keeps other suspects waiting
 _FORGOTTEN_SECONDS = 5.0  # a consumer asks again several times a second, so by then it has given the batch back
 
@@ -51,7 +54,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class _Stage:
-    """A state with what belongs to it. It is replaced as a whole, so that other threads see the old one or the new."""
+    """A state with what belongs to it. It is replaced as a whole: other threads see either the old or the new one."""
 
     state: State
     since: float = 0.0
@@ -64,7 +67,7 @@ _OPEN = _Stage(State.OPEN)
 
 
 class Sorted(NamedTuple):
-    """What to start now, what to ask about again, and what to give back since it cannot run here soon."""
+    """What to start now, what to try again later, and what to give back, because it cannot run here soon."""
 
     start: list[WorkerMessage]
     wait: list[WorkerMessage]
@@ -72,7 +75,7 @@ class Sorted(NamedTuple):
 
 
 class Quarantine:
-    """Decides which of the messages that came may be started now. `sort` and `began` are for one thread at a time.
+    """Decides which messages may be started now. `sort` and `began` are for one thread at a time.
 
     While suspects wait, `keep` prolongs their hand-overs every `keep_seconds`; it says which are still ours.
     """
@@ -112,9 +115,10 @@ class Quarantine:
 
     def sort(self, messages: Sequence[WorkerMessage]) -> Sorted:
         if not self.is_isolating():
+            if self._stage is not _OPEN:
+                self._open()
             suspects = [message for message in messages if is_isolated(message.redis_id)]
             if not suspects:
-                self._stage = _OPEN
                 return Sorted(list(messages), [], [])
             self._receive(suspects)
         batch = set(map(id, self._stage.batch))
@@ -146,7 +150,7 @@ class Quarantine:
 
     def _sort_while_running(self, ours: list[WorkerMessage], others: list[WorkerMessage]) -> Sorted:
         if time.monotonic() - self._stage.since > _BATCH_SECONDS:
-            self._stage = replace(self._stage, batch=())
+            self._give_back_batch()
             return Sorted([], [], [*ours, *others])
         if ours and not self._in_the_way_of(ours[0]):
             return Sorted(ours[:1], ours[1:], others)
@@ -155,7 +159,7 @@ class Quarantine:
     # Transitions.
 
     def _receive(self, suspects: list[WorkerMessage]) -> None:
-        """OPEN → WAITING. Before anybody waits for them, it is asked whether they are ours: they may be forged."""
+        """OPEN → WAITING. First asks Postgres whether they are ours: forged ones must not make jobs wait."""
         self._seen_at, self._kept_at = time.monotonic(), float("-inf")
         self._stage = _Stage(State.WAITING, time.monotonic(), tuple(suspects))
 
@@ -171,9 +175,24 @@ class Quarantine:
         self._waiting_times.began(message.key.job_id)
 
     def _step_aside(self, waiting: list[WorkerMessage], blocking: list[Run]) -> None:
-        """WAITING → ASIDE."""
+        """WAITING → ASIDE: what is in the way may run for hours, and another process may be free."""
         self._waiting_times.given_back([message.key.job_id for message in waiting], blocking)
         self._stage = _Stage(State.ASIDE, time.monotonic())
+
+    def _give_back_batch(self) -> None:
+        """RUNNING, and → OPEN with the end of the run: other suspects wait for the rest longer than they should."""
+        self._stage = replace(self._stage, batch=())
+
+    def _drop_lost(self, ours: list[WorkerMessage]) -> None:
+        """WAITING → OPEN where none of the batch is ours any more; else the state stays, for those that are."""
+        if ours or self._stage.state is not State.WAITING:
+            self._stage = replace(self._stage, batch=tuple(ours))
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        """WAITING, RUNNING or ASIDE → OPEN: nothing of the stage is left that other jobs would have to wait for."""
+        self._stage = _OPEN
 
     # What the states depend on.
 
@@ -194,5 +213,5 @@ class Quarantine:
         self._kept_at = time.monotonic()
         kept = self._keep([message.key for message in messages])
         ours = [message for message in messages if message.key.job_id in kept]
-        self._stage = replace(self._stage, batch=tuple(ours))
+        self._drop_lost(ours)
         return ours

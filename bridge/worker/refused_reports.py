@@ -1,20 +1,45 @@
-"""Reports that Postgres refuses in every form, for now: because of a trigger or a constraint of the host application.
+"""What is written when Postgres refuses a report, such as a result that cannot be stored.
 
-Their attempts are over, and only the report waits. If it were dropped, the attempt would look as if it had never run,
-and would run again and again with no retry spent.
+First a plainer one (`plainer`). A report that is refused in every form, for now, because of a trigger or a constraint
+of the host application, is kept: its attempt is over, and only the report waits. If it were dropped, the attempt would
+look as if it had never run, and would run again and again with no retry spent.
+
+A result that is no JSON never comes here: outcome.py makes a failure of it.
 """
 
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from bridge.errors import BridgeError
+from bridge.job import Cancelled, Completed, Failed
 from bridge.worker.ending import Ending
 from bridge.worker.runs import Runs
 
-# Short at first, for a trigger that somebody is just repairing; later one try a minute costs nothing.
+# Short at first, for a trigger that is just being repaired; later one try a minute costs nothing.
 _FIRST_SECONDS, _MOST_SECONDS = 2.0, 60.0
+_TEXT_REFUSED = "failed, and the database would not store why"
+
+
+def plainer(ending: Ending, error: BridgeError) -> Ending | None:
+    """A result that cannot be stored makes a failure; a failure that cannot be stored loses its text. Or None."""
+    match ending.report:
+        case Completed():
+            report = Failed(f"the result could not be stored: {error}")
+        case Failed() as failed if failed != (plain := Failed(_TEXT_REFUSED, final=failed.final)):
+            report = plain
+        case Cancelled():
+            report = Failed(_TEXT_REFUSED, final=True)
+        case _:
+            return None
+    return replace(ending, report=report, first=ending.first or ending.report)
+
+
+def as_at_first(ending: Ending) -> Ending:
+    """As it was before plainer ones took its place: what refused it may be gone when it is tried again."""
+    return replace(ending, report=ending.first or ending.report, first=None)
 
 
 @dataclass(slots=True)
@@ -27,8 +52,8 @@ class _Refused:
 class RefusedReports:
     """Keeps each until it is settled: due again after 2 s, 4 s, 8 s, … up to a minute.
 
-    Until then the heartbeat goes on to hold the attempt, so that nobody runs it again. What is left when this process
-    ends is taken back as crashed, which spends a retry.
+    Until then the heartbeat still holds the attempt, so that it is not run again. What is left when this process ends
+    is taken back as crashed, which spends a retry.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -45,7 +70,7 @@ class RefusedReports:
             before = self._refused.get(ending.key.exec)
             times = before.times + 1 if before else 1
             wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(times - 1, 10))
-            self._refused[ending.key.exec] = _Refused(ending.as_at_first(), times, time.monotonic() + wait)
+            self._refused[ending.key.exec] = _Refused(as_at_first(ending), times, time.monotonic() + wait)
 
     def settled(self, endings: Iterable[Ending]) -> None:
         if not self._refused:

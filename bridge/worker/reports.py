@@ -1,4 +1,4 @@
-"""The reports of a worker process, written many at a time and in order: events first, then endings."""
+"""Writes the reports of a worker process, many at a time and in order: events first, then endings."""
 
 import logging
 import math
@@ -15,8 +15,9 @@ from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.ending_log import fields_of, log_ending
-from bridge.worker.refused_reports import RefusedReports
-from bridge.worker.runs import LeaseLostError, Runs
+from bridge.worker.interrupts import LeaseLostError
+from bridge.worker.refused_reports import RefusedReports, plainer
+from bridge.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +29,9 @@ R = TypeVar("R", Completed, Failed, Released, Cancelled)
 class Reports:
     """Writes reports as soon as the last write has ended; the actor's thread does not wait.
 
-    A crash before the write costs a second run, never a loss. A report that changes no row is of an attempt that is
-    no longer ours: that is logged, and nothing else, since nothing of that attempt may count. A report that Postgres
-    refuses in every form is kept, and written again later.
+    A crash before the write costs a second run, never a lost job. A report that changes no row belongs to an attempt
+    that is no longer ours: it is only logged, because nothing of that attempt may count. A report that Postgres refuses
+    in every form is kept, and written again later.
     """
 
     def __init__(self, attempts: Attempts, runs: Runs, on_settled: OnSettled) -> None:
@@ -56,16 +57,16 @@ class Reports:
         self._writer.submit(item)
 
     def give_back(self, key: AttemptKey) -> None:
-        """Hand back an attempt that was started and will not be run."""
+        """Hand back an attempt that was started and will not run."""
         self.submit(Ending(key, Released()))
 
     def retry_refused(self) -> None:
-        """Write again the refused reports that are due. To be called from time to time, while Postgres answers."""
+        """Write again the refused reports that are due. Call it repeatedly, while Postgres answers."""
         for ending in self._refused.take_due(time.monotonic()):
             self.submit(ending)
 
     def close(self, timeout_seconds: float) -> int:
-        """Write what is left, within the time given; how many items were lost (their jobs run again)."""
+        """Write what is left, within the given time. Returns how many items were lost; their jobs run again."""
         for ending in self._refused.take_due(math.inf):
             self.submit(ending)
         left = self._writer.close(timeout_seconds)
@@ -78,26 +79,26 @@ class Reports:
         return left
 
     def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
-        """The plainer form to write instead. None: the report is kept, or it was an event, which is dropped."""
+        """The simpler report to write instead. None: the report is kept, or it was an event, which is dropped."""
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=fields_of(item, error))
             return None
-        plainer = item.plainer(error)
-        if plainer is None:
+        instead = plainer(item, error)
+        if instead is None:
             self._keep(item, str(error))
         elif item.first is None and not self._refused.has(item):
             logger.error("One of the reports was refused", extra=fields_of(item, error))
-        return plainer
+        return instead
 
     def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
-        """A right or a table is missing that other rows do not need: a report is kept as it is, an event is dropped."""
+        """Only this row needs a right or table that is missing: a report is kept unchanged, an event is dropped."""
         if isinstance(item, Event):
             self._on_refused(item, error)
         else:
             self._keep(item, str(error))
 
     def _probe(self, items: Sequence[Event | Ending]) -> None:
-        """Make the calls that these items need, for no attempt. Raises what every report would meet."""
+        """Make the calls that these items need, for no attempt. Raises the error that every report would get."""
         if any(isinstance(item, Event) for item in items):
             self._attempts.add_events([])
         kinds = {type(item.report) for item in items if isinstance(item, Ending)}
@@ -112,7 +113,7 @@ class Reports:
 
     def _keep(self, ending: Ending, reason: str) -> None:
         if ending.key.exec is None or (ending.run is None and self._runs.has(ending.key.exec)):
-            # A hand-over has a lease of its own, and a run that goes on here will be reported when it ends.
+            # A hand-over has its own lease, and a run that still runs here is reported when it ends.
             logger.error("One of the reports was refused", extra=fields_of(ending, reason))
             return
         if not self._refused.has(ending):
@@ -131,11 +132,11 @@ class Reports:
         settled = self._settle(endings)
         kill_point("complete.committed")
         if missing := [ending.key for ending in endings if ending.key.job_id not in settled]:
-            settled |= self._attempts.recorded(missing)  # written before, and only the answer was lost
+            settled |= self._attempts.recorded(missing)  # written before, but the answer was lost
         if missing := [key for key in missing if key.job_id not in settled]:
             endings = self._keep_ours(endings, self._attempts.still_held(missing))
         for ending in endings:
-            if ending.run is None and ending.key.job_id in settled:  # handed back, and perhaps begun here meanwhile
+            if ending.run is None and ending.key.job_id in settled:  # handed back, and perhaps running here again
                 self._runs.interrupt(ending.key.exec, LeaseLostError)
         self._refused.settled(endings)
         self._runs.remove([ending.key.exec for ending in endings])

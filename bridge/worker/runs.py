@@ -1,10 +1,9 @@
-"""What this worker process holds, from the start of each attempt until its report is settled.
+"""The runs of this worker process: each from the start of its attempt until its report is settled.
 
-An actor can be interrupted, by an exception raised in its thread, only between `enter` and `leave`: before
-and after, the thread is in the middle of our own or Dramatiq's work.
+An actor can be interrupted (interrupts.py) only between `enter` and `leave`: before and after, the thread is in the
+middle of our own or Dramatiq's work.
 """
 
-import ctypes
 import math
 import threading
 import time
@@ -13,33 +12,24 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
 
-from dramatiq.middleware import Interrupt, raise_thread_exception
+from dramatiq.middleware import Interrupt
 
 from bridge.job import Attempt
 from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
 from bridge.transport.intake import JobMessage
+from bridge.worker.interrupts import (
+    JobCancelledError,
+    LeaseLostError,
+    LeaseOverError,
+    clear_interrupt,
+    interrupt_thread,
+)
 
-# What an interrupted actor gets to clean up before it is interrupted again. Several tries fit into the time after
-# which its process ends (UNRESPONSIVE_SECONDS).
+# The time that an interrupted actor has to clean up before it is interrupted again. Several tries fit into the grace
+# after which its process ends (UNRESPONSIVE_SECONDS).
 _AGAIN_SECONDS = 5.0
-
-
-class LeaseLostError(Interrupt):
-    """This attempt is another worker's now, or is over: nothing it does counts any more."""
-
-
-class LeaseOverError(Interrupt):
-    """This process may have been declared lost before the actor began; if it was not, the job is handed back."""
-
-
-class JobCancelledError(Interrupt):
-    """An operator cancelled the job."""
-
-
-class WorkerStoppingError(Interrupt):
-    """The worker process must stop before the job could end; the job is handed back."""
 
 
 @dataclass(eq=False)
@@ -54,8 +44,8 @@ class Run:
     last_interrupted_at: float = math.inf  # the last time
 
     ended: float | None = None
-    skipped: tuple[str, BaseException] | None = None  # by the actor itself, with which SkipMessage
-    raised_at: TracebackType | None = None  # where the actor raised; middleware of others may take it off the exception
+    skipped: tuple[str, BaseException] | None = None  # by the actor itself; and the SkipMessage
+    raised_at: TracebackType | None = None  # where the actor raised; a middleware may remove it from the exception
     has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
     is_reported: bool = False
     _log_fields: LogFields | None = None
@@ -71,12 +61,12 @@ class Run:
 
     @property
     def duration(self) -> float:
-        """Seconds from the actor's beginning to its end, or until now."""
+        """Seconds from the actor's start to its end, or until now."""
         return (self.ended or time.monotonic()) - self.began
 
     @property
     def log_fields(self) -> LogFields:
-        # Not a cached_property: before Python 3.12 one lock is for all runs, and all threads queue up at it.
+        # Not a cached_property: before Python 3.12 it has one lock for all runs, and all threads would wait for it.
         if self._log_fields is not None:
             return self._log_fields
         attempt = self.attempt
@@ -98,7 +88,7 @@ class Runs:
         self._runs: dict[UUID | None, Run] = {}
         self._set_aside: dict[UUID | None, AttemptKey] = {}
         self._lock = threading.Lock()
-        self.lease_ends = math.inf  # by `clock.now()`; nobody declares this process lost before
+        self.lease_ends = math.inf  # by `clock.now()`; this process is not declared lost before
 
     def add(self, runs: Iterable[Run]) -> None:
         with self._lock:
@@ -112,13 +102,13 @@ class Runs:
                 self._set_aside.pop(exec_, None)
 
     def set_aside(self, key: AttemptKey) -> None:
-        """The attempt is over, and Postgres refuses its report: it is held, until `remove`, and takes no slot."""
+        """The attempt is over, but Postgres refuses its report: it is held until `remove`, and takes no slot."""
         with self._lock:
             self._runs.pop(key.exec, None)
             self._set_aside[key.exec] = key
 
     def forget_set_aside(self, execs: Iterable[UUID | None]) -> None:
-        """These attempts are not ours any more, whatever becomes of their reports."""
+        """These attempts are not ours any more, whatever happens to their reports."""
         with self._lock:
             for exec_ in execs:
                 self._set_aside.pop(exec_, None)
@@ -127,7 +117,7 @@ class Runs:
         return exec_ in self._runs
 
     def holds(self, exec_: UUID | None) -> bool:
-        """It runs here, or is set aside."""
+        """It runs here, or its report is refused."""
         with self._lock:
             return exec_ in self._runs or exec_ in self._set_aside
 
@@ -143,7 +133,7 @@ class Runs:
             return [*(run.key for run in self._runs.values()), *self._set_aside.values()]
 
     def enter(self, run: Run) -> None:
-        """From here on the actor runs in this thread. An interrupt that came before is raised at once.
+        """The actor begins in this thread. An interrupt that came before is raised at once.
 
         A process that was frozen learns from its next heartbeat that it was declared lost. Until then the end of its
         lease keeps actors from beginning.
@@ -158,13 +148,13 @@ class Runs:
             raise interrupt
 
     def leave(self, run: Run) -> None:
-        """The actor is done. An interrupt that is on its way to this thread is too late, and is cleared."""
+        """The actor has ended. An interrupt that this thread has not received yet is too late, and is cleared."""
         while True:
             try:
                 with self._lock:
                     run.ended = run.ended or time.monotonic()
                     run.thread = None
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
+                clear_interrupt()
             except Interrupt:
                 continue
             return
@@ -172,7 +162,7 @@ class Runs:
     def interrupt(self, exec_: UUID | None, reason: type[Interrupt]) -> bool:
         """Interrupt one run; True when its actor runs, and this is its first interrupt.
 
-        The first reason stays. An actor that swallowed the exception, and goes on, gets it again.
+        The first reason is kept. An actor that swallowed the exception and still runs gets it again.
         """
         moment = time.monotonic()
         with self._lock:
@@ -186,12 +176,12 @@ class Runs:
                 return False
             run.last_interrupted_at = moment
             if run.thread is not None and run.interrupt is not None:
-                raise_thread_exception(run.thread, run.interrupt)
+                interrupt_thread(run.thread, run.interrupt)
             return is_first and run.thread is not None
 
-    def unresponsive(self, patience_seconds: float) -> list[Run]:
-        """Runs that go on for that many seconds after they were interrupted, or after their time limit."""
-        moment = time.monotonic() - patience_seconds
+    def unresponsive(self, after_seconds: float) -> list[Run]:
+        """Runs that still run `after_seconds` after they were interrupted, or after their time limit."""
+        moment = time.monotonic() - after_seconds
         return [
             run
             for run in self.all()
@@ -199,5 +189,5 @@ class Runs:
         ]
 
     def interrupt_all(self, reason: type[Interrupt]) -> int:
-        """Interrupt everything; how many actors were running."""
+        """Interrupt all runs; returns how many actors were running."""
         return sum(self.interrupt(run.key.exec, reason) for run in self.all())

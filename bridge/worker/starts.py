@@ -1,4 +1,4 @@
-"""Start calls of a worker process: a whole fetch in one statement."""
+"""The start calls of a worker process: one statement for a whole fetch."""
 
 import logging
 import threading
@@ -14,15 +14,14 @@ from bridge.worker.ending import Ending
 
 logger = logging.getLogger(__name__)
 
-_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, each for a Postgres that does not answer
+_QUEUED_SECONDS = 600.0  # many consumers may wait for each other here, and each may wait for Postgres
 
 
 class Starts:
-    """Starts attempts. One that is missing in the answer is not ours to run: only a clear yes counts."""
+    """Starts attempts. An attempt that is missing in the answer is not ours, and must not run."""
 
-    def __init__(self, attempts: Attempts, worker: Callable[[], UUID], submit: Callable[[Ending], None]) -> None:
+    def __init__(self, attempts: Attempts, submit: Callable[[Ending], None]) -> None:
         self._attempts = attempts
-        self._worker = worker
         self._submit = submit
         self._lock = threading.Lock()  # the consumers of several queues share the link
 
@@ -30,7 +29,7 @@ class Starts:
         self._attempts.close()
 
     def _link_lock(self) -> threading.Lock:
-        """While we wait for it, the watchdog must not take this thread for stuck."""
+        """The lock; while this thread waits for it, the watchdog must not take it for stalled."""
         WATCHDOG.turn(_QUEUED_SECONDS)
         return self._lock
 
@@ -44,36 +43,41 @@ class Starts:
         with self._link_lock():
             return self._attempts.created_at(job_id)
 
-    def start(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+    def start(
+        self, keys: Sequence[AttemptKey], worker: Callable[[], UUID]
+    ) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
         """By exec, the attempts that are ours now; and those whose row is locked, to be asked for again.
 
+        `worker` gives the id to start them under; it is asked when the link is free, as it may change until then.
         Asking twice for the same exec gives the same answer. Raises StoreUnavailableError, RightsError or
         SchemaError when Postgres cannot answer now.
         """
         try:
             with self._link_lock():
-                return self._attempts.start(self._worker(), keys), []
+                return self._attempts.start(worker(), keys), []
         except Exception as error:  # noqa: BLE001 -- see _not_started
             if len(keys) == 1 or _concerns_all(error):
                 return {}, self._not_started(keys[0], error)
-        return self._start_one_by_one(keys)
+        return self._start_one_by_one(keys, worker)
 
-    def _start_one_by_one(self, keys: Sequence[AttemptKey]) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
-        """One that cannot be started must not hold up the others."""
+    def _start_one_by_one(
+        self, keys: Sequence[AttemptKey], worker: Callable[[], UUID]
+    ) -> tuple[dict[UUID, Attempt], list[AttemptKey]]:
+        """An attempt that cannot be started must not block the others."""
         started: dict[UUID, Attempt] = {}
         later: list[AttemptKey] = []
         for one in keys:
             try:
                 with self._link_lock(), self._attempts.in_haste():
-                    started |= self._attempts.start(self._worker(), [one])
+                    started |= self._attempts.start(worker(), [one])
             except Exception as error:  # noqa: BLE001 -- see _not_started
                 later += self._not_started(one, error)
         return started, later
 
     def _not_started(self, key: AttemptKey, error: Exception) -> list[AttemptKey]:
-        """What is to be asked for again: this one, where its row is locked. Raises what concerns all of them.
+        """The attempt, if its row is locked, to try it again. Raises an error that concerns all attempts.
 
-        Anything else is its own: what Postgres holds and Python cannot read fails in many ways.
+        Any other error is this attempt's own: Python may fail to read its row in many ways.
         """
         if isinstance(error, PostgresBusyError):
             return [key]
@@ -87,7 +91,7 @@ class Starts:
         if isinstance(error, BridgeError):
             unstarted = AttemptKey(key.job_id, key.fence, None)
             self._submit(Ending(unstarted, Failed(f"the database refused its start: {error}")))
-        else:  # the start is committed, its answer is what cannot be read
+        else:  # the start is committed, but its answer cannot be read
             self._submit(Ending(key, Failed(f"the payload cannot be read: {error}", final=True)))
 
 

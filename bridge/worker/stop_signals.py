@@ -1,4 +1,4 @@
-"""What a stop signal does to a worker process. Dramatiq's child process runs this."""
+"""Handles the stop signals of a worker process. Runs in Dramatiq's child process."""
 
 import inspect
 import logging
@@ -20,9 +20,9 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class StopSignals:
-    """Each stop signal counts once, and ends the process whatever its actors package does with signals.
+    """Each stop signal counts once, and ends the process, whatever handlers its actors package sets.
 
-    Dramatiq takes a second SIGTERM for "at once". But a signal to the whole process group, as honcho, systemd
+    Dramatiq takes a second SIGTERM for "stop at once". But a signal to the whole process group, as honcho, systemd
     and `timeout` send it, reaches a worker twice: directly, and passed on by the parent. One that comes within a
     second of the first is the same signal.
 
@@ -36,7 +36,7 @@ class StopSignals:
         self._came_at: list[float] = []
         self._is_calling_theirs = False
         self._may_end_at_once = False
-        # A handler that the package sets from now on finds ours, and may call it any number of times.
+        # A handler that the package sets later finds ours, and may call it any number of times.
         self._found_theirs = self._install()
 
     def take(self) -> None:
@@ -56,7 +56,7 @@ class StopSignals:
     def _install_over(self, signum: int, found: Any) -> bool:
         if found is self._installed.get(signum):
             return False
-        if signum == signal.SIGINT and found == signal.SIG_IGN:  # Dramatiq's: the parent passes it on as a SIGTERM
+        if signum == signal.SIGINT and found == signal.SIG_IGN:  # set by Dramatiq: the parent passes it on as a SIGTERM
             return False
         is_theirs = found is not self._dramatiqs
         self._installed[signum] = self._handler(found if is_theirs and callable(found) else None)
@@ -66,7 +66,7 @@ class StopSignals:
     def _handler(self, theirs: Handler | None) -> Handler:
         def on_signal(signum: int, frame: FrameType | None) -> None:
             if self._is_calling_theirs and self._installed[signum] is not on_signal:
-                if theirs is not None:  # no signal, but a call by the handler that was set over this one
+                if theirs is not None:  # not a signal, but a call by the handler that replaced this one
                     theirs(signum, frame)
             elif self._is_another_signal():
                 self._stop(theirs, signum, frame)
@@ -97,20 +97,20 @@ class StopSignals:
             theirs(signum, frame)
         except BaseException as error:
             if len(self._came_at) > 1:
-                raise  # a second signal came meanwhile: that is Dramatiq's "at once"
+                raise  # a second signal came meanwhile: for Dramatiq that is "stop at once"
             logger.warning(
                 "The actors package's handler of a stop signal raised: the worker stops as if it had not",
                 extra={"signal": signal.Signals(signum).name, "error": repr(error)},
             )
         finally:
             self._is_calling_theirs = False
-            signal.signal(signum, self._installed[signum])  # some put back what they had found
+            signal.signal(signum, self._installed[signum])  # some handlers restore the one that they had found
 
     @contextmanager
     def ending_at_once(self) -> Iterator[None]:
-        """In here a stop signal ends the process at once, whatever it waits for. For what comes before the work.
+        """Inside the `with`, a stop signal ends the process at once. For the boot, in which nothing can be lost.
 
-        Dramatiq only notes the signal, and acts on it when the worker has started.
+        Dramatiq itself only notes the signal, and acts on it when the worker has started.
         """
         self._may_end_at_once = True
         try:
@@ -138,7 +138,7 @@ def _still_runs(dramatiqs: Handler) -> bool:
 
 
 def rest_at_boot(seconds: float) -> None:
-    """Rest before another try, and let signals through meanwhile.
+    """Rest before another try. Stop signals are received meanwhile.
 
     Dramatiq's parent process blocks signals until each worker has booted or `--worker-fork-timeout` is over, so none
     is passed on to us. We tell it that this one has booted.

@@ -1,4 +1,4 @@
-"""`mobvibe worker`: keeps worker processes running, each by itself, and lets one stop signal be one stop signal."""
+"""`mobvibe worker`: keeps worker processes running, and sends each of them one stop signal."""
 
 import logging
 import sys
@@ -11,7 +11,6 @@ from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
-from bridge.transport.database_mark import DatabaseMark
 from bridge.worker.actors_package import IMPORT_SECONDS, import_error
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
@@ -19,15 +18,19 @@ from bridge.worker.stop_times import PROCESS_SECONDS, THREADS_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# Exit codes of a worker process. They prove nothing, as a job may end its process with any of them.
+# Exit codes of a worker process. They are only hints: a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
-_REFUSED = (4, 1)  # ours, for a store that cannot serve: trying again would not help
-_STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not take us for stuck meanwhile
+_STORE_UNUSABLE = (4, 1)  # ours, for a store that cannot serve: trying again would not help
+_STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not fail meanwhile
 _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
 
 
 class WorkersFailedError(BridgeError):
-    """Dramatiq cannot start, and will not with the next try either."""
+    """Dramatiq cannot start, and the next try would fail, too."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 def command(settings: Settings, threads: int) -> list[str]:
@@ -42,7 +45,7 @@ def command(settings: Settings, threads: int) -> list[str]:
 
 
 def shares(slots: int, processes: int) -> list[int]:
-    """The threads of each process: all slots, spread evenly; at least one each, so perhaps fewer processes."""
+    """The threads of each process: the slots spread evenly, at least one each, so perhaps fewer processes."""
     processes = min(slots, processes)
     return [slots // processes + (n < slots % processes) for n in range(processes)]
 
@@ -50,13 +53,13 @@ def shares(slots: int, processes: int) -> list[int]:
 class Supervisor:
     """Keeps WORKER_PROCESSES worker processes running, each under a Dramatiq of its own.
 
-    One Dramatiq for all would end all of them when one dies, and with them the jobs of the others.
+    One Dramatiq for all processes would end all of them, with their jobs, when one dies.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = StopSignal()
-        self._liveness = Liveness("worker", settings)  # without its thread: we fork, and a child could not go on
+        self._liveness = Liveness("worker", settings)  # without its thread, which a fork would not have
         self._frozen = FrozenProcesses(liveness_file.folder_of(settings.mobvibe_dir), settings.lease_seconds)
         self._children = [
             Child(command(settings, threads))
@@ -64,7 +67,7 @@ class Supervisor:
         ]
 
     def run(self) -> None:
-        """Until a stop signal. Raises WorkersFailedError when the actors package does not serve, or no store does."""
+        """Run until a stop signal. Raises WorkersFailedError if the actors package or a store cannot be used."""
         self._liveness.begin()
         try:
             self._run()
@@ -91,46 +94,42 @@ class Supervisor:
             self._end()
 
     def _give_up_if_hopeless(self, child: Child, code: int) -> None:
-        """End the other children too, but only for a reason that would end each of them when it starts."""
+        """End the other children too, if this one died for a reason that would end each of them at its start."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
         if (code == _IMPORT_FAILED or child.died_young) and (error := self._import_error()):
             raise error
-        if code in _REFUSED and child.died_young and (refusal := self._refusal()):
-            raise refusal
+        if code in _STORE_UNUSABLE and child.died_young and (error := self._store_error()):
+            raise error
 
     def _end(self) -> None:
         for child in self._children:
             child.terminate()
-        patience = self._settings.grace_seconds + PROCESS_SECONDS
-        self._liveness.say(patience)
-        deadline = time.monotonic() + patience
+        stop_seconds = self._settings.grace_seconds + PROCESS_SECONDS
+        self._liveness.say(stop_seconds)
+        deadline = time.monotonic() + stop_seconds
         for child in self._children:
             child.wait(deadline)
 
     def _import_error(self) -> WorkersFailedError | None:
         self._liveness.say(IMPORT_SECONDS)
         error = import_error(self._settings.actors_module)
-        return None if error is None else _failed(error, _IMPORT_FAILED)
+        return None if error is None else WorkersFailedError(error, _IMPORT_FAILED)
 
-    def _refusal(self) -> "WorkersFailedError | None":
-        """Why no worker process will ever be able to start; None where the next one may be."""
+    def _store_error(self) -> "WorkersFailedError | None":
+        """Why no worker process can start with these stores; None if the next one may."""
         settings = self._settings
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
-            check_stores(settings, client, DatabaseMark(client, settings.redis_namespace), tries=1)
+            check_stores(settings, client, tries=1)
         except (SchemaError, RightsError) as error:
-            return _failed("The workers cannot use this database (the reason is above).", error.exit_code)
+            text = "The workers cannot use this database (the reason is above)."
+            return WorkersFailedError(text, error.exit_code)
         except StoreUnavailableError as error:
             if not error.waiting_helps:
-                return _failed(f"The workers cannot use this {error.store} (the reason is above).", error.exit_code)
+                text = f"The workers cannot use this {error.store} (the reason is above)."
+                return WorkersFailedError(text, error.exit_code)
         finally:
             client.close()
         return None
-
-
-def _failed(text: str, code: int) -> WorkersFailedError:
-    error = WorkersFailedError(text)
-    error.exit_code = code
-    return error

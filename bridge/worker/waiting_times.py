@@ -1,20 +1,20 @@
-"""How long suspects wait in this process for what runs here, before another process gets them."""
+"""How long suspects wait for the jobs that run in this process, before they are given back for another process."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from bridge.worker.runs import Run
 
-# Most jobs end within that time. Another process is found within about three seconds more, so waiting longer for a
-# job that takes long would only lose time.
+# Most jobs end within that time. Another process takes the suspects within about three more seconds, so to wait longer
+# for a long job would only lose time.
 _FIRST_SECONDS = 5.0
-_REMEMBERED = 1000  # jobs; who comes back does so within seconds, and the memory of a worker process has its bounds
+_REMEMBERED = 1000  # jobs; one that comes back does so within seconds, and the memory must be limited
 
 
 class WaitingTimes:
-    """The first time a few seconds; twice as long each time that the same job comes back, as nobody else took it.
+    """A few seconds at first; twice as long each time that the same job comes back: no other process took it.
 
-    A batch that comes for the first time does not wait for the run that the batch before it waited for in vain.
+    A batch that comes for the first time does not wait for a run for which an earlier batch waited in vain.
     """
 
     def __init__(self) -> None:

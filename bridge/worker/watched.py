@@ -1,4 +1,4 @@
-"""Dramatiq middleware: what a worker process does for its probe, from boot to shutdown."""
+"""Dramatiq middleware that keeps the worker process's file for the probe, from boot to shutdown."""
 
 import multiprocessing.util
 
@@ -11,7 +11,7 @@ from bridge.settings import Settings
 
 
 class Watched(Middleware):
-    """Watches the threads that take jobs. Those that work them are not watched: a job may take as long as it likes."""
+    """Watches the threads that take jobs. Those that run jobs are not watched: a job may take any time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -19,7 +19,7 @@ class Watched(Middleware):
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 -- Dramatiq's name
         liveness = Liveness("worker", self._settings)
         liveness.start()
-        # A child of multiprocessing does not run what was registered with atexit.
+        # A child of multiprocessing does not run atexit functions.
         multiprocessing.util.Finalize(None, liveness.close, exitpriority=0)
 
     def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002

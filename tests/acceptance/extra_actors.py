@@ -15,7 +15,7 @@ from bridge.worker import process
 from bridge.worker.middleware import JobMiddleware
 
 process.UNRESPONSIVE_SECONDS = float(os.environ.get("TEST_DEAF_SECONDS", process.UNRESPONSIVE_SECONDS))
-watchdog.STANDS_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.STANDS_SECONDS))
+watchdog.STALLED_SECONDS = float(os.environ.get("TEST_STANDS_SECONDS", watchdog.STALLED_SECONDS))
 
 
 @actor(queue_name="topic")

@@ -14,7 +14,7 @@ import psycopg
 from flask import Flask
 
 from bridge.settings import Settings
-from bridge.web import create_app
+from bridge.web.app import create_app
 from bridge.web.tokens import make_token
 from tests.fuzz.bad_values import any_uuid
 from tests.fuzz.http_requests import START, Request, RequestSource

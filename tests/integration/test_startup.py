@@ -7,7 +7,6 @@ from bridge.errors import NamespaceTakenError, SchemaError
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
-from bridge.transport.database_mark import DatabaseMark
 
 
 def test_a_database_without_the_schema_is_refused(settings: Settings, empty_dsn: str) -> None:
@@ -15,7 +14,7 @@ def test_a_database_without_the_schema_is_refused(settings: Settings, empty_dsn:
     client = connect_redis(elsewhere.redis_address())
 
     with pytest.raises(SchemaError, match="mobvibe migrate up"):
-        check_stores(elsewhere, client, DatabaseMark(client, "mobvibe"))
+        check_stores(elsewhere, client)
 
 
 def test_a_namespace_of_another_database_is_refused(settings: Settings) -> None:
@@ -23,4 +22,4 @@ def test_a_namespace_of_another_database_is_refused(settings: Settings) -> None:
     client.set("mobvibe:__database__", "4711 theirs")
 
     with pytest.raises(NamespaceTakenError, match="belongs to the database 'theirs'"):
-        check_stores(settings, client, DatabaseMark(client, "mobvibe"))
+        check_stores(settings, client)

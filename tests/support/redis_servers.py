@@ -135,7 +135,7 @@ def refusal(url: str) -> RedisUnavailableError:
     """The error of `run`, `worker` and `mobvibe doctor` for this address."""
     client = connect_redis(url, timeout_seconds=2.0)
     with client, pytest.raises(RedisUnavailableError) as caught:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", "id name"))
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
     return caught.value

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from bridge.settings import Settings
-from bridge.web import create_app
+from bridge.web.app import create_app
 from bridge.web.tokens import make_token
 from tests.support.commands import PLAIN
 from tests.support.waiting import eventually

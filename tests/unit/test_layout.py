@@ -1,9 +1,11 @@
-"""Tests are found by name: those of bridge/a/b.py in tests/<kind>/a/test_b.py."""
+"""Tests are found by name: those of bridge/a/b.py in tests/<kind>/a/test_b.py, of actors/a.py in <kind>/actors."""
 
+import ast
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-BRIDGE = TESTS.parent / "bridge"
+ROOT = TESTS.parent
+BRIDGE, ACTORS = ROOT / "bridge", ROOT / "actors"
 
 # Modules without a test file of their name, and why.
 WITHOUT = {
@@ -13,25 +15,48 @@ WITHOUT = {
     "logs/fields.py": "a dict that remembers its text; test_job_lines.py writes it",
     "runtime/clock.py": "the system's clock; dispatch/test_recovery.py lets it sleep",
     "transport/consumer_broker.py": "a Protocol; mypy checks it",
+    "worker/ending.py": "a dataclass; worker/test_reports.py writes it",
     "worker/stop_signals.py": "signals to Dramatiq's processes: acceptance/test_processes.py and test_restarts.py",
-    "worker/ending_log.py": "log lines; worker/test_middleware.py and acceptance/test_error_tracking.py read them",
     "worker/stop_times.py": "constants; acceptance/test_processes.py stops real worker processes",
     "worker/watched.py": "hooks of real worker processes: acceptance/cli/test_probes.py",
 }
+# Packages whose __init__ does more than export, and why. Code there would be in no module that tests are named after.
+WITH_CODE = {
+    "bridge/__init__.py": "imports each public name when it is first used; test_packaging.py uses them",
+    "actors/__init__.py": "connects the broker before it imports the modules that declare actors",
+}
 
 
-def has_tests(module: Path) -> bool:
-    place = module.relative_to(BRIDGE).with_name(f"test_{module.name}")
-    return any((TESTS / kind / place).exists() for kind in ("unit", "integration", "acceptance"))
+def places_of(module: Path) -> list[Path]:
+    """Where the tests of a module may be."""
+    place = module.relative_to(BRIDGE if BRIDGE in module.parents else ROOT).with_name(f"test_{module.name}")
+    return [TESTS / kind / place for kind in ("unit", "integration", "acceptance")]
+
+
+def only_exports(module: Path) -> bool:
+    """A docstring, imports, `__all__`, and nothing else."""
+    return all(
+        isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        for node in ast.parse(module.read_text()).body
+    )
 
 
 def test_every_module_has_a_test_file_of_its_name_or_a_reason() -> None:
-    modules = [path for path in BRIDGE.rglob("*.py") if path.name not in {"__init__.py", "__main__.py"}]
+    found = [*BRIDGE.rglob("*.py"), *ACTORS.rglob("*.py")]
+    modules = [path for path in found if path.name not in {"__init__.py", "__main__.py"}]
 
-    without = {str(path.relative_to(BRIDGE)) for path in modules if not has_tests(path)}
+    without = {path for path in modules if not any(place.exists() for place in places_of(path))}
 
-    assert without == set(WITHOUT)
+    assert without == {BRIDGE / name for name in WITHOUT}
     assert len(WITHOUT) <= 10
+
+
+def test_packages_hold_no_code_beside_their_modules() -> None:
+    packages = [*BRIDGE.rglob("__init__.py"), *ACTORS.rglob("__init__.py")]
+
+    assert {str(path.relative_to(ROOT)) for path in packages if not only_exports(path)} == set(WITH_CODE)
 
 
 def test_every_folder_of_tests_is_a_package() -> None:

@@ -69,7 +69,7 @@ class EmbeddedPostgres:
                 "Move the folder away to start with an empty one, or set DATABASE_URL to a server that reads it."
             )
         identity.owns(self._data)
-        # While we hold the folder's lock nobody else starts a server on it, and servers that a crash left behind were
+        # While we hold the folder's lock no other process starts a server on it, and servers left by a crash were
         # ended. So a pid file is stale, and its number may belong to another process now.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         self._password = password_file.read_text().strip()

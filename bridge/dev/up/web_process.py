@@ -30,7 +30,7 @@ class WebProcess:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
-        # HTTPException too: while nobody listens on the port, the kernel may choose it as the source of this request,
+        # HTTPException too: while nothing listens on the port, the kernel may choose it as the source of this request,
         # which then reaches itself.
         except (OSError, ValueError, http.client.HTTPException):
             return 0, {}

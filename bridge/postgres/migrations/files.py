@@ -1,7 +1,7 @@
-"""The migrations as `sql/` has them: which there are, in what order, and what is in them.
+"""The migrations in `sql/`: which there are, in what order, and what is in them.
 
-Rights, tables, functions, triggers, the version: a function that is made needs the tables it reads, and a trigger the
-function it calls.
+The order is rights, tables, functions, triggers, the version: a function can only be made after the tables it reads,
+and a trigger after the function it calls.
 """
 
 import re
@@ -19,11 +19,11 @@ _INDEX = re.compile(
     re.MULTILINE,
 )
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")
-# Names that MobVibe's databases had before, and whose functions are replaced.
+# Functions that MobVibe's databases had before. They are replaced.
 ORIGINAL_FUNCTIONS = frozenset(
     {"claim_next_job", "complete_job", "fail_job", "get_queue_stats", "notify_new_job", "notify_job_status_change"}
 )
-_FIRST_VERSION = 12  # of a schema whose tables are known; below it every step runs and finds what is done
+_FIRST_VERSION = 12  # of a schema whose tables are known; below it every step runs, and skips what exists
 _CLOSE_RIGHTS = "\nDO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;\n"
 
 
@@ -38,11 +38,11 @@ class Migration:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """All of them in their order.
+    """All migrations in order.
 
     Tables are changed in numbered steps that run once: from the second release on a step's number is the version of the
-    schema that it makes. The rest has one text each, and is made again by every upgrade. All functions change at once,
-    and a trigger in one transaction with the function that it calls: a new one fails under an old trigger.
+    schema that it makes. The rest has one text each, and every upgrade applies it again. All functions are replaced in
+    one transaction, and each trigger in one with the function that it calls, which would fail under the old trigger.
     """
     functions = "\n".join(_texts("functions").values())
     planner = "\n" + _read(_folder() / "planner_settings.sql")
@@ -56,23 +56,23 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def pending(version: int) -> list[Migration]:
-    """What a database lacks whose schema has that version, 0 for none."""
+    """The migrations that a database needs whose schema has this version; 0: it has no schema."""
     return [migration for migration in migrations() if migration.version > version]
 
 
 @cache
 def sections() -> dict[str, str]:
-    """The steps that are taken beforehand on a table with rows, by their names in the files."""
+    """Name → text of the steps that are done beforehand on a table with rows."""
     return {name: text for one in migrations() for name, text in _SECTION.findall(one.text)}
 
 
 def indexes() -> dict[str, tuple[str, str]]:
-    """Of tables that may be large: name → `UNIQUE ` or nothing, and `public.<table> (…) WHERE …`."""
+    """Indexes of tables that may be large: name → `UNIQUE ` or nothing, and `public.<table> (…) WHERE …`."""
     return {name: (unique, definition) for one in migrations() for unique, name, definition in _INDEX.findall(one.text)}
 
 
 def private_functions() -> list[str]:
-    """The names of the functions that only the bridge has."""
+    """The names of the functions that only the bridge may call."""
     return sorted({name for one in migrations() for name in _FUNCTION.findall(one.text)} - ORIGINAL_FUNCTIONS)
 
 
@@ -85,7 +85,7 @@ def _made_by(name: str) -> int:
 
 
 def _texts(folder: str) -> dict[str, str]:
-    """By file name without its ending, in that order: among functions, one in SQL comes behind those that it calls."""
+    """File name without its ending → text, sorted by name: an SQL function must come after those that it calls."""
     files = sorted((_folder() / folder).iterdir(), key=lambda file: file.name)
     return {file.name.removesuffix(".sql"): _read(file) for file in files if file.name.endswith(".sql")}
 

@@ -1,4 +1,4 @@
-"""What a role of its own for the bridge needs: one list, printed by the command line and shown in the docs."""
+"""The rights that a separate role for the bridge needs: one list, for the command line and the docs."""
 
 from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functions
 
@@ -7,11 +7,11 @@ _TABLES = (
     "coding_sessions", "session_events", "session_streams",
 )  # fmt: skip
 _SEQUENCES = ("coding_jobs_seq", "session_events_seq")
-_NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # by the database itself, and by its owner
+_NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # called by the database and by its owner
 
 
 def grants(role: str) -> str:
-    """The statements for `role`, for its database's owner to run."""
+    """The statements that give `role` these rights. The owner of the database runs them."""
     name = '"' + role.replace('"', '""') + '"' if not role.isidentifier() or role != role.lower() else role
     functions = sorted({*private_functions(), *ORIGINAL_FUNCTIONS} - _NOT_CALLED)
     lines = [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(_TABLES)} TO {name};"]

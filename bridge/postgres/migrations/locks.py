@@ -1,4 +1,4 @@
-"""Steps that need a lock for a moment: they give up soon and try again, later each time, naming who is in the way."""
+"""Steps that need a lock for a moment: each gives up soon, names who blocks it, and tries again after longer rests."""
 
 import logging
 import re
@@ -16,10 +16,10 @@ from bridge.postgres.statements import statement
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_LOCK_TIMEOUT = "1500ms"  # while we wait, everybody who comes later waits behind us
+_LOCK_TIMEOUT = "1500ms"  # while we wait, every later statement waits behind us
 _STATEMENT_TIMEOUT = "30min"
 TRIES = 10  # about a minute and a half with the rests between them: a transaction of an application has ended by then
-# Short at first, as most locks are; longer each time, so that those who waited behind us get through meanwhile.
+# Short at first, as most locks are short; then longer, so that statements that waited behind us can run meanwhile.
 _FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.5, 15.0
 _IN_THE_WAY = (
     psycopg.errors.LockNotAvailable,
@@ -29,13 +29,13 @@ _IN_THE_WAY = (
 
 
 class MigrationError(BridgeError):
-    """A migration was refused; the transaction of its step was rolled back."""
+    """A migration failed; the transaction of its step was rolled back."""
 
     exit_code = 4
 
 
 def limited(connection: Connection) -> None:
-    """Bound what this transaction waits for. Nothing of it outlives the transaction, whoever gets the session next."""
+    """Limit the waits of this transaction. The settings end with it: another client may get the session next."""
     connection.answer_seconds = 1900.0
     connection.execute(
         "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
@@ -45,7 +45,7 @@ def limited(connection: Connection) -> None:
 
 
 def with_patience(connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES) -> T:
-    """Take one step in its own transaction, again where a lock or a deadlock stopped it. Raises MigrationError."""
+    """Run one step in its own transaction, and again if a lock or a deadlock stopped it. Raises MigrationError."""
     rest = _FIRST_REST_SECONDS
     for attempt in range(1, tries + 1):
         try:
@@ -57,7 +57,7 @@ def with_patience(connection: Connection, name: str, step: Callable[[], T], *, t
             why = f"{kind} {in_the_way(connection, error)}"
             if attempt == tries:
                 raise MigrationError(
-                    f"{name} did not get through: {why}. It was rolled back and tried {tries} times; what came before "
+                    f"{name} could not be done: {why}. It was rolled back and tried {tries} times; what came before "
                     "it stays, and does no harm. End that transaction, then run again: mobvibe migrate up"
                 ) from error
             logger.warning("%s waits for %s, try %d of %d in %.1f s", name, why, attempt + 1, tries, rest)
@@ -66,24 +66,24 @@ def with_patience(connection: Connection, name: str, step: Callable[[], T], *, t
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:
-            raise MigrationError(f"{name} was refused and rolled back: {first_line(error)}") from error
+            raise MigrationError(f"{name} failed and was rolled back: {first_line(error)}") from error
     raise AssertionError("unreachable")
 
 
 def in_the_way(connection: Connection, error: psycopg.Error) -> str:
-    """Whom a step met, in words: those of a deadlock, else whoever has locks on our tables now."""
+    """A text that names who blocked a step: the processes of a deadlock, else those with locks on our tables now."""
     rows = connection.execute(statement("lock_holders"), {"pids": _others_in(error)}).fetchall()
     return (
         "; ".join(
             f"process {row['pid']} ({row['name']}, role {row['role']}, {row['state']}, for {row['seconds']} s)"
             for row in rows
         )
-        or "somebody who is gone by now"
+        or "a process that has ended by now"
     )
 
 
 def _others_in(error: psycopg.Error) -> list[int]:
-    """The processes of a deadlock but ours, which may have gone on by now: a line for each, ours first."""
+    """The other processes of a deadlock. The error's detail has a line for each process, ours first."""
     if not isinstance(error, psycopg.errors.DeadlockDetected):
         return []
     lines = (error.diag.message_detail or "").splitlines()[1:]

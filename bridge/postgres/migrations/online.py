@@ -1,6 +1,7 @@
-"""What takes long on a table with rows, done beforehand beside the traffic: no strong lock is held for long.
+"""Steps that take long on a table with rows, done before the migrations while jobs run. No strong lock is held long.
 
-The migrations do the same in one transaction each. Each step is safe to stop and to repeat; they then find it done.
+The migrations contain the same steps, in one transaction each, and skip what is done. Each step here may be stopped
+and repeated.
 """
 
 import logging
@@ -18,10 +19,10 @@ from bridge.postgres.migrations.locks import MigrationError, in_the_way, with_pa
 logger = logging.getLogger(__name__)
 
 _BATCH = 5_000  # rows in one transaction, so that their locks are held for a moment only
-_PACED_BATCH, _PACE_SECONDS = 500, 0.25  # where each change is sent to subscribers
+_PACED_BATCH, _PACE_SECONDS = 500, 0.25  # rows, and the rest after them, if each change is sent to subscribers
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")
 _COUNT_WAITING = "SELECT count(*) FROM public.coding_jobs WHERE seq = 0 AND status IN ('pending', 'processing')"
-_MORE_MEANWHILE = 100_000  # that may come between the count and the lock: a second and a half
+_MORE_MEANWHILE = 100_000  # rows that may be inserted between the count and the lock, in a second and a half
 _NUMBER = """
     UPDATE public.coding_jobs j SET seq = n.seq
     FROM (SELECT o.id, %(place)s + row_number() OVER (ORDER BY o.created_at, o.id) AS seq
@@ -36,7 +37,7 @@ _IS_COMPLETE = " AND ".join(f"{column} IS NOT NULL" for column in _NEVER_NULL)
 
 
 def prepare_events(connection: Connection) -> None:
-    """session_events may be the largest table of all. It gets its column at once, and its index in the background."""
+    """Add the column of session_events at once and its index in the background: it may be the largest table."""
     if not _value(connection, "SELECT to_regclass('public.session_events') IS NOT NULL"):
         return
     with_patience(connection, "session_events.seq", lambda: _run(connection, """
@@ -51,7 +52,7 @@ def prepare_sessions(connection: Connection) -> None:
 
 
 def prepare_jobs(connection: Connection) -> None:
-    """Everything of the tables' steps that reads or writes the whole of coding_jobs."""
+    """All parts of the table steps that read or write the whole of coding_jobs."""
     if not _value(connection, "SELECT to_regclass('public.coding_jobs') IS NOT NULL"):
         return
     steps = sections()
@@ -70,7 +71,7 @@ def prepare_jobs(connection: Connection) -> None:
 
 
 def _repair(connection: Connection, update: str, *, is_paced: bool) -> None:
-    """Correct rows that no claim would find, a stretch of ids at a time."""
+    """Correct rows that no claim would find, a range of ids at a time."""
     statement = update.strip().removesuffix(";") + " AND id > %(after)s AND id <= %(last)s"
     after, repaired = "00000000-0000-0000-0000-000000000000", 0
     size = _PACED_BATCH if is_paced else _BATCH
@@ -91,7 +92,7 @@ def _repair(connection: Connection, update: str, *, is_paced: bool) -> None:
 
 
 def _add_rules(connection: Connection, steps: dict[str, str], *, is_paced: bool) -> None:
-    """Constraints for new rows first, which needs a moment; then the old rows are read, which needs no strong lock."""
+    """Add constraints for new rows first, with a short lock; then check the old rows, which needs no strong lock."""
     with_patience(
         connection,
         "coding_jobs: rules",
@@ -102,7 +103,7 @@ def _add_rules(connection: Connection, steps: dict[str, str], *, is_paced: bool)
         ALTER TABLE public.coding_jobs ADD CONSTRAINT coding_jobs_complete_check CHECK ({_IS_COMPLETE}) NOT VALID""",
         ),
     )
-    _repair(connection, steps["repair"], is_paced=is_paced)  # what came meanwhile
+    _repair(connection, steps["repair"], is_paced=is_paced)  # rows that were inserted meanwhile
     _validate(connection, "coding_jobs_complete_check")
 
     def add() -> None:
@@ -126,7 +127,7 @@ def _validate(connection: Connection, constraint: str) -> None:
 
 
 def _create_indexes(connection: Connection, table: str) -> None:
-    """Without holding up writers. One that a stopped run left invalid is made again."""
+    """Create indexes without blocking writers. An invalid one, left by a run that was stopped, is made again."""
     for name, (unique, definition) in indexes().items():
         if not definition.startswith(f"public.{table} "):
             continue
@@ -143,7 +144,7 @@ def _create_indexes(connection: Connection, table: str) -> None:
 
 
 def _in_the_background(connection: Connection, text: str, name: str) -> None:
-    """CONCURRENTLY waits for each transaction that is open now; one that stays open is named rather than waited for."""
+    """CONCURRENTLY waits for each open transaction: after a time limit, fail and name the one that stays open."""
     connection.answer_seconds = 1900.0
     with _session_limits(connection):
         try:
@@ -154,24 +155,26 @@ def _in_the_background(connection: Connection, text: str, name: str) -> None:
             psycopg.errors.DeadlockDetected,
         ) as error:
             raise MigrationError(
-                f"The index {name} could not be made beside the traffic ({first_line(error)}): "
+                f"The index {name} could not be made while jobs run ({first_line(error)}): "
                 f"{in_the_way(connection, error)}. End that transaction, then run again: mobvibe migrate up"
             ) from error
         except psycopg.errors.UniqueViolation as error:
             if error.diag.constraint_name != name:
                 raise
-            _run(connection, f"DROP INDEX CONCURRENTLY IF EXISTS public.{name}")  # half made, it would refuse rows
+            _run(
+                connection, f"DROP INDEX CONCURRENTLY IF EXISTS public.{name}"
+            )  # an unfinished one would still refuse rows
             raise MigrationError(
                 f"session_events has rows with the same session_id and seq (→ {_NO_NUMBER})"
             ) from error
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:
-            raise MigrationError(f"The index {name} was refused: {first_line(error)}") from error
+            raise MigrationError(f"The index {name} cannot be made: {first_line(error)}") from error
 
 
 class _session_limits:  # noqa: N801 -- reads as a function where it is used
-    """Limits of the session, which a statement that allows no transaction needs; as they were before, afterwards."""
+    """Set limits of the session, for a statement that cannot run in a transaction; restored afterwards."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -195,10 +198,10 @@ class _session_limits:  # noqa: N801 -- reads as a function where it is used
 
 
 def _number(connection: Connection, set_default: str, *, is_paced: bool) -> None:
-    """Give waiting rows their place in the order of age. New rows draw numbers behind them from the first moment on."""
+    """Number the waiting rows in the order of age. From the start, new rows get numbers after those."""
 
     def begin() -> int:
-        waiting = int(_value(connection, _COUNT_WAITING))  # reads them all, and so comes before the strong lock
+        waiting = int(_value(connection, _COUNT_WAITING))  # before the strong lock, because it reads them all
         _run(connection, set_default)
         last = int(
             _value(connection, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM public.coding_jobs_seq")
@@ -218,12 +221,12 @@ def _number(connection: Connection, set_default: str, *, is_paced: bool) -> None
 
 
 def _run(connection: Connection, text: str, params: dict[str, Any] | None = None) -> int:
-    """How many rows it changed. The text is from our files."""
+    """Run a statement from our files; returns how many rows it changed."""
     return connection.execute(text, params).rowcount
 
 
 def _change(connection: Connection, text: str, params: dict[str, Any]) -> int:
-    """The same, past the host's triggers where this role may: it is no news of these jobs."""
+    """As `_run`, without firing the host's triggers, if this role may: for them nothing has happened to the jobs."""
     _run(connection, sections()["quiet"])
     return _run(connection, text, params)
 

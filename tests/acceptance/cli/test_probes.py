@@ -17,7 +17,7 @@ from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
 IMPATIENT_BRIDGE = (
-    "from bridge.cli import main; from bridge.runtime import watchdog; watchdog.STANDS_SECONDS = 7.0; "
+    "from bridge.cli.command_line import main; from bridge.runtime import watchdog; watchdog.STALLED_SECONDS = 7.0; "
     "raise SystemExit(main())"
 )
 SLOW_HOOK = """
@@ -51,7 +51,7 @@ def becomes_healthy(probe: Probe, role: str) -> None:
 
 
 def becomes_unhealthy(probe: Probe, role: str, pid: int) -> None:
-    line = f"the {role} process {pid} has stood still since "
+    line = f"the {role} process {pid} has made no progress since "
     eventually(lambda: line in probe(role).err, seconds=15, what=line)
 
 
@@ -116,7 +116,7 @@ def test_a_supervised_process_that_stays_frozen_is_replaced_with_all_slots(
 
     os.kill(worker.pid, signal.SIGSTOP)
 
-    supervisor.wait_for("A worker process stands still: it is killed, and started again")
+    supervisor.wait_for("A worker process is frozen: it is killed and started again")
     eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30, what="another worker process")
     job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
     eventually(lambda: rows.status(job) == "completed", seconds=20)
@@ -139,7 +139,7 @@ def test_only_a_job_that_lets_no_other_thread_run_makes_its_process_unhealthy(
     eventually((tmp_path / "effects").exists)
 
     if is_unhealthy:
-        eventually(lambda: "has stood still" in probe("worker").err, seconds=10, what="a process that stands")
+        eventually(lambda: "has made no progress" in probe("worker").err, seconds=10, what="a process that stands")
     else:
         with pytest.raises(AssertionError):
             eventually(lambda: probe("worker").code != 0, seconds=MAX_AGE + 3)
@@ -159,11 +159,11 @@ def test_a_loop_that_hangs_makes_its_process_unhealthy(
 
     rows.add_job(actor="hold_the_reports", queue="topic", payload={"gate": str(tmp_path / "gate")})
 
-    eventually(lambda: "(reports) has stood still since " in probe("worker").err, seconds=15)
-    worker.wait_for("A loop of this process stands still")
+    eventually(lambda: "(reports) has made no progress since " in probe("worker").err, seconds=15)
+    worker.wait_for("A loop of this process makes no progress")
     (tmp_path / "gate").touch()
     becomes_healthy(probe, "worker")
-    worker.wait_for("It turns again")
+    worker.wait_for("The loop makes progress again")
 
 
 def test_processes_that_wait_for_their_stores_are_healthy(outside: Fleet, probe: Probe, stores: EmbeddedStores) -> None:
@@ -187,7 +187,7 @@ def test_processes_that_wait_for_their_stores_are_healthy(outside: Fleet, probe:
         assert result.code == 0, result.err
         assert result.out.count(",") == count - 1, result.out
     for process in outside.processes:
-        assert "stands still" not in process.output, process.output
+        assert "makes no progress" not in process.output, process.output
     assert "Postgres is unreachable" in bridge.output
     assert "Redis is unreachable" in supervisor.output
 
@@ -206,7 +206,7 @@ def test_an_actors_package_that_loads_for_long_does_not_make_the_worker_unhealth
 
     (tmp_path / "gate").touch()
     worker.wait_for("The model is loaded")
-    assert "stands still" not in worker.output
+    assert "makes no progress" not in worker.output
 
 
 def test_a_folder_that_cannot_be_written_is_logged_in_the_usual_format(outside: Fleet) -> None:

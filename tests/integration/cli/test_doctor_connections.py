@@ -16,8 +16,8 @@ def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings
     assert found() == ("ok", f"{need}; {free}", "")
     role.limit(18)
     state, _, fix = found()
-    assert (state, fix) == ("warn", "raise the limit, or settle for fewer: docs/reference/connections.md")
+    assert (state, fix) == ("warn", "raise the limit, or let the processes open fewer: docs/reference/connections.md")
     role.limit(0)
     state, text, fix = found()
-    assert (state, fix) == ("fail", "raise the limit, or settle for fewer: docs/reference/connections.md")
+    assert (state, fix) == ("fail", "raise the limit, or let the processes open fewer: docs/reference/connections.md")
     assert "too many connections for role" in text

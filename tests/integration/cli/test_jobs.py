@@ -166,5 +166,5 @@ def test_a_list_that_did_not_read_all_jobs_says_so(run: Run, rows: Rows) -> None
 
     result = run("jobs", "list", "--actor", "seldom")
 
-    assert result.err == "No such jobs.\nLooked at the latest 50000 of each kind. For older jobs use psql.\n"
+    assert result.err == "No such jobs.\nSearched the latest 50000 of each kind. For older jobs use psql.\n"
     assert run("jobs", "list").err == ""

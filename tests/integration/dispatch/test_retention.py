@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from bridge.dispatch import retention
-from bridge.dispatch.maintenance import Upkeep
 from bridge.dispatch.retention import Retention
-from bridge.job import Pruned
+from bridge.dispatch.upkeep import Upkeep
+from bridge.postgres.queue_rows import Pruned
 from tests.support.rows import Rows, old_jobs
 from tests.support.steps import Steps
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bridge.errors import BridgeError, NoConnectionFreeError, PostgresUnavailableError
 from bridge.postgres import connection_budget
 from bridge.postgres.connection import found_dead
-from bridge.postgres.connection_budget import find_room
+from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.link import Link
 from bridge.postgres.startup_checks import check_database
@@ -92,14 +92,14 @@ def test_the_processes_open_as_many_connections_as_the_budget_says(new_fleet: Ca
 def test_the_lowest_limit_is_found_without_counting_this_link(role: LimitedRole, rows: Rows) -> None:
     link, other = Link(role.dsn, "test"), Link(role.dsn, "other")
     other.call("ping")
-    room = find_room(link)
-    assert room is not None
-    assert room.name == "max_connections, without those reserved for others"
+    limit = nearest_limit(link)
+    assert limit is not None
+    assert limit.name == "max_connections, without those reserved for others"
 
     role.limit(6)
-    room = find_room(link)
-    assert room is not None
-    assert (room.name, room.most, room.used, room.free, room.ours) == (
+    limit = nearest_limit(link)
+    assert limit is not None
+    assert (limit.name, limit.most, limit.used, limit.free, limit.ours) == (
         f"CONNECTION LIMIT of role {role.name}",
         6,
         1,
@@ -108,10 +108,10 @@ def test_the_lowest_limit_is_found_without_counting_this_link(role: LimitedRole,
     )
 
     rows.all(f"ALTER DATABASE {rows.value('SELECT current_database()')} CONNECTION LIMIT 4")
-    room = find_room(link)
-    assert room is not None
-    assert room.name.startswith("CONNECTION LIMIT of database test_")
-    assert (room.most, room.used, room.free) == (4, 2, 2), "the test's own session counts, too"
+    limit = nearest_limit(link)
+    assert limit is not None
+    assert limit.name.startswith("CONNECTION LIMIT of database test_")
+    assert (limit.most, limit.used, limit.free) == (4, 2, 2), "the test's own session counts, too"
     for one in (link, other):
         one.close()
 

@@ -10,7 +10,7 @@ from bridge.errors import (
 )
 from bridge.postgres.pool import Pool
 from bridge.settings import Settings
-from bridge.web import create_app
+from bridge.web.app import create_app
 
 
 def test_the_pool_of_the_web_process_keeps_to_its_setting(settings: Settings) -> None:

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bridge.cli.doctor import examine, look_ahead
+from bridge.cli.doctor import examine, preview_migration
 from bridge.postgres.attempts import Attempts
-from bridge.postgres.connection_budget import find_room
+from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up, migration_states
 from bridge.postgres.pool import Pool
@@ -96,7 +96,7 @@ def test_the_doctor_leaves_nothing_on_a_pooled_session(pooler: SessionPooler, se
     pooled = settings.model_copy(update={"database_url": SecretStr(pooler.dsn)})
 
     examine(pooled)
-    look_ahead(pooled)
+    preview_migration(pooled)
 
     assert left_on(pooler) == []
 
@@ -114,7 +114,7 @@ def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
     assert link.connection.is_pooled
     assert link.connection.prepare_threshold is None, "other clients prepare under the same names"
     assert link.connection.answer_seconds < 10
-    assert find_room(link) is None, "how many the pooler has for us only the pooler knows"
+    assert nearest_limit(link) is None, "how many the pooler has for us only the pooler knows"
     link.close()
 
 

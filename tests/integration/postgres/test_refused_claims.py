@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from bridge.job import Claim, Refusal
-from bridge.postgres.queue_rows import Span
+from bridge.job import Claim
+from bridge.postgres.queue_rows import Refusal, Span
 from tests.integration.dispatch.test_refusals import CHECKED, trigger
 from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps

@@ -6,7 +6,7 @@ from typing import LiteralString
 
 import psycopg
 
-from bridge.dispatch.maintenance import Upkeep
+from bridge.dispatch.upkeep import Upkeep
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.waiting import eventually

@@ -111,7 +111,7 @@ def test_a_lock_on_a_pooled_link_is_not_watched(steps: Steps, rows: Rows, dsn: s
     worker = steps.add_worker()
     link = Link(dsn, "pooled")
 
-    assert not link.call("hold_worker_link", {"worker": worker, "pid": 1, "patience": AT_ONCE})[0]["held"]
+    assert not link.call("hold_worker_link", {"worker": worker, "pid": 1, "grace": AT_ONCE})[0]["held"]
     link.close()
 
     assert steps.queue.watch_links(confirm=AT_ONCE) == 0

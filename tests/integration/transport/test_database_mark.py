@@ -11,4 +11,4 @@ def test_a_mark_of_another_type_is_named(client: redis.Redis) -> None:
     client.rpush("mobvibe:__database__", "theirs")
 
     with pytest.raises(WrongKeyError, match=r"the key 'mobvibe:__database__' is no string; .*DEL mobvibe:__database__"):
-        DatabaseMark(client, "mobvibe").take("id name")
+        DatabaseMark(client, "mobvibe", "id name").take()

@@ -19,4 +19,4 @@ def test_without_its_epoch_key_losses_cannot_be_seen_which_is_logged_once(
     assert [epoch.has_changed() for _ in range(3)] == [False] * 3
 
     (reason,) = lines(caplog, "It cannot be seen whether Redis lost messages")
-    assert "the key 'mobvibe:__road__' is no string" in reason
+    assert "the key 'mobvibe:__road__' is not a string" in reason

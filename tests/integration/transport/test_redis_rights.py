@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bridge.cli.doctor_redis import examine_redis
 from bridge.dev.embedded.server import pick_port
-from bridge.errors import RedisRefusedError
+from bridge.errors import RedisAccessError
 from bridge.postgres.startup_checks import mark_of_database
 from bridge.settings import Settings
 from bridge.transport.client import connect_redis
@@ -65,8 +65,8 @@ def ours(settings: Settings, user: User) -> Settings:
 
 def refusal(url: str) -> str:
     """The error of `run` and `worker` for this address."""
-    with connect_redis(url) as client, pytest.raises(RedisRefusedError) as caught:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+    with connect_redis(url) as client, pytest.raises(RedisAccessError) as caught:
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", "id name"))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -141,7 +141,7 @@ def test_optional_commands_may_be_forbidden(user: User, ours: Settings, dsn: str
     user.change(*(f"-{name}" for name in OPTIONAL))
 
     with connect_redis(user.url) as client:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), mark_of_database(dsn))
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", mark_of_database(dsn)))
 
     warned = [one.found for one in examine_redis(ours) if one.state != "ok"]
     assert warned == ["its version and role may not be asked for (INFO)", "its memory policy may not be asked for"]
@@ -173,7 +173,7 @@ def test_each_process_names_in_one_line_what_is_missing_and_ends(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
-    assert ended.returncode == RedisRefusedError.exit_code, ended.stderr
+    assert ended.returncode == RedisAccessError.exit_code, ended.stderr
     assert len([line for line in ended.stderr.splitlines() if expected in line]) == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "unreachable" not in ended.stderr

@@ -53,7 +53,7 @@ def test_optional_commands_may_be_renamed(plain: Open, settings: Settings) -> No
     url = f"redis://127.0.0.1:{plain(*(f'rename-command {name} {chr(34) * 2}' for name in renamed))}/0"
 
     with connect_redis(url) as client:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", "id name"))
 
     warned = [one.found for one in findings(settings, url) if one.check == "redis" and one.state == "warn"]
     assert warned == ["its version and role may not be asked for (INFO)", "its memory policy may not be asked for"]
@@ -65,7 +65,7 @@ def test_without_subscribe_a_process_polls_and_logs_that_once(
     url = f"redis://127.0.0.1:{plain('rename-command SUBSCRIBE hidden')}/0"
 
     with connect_redis(url) as client:
-        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe"), "id name")
+        check_usable(client, "mobvibe", DatabaseMark(client, "mobvibe", "id name"))
         tries = Mock(wraps=client.pubsub)
         client.pubsub = tries
         wakeups = WakeUps(client, "mobvibe:__wake__", lambda _: None)
@@ -73,6 +73,6 @@ def test_without_subscribe_a_process_polls_and_logs_that_once(
         eventually(lambda: tries.call_count > 3)
         wakeups.close()
 
-    assert [record.message for record in caplog.records] == ["Wake-ups cannot be heard, polling instead"]
+    assert [record.message for record in caplog.records] == ["Wake-ups cannot be received, polling instead"]
     (found,) = [one for one in findings(settings, url) if one.check == "redis rights"]
     assert (found.state, "SUBSCRIBE" in found.found) == ("warn", True)

@@ -64,9 +64,9 @@ def test_a_key_of_another_type_is_named_and_left_alone(
     job_id = add(rows)
     (reason, *_) = eventually(lambda: lines(caplog, message), what=message)
 
-    assert f"the key {key!r} is no {kind}" in reason
+    assert f"the key {key!r} is not a {kind}" in reason
     assert f"DEL {key}" in reason
-    assert findings(settings) == [f"the key {key!r} is no {kind}"]
+    assert findings(settings) == [f"the key {key!r} is not a {kind}"]
     assert not [record for record in caplog.records if "unreachable" in record.message]
     assert client.get(key) == b"theirs"
     client.delete(key)
@@ -91,14 +91,14 @@ def test_each_closed_queue_is_named_with_its_own_key(
     wrong(client, "mobvibe:a")
     wrong(client, "mobvibe:b.msgs")
 
-    with pytest.raises(WrongKeyError, match=r"'mobvibe:a' is no list.*'mobvibe:b.msgs' is no hash") as raised:
+    with pytest.raises(WrongKeyError, match=r"'mobvibe:a' is not a list.*'mobvibe:b.msgs' is not a hash") as raised:
         publisher.publish(claims)
     ClosedQueues(publisher.check_queue).close(raised.value)
 
     named = {vars(one)["queue"]: vars(one)["reason"] for one in caplog.records}
     assert {queue: reason.partition(";")[0] for queue, reason in named.items()} == {
-        "a": "the key 'mobvibe:a' is no list",
-        "b": "the key 'mobvibe:b.msgs' is no hash",
+        "a": "the key 'mobvibe:a' is not a list",
+        "b": "the key 'mobvibe:b.msgs' is not a hash",
     }
     assert "DEL mobvibe:b.msgs" in named["b"]
 

@@ -1,7 +1,7 @@
 """The state of the stores, which all pages share."""
 
 from bridge.settings import Settings
-from bridge.web import create_app
+from bridge.web.app import create_app
 from tests.support.limited_role import LimitedRole, as_limited_role
 
 

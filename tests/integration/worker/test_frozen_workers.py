@@ -14,9 +14,10 @@ from bridge.settings import Settings
 from bridge.worker import runs as runs_module
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.heartbeat import Heartbeat
+from bridge.worker.interrupts import LeaseOverError
 from bridge.worker.middleware import JobMiddleware
 from bridge.worker.process import WorkerProcess
-from bridge.worker.runs import LeaseOverError, Runs
+from bridge.worker.runs import Runs
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows

@@ -102,7 +102,7 @@ def test_a_process_ends_when_one_of_its_threads_has_ended_and_not_before_it_has_
         WorkerAbilities(1, ["coding"], CODING),
         lambda _: None,
         threads=threads,
-        end=is_ending.set,
+        end=lambda _: is_ending.set(),
     )
     process.open()
     try:

@@ -21,18 +21,18 @@ def test_jobs_that_meet_a_lock_delay_the_others_only_briefly(steps: Steps, rows:
     held = [AttemptKey(claim.job_id, claim.fence, uuid4()) for claim in steps.claim()]
     link, endings = Link(dsn, "starts"), list[Ending]()
     patience = link.connection.execute("SHOW lock_timeout").fetchone()
-    starts = Starts(Attempts(link), lambda: worker, endings.append)
+    starts = Starts(Attempts(link), endings.append)
 
     with psycopg.connect(dsn) as somebody:
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])
         began = time.monotonic()
-        started, later = starts.start(held)
+        started, later = starts.start(held, lambda: worker)
         took = time.monotonic() - began
 
     assert [attempt.job_id for attempt in started.values()] == [free]
     assert {one.job_id for one in later} == locked
     assert took < 5, "two seconds for all, and a moment for each"
     assert link.connection.execute("SHOW lock_timeout").fetchone() == patience
-    again, later = starts.start(later)
+    again, later = starts.start(later, lambda: worker)
     assert (len(again), later, endings) == (5, [], [])
     starts.close()

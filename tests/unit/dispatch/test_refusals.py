@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from bridge.dispatch.refusals import Refusals
-from bridge.job import Claim, Refusal
+from bridge.job import Claim
+from bridge.postgres.queue_rows import Refusal
 
 
 def test_a_refused_job_is_retried_at_intervals_that_double_up_to_five_minutes() -> None:

@@ -260,7 +260,7 @@ def test_items_that_meet_locks_for_long_are_logged_once(
     commit = GroupCommit[int]("reports", write)
     commit.start()
     commit.submit(1)
-    eventually(lambda: "Some of the reports meet locks and wait" in caplog.text)
+    eventually(lambda: "Some of the reports wait for row locks" in caplog.text)
     before = tries
     eventually(lambda: tries > before + 4)
     locked = False

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
-from bridge.runtime.watchdog import Standing, Watchdog
+from bridge.runtime.watchdog import StalledThread, Watchdog
 from bridge.settings import Settings
 from tests.support.waiting import eventually
 from tests.unit.runtime.conftest import DATABASE, Probe
@@ -48,7 +48,7 @@ def test_a_process_without_a_sign_of_life_is_named(live: Liveness, settings: Set
 
     result = probe("bridge")
     assert result.code == 1
-    assert f"the bridge process {os.getpid()} has stood still since " in result.one_line()
+    assert f"the bridge process {os.getpid()} has made no progress since " in result.one_line()
     assert result.err.strip().endswith(", for 31 s")
     assert probe("bridge", "--max-age", "60").code == 0
 
@@ -64,19 +64,19 @@ def test_a_loop_that_hangs_is_reported_at_once_and_once(
     live: Liveness, probe: Probe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     live.begin()
-    standing = Standing("dispatcher", time.monotonic() - 5)
+    stalled = StalledThread("dispatcher", time.monotonic() - 5)
     with monkeypatch.context() as patch:
-        patch.setattr(Watchdog, "standing", lambda _: standing)
+        patch.setattr(Watchdog, "stalled", lambda _: stalled)
         live.say()
         live.say()
         line = probe("bridge").one_line()
-        assert f"the bridge process {os.getpid()} (dispatcher) has stood still since " in line
+        assert f"the bridge process {os.getpid()} (dispatcher) has made no progress since " in line
         assert re.search(r", for ([5-9]|\d\d) s$", line)
 
     live.say()
 
     assert probe("bridge").code == 0
-    assert [record.getMessage()[:20] for record in caplog.records] == ["A loop of this proce", "It turns again"]
+    assert [record.getMessage()[:20] for record in caplog.records] == ["A loop of this proce", "The loop makes progr"]
 
 
 def test_another_projects_process_in_the_same_folder_is_not_taken_for_ours(live: Liveness, probe: Probe) -> None:

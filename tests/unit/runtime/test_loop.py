@@ -121,7 +121,7 @@ def test_a_step_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixtur
 def test_a_step_that_does_not_return_is_a_hanging_loop_and_a_rest_is_not(
     monkeypatch: pytest.MonkeyPatch, steps: list[float]
 ) -> None:
-    monkeypatch.setattr(watchdog, "STANDS_SECONDS", 0.2)
+    monkeypatch.setattr(watchdog, "STALLED_SECONDS", 0.2)
     monkeypatch.setattr(WATCHDOG, "_turns", {})
     go_on = threading.Event()
     resting = Loop("resting", counting(steps, AN_HOUR))
@@ -129,9 +129,9 @@ def test_a_step_that_does_not_return_is_a_hanging_loop_and_a_rest_is_not(
     resting.start()
     stuck.start()
 
-    eventually(lambda: (standing := WATCHDOG.standing()) and standing.name == "stuck")
+    eventually(lambda: (stalled := WATCHDOG.stalled()) and stalled.name == "stuck")
     go_on.set()
-    eventually(lambda: WATCHDOG.standing() is None)
+    eventually(lambda: WATCHDOG.stalled() is None)
 
     for loop in (resting, stuck):
         loop.stop()

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture(autouse=True)
 def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "STANDS_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "STALLED_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def start_watched(dog: Watchdog, run: Callable[[], object]) -> threading.Thread:
 
 
 def is_hanging(dog: Watchdog) -> bool:
-    standing = dog.standing()
-    return standing is not None and standing.name == "loop"
+    stalled = dog.stalled()
+    return stalled is not None and stalled.name == "loop"
 
 
 def test_a_thread_hangs_when_it_no_longer_turns(dog: Watchdog, stop: threading.Event) -> None:
@@ -60,7 +60,7 @@ def test_a_thread_hangs_when_it_no_longer_turns(dog: Watchdog, stop: threading.E
 
     stop.set()
     thread.join(5)
-    assert dog.standing() is None, "it ended as it should"
+    assert dog.stalled() is None, "it ended as it should"
 
 
 @pytest.mark.parametrize(("rest", "is_late"), [(0.0, True), (60.0, False), (math.inf, False)])
@@ -106,4 +106,4 @@ def test_an_excused_thread_does_not_count_as_hanging(dog: Watchdog, stop: thread
 
 def test_a_turn_of_a_thread_that_is_not_watched_does_nothing(dog: Watchdog) -> None:
     dog.turn()
-    assert dog.standing() is None
+    assert dog.stalled() is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SettingsError
-from bridge.settings import SAMPLE_JWT_SECRET, likely_typos, load_settings, names_not_read
+from bridge.settings import SAMPLE_JWT_SECRET, load_settings
 
 
 def test_defaults_are_the_node_workers() -> None:
@@ -162,17 +162,3 @@ def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in repr(settings)
     assert "geheim" not in str(settings)
     assert "geheim" not in settings.model_dump_json()
-
-
-def test_a_similar_setting_is_suggested_for_an_unknown_name() -> None:
-    assert likely_typos(["POLL_INTERVAL_SEC", "DATABASE_URI", "PATH", "HOME", "POLL_INTERVAL_MS"]) == [
-        ("DATABASE_URI", "DATABASE_URL"),
-        ("POLL_INTERVAL_SEC", "POLL_INTERVAL_MS"),
-    ]
-
-
-def test_unused_variables_of_the_node_worker_are_reported() -> None:
-    given = ["PATH", "WORKER_ID", "JOB_TIMEOUT_MS", "LOG_PRETTY", "LOG_LEVEL"]
-
-    assert [name for name, _ in names_not_read(given)] == ["JOB_TIMEOUT_MS", "LOG_PRETTY", "WORKER_ID"]
-    assert likely_typos(given) == [], "no suggestion as well"

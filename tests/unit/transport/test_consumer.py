@@ -122,7 +122,7 @@ def test_an_undecodable_message_is_dead_lettered_once_and_the_others_run(
                 raise BadMessageError("undecodable")
             return super().open(data, queue_name, redis_id)
 
-        def refused(self, error: BadMessageError, data: bytes) -> None:
+        def rejected(self, error: BadMessageError, data: bytes) -> None:
             refused.append(error.reason)
 
     broker.intake = Choosy()
@@ -275,8 +275,8 @@ def test_messages_whose_answer_was_lost_are_taken_again(
     exchange = broker.exchange
     lost: list[int] = []
 
-    def lose_the_first_answer(queue: str, room: int, done: Sequence[str]) -> list[Any]:
-        taken = exchange(queue, room, done)
+    def lose_the_first_answer(queue: str, slots: int, done: Sequence[str]) -> list[Any]:
+        taken = exchange(queue, slots, done)
         if not lost:
             lost.append((len(taken) - 1) // 2)
             raise RedisUnavailableError("the answer was lost")

@@ -14,19 +14,20 @@ ALPHA, BETA = "11111111-1111-4111-8111-111111111111 alpha", "22222222-2222-4222-
 
 
 def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, broker: JobBroker) -> None:
-    mine, other = DatabaseMark(client, "mobvibe"), DatabaseMark(client, "mobvibe")
-    mine.take(ALPHA)
-    publisher = Publisher(client, "mobvibe", mine)
+    mine, other = DatabaseMark(client, "mobvibe", ALPHA), DatabaseMark(client, "mobvibe", BETA)
+    mine.take()
+    publisher, stranger = Publisher(client, "mobvibe"), Publisher(client, "mobvibe")
+    publisher.mark, stranger.mark = mine, other
     ours = claims(2)
     publisher.publish(ours)
     before = client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)
 
     with pytest.raises(NamespaceTakenError, match=r"'mobvibe' belongs to the database 'alpha'.*'beta'.*DEL mobvibe:__"):
-        other.take(BETA)
-    for call in (Publisher(client, "mobvibe", other).publish, Publisher(client, "mobvibe", other).push_again):
+        other.take()
+    for call in (stranger.publish, stranger.push_again):
         with pytest.raises(NamespaceTakenError, match="alpha"):
             call(claims(2))
-    broker.mark.text = BETA
+    broker.mark = other
     with pytest.raises(NamespaceTakenError, match="alpha"):
         broker.exchange("coding", 10, [])
 
@@ -38,8 +39,8 @@ def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, br
 def test_the_mark_is_set_again_by_the_first_process_after_redis_was_emptied(
     client: redis.Redis, broker: JobBroker, publisher: Publisher, first: str
 ) -> None:
-    publisher.mark.take(ALPHA)
-    broker.mark.take(ALPHA)
+    publisher.mark = broker.mark = DatabaseMark(client, "mobvibe", ALPHA)
+    publisher.mark.take()
     client.flushall()
 
     if first == "a bridge":
@@ -48,4 +49,4 @@ def test_the_mark_is_set_again_by_the_first_process_after_redis_was_emptied(
         broker.exchange("coding", 1, [])
 
     with pytest.raises(NamespaceTakenError):
-        DatabaseMark(client, "mobvibe").take(BETA)
+        DatabaseMark(client, "mobvibe", BETA).take()

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.errors import BadMessageError
 from bridge.job import Claim
-from bridge.transport.messages import JOBS_MOST, mark_of, message_id, seal, unseal
+from bridge.transport.messages import JOBS_MOST, message_id, seal, suffix_of, unseal
 
 CLAIM = Claim(UUID("123e4567-e89b-12d3-a456-426614174000"), 3, "coding", "run_coding_session")
 
@@ -73,7 +73,7 @@ def test_the_redis_scripts_read_ids_as_they_are_made(redis_id: str, mark: str | 
         found = client.eval(f"{head} return mark_of(ARGV[1])", 0, redis_id)
         isolated = client.eval(f'{head} return string.byte(mark_of(ARGV[1]) or "") == ISOLATED', 0, redis_id)
 
-    assert found == mark_of(redis_id.encode()) == expected
+    assert found == suffix_of(redis_id.encode()) == expected
     assert bool(isolated) is (mark is not None and mark.startswith("!"))
 
 

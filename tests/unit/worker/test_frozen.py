@@ -18,8 +18,8 @@ def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_module, "_CHECK_SECONDS", 0.0)
 
 
-def write(folder: Path, *, silent_seconds: float, standing: str | None = None) -> None:
-    sign = liveness_file.own_sign("worker", "postgresql://h/d", standing)
+def write(folder: Path, *, silent_seconds: float, stalled: str | None = None) -> None:
+    sign = liveness_file.own_sign("worker", "postgresql://h/d", stalled)
     liveness_file.write(liveness_file.path_of(folder, sign), sign, time.monotonic() - silent_seconds)
 
 
@@ -40,11 +40,11 @@ def test_a_sign_of_life_between_checks_resets_their_count(tmp_path: Path) -> Non
     assert found == [set()] * 5
 
 
-@pytest.mark.parametrize(("silent_seconds", "standing"), [(19, None), (100, "consumer of coding")])
+@pytest.mark.parametrize(("silent_seconds", "stalled"), [(19, None), (100, "consumer of coding")])
 def test_a_process_that_is_late_or_reports_a_hanging_loop_itself_is_left_alone(
-    tmp_path: Path, silent_seconds: float, standing: str | None
+    tmp_path: Path, silent_seconds: float, stalled: str | None
 ) -> None:
-    write(tmp_path, silent_seconds=silent_seconds, standing=standing)
+    write(tmp_path, silent_seconds=silent_seconds, stalled=stalled)
     frozen = FrozenProcesses(tmp_path, LEASE)
 
     assert [frozen.groups() for _ in range(4)] == [set()] * 4

@@ -9,8 +9,8 @@ from dramatiq.middleware import Shutdown, SkipMessage, TimeLimitExceeded
 
 from bridge import Fail, Retry
 from bridge.job import Cancelled, Completed, Failed, Released
+from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.outcome import report_of, skipped
-from bridge.worker.runs import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ settings = Settings(database_url="postgresql://h/d", redis_url="redis://h", log_
 
 def work():
     sys.stderr = open(os.devnull, "w")  # as Dramatiq's, which leads to the parent process
-    set_up_worker_process(settings, patience_seconds=60)
+    set_up_worker_process(settings, grace_seconds=60)
     logging.getLogger("bridge.worker").info("done")
     logging.getLogger("dramatiq.worker.WorkerThread").warning("Message %s was skipped.", "x")
 

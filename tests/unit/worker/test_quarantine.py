@@ -441,6 +441,58 @@ def test_state_is_open_after_the_start_of_a_job_that_was_not_ours(quarantine: Qu
     assert quarantine.state() is State.OPEN
 
 
+def test_state_opens_for_the_jobs_that_come_when_a_stage_is_over(quarantine: Quarantine, runs: Runs) -> None:
+    batch = messages(1)
+    settle(runs, running(quarantine, runs, batch))
+    assert quarantine._stage.run is not None, "nobody has looked"
+
+    ordinary = messages(1, isolated=False)
+    assert quarantine.sort(ordinary).start == ordinary
+
+    assert quarantine._stage.state is State.OPEN
+    assert quarantine._stage.run is None
+
+
+def test_state_opens_at_once_when_the_whole_batch_is_lost(quarantine: Quarantine, runs: Runs, keeper: Keeper) -> None:
+    begin(runs, messages(1, isolated=False)[0])
+    batch = messages(2)
+    keeper.gone = {one.key.job_id for one in batch}
+
+    assert quarantine.sort(batch) == ([], [], [])
+
+    assert quarantine._stage.state is State.OPEN
+
+
+def test_state_stays_running_when_the_rest_of_a_batch_is_lost(
+    quarantine: Quarantine, runs: Runs, keeper: Keeper, clock: Clock
+) -> None:
+    batch = messages(2)
+    run = running(quarantine, runs, batch)
+    keeper.gone = {batch[1].key.job_id}
+    clock.now += 4
+
+    assert quarantine.sort(batch[1:]) == ([], [], [])
+
+    assert quarantine.state() is State.RUNNING, "the first runs still"
+    others = messages(1, isolated=False)
+    assert quarantine.sort(others) == ([], [], others)
+    settle(runs, run)
+    assert quarantine.state() is State.OPEN
+
+
+def test_state_opens_for_a_batch_that_comes_after_one_that_was_given_back(
+    quarantine: Quarantine, runs: Runs, clock: Clock
+) -> None:
+    batch = messages(2)
+    run = running(quarantine, runs, batch)
+    clock.now += 5.1
+    quarantine.sort(batch[1:])
+    settle(runs, run)
+
+    assert quarantine.sort(batch[1:]) == (batch[1:], [], []), "it came again, as a batch of its own"
+    assert quarantine.state() is State.WAITING
+
+
 @pytest.mark.parametrize(
     ("seconds", "has_thread", "is_until_end", "expected"),
     [

@@ -7,21 +7,16 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
-from bridge.cli.doctor import look_ahead
 from bridge.postgres.connect import connect
 from bridge.postgres.migrations import (
     MigrationError,
-    find_conflicts,
     migrate_up,
     migration_states,
     migrations,
 )
 from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS
 from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
-from bridge.settings import Settings
-from tests.conftest import Servers
 from tests.support.legacy import fill, session_of
 from tests.support.rows import Rows
 
@@ -66,99 +61,6 @@ def test_two_migrations_at_once_both_succeed(empty_dsn: str, old: Rows) -> None:
         thread.join(60)
 
     assert sorted(map(len, results)) == [0, 0, len(migrations())]
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("ALTER TABLE coding_jobs ADD COLUMN result text", "column coding_jobs.result is text, the bridge's is jsonb"),
-        ("ALTER TABLE coding_jobs ADD COLUMN worker text", "column coding_jobs.worker is text, the bridge's is uuid"),
-        ("ALTER TABLE coding_jobs ADD COLUMN payload jsonb", "column coding_jobs.payload is yours already"),
-        (
-            "ALTER TABLE coding_jobs ADD COLUMN tenant text NOT NULL",
-            "coding_jobs.tenant is required and has no default",
-        ),
-        ("ALTER TABLE coding_jobs DROP COLUMN retry_count", "column coding_jobs.retry_count is missing"),
-        (
-            "CREATE TYPE job_status AS ENUM (); ALTER TABLE coding_jobs DROP status, ADD COLUMN status job_status",
-            "column coding_jobs.status is job_status, the bridge's is text",
-        ),
-        (
-            "ALTER TABLE coding_jobs ALTER COLUMN created_at TYPE timestamp",
-            "coding_jobs.created_at is timestamp without",
-        ),
-        (
-            "DROP FUNCTION complete_job; CREATE FUNCTION complete_job(job_id uuid) RETURNS void LANGUAGE sql AS ''",
-            "function complete_job(uuid) names its parameters job_id, the bridge's job_id_param",
-        ),
-        (
-            "DROP FUNCTION fail_job;CREATE FUNCTION fail_job(job_id_param uuid, error_msg text) RETURNS text RETURN ''",
-            "function fail_job(uuid,text) returns text, the bridge's returns boolean",
-        ),
-        (
-            "CREATE FUNCTION cancel_job(n integer) RETURNS void LANGUAGE sql AS ''",
-            "function cancel_job(integer) has the name",
-        ),
-        ("CREATE VIEW workers AS SELECT 1 AS one", "public.workers is a view"),
-        ("CREATE TABLE job_audit (what text)", "public.job_audit exists already and is not the bridge's"),
-        (
-            "CREATE TABLE others (n integer); CREATE INDEX jobs_ready ON others (n)",
-            "index jobs_ready is on table others",
-        ),
-        ("CREATE TABLE coding_jobs_seq (n integer)", "public.coding_jobs_seq exists already and is no sequence"),
-        ("ALTER TABLE session_events DROP COLUMN data", "session_events has neither data nor event_data"),
-        ("ALTER TABLE session_events DROP CONSTRAINT session_events_pkey", "session_events.id is no primary key"),
-        ("CREATE TABLE session_streams (n integer)", "public.session_streams exists already and is not the bridge's"),
-    ],
-)
-def test_conflicts_are_reported_before_the_first_change(empty_dsn: str, old: Rows, host: str, expected: str) -> None:
-    old.all(host)
-    before = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
-
-    with pytest.raises(MigrationError) as caught:
-        migrate_up(empty_dsn)
-
-    assert str(caught.value).startswith("Nothing was changed. In the way: ")
-    assert expected in str(caught.value)
-    assert "→" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    after = old.all("SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
-    assert after == before
-
-
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_database_whose_encoding_is_not_utf8_is_refused(servers: Servers, settings: Settings, encoding: str) -> None:
-    name = f"test_{encoding.lower()}_{uuid4().hex[:8]}"
-    with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
-        connection.execute(
-            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
-        )
-        try:
-            with pytest.raises(MigrationError) as caught:
-                migrate_up(servers.database_url(name))
-            there = settings.model_copy(update={"database_url": SecretStr(servers.database_url(name))})
-            ahead = look_ahead(there)
-            with psycopg.connect(servers.database_url(name)) as inside:
-                made = Rows(inside).all("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace")
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-    assert str(caught.value).startswith(
-        f"Nothing was changed. In the way: the database's encoding is {encoding}, which cannot hold every text"
-    )
-    assert "ENCODING 'UTF8' TEMPLATE template0" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert [finding.check for finding in ahead if finding.state == "fail"] == ["in the way"]
-    assert made == []
-
-
-def test_all_conflicts_are_reported_together(empty_dsn: str, old: Rows) -> None:
-    old.all(
-        "ALTER TABLE coding_jobs ADD COLUMN result text, ADD COLUMN worker text; CREATE TABLE job_audit (what text)"
-    )
-
-    with connect(empty_dsn, "test") as connection:
-        assert len(find_conflicts(connection)) == 3
 
 
 @pytest.fixture
@@ -227,7 +129,7 @@ def test_no_setting_is_left_on_the_session(empty_dsn: str, monkeypatch: pytest.M
             opened.append(real(*args, **options))
             return opened[-1]
 
-        monkeypatch.setattr("bridge.postgres.migrations.connect", note)
+        monkeypatch.setattr("bridge.postgres.migrations.up.connect", note)
         migrate_up(empty_dsn)
         monkeypatch.undo()
 
@@ -239,34 +141,6 @@ def test_no_setting_is_left_on_the_session(empty_dsn: str, monkeypatch: pytest.M
             assert locks == []
             one.close()
     assert SCHEMA_VERSION
-
-
-def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
-    empty_dsn: str, old: Rows, settings: Settings
-) -> None:
-    fill(old, 3, "pending")
-    old.add_job(session_id=session_of(old), prompt="p", priority=None)
-    old.all("ALTER FUNCTION complete_job SECURITY DEFINER")
-    ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
-    before = old.all("SELECT oid, relname FROM pg_class ORDER BY 1")
-
-    listed = [finding.found for finding in look_ahead(ours)]
-
-    assert old.all("SELECT oid, relname FROM pg_class ORDER BY 1") == before
-    for text in (
-        "columns are added to coding_jobs: actor, queue",
-        "complete_job(uuid) is replaced and is SECURITY DEFINER no more",
-        "index coding_jobs_status_priority_idx is dropped",
-        "1 rows are repaired",
-        "1 waiting rows have no priority: they came first",
-        "4 unfinished rows get a number",
-    ):
-        assert any(text in line for line in listed), (text, listed)
-    old.all("ALTER TABLE coding_jobs ADD COLUMN result text")
-    assert look_ahead(ours)[0].check == "in the way"
-    old.all("ALTER TABLE coding_jobs DROP COLUMN result")
-    migrate_up(empty_dsn)
-    assert [finding.found for finding in look_ahead(ours)] == ["up to date: nothing would change"]
 
 
 def add_event(rows: Rows, session: UUID, type_: str = "thinking", seq: int | None = None) -> None:

@@ -111,7 +111,7 @@ def test_repeated_deadlocks_end_in_one_line_and_leave_no_rights_open(
 
     with pytest.raises(
         MigrationError,
-        match=r"^Migration [\w/]+ did not get through: a deadlock with process \d+ \(their app.*mobvibe migrate up$",
+        match=r"^Migration [\w/]+ could not be done: a deadlock with process \d+ \(their app.*mobvibe migrate up$",
     ):
         migrate_up(empty_dsn)
 

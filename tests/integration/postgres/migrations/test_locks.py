@@ -44,7 +44,7 @@ def test_a_holder_that_never_ends_is_named_in_one_line_and_no_rights_are_left_op
         other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
 
         with pytest.raises(
-            MigrationError, match=r"did not get through: a lock that is held by process \d+ \(their report"
+            MigrationError, match=r"could not be done: a lock that is held by process \d+ \(their report"
         ):
             migrate_up(empty_dsn)
 

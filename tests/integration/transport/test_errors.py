@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError
+from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitError
 from tests.support import redis_servers
 from tests.support.redis_servers import Open, refusal
 
@@ -23,7 +23,7 @@ CLUSTER = "it is a node of a Redis Cluster, which is not supported"
 def test_a_missing_or_wrong_password_is_named(plain: Open, given: str, expected: str) -> None:
     port = plain("requirepass geheim")
 
-    assert isinstance(error := refusal(f"redis://{given}127.0.0.1:{port}/0"), RedisRefusedError)
+    assert isinstance(error := refusal(f"redis://{given}127.0.0.1:{port}/0"), RedisAccessError)
     assert expected in str(error)
 
 
@@ -32,7 +32,7 @@ def test_an_unneeded_password_is_named(plain: Open) -> None:
 
     error = refusal(f"redis://somebody:geheim@127.0.0.1:{port}/0")
 
-    assert isinstance(error, RedisRefusedError)
+    assert isinstance(error, RedisAccessError)
     assert "REDIS_URL" in str(error)
 
 
@@ -69,7 +69,7 @@ def test_a_closed_port_is_named() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "expected"),
     [
-        (b"-DENIED Redis is running in protected mode because ...\r\n", RedisRefusedError, "protected mode"),
+        (b"-DENIED Redis is running in protected mode because ...\r\n", RedisAccessError, "protected mode"),
         (b"-LOADING Redis is loading the dataset in memory\r\n", RedisUnavailableError, "still loading"),
         (b"-MOVED 3999 127.0.0.1:6381\r\n", RedisUnfitError, CLUSTER),
         (b"-ERR unknown command 'HELLO'\r\n", RedisUnfitError, "older than Redis 6.2"),

@@ -10,13 +10,13 @@ import redis
 from bridge.errors import BadMessageError
 from bridge.job import Claim
 from bridge.transport.consumer import JobConsumer
+from bridge.transport.foreign_messages import PART, ForeignMessages
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import PlainIntake, PlainMessage
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
 from bridge.transport.publisher import Publisher
-from bridge.transport.strangers import STRETCH, Strangers
 from tests.support.consuming import claims
 from tests.support.waiting import eventually
 
@@ -103,13 +103,13 @@ def test_a_message_whose_id_looks_like_ours_is_taken(client: redis.Redis, broker
 def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(
     client: redis.Redis, broker: JobBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    theirs = [str(uuid4()) for _ in range(3 * STRETCH)]
+    theirs = [str(uuid4()) for _ in range(3 * PART)]
     first, second, third = claims(3)
-    put_theirs(client, *theirs[:STRETCH])
+    put_theirs(client, *theirs[:PART])
     put_ours(client, first)
-    put_theirs(client, *theirs[STRETCH : STRETCH + 10])
+    put_theirs(client, *theirs[PART : PART + 10])
     put_ours(client, second)
-    put_theirs(client, *theirs[STRETCH + 10 :])
+    put_theirs(client, *theirs[PART + 10 :])
     put_ours(client, third)
 
     assert sorted(take(broker, 3)) == sorted(ids([first, second, third]))
@@ -125,8 +125,8 @@ def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(
 def test_ours_are_published_before_all_of_theirs(
     client: redis.Redis, broker: JobBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Strangers, "met", lambda _: False)  # turns off the search for ours
-    put_theirs(client, *[str(uuid4()) for _ in range(STRETCH)])
+    monkeypatch.setattr(ForeignMessages, "search", lambda _: False)  # turns off the search for ours
+    put_theirs(client, *[str(uuid4()) for _ in range(PART)])
     ours = claims(5)
 
     publisher.publish(ours[:3])
@@ -138,20 +138,20 @@ def test_ours_are_published_before_all_of_theirs(
 def test_searches_that_find_nothing_are_followed_by_longer_and_longer_rests() -> None:
     walks: list[int] = []
 
-    def sift(queue: str, start: int, length: int) -> tuple[int, int, int, str]:
+    def search(queue: str, start: int, length: int) -> tuple[int, int, int, str]:
         walks.append(start)
         return 5, 5, 0, "theirs"
 
-    strangers = Strangers("coding", sift)
+    foreign = ForeignMessages("coding", search)
     rests = []
     for _ in range(200):
-        strangers.next_at = 0.0
-        strangers.met()
-        rests.append(strangers.next_at - time.monotonic())
+        foreign.next_at = 0.0
+        foreign.search()
+        rests.append(foreign.next_at - time.monotonic())
 
     assert max(rests[100:]) > 5
     assert max(rests) < 16
-    assert not strangers.met(), "it does not search during the rest"
+    assert not foreign.search(), "it does not search during the rest"
     assert len(walks) == 200
 
 

@@ -1,10 +1,9 @@
-"""`bridge.testing`: an actor's job runs to its end in a test, without stores."""
+"""Actors in a test, without stores: their jobs, and what they send."""
 
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,28 +11,17 @@ from uuid import UUID
 import dramatiq
 import dramatiq.broker
 import pytest
-from dramatiq import Message, Middleware
-from dramatiq.middleware import CurrentMessage, SkipMessage
+from dramatiq import Message
+from dramatiq.middleware import CurrentMessage
 
-from bridge import Fail, Job, Retry, actor, current_job
-from bridge import broker as brokers
+from bridge import Job, actor, current_job
 from bridge.broker import connect_broker, connected_settings
 from bridge.errors import DirectSendError, PayloadError
 from bridge.job import Status
 from bridge.settings import Settings
-from bridge.testing import TestingBroker, connect_testing_broker, run_job
+from bridge.testing import TestingBroker, run_job
 
 SESSION = UUID(int=7)
-
-
-@pytest.fixture
-def broker() -> Iterator[TestingBroker]:
-    before = dramatiq.broker.global_broker
-    broker = connect_testing_broker()
-    yield broker
-    broker.close()
-    brokers.stand_in = None
-    dramatiq.broker.global_broker = before
 
 
 def test_a_job_is_given_to_its_actor_and_its_result_comes_back(broker: TestingBroker) -> None:
@@ -59,51 +47,6 @@ def test_an_async_actor_runs_too(broker: TestingBroker) -> None:
     assert run_job(later, {"n": 6}).result == 6
 
 
-def test_failures_are_tried_again_up_to_the_last_attempt(broker: TestingBroker) -> None:
-    @actor(max_retries=3)
-    def explode(job: Job) -> None:
-        raise ValueError(f"attempt {job.attempt}")
-
-    ended = run_job(explode)
-
-    assert ended.status is Status.FAILED
-    assert list(ended.errors) == [f"ValueError: attempt {n}" for n in (1, 2, 3)]
-    assert (ended.error, ended.attempts) == ("ValueError: attempt 3", 3)
-    assert run_job(explode, max_retries=1).attempts == 1
-
-
-def test_a_job_that_fails_once_and_then_succeeds(broker: TestingBroker) -> None:
-    @actor
-    def unsteady(job: Job) -> int:
-        if job.attempt == 1:
-            raise Retry("not yet", delay=30)
-        return job.attempt
-
-    ended = run_job(unsteady)
-
-    assert (ended.status, ended.result, ended.error) == (Status.COMPLETED, 2, "not yet")
-    assert list(ended.waits) == [timedelta(seconds=30)]
-
-
-def test_fail_is_final(broker: TestingBroker) -> None:
-    @actor
-    def give_up(job: Job) -> None:
-        raise Fail("no point")
-
-    ended = run_job(give_up)
-
-    assert (ended.status, ended.error, ended.attempts) == (Status.FAILED, "no point", 1)
-
-
-def test_events_are_kept_in_order(broker: TestingBroker) -> None:
-    @actor
-    def narrate(job: Job) -> None:
-        for n in range(3):
-            job.emit("thinking", {"n": n})
-
-    assert list(run_job(narrate).events) == [("thinking", {"n": n}) for n in range(3)]
-
-
 def test_a_payload_that_is_not_json_is_refused(broker: TestingBroker) -> None:
     @actor
     def no_json(job: Job) -> Any:
@@ -119,36 +62,6 @@ def test_a_payload_that_is_not_json_is_refused(broker: TestingBroker) -> None:
         run_job(no_json, {"x": object()})
     with pytest.raises(PayloadError):
         run_job(no_json, [1])  # type: ignore[arg-type]
-
-
-def test_a_job_that_a_middleware_skips_is_cancelled(broker: TestingBroker) -> None:
-    class Closed(Middleware):
-        def before_process_message(self, broker: Any, message: Any) -> None:
-            raise SkipMessage("closed on Sundays")
-
-    @actor
-    def never(job: Job) -> None:
-        raise AssertionError("it ran")
-
-    broker.add_middleware(Closed())
-    ended = run_job(never)
-
-    assert (ended.status, ended.error) == (Status.CANCELLED, "skipped by Closed: closed on Sundays")
-
-
-def test_a_job_that_a_middleware_marks_as_failed_is_not_run_again(broker: TestingBroker) -> None:
-    class Strict(Middleware):
-        def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
-            message.fail()
-
-    @actor(max_retries=3)
-    def explode(job: Job) -> None:
-        raise ValueError("no")
-
-    broker.add_middleware(Strict())
-    ended = run_job(explode)
-
-    assert (ended.status, ended.error, ended.attempts) == (Status.FAILED, "ValueError: no", 1)
 
 
 def test_a_plain_actor_gets_its_call_and_dramatiqs_number_of_tries(broker: TestingBroker) -> None:

@@ -1,23 +1,23 @@
-"""Errors of the Redis driver as ours: what is wrong, and what to do about it."""
+"""Translates the Redis driver's errors into ours, which say what is wrong and what to do about it."""
 
 import re
 
 from redis import exceptions as theirs
 
-from bridge.errors import RedisRefusedError, RedisUnavailableError, RedisUnfitError, WrongKeyError
+from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitError, WrongKeyError
 
-# (part of the driver's text, our message): the first that matches is taken.
+# (part of the driver's text, our message): the first match is used.
 _REFUSED = (
-    ("NOPERM", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
-    ("no permissions", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
-    ("ACL failure", "its user lacks rights ({text}). The rule it needs: mobvibe doctor"),
+    ("NOPERM", "its user lacks rights ({text}). To see the rule it needs: mobvibe doctor"),
+    ("no permissions", "its user lacks rights ({text}). To see the rule it needs: mobvibe doctor"),
+    ("ACL failure", "its user lacks rights ({text}). To see the rule it needs: mobvibe doctor"),
     ("without any password configured", "REDIS_URL has a password, and the server has none: take it out of REDIS_URL"),
     ("Authentication required", "it wants a password: REDIS_URL=redis://:password@host:6379/0 (or user:password)"),
     ("without prior authentication", "it wants a password: REDIS_URL=redis://:password@host:6379/0"),
     ("HELLO must be called", "it wants a password: REDIS_URL=redis://:password@host:6379/0 (or user:password)"),
     ("invalid username-password", "it does not know this user and password: correct them in REDIS_URL"),
     ("invalid password", "it does not know this password: correct it in REDIS_URL"),
-    ("protected mode", "it is in protected mode and lets in its own machine alone: give it a password (requirepass)"),
+    ("protected mode", "it is in protected mode and accepts only its own machine: give it a password (requirepass)"),
 )
 _UNFIT = (
     (
@@ -32,7 +32,7 @@ _UNFIT = (
         "it is a node of a Redis Cluster, which is not supported: use a single server",
     ),
     ("HTTP/", "what answers there speaks HTTP: REDIS_URL needs the port of Redis, usually 6379"),
-    ("Protocol Error", "what answers there is no Redis: check host and port of REDIS_URL"),
+    ("Protocol Error", "what answers there is not Redis: check host and port of REDIS_URL"),
     ("WRONG_VERSION_NUMBER", "it speaks no TLS on this port: write redis:// instead of rediss://, or use its TLS port"),
     ("record layer failure", "it speaks no TLS on this port: write redis:// instead of rediss://, or use its TLS port"),
     ("certificate is not valid for", "its certificate is for another name ({text}): use that name in REDIS_URL"),
@@ -40,7 +40,7 @@ _UNFIT = (
     ("IP address mismatch", "its certificate is for another name ({text}): use that name in REDIS_URL"),
     (
         "CERTIFICATE_VERIFY_FAILED",
-        "nobody known here vouches for its certificate ({text}): name its authority, rediss://…?ssl_ca_certs=/path/ca.pem",
+        "its certificate is from an authority unknown here ({text}): name it, rediss://…?ssl_ca_certs=/path/ca.pem",
     ),
     ("CERTIFICATE_REQUIRED", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
     ("certificate required", "it wants a certificate of ours: rediss://…?ssl_certfile=…&ssl_keyfile=…"),
@@ -48,7 +48,7 @@ _UNFIT = (
         "unknown command",
         "it lacks a command ({text}): is it renamed there (rename-command), is it a Sentinel, or older than Redis 6.2?",
     ),
-    ("command called from script", "it lacks a command that our scripts call. Which one says: mobvibe doctor"),
+    ("command called from script", "it lacks a command that our scripts call. To see which one: mobvibe doctor"),
 )
 _PASSING = (
     ("OOM", "its memory is full (maxmemory): raise it, or find out what fills it; nothing may be evicted"),
@@ -56,7 +56,7 @@ _PASSING = (
     ("MASTERDOWN", "it is a replica that has lost its primary: REDIS_URL needs the primary"),
     ("LOADING", "it is still loading its data"),
 )
-_WRONG_KEY = (("WRONGTYPE", "a key of ours has another type. Which one says: mobvibe doctor"),)
+_WRONG_KEY = (("WRONGTYPE", "a key of ours has another type. To see which one: mobvibe doctor"),)
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (theirs.NoPermissionError, "NOPERM"),
     (theirs.OutOfMemoryError, "OOM"),
@@ -70,7 +70,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 _MEANINGS: tuple[tuple[type[RedisUnavailableError], tuple[tuple[str, str], ...]], ...] = (
     (WrongKeyError, _WRONG_KEY),  # first: its text may contain one of the others
-    (RedisRefusedError, _REFUSED),
+    (RedisAccessError, _REFUSED),
     (RedisUnfitError, _UNFIT),
     (RedisUnavailableError, _PASSING),
 )
@@ -87,12 +87,12 @@ def translated(error: Exception) -> RedisUnavailableError:
             if sign in seen:
                 return ours(meaning.format(text=_short(text)))
     if isinstance(error, theirs.AuthenticationError):
-        return RedisRefusedError(f"it does not let us in ({text}): correct user and password in REDIS_URL")
+        return RedisAccessError(f"it refuses the login ({text}): correct user and password in REDIS_URL")
     return RedisUnavailableError(text)
 
 
 def _short(text: str) -> str:
-    """The text without the driver's own words around it, without a script's hash and without its arguments."""
+    """The server's text: without what the driver adds, and without a script's hash and arguments."""
     text = re.sub(r"^Error \S+ connecting to \S+\. ", "", text)
     text = re.sub(r" script: [0-9a-f]{40}.*$", "", text)
     text = re.sub(r", with args beginning with:.*$", "", text)  # may hold data

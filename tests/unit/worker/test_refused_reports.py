@@ -6,6 +6,7 @@ from bridge.errors import PostgresRefusedError
 from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.postgres.attempts import AttemptKey
 from bridge.worker.ending import Ending
+from bridge.worker.refused_reports import as_at_first, plainer
 
 REFUSED = PostgresRefusedError("invalid byte sequence")
 PLAINEST = "failed, and the database would not store why"
@@ -17,8 +18,8 @@ def reports(report: Report) -> list[Report]:
     reports_tried = []
     while ending is not None:
         reports_tried.append(ending.report)
-        assert ending.as_at_first().report == report
-        ending = ending.plainer(REFUSED)
+        assert as_at_first(ending).report == report
+        ending = plainer(ending, REFUSED)
     return reports_tried
 
 

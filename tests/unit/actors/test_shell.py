@@ -16,7 +16,7 @@ from dramatiq.middleware import Interrupt, raise_thread_exception
 from actors.shell import Limits, Results, ShellRun
 from tests.support.waiting import eventually
 
-SHELL = Path(__file__).parents[2] / "actors" / "shell.py"
+SHELL = Path(__file__).parents[3] / "actors" / "shell.py"
 HOLD_50_MB = 'x = b"x" * 50_000_000; import time; time.sleep(60)'
 ROOMY = Limits(seconds=20, memory_mb=512, processes=64, file_mb=10)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from bridge.dispatch.maintenance import Upkeep
+from bridge.dispatch.upkeep import Upkeep
 from tests.support.rows import Rows, old_jobs
 from tests.support.steps import Steps
 

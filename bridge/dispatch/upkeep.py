@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 _FOLD_MOST = 10_000  # rows in one statement, so that it stays short
 # Statistics add up all rows that are not folded yet. So many of them in one round mean traffic, and a shorter rest.
 _MANY = 100
-# An idle database is asked seldom; under traffic there are no more rows to add up than about a second makes.
+# An idle database is asked rarely; under traffic there are no more rows to add up than about a second makes.
 _REST_SECONDS, _BUSY_REST_SECONDS = 10.0, 1.0
 _HOLDER_CHECK_SECONDS = 60.0  # often enough for transactions that are reported after HELD_SECONDS (five minutes)
 _PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days
 _WORKERS_KEPT = timedelta(days=7)  # so that a failure of last week can still be traced to its worker process
 _FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
-_HOLDERS, _WORKERS = "look who holds back vacuum", "forget workers that ended"
+_HOLDERS, _WORKERS = "find what holds back vacuum", "delete workers that ended"
 T = TypeVar("T")
 
 
@@ -60,7 +60,7 @@ class Upkeep:
             self._check_holders_at = time.monotonic() + _HOLDER_CHECK_SECONDS
             self._try(_HOLDERS, self._check_holders)
         if time.monotonic() >= self._prune_workers_at:
-            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # first: a refusal must wait, too
+            self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # first: an error must wait, too
             self._try(_WORKERS, lambda: self._queue.prune_workers(_WORKERS_KEPT))
         if more or folded >= _FOLD_MOST // 2:
             return 0.0

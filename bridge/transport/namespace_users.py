@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.transport.client import Client, translate_redis_errors
-from bridge.transport.messages import mark_of
+from bridge.transport.messages import suffix_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
 _SCAN_MOST = 10_000  # ids, in one answer of less than a megabyte
@@ -14,22 +14,22 @@ _ALIVE_MS = 300_000  # the same as DEAD_MS in housekeeping.py
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Another application's messages on a queue of ours; `is_all` when the whole queue was read."""
+    """How many of another application's messages wait on a queue of ours; `is_all` if the whole queue was read."""
 
     messages: int
     is_all: bool
 
 
-def other_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
+def foreign_messages(client: Client, namespace: str, queue: str) -> Waiting | None:
     key = names_of(client, namespace).waiting(queue)
     with translate_redis_errors():
         ids: Any = client.lrange(key, 0, _SCAN_MOST - 1)
         length: Any = client.llen(key)
-    messages = sum(1 for name in ids if mark_of(name) is None)
+    messages = sum(1 for name in ids if suffix_of(name) is None)
     return Waiting(messages, length <= _SCAN_MOST) if messages else None
 
 
-def other_processes(client: Client, namespace: str) -> int:
+def foreign_processes(client: Client, namespace: str) -> int:
     """Dramatiq's own brokers with a recent heartbeat."""
     return sum(1 for name in _alive(client, namespace) if not name.startswith(WORKER_PREFIX))
 

@@ -1,0 +1,125 @@
+"""Applies the migrations to a database, and tells which are applied.
+
+They are plain SQL, safe to run twice, and the last one says the version: psql or the supabase CLI may apply them just
+as well. No setting, lock or temporary object outlives a transaction, so that a pooler may stand in between.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from bridge.postgres.connect import connect
+from bridge.postgres.connection import Connection
+from bridge.postgres.errors import translate_postgres_errors
+from bridge.postgres.migrations.files import Migration, migrations, pending
+from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
+from bridge.postgres.migrations.online import prepare_events, prepare_jobs, prepare_sessions
+from bridge.postgres.migrations.plan import find_conflicts, schema_version
+
+logger = logging.getLogger(__name__)
+
+_TURN_SECONDS = 600.0  # how long another run of this command is waited for
+_JOBS, _COUNTS = "0002_jobs", "triggers/counts"
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    name: str
+    applied: bool
+
+
+def migrate_up(dsn: str) -> list[str]:
+    """Bring the schema to this version; the names of the migrations applied, none where it is there already.
+
+    Each is a transaction of its own and safe to run twice; what takes long on a table with rows is done before, beside
+    the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
+    """
+    with _our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
+        missing = pending(schema_version(connection))
+        if not missing:
+            return []
+        if conflicts := find_conflicts(connection):
+            listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
+            raise MigrationError(f"Nothing was changed. In the way: {listed}")
+        prepare_events(connection)
+        prepare_sessions(connection)
+        for migration in missing:
+            if migration.name == _JOBS:
+                prepare_jobs(connection)  # the guard stands by now
+            if migration.name == _COUNTS:
+                _apply_and_count(dsn, connection, migration)
+            else:
+                with_patience(connection, _title(migration), partial(connection.execute, migration.text.encode()))
+    return [migration.name for migration in missing]
+
+
+def migration_states(dsn: str) -> list[MigrationState]:
+    """All of them in order, applied or not, as the schema itself says. Only reads.
+
+    Raises SchemaError when the database has a later version.
+    """
+    with connect(dsn, "migrate") as connection, translate_postgres_errors():
+        version = schema_version(connection)
+    return [MigrationState(one.name, one.version <= version) for one in migrations()]
+
+
+def _title(migration: Migration) -> str:
+    return f"Migration {migration.name}"
+
+
+def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> None:
+    """The triggers that count from now on, and the jobs that are there, with no gap and without holding up writers.
+
+    While the triggers are made nobody writes: a snapshot of that moment is kept by a second connection, which counts
+    in it when the writers go on.
+    """
+    with connect(dsn, "migrate") as counting:
+
+        def step() -> None:
+            connection.execute("SELECT set_config('mobvibe.count', 'later', true)")
+            connection.execute(migration.text.encode())
+            if counting.info.transaction_status != TransactionStatus.IDLE:  # of a try before
+                counting.execute("ROLLBACK")
+            row = connection.execute("SELECT pg_export_snapshot() AS snapshot").fetchone()
+            assert row is not None
+            counting.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            counting.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row["snapshot"]))
+            limited(counting)
+
+        with_patience(connection, _title(migration), step)
+        counting.execute("SELECT public.count_jobs()")
+        counting.execute("COMMIT")
+
+
+@contextmanager
+def _our_turn(dsn: str) -> Iterator[None]:
+    """One run at a time. The lock is a transaction's, and is asked for rather than waited in.
+
+    A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
+    """
+    with connect(dsn, "migrate lock") as connection, translate_postgres_errors():
+        until, rest, is_logged = time.monotonic() + _TURN_SECONDS, 0.2, False
+        while True:
+            with connection.transaction():
+                limited(connection)
+                row = connection.execute(
+                    "SELECT pg_try_advisory_xact_lock(hashtext('mobvibe.migrate')) AS taken"
+                ).fetchone()
+                if row and row["taken"]:
+                    yield
+                    return
+            if time.monotonic() > until:
+                raise MigrationError(
+                    f"Another mobvibe migrate up has been running for {_TURN_SECONDS:.0f} s: wait for its end"
+                )
+            if not is_logged:
+                logger.info("Another mobvibe migrate up is running: waiting for its end")
+                is_logged = True
+            time.sleep(rest)
+            rest = min(rest * 2, 5.0)
