@@ -18,6 +18,7 @@ WARDEN = Path(__file__).with_name("warden.py")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BUFFER_BYTES = 1024  # of output are enough for an event: fewer events for a script that writes much
 BUFFER_SECONDS = 0.1  # until output is passed on: a person who watches sees no delay
+_END_SECONDS = 5.0  # as long as the warden itself tries (END_SECONDS there)
 _POLL_SECONDS = 0.05  # the longest time in which an interrupt cannot reach this thread
 _OUTPUT_BYTES = 1024 * 1024  # of output that a job may store: the rest is dropped, so that no script fills the database
 
@@ -164,11 +165,11 @@ class ShellRun:
         if self._warden.poll() is None:
             self._warden.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._warden.wait(5)
+                self._warden.wait(_END_SECONDS)
             if self._warden.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._warden.pid, signal.SIGKILL)
-                self._warden.wait(5)
+                self._warden.wait(_END_SECONDS)
         for pipe in (self._warden.stdin, self._warden.stdout, self._warden.stderr, self._status):
             if pipe is not None:
                 with contextlib.suppress(OSError):

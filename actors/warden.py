@@ -24,6 +24,9 @@ PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 CLONE_NEWPID = 0x20000000  # from <linux/sched.h>
 COUNT_SECONDS = 0.1  # between two counts: a fork bomb is found early, and counting costs little
+END_SECONDS = 5.0  # for all to end after SIGKILL: only a system call can take that long, such as a write to a slow disk
+KILL_SECONDS = 0.05  # between two rounds of SIGKILL: those that forked meanwhile are met in the next
+ALL = 100_000  # processes in one round; if there are more, the next one finds them
 MB = 1024 * 1024  # bytes
 ON_LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None)
@@ -102,17 +105,17 @@ def watch(keeper: int, order: Order) -> str | None:
 def end_all(keeper: int | None) -> None:
     """Kill the keeper, and with it its namespace; then all descendants, repeatedly until none is left."""
     kill(keeper)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        ours = descendants(os.getpid(), 100_000)
+        ours = descendants(os.getpid(), ALL)
         if not ours:
             return
         for pid in ours:
             kill(pid)
-        signal.sigtimedwait({signal.SIGCHLD}, 0.05)  # a killed process needs the processor to end
+        signal.sigtimedwait({signal.SIGCHLD}, KILL_SECONDS)  # a killed process needs the processor to end
 
 
 def kill(pid: int | None) -> None:

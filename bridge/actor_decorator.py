@@ -11,6 +11,9 @@ from bridge.job import Job
 R = TypeVar("R")
 JobFunction = Callable[[Job], R] | Callable[[Job], Awaitable[R]]
 
+_MAX_RETRIES = 3  # attempts, as many as the table gives a job whose INSERT and actor do not say
+_TIME_LIMIT_MS = 600_000  # Dramatiq's own default
+
 
 @overload
 def actor(fn: Callable[[Job], Awaitable[R]]) -> "dramatiq.Actor[[Job], R]": ...
@@ -29,8 +32,8 @@ def actor(
     fn: Any = None,
     *,
     queue_name: str = "default",
-    max_retries: int = 3,
-    time_limit: float = 600_000,
+    max_retries: int = _MAX_RETRIES,
+    time_limit: float = _TIME_LIMIT_MS,
     actor_name: str | None = None,
     **options: Any,
 ) -> Any:

@@ -6,6 +6,9 @@ Other exceptions are defined beside the code that raises them.
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 
+# Exit codes of commands, for scripts: trying again may help after the first, and needs a change after the second.
+EXIT_UNAVAILABLE, EXIT_REFUSED = 3, 4
+
 
 class BridgeError(Exception):
     """Ends a command with one clear line and `exit_code`, never with a traceback."""
@@ -25,7 +28,7 @@ class PortTakenError(BridgeError):
 class StoreUnavailableError(BridgeError):
     """A store does not answer. Waiting may help; the caller decides how long."""
 
-    exit_code = 3
+    exit_code = EXIT_UNAVAILABLE
     store = "a store"
     condition = "is unreachable"  # follows the store's name in log lines
     waiting_helps = True  # False: it answers, and refuses until an operator changes something
@@ -95,7 +98,7 @@ class RedisUnfitError(RedisUnavailableError):
 class RedisAccessError(RedisUnavailableError):
     """Redis answers, but refuses our password or user, or the user lacks rights that we need."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
     condition = "refuses this user"
     waiting_helps = False
 
@@ -103,7 +106,7 @@ class RedisAccessError(RedisUnavailableError):
 class WrongKeyError(RedisUnavailableError):
     """One of our keys has another type: another application wrote it. `reasons`: queue → which key, and what to do."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
     condition = "has a key of another type"
     waiting_helps = False
 
@@ -118,7 +121,7 @@ class WrongKeyError(RedisUnavailableError):
 class NamespaceTakenError(RedisUnavailableError):
     """The Redis namespace has the mark of another database: its messages are not ours, and its workers not for ours."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
     condition = "has the mark of another database"
     waiting_helps = False
 
@@ -126,13 +129,13 @@ class NamespaceTakenError(RedisUnavailableError):
 class SchemaError(BridgeError):
     """The database is not migrated, or has the schema of another version."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
 
 
 class RightsError(BridgeError):
     """The database role lacks a right that the bridge needs."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
 
 
 # Errors that are not of one job: an outage passes, and an operator may be about to migrate or to grant.

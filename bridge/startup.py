@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from bridge.addresses import host_and_port
-from bridge.postgres.startup_checks import check_database, mark_of_database, with_retries
+from bridge.postgres.startup_checks import TRIES, check_database, mark_of_database, with_retries
 from bridge.settings import Settings
 from bridge.transport.client import Client
 from bridge.transport.database_mark import DatabaseMark
@@ -16,7 +16,7 @@ def check_stores(
     client: Client,
     *,
     connections: int = 0,
-    tries: int = 10,
+    tries: int = TRIES,
     rest: Callable[[float], object] = time.sleep,
 ) -> DatabaseMark:
     """Refuse stores that cannot serve: unreachable, not migrated, without rights, another database's.

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from bridge.errors import EXIT_REFUSED
 from bridge.settings import load_settings
 
 
@@ -36,7 +37,7 @@ def migrate_status(*, as_json: bool) -> None:
         for state in states:
             click.echo(f"{'applied' if state.applied else 'missing'}  {state.name}")
     if not all(state.applied for state in states):
-        raise SystemExit(4)
+        raise SystemExit(EXIT_REFUSED)
 
 
 @migrate.command("sql")

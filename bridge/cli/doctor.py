@@ -10,7 +10,7 @@ from uuid import uuid4
 from bridge.addresses import host_and_port
 from bridge.cli.doctor_connections import examine_connections, none_free
 from bridge.cli.doctor_redis import examine_redis
-from bridge.cli.finding import Finding
+from bridge.cli.finding import STATEMENT_TIMEOUT_MS, Finding
 from bridge.errors import BridgeError, NoConnectionFreeError
 from bridge.postgres.connect import connect
 from bridge.postgres.errors import translate_postgres_errors
@@ -28,6 +28,7 @@ _POOLER_PORT = 6543  # Supabase's pooler in transaction mode
 _OLDEST_POSTGRES = 15  # the oldest version that the README promises to support
 _CLOCK_SECONDS = 5.0  # more than the check itself takes; clocks set by NTP differ by far less
 _CHANNEL = "mobvibe_doctor"
+_SUBSCRIBED_SECONDS = 6.0  # a log-in may take five (connect_timeout), and its LISTEN a moment
 _ARRIVAL_SECONDS = 3.0  # a notification arrives in milliseconds, also from a distant server
 
 
@@ -68,7 +69,7 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         dsn = settings.postgres_dsn()
     except BridgeError:
         return
-    link = Link(dsn, "doctor", statement_timeout_ms=5_000)
+    link = Link(dsn, "doctor", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
         yield from _database(dsn, link, settings)
     except NoConnectionFreeError as error:
@@ -130,7 +131,7 @@ def _listen(dsn: str) -> Finding:
     token, arrived = uuid4().hex, threading.Event()
     listener = Listener(dsn, _CHANNEL, lambda payload: arrived.set() if payload == token else None)
     listener.start()
-    works = listener.subscribed.wait(6.0)
+    works = listener.subscribed.wait(_SUBSCRIBED_SECONDS)
     if works:
         # Sent from another connection: behind a pooler in transaction mode a session may receive its own notification,
         # as long as no other client is given its connection to the server.

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.addresses import host_and_port
-from bridge.cli.finding import Finding
+from bridge.cli.finding import STATEMENT_TIMEOUT_MS, Finding
 from bridge.errors import BridgeError, NamespaceTakenError, RedisUnavailableError
 from bridge.postgres.link import Link
 from bridge.postgres.startup_checks import mark_of_database
 from bridge.settings import Settings
-from bridge.transport.client import Client, connect_redis, memory_policy
+from bridge.transport.client import CHECK_SECONDS, Client, connect_redis, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.names import names_of
 from bridge.transport.namespace_users import foreign_messages, foreign_processes, our_workers
@@ -36,7 +36,7 @@ def examine_redis(settings: Settings) -> Iterator[Finding]:
         address = settings.redis_address()
     except BridgeError:
         return
-    client = connect_redis(address, timeout_seconds=3.0)
+    client = connect_redis(address, timeout_seconds=CHECK_SECONDS)
     where, namespace = host_and_port(address, 6379), settings.redis_namespace
     try:
         began = time.monotonic()
@@ -87,7 +87,7 @@ def _ours(settings: Settings) -> _Ours:
     link = None
     try:
         dsn = settings.postgres_dsn()
-        link = Link(dsn, "doctor", statement_timeout_ms=5_000)
+        link = Link(dsn, "doctor", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
         queues = {queue for row in link.call("list_workers") if row["live"] for queue in row["queues"]}
         queues |= {row["queue"] for row in link.call("queue_counts")}
         return _Ours(mark_of_database(dsn), sorted(queues))

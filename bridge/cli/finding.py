@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+STATEMENT_TIMEOUT_MS = 5_000  # of each question to Postgres: a person waits for the findings, and some may be slow
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -10,6 +10,8 @@ from bridge.transport.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
+_RETRY_DELAY = timedelta(seconds=1)  # as often as suspects are looked for: most outages of Redis are that short
+
 
 class Suspects:
     """Claims and publishes a batch when Postgres allows one. `batch_size` gives the most jobs in it."""
@@ -46,7 +48,7 @@ class Suspects:
                 self._on_closed(error)
             else:
                 logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
-            self._queue.release_claims(claims, f"could not be handed over: {error}", delay=timedelta(seconds=1))
+            self._queue.release_claims(claims, f"could not be handed over: {error}", delay=_RETRY_DELAY)
             return
         for claim in claims:
             logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

@@ -21,7 +21,7 @@ class Connection(psycopg.Connection[DictRow]):
     in between acknowledges data that it cannot deliver: then the link is closed here.
     """
 
-    answer_seconds = 10.0
+    answer_seconds = 10.0  # for the first statement, as long as TCP waits (connect.py); then `prepare` sets it
     is_served = False  # a statement after the log-in was answered, too
     is_pooled = False  # other clients share the session of the server: settings made there are not ours alone
 

@@ -14,7 +14,7 @@ from bridge.errors import PostgresUnavailableError, StoreUnavailableError
 from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
-from bridge.runtime.subscription import Subscription
+from bridge.runtime.subscription import STOP_CHECK_SECONDS, Subscription
 from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ PROBE_SECONDS = 5.0  # until a dead link is noticed, jobs only start later: the 
 _ECHO_SECONDS = 4.0  # less than PROBE_SECONDS; a busy server may be late with a notification
 # Behind a pooler each try may get the right session. Limited, because the process waits for it before it ends.
 _UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
+_STATEMENT_TIMEOUT_MS = 3_000  # shorter than _ECHO_SECONDS: who does not take LISTEN or the probe will not echo it
 
 
 class Listener(Subscription):
@@ -33,8 +34,8 @@ class Listener(Subscription):
     die without an error. Both look the same as a channel without notifications.
     """
 
-    least_rest_seconds = 0.1
-    most_rest_seconds = 5.0
+    # Each try costs Postgres a process, and the poll finds the jobs meanwhile.
+    least_rest_seconds, most_rest_seconds = 0.1, 5.0
     failed_text = "The listener failed and starts again"
 
     def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
@@ -45,7 +46,7 @@ class Listener(Subscription):
         self.error: StoreUnavailableError | None = None  # why it does not listen now
 
     def _receive(self) -> None:
-        connection = connect(self._dsn, "listen", statement_timeout_ms=3_000)
+        connection = connect(self._dsn, "listen", statement_timeout_ms=_STATEMENT_TIMEOUT_MS)
         try:
             self._listen(connection)
         finally:
@@ -94,9 +95,9 @@ class Listener(Subscription):
     def _pass_on(self, connection: Connection, seconds: float) -> None:
         """Call back for what arrives within `seconds`; ends early when asked to stop."""
         with translate_postgres_errors():
-            for _ in range(max(1, int(seconds / 0.5))):
+            for _ in range(max(1, int(seconds / STOP_CHECK_SECONDS))):
                 WATCHDOG.turn()
-                for note in connection.notifies(timeout=0.5):
+                for note in connection.notifies(timeout=STOP_CHECK_SECONDS):
                     if note.channel == self._channel:
                         self._callback(note.payload)
                 if self._stopping.is_set():
@@ -108,7 +109,7 @@ class Listener(Subscription):
         with translate_postgres_errors():
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
             while time.monotonic() < deadline and not self._stopping.is_set():
-                for note in connection.notifies(timeout=0.5):
+                for note in connection.notifies(timeout=STOP_CHECK_SECONDS):
                     if note.channel == self._channel:
                         self._callback(note.payload)
                     elif note.payload == token:

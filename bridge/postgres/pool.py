@@ -16,12 +16,22 @@ from bridge.postgres.statements import statement
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it would log an absent Postgres every second
 
+# Of a request, whose sender waits: first for a free connection, then for the statement, which takes milliseconds.
+_TIMEOUT_SECONDS, _STATEMENT_TIMEOUT_MS = 2.0, 2_000
+_IDLE_SECONDS = 60.0  # then a connection is closed, so that a burst of requests does not keep them from others
+
 
 class Pool:
     """Opens no connection until it is used. Waits at most `timeout_seconds` for one."""
 
     def __init__(
-        self, dsn: str, name: str, *, size: int = 1, timeout_seconds: float = 2.0, statement_timeout_ms: int = 2_000
+        self,
+        dsn: str,
+        name: str,
+        *,
+        size: int = 1,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS,
     ) -> None:
         self._reason: PostgresUnavailableError | None = None  # why the last try to open one failed
         self._pool: ConnectionPool[Connection] = ConnectionPool(
@@ -29,7 +39,7 @@ class Pool:
             connection_class=self._noting(),
             min_size=0,
             max_size=size,
-            max_idle=60.0,
+            max_idle=_IDLE_SECONDS,
             timeout=timeout_seconds,
             reconnect_timeout=timeout_seconds,
             configure=lambda connection: self._configure(connection, statement_timeout_ms),

@@ -15,11 +15,14 @@ from bridge.runtime.backoff import full_jitter
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 12  # raised by each release that changes the schema
+TRIES = 10  # a quarter of a minute with the rests between them: a store that starts together with us is there by then
+_REST_SECONDS, _REST_MOST_SECONDS = 0.2, 4.0  # each is a line in the log, which a person may be reading
+_COUNT_TIMEOUT_MS = 2_000  # it only warns: a Postgres that is slower has other troubles
 T = TypeVar("T")
 
 
 def with_retries(
-    attempt: Callable[[], T], *, where: str, tries: int = 10, rest: Callable[[float], object] = time.sleep
+    attempt: Callable[[], T], *, where: str, tries: int = TRIES, rest: Callable[[float], object] = time.sleep
 ) -> T:
     """Call `attempt` until its store answers. Logs each failure, and raises the last error after `tries`.
 
@@ -33,7 +36,7 @@ def with_retries(
                 raise type(error)(f"{error.store} at {where} {error.condition}: {error}") from error
             if failures == tries:
                 raise type(error)(f"{_what_failed(error, where)}: {error} (tried {tries} times)") from error
-            seconds = 0.2 + full_jitter(failures, base_seconds=0.2, cap_seconds=4.0)
+            seconds = _REST_SECONDS + full_jitter(failures, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
             logger.warning(
                 "%s (%s), retry %d/%d in %.1f s", _what_failed(error, where), error, failures, tries, seconds
             )
@@ -48,7 +51,7 @@ def _what_failed(error: StoreUnavailableError, where: str) -> str:
 
 
 def check_database(
-    dsn: str, *, connections: int = 0, tries: int = 10, rest: Callable[[float], object] = time.sleep
+    dsn: str, *, connections: int = 0, tries: int = TRIES, rest: Callable[[float], object] = time.sleep
 ) -> None:
     """Refuse a database that cannot serve us, in one line: unreachable, read-only, not migrated, newer, without rights.
 
@@ -108,7 +111,7 @@ def _check_rights(link: Link) -> None:
 
 def warn_of_few_connections(dsn: str, connections: int) -> None:
     """Log one line if fewer than `connections` are free; none if that is unknown, or Postgres does not answer."""
-    link = Link(dsn, "check", statement_timeout_ms=2_000)
+    link = Link(dsn, "check", statement_timeout_ms=_COUNT_TIMEOUT_MS)
     try:
         _warn_of_few(link, connections)
     finally:

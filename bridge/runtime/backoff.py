@@ -5,8 +5,12 @@ The wait before a job's next attempt is not decided here but in Postgres (`retry
 
 import random
 
+LEAST_REST_SECONDS = 0.05  # added by those whose store may refuse at once, so that no rest is next to nothing
+_BASE_SECONDS = 0.1  # a few of these are over before a restart or a failover is
+_CAP_SECONDS = 5.0  # a store that is back is used again soon, and one try in 2.5 s is no load
 
-def full_jitter(failures: int, *, base_seconds: float = 0.1, cap_seconds: float = 5.0) -> float:
+
+def full_jitter(failures: int, *, base_seconds: float = _BASE_SECONDS, cap_seconds: float = _CAP_SECONDS) -> float:
     """Seconds to wait after `failures` failures in a row: random, from 0 to `base_seconds` doubled once per failure.
 
     The random range begins at 0, so that many processes that lost a store together return spread over time.

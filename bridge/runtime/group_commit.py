@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.errors import MAY_PASS, BridgeError, PostgresBusyError
-from bridge.runtime.backoff import full_jitter
+from bridge.runtime.backoff import LEAST_REST_SECONDS, full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 
@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
+_GROUP_SIZE = 500  # items in one statement: a larger one would hold the locks of its rows for longer
+_CAPACITY = 100_000  # items that wait for a store that is away: then their callers wait, before the memory runs out
+_FULL_CHECK_SECONDS = 0.05  # between looks whether there is room again
+_JOIN_MARGIN_SECONDS = 0.1  # at the timeout the writer ends by itself
+_REST_MOST_SECONDS = 2.0  # what waits is written soon after the store is back
+_LOCKED_REST_SECONDS = 0.2  # longer than most transactions hold a row
 _LARGE = 3  # items: a group of this size shows that more come while one is written, so a wait makes the next one larger
 _LINGER_SECONDS = 0.01  # of that wait: several items more under load, and too short for a person to notice
 _LONG_SECONDS = 30.0  # a row that is locked longer is not ordinary traffic: log it
@@ -51,8 +57,8 @@ class GroupCommit(Generic[Item]):
         probe: Callable[[Sequence[Item]], object] | None = None,
         in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
         key: Callable[[Item], Hashable] = id,
-        group_size: int = 500,
-        capacity: int = 100_000,
+        group_size: int = _GROUP_SIZE,
+        capacity: int = _CAPACITY,
     ) -> None:
         self._name = name
         self._write = write
@@ -81,7 +87,7 @@ class GroupCommit(Generic[Item]):
     def submit(self, item: Item) -> None:
         """Queue an item for writing. Blocks only while `capacity` items wait for a store that is away."""
         while len(self._waiting) + self._submitted.qsize() >= self._capacity and not self._closing.is_set():
-            time.sleep(0.05)
+            time.sleep(_FULL_CHECK_SECONDS)
         self._submitted.put(item)
 
     def close(self, timeout_seconds: float) -> int:
@@ -89,7 +95,7 @@ class GroupCommit(Generic[Item]):
         self._give_up_at = time.monotonic() + timeout_seconds
         self._closing.set()
         self._submitted.put(None)  # wakes the writer
-        self._thread.join(timeout_seconds + 0.1)
+        self._thread.join(timeout_seconds + _JOIN_MARGIN_SECONDS)
         return len(self._waiting) + self._submitted.qsize()
 
     def _run(self) -> None:
@@ -104,14 +110,14 @@ class GroupCommit(Generic[Item]):
             except MAY_PASS as error:
                 errors.failed(error)
                 failures += 1
-                self._rest(full_jitter(failures, cap_seconds=2.0))
+                self._rest(full_jitter(failures, cap_seconds=_REST_MOST_SECONDS))
                 continue
             errors.succeeded()
             failures = 0
             self._waiting = behind
             self._note_locked(len(behind))
             if behind:
-                self._rest(0.2)
+                self._rest(_LOCKED_REST_SECONDS)
         errors.close()
 
     def _note_locked(self, behind: int) -> None:
@@ -217,6 +223,6 @@ class GroupCommit(Generic[Item]):
 
     def _rest(self, seconds: float) -> None:
         WATCHDOG.turn(seconds)
-        self._closing.wait(0.05 + seconds)
+        self._closing.wait(LEAST_REST_SECONDS + seconds)
         if self._closing.is_set():
-            time.sleep(0.05)  # keep trying while closing: the store may come back before the timeout
+            time.sleep(LEAST_REST_SECONDS)  # keep trying while closing: the store may come back before the timeout

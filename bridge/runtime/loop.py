@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from bridge.errors import BridgeError, StoreUnavailableError
-from bridge.runtime.backoff import full_jitter
+from bridge.runtime.backoff import LEAST_REST_SECONDS, full_jitter
 from bridge.runtime.outages import ErrorReporter
 from bridge.runtime.watchdog import WATCHDOG
 
@@ -63,7 +63,7 @@ class Loop:
 
     def _rest_after_failure(self, most_seconds: float) -> float:
         self._failures += 1
-        return 0.05 + full_jitter(self._failures, cap_seconds=most_seconds)
+        return LEAST_REST_SECONDS + full_jitter(self._failures, cap_seconds=most_seconds)
 
     def _run(self) -> None:
         while True:

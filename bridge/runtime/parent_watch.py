@@ -11,11 +11,12 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+_CHECK_SECONDS = 1.0  # between looks at the parent; where the system tells of its death, nothing waits for them
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 
 
-def watch_parent(grace_seconds: float, interval_seconds: float = 1.0, *, parent: int | None = None) -> None:
+def watch_parent(grace_seconds: float, interval_seconds: float = _CHECK_SECONDS, *, parent: int | None = None) -> None:
     """Send this process SIGTERM when its parent has died, and SIGKILL if it still runs after `grace_seconds`.
 
     Works on every system; notices the death within `interval_seconds`. `parent` is its process id, if the caller knows

@@ -10,6 +10,10 @@ from bridge.runtime.watchdog import WATCHDOG
 
 logger = logging.getLogger(__name__)
 
+STOP_CHECK_SECONDS = 0.5  # how long a wait for messages lasts before it is asked whether to stop
+_CLOSE_SECONDS = 2.0  # some times that; the thread is a daemon, so no process waits for a slower one
+_BUG_REST_SECONDS = 1.0  # so that a bug does not fill the log
+
 
 class Subscription(ABC):
     """Subscribes until it is closed: again whenever the link breaks, after a random rest that grows to a limit.
@@ -40,7 +44,7 @@ class Subscription(ABC):
     def start(self) -> None:
         self._thread.start()
 
-    def close(self, timeout_seconds: float = 2.0) -> None:
+    def close(self, timeout_seconds: float = _CLOSE_SECONDS) -> None:
         self._stopping.set()
         self._thread.join(timeout_seconds)
 
@@ -62,4 +66,4 @@ class Subscription(ABC):
                 if self._stopping.is_set():  # the owner did not wait any longer, and closed the link under us
                     return
                 logger.exception(self.failed_text)
-                self._stopping.wait(1.0)
+                self._stopping.wait(_BUG_REST_SECONDS)

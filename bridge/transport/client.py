@@ -21,6 +21,7 @@ _OTHER_DATABASE = "OTHERDB "
 
 # A Redis that forks, or runs another client's slow command, answers late: only after five seconds it counts as absent.
 _TIMEOUT_SECONDS = 5.0
+CHECK_SECONDS = 3.0  # for a check that a start or a person waits for: a server that works answers much sooner
 _IDLE_SECONDS = 30  # after that a PING is sent first: firewalls and proxies drop idle connections silently
 
 

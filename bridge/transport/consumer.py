@@ -26,7 +26,7 @@ POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
 _START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
 # After an error at least _RETRY_SECONDS pass, so that a store whose errors come at once is not flooded. A key of the
 # wrong type has to be corrected by an operator: two seconds later is soon enough.
-_RETRY_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 2.0
+_RETRY_SECONDS, _WRONG_KEY_FIRST_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 0.25, 2.0
 
 
 class JobConsumer(Consumer):
@@ -149,7 +149,7 @@ class JobConsumer(Consumer):
         self._key_errors.failed(self._broker.named(error, self._queue))
         self._in_doubt = True  # so that wake-ups do not cut the rest short
         self._wrong_keys += 1
-        rest = full_jitter(self._wrong_keys, base_seconds=0.25, cap_seconds=_WRONG_KEY_REST_SECONDS)
+        rest = full_jitter(self._wrong_keys, base_seconds=_WRONG_KEY_FIRST_SECONDS, cap_seconds=_WRONG_KEY_REST_SECONDS)
         self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
 
     def _exchange(self, slots: int) -> int:

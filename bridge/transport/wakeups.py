@@ -6,7 +6,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from bridge.errors import RedisUnavailableError, StoreUnavailableError
-from bridge.runtime.subscription import Subscription
+from bridge.runtime.backoff import LEAST_REST_SECONDS
+from bridge.runtime.subscription import STOP_CHECK_SECONDS, Subscription
 from bridge.runtime.watchdog import WATCHDOG
 from bridge.transport.client import Client, translate_redis_errors
 
@@ -23,8 +24,8 @@ class WakeUps(Subscription):
     broke without an error looks just like a channel without messages.
     """
 
-    least_rest_seconds = 0.05
-    most_rest_seconds = 1.0
+    # Later than a poll (POLL_SECONDS) a wake-up would be of no use.
+    least_rest_seconds, most_rest_seconds = LEAST_REST_SECONDS, 1.0
     failed_text = "Wake-ups failed and start again"
 
     def __init__(self, client: Client, channel: str, callback: Callable[[str | None], None]) -> None:
@@ -50,7 +51,7 @@ class WakeUps(Subscription):
             probed_at, is_echoed = time.monotonic(), False  # the answer to the subscription is awaited like an echo
             while not self._stopping.is_set():
                 WATCHDOG.turn()
-                message = subscription.get_message(timeout=0.5)
+                message = subscription.get_message(timeout=STOP_CHECK_SECONDS)
                 now = time.monotonic()
                 if message is None:
                     if not is_echoed and now - probed_at > _ECHO_SECONDS:

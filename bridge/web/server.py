@@ -20,7 +20,7 @@ from bridge.postgres import connection_budget
 from bridge.postgres.startup_checks import warn_of_few_connections, with_retries
 from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
-from bridge.transport.client import connect_redis
+from bridge.transport.client import CHECK_SECONDS, connect_redis
 from bridge.transport.server_check import check_server
 from bridge.web.app import create_app
 
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 # A request takes milliseconds, so few threads are busy at once. The others are for slow clients, each of which occupies
 # one for up to 10 s (slow_clients.py).
 THREADS = 16
+_SILENT_SECONDS = 30  # then gunicorn kills its worker, whose loop tells it every second that it runs, because it hangs
+_IDLE_SECONDS = 5  # how long a connection is kept for a next request: each occupies a place in the worker's loop
+_GRACE_MOST_SECONDS = 10  # for requests at a stop: none takes longer than its slow client may (slow_clients.py)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
@@ -61,9 +64,9 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "workers": 1,
             "worker_class": "bridge.web.slow_clients.DeadlineWorker",
             "threads": THREADS,
-            "graceful_timeout": int(min(settings.grace_seconds, 10)) or 1,
-            "timeout": 30,
-            "keepalive": 5,
+            "graceful_timeout": int(min(settings.grace_seconds, _GRACE_MOST_SECONDS)) or 1,
+            "timeout": _SILENT_SECONDS,
+            "keepalive": _IDLE_SECONDS,
             "proc_name": "mobvibe web",
             "logger_class": "bridge.web.server_log.ServerLog",
             "post_worker_init": lambda _: self._check_connections(),
@@ -97,7 +100,7 @@ def serve(settings: Settings) -> None:
 
 def _check_redis(settings: Settings) -> None:
     """Raise if the server at REDIS_URL cannot be used. One that only does not answer is reported by /readyz."""
-    client = connect_redis(settings.redis_address(), timeout_seconds=3.0)
+    client = connect_redis(settings.redis_address(), timeout_seconds=CHECK_SECONDS)
     where = host_and_port(settings.redis_address(), 6379)
     try:
         with_retries(lambda: check_server(client), where=where, tries=1)

@@ -16,6 +16,10 @@ from bridge.transport.client import check_redis, connect_redis
 
 logger = logging.getLogger(__name__)
 
+# Of each store, for a probe: who asks for /readyz waits some seconds at most, and both stores may be silent.
+_PROBE_SECONDS = 1.0
+_CACHE_SECONDS = 1.0  # nobody notices older numbers, and any number of viewers costs one query a second
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -51,11 +55,17 @@ class Services:
         self.settings = settings
         self.pool = Pool(settings.postgres_dsn(), "web", size=settings.web_database_connections)
         # Probes have a connection of their own: a busy pool must not make the process look dead.
-        self._probe = Pool(settings.postgres_dsn(), "probe", size=1, timeout_seconds=1.0, statement_timeout_ms=1_000)
-        self._redis = connect_redis(settings.redis_address(), timeout_seconds=1.0)
+        self._probe = Pool(
+            settings.postgres_dsn(),
+            "probe",
+            size=1,
+            timeout_seconds=_PROBE_SECONDS,
+            statement_timeout_ms=int(_PROBE_SECONDS * 1000),
+        )
+        self._redis = connect_redis(settings.redis_address(), timeout_seconds=_PROBE_SECONDS)
         self.started = time.monotonic()
-        self.readiness = Cached(self._check, seconds=1.0)
-        self.statistics = Cached(self._count, seconds=1.0)
+        self.readiness = Cached(self._check, _CACHE_SECONDS)
+        self.statistics = Cached(self._count, _CACHE_SECONDS)
 
     def _check(self) -> Readiness:
         return Readiness({"postgres": self._ask_postgres(), "schema": self._ask_schema(), "redis": self._ask_redis()})

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 class RequestError(Exception):
     """A request that is not served: the text for the caller, and the HTTP status."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
         self.status = status
 

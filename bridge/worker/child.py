@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 
 _STEADY_SECONDS = 30.0  # a process that dies sooner has probably not worked, and would die again if started at once
 
+# Slots are missing meanwhile, so one that died once starts soon; at the most one start in five seconds is wasted on
+# one that dies each time, and a start takes a second of a core.
+_REST_SECONDS, _REST_BASE_SECONDS, _REST_MOST_SECONDS = 0.2, 0.25, 10.0
+
 
 class Child:
     """Is started again when it dies: soon at first, later after longer waits.
@@ -38,7 +42,9 @@ class Child:
         if code is not None:
             self._process = None
             self._deaths = self._deaths + 1 if self.died_young else 0
-            rest = 0.2 + full_jitter(self._deaths, base_seconds=0.25, cap_seconds=10.0)
+            rest = _REST_SECONDS + full_jitter(
+                self._deaths, base_seconds=_REST_BASE_SECONDS, cap_seconds=_REST_MOST_SECONDS
+            )
             self._start_at = time.monotonic() + rest
             logger.error(
                 "A worker process died, starting it again", extra={"exitCode": code, "restSeconds": round(rest, 1)}

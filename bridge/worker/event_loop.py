@@ -24,6 +24,7 @@ _CANCEL_AGAIN_SECONDS = 10.0  # a third of the grace of an actor that ignores it
 # Pause after another's stop of the loop, doubled each time: a callback that always stops it must not use a whole core.
 _PAUSE_SECONDS, _PAUSE_MOST = 0.01, 1.0
 _STEADY_SECONDS = 5.0  # a loop that has run for longer than the longest pause begins with the short pause again
+_START_SECONDS = 5.0  # a thread begins at once, but on an overloaded machine; after that the boot fails
 _STOP_SECONDS = 2.0  # to end at shutdown; the thread is a daemon, so the process does not wait longer
 
 
@@ -163,7 +164,7 @@ class JobAsyncIO(AsyncIO):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names
         thread = JobLoop(self.logger, self._on_dead)
-        thread.start(timeout=5.0)
+        thread.start(timeout=_START_SECONDS)
         set_event_loop_thread(thread)
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 -- Dramatiq's names

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 # reports still have to be written.
 _STUCK_SECONDS = 1.5
 _FLUSH_SECONDS = 5.0  # for the last reports, if Postgres is slow; the jobs of lost reports run again
+_LAST_WRITE_SECONDS = 0.5  # if no time is left: one write to a Postgres that works takes less
+_GOODBYE_SECONDS = 1.0  # spares bridges the wait for the end of the lease; not worth more, as a platform may kill us
+_HEARTBEAT_TIMEOUT_MS = 3_000  # one that hangs is made again several times before the default lease is over
 # The wait of a job that is handed back while it still runs. The process ends sooner: otherwise another run could start
 # beside this one.
 _GONE_SECONDS = 2.0
@@ -78,7 +81,7 @@ class WorkerProcess:
             self.runs, partial(self._starts.keep, lease=lease), keep_seconds=settings.lease_seconds / 3
         )
         self._heartbeat = Heartbeat(
-            Attempts(Link(dsn, "heartbeat", statement_timeout_ms=3_000)),
+            Attempts(Link(dsn, "heartbeat", statement_timeout_ms=_HEARTBEAT_TIMEOUT_MS)),
             self.runs,
             abilities,
             self.reports.give_back,
@@ -190,13 +193,13 @@ class WorkerProcess:
         if not behind:  # reports get the rest of the grace time: Postgres may come back
             deadline = max(deadline, self._gone_at)
         self._starts.close()
-        lost = self.reports.close(max(0.5, deadline - time.monotonic()))
+        lost = self.reports.close(max(_LAST_WRITE_SECONDS, deadline - time.monotonic()))
         if lost:
             logger.error(
                 "Reports were lost: Postgres did not answer; their jobs will run again", extra={"reports": lost}
             )
         try:
-            self._heartbeat.close(1.0)
+            self._heartbeat.close(_GOODBYE_SECONDS)
         except Exception:
             logger.debug("No goodbye to Postgres", exc_info=True)
 

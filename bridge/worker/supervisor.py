@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 
-from bridge.errors import BridgeError, RightsError, SchemaError, StoreUnavailableError
+from bridge.errors import EXIT_REFUSED, BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.signals import StopSignal
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Exit codes of a worker process. They are only hints: a job may end its process with any of them.
 _IMPORT_FAILED = 2  # Dramatiq's
-_STORE_UNUSABLE = (4, 1)  # ours, for a store that cannot serve: trying again would not help
+_STORE_UNUSABLE = (EXIT_REFUSED, 1)  # ours, for a store that cannot serve: trying again would not help
 _STORE_CHECK_SECONDS = 60.0  # for a few statements in both stores; the probe must not fail meanwhile
 _POLL_SECONDS = 0.2  # a dead child is noticed soon, at a few system calls a second
 

@@ -1,9 +1,14 @@
-"""Each constant of time, size or count says in a comment why it has its value."""
+"""Each constant of time, size or count says in a comment why it has its value.
+
+So does each number that stands where a constant could: as a default, as an attribute of a class, and as the seconds or
+milliseconds of an assignment or a call. There it may have a comment of its own instead of a name.
+"""
 
 import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("bridge", "actors")
 
 _CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
+_OF_TIME = re.compile(r"(\w*_)?(seconds|ms|timeout)")
+_THAT_WAIT = {"sleep", "wait", "join"}  # functions whose first argument is seconds
 _FOR_TOOLS = re.compile(r"(noqa|type: ignore)\S*( [A-Z]+[0-9]+,?)*")
 
 
@@ -27,6 +34,62 @@ def without_reason(source: str) -> list[str]:
         if names and not own and not above:
             found += names
     return found
+
+
+def bare_numbers(source: str) -> list[str]:
+    """What has a number with neither name nor comment: see above. 0 and 1 are a beginning, unless they are a time."""
+    comments = reasons(source)
+    text = source.splitlines()
+    tree = ast.parse(source)
+    skipped = {id(part) for node in tree.body if numeric_constants(node) for part in ast.walk(node)}
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and "BaseSettings" in map(ast.unparse, node.bases):
+            skipped |= {id(part) for part in node.body}  # .env.example says why
+        for name, value in values(node) if id(node) not in skipped else ():
+            is_plain = not _OF_TIME.fullmatch(name) and number_in(value) in {1, -1}
+            lines = range(value.lineno, (value.end_lineno or value.lineno) + 1)
+            above = value.lineno - 1 in comments and text[value.lineno - 2].lstrip().startswith("#")
+            has_reason = above or bool(comments & {*lines})
+            if is_numeric(value) and not is_nothing(value) and not is_plain and not has_reason:
+                found[value.lineno, value.col_offset] = name
+    return [name for _, name in sorted(found.items())]
+
+
+def values(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The places where a constant could stand, by name."""
+    match node:
+        case ast.ClassDef(body=body, bases=bases) if "BaseSettings" not in map(ast.unparse, bases):
+            yield from (pair for one in body for pair in assigned(one))
+        case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments) | ast.Lambda(args=arguments):
+            ordered = [*arguments.posonlyargs, *arguments.args]
+            pairs = zip(reversed(ordered), reversed(arguments.defaults), strict=False)
+            named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            yield from ((one.arg, default) for one, default in [*pairs, *named] if default is not None)
+        case ast.Assign() | ast.AnnAssign():
+            yield from (pair for pair in assigned(node) if _OF_TIME.fullmatch(pair[0]))
+        case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=positional, keywords=keywords):
+            yield from ((one.arg, one.value) for one in keywords if one.arg and _OF_TIME.fullmatch(one.arg))
+            if name in _THAT_WAIT and positional:
+                yield f"{name}_seconds", positional[0]
+
+
+def assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            yield target.attr if isinstance(target, ast.Attribute) else ast.unparse(target), node.value
+
+
+def number_in(value: ast.expr) -> object:
+    """A literal's number; None for what is computed."""
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return None
+
+
+def is_nothing(value: ast.expr) -> bool:
+    return number_in(value) == 0 or ast.unparse(value) in {"timedelta()", "timedelta(0)"}
 
 
 def reasons(source: str) -> set[int]:
@@ -72,6 +135,33 @@ def test_each_constant_has_a_reason() -> None:
     found = {name: without_reason(path.read_text(encoding="utf-8")) for name, path in modules().items()}
 
     assert {name: constants for name, constants in found.items() if constants} == {}
+
+
+def test_no_number_stands_where_it_has_neither_name_nor_reason() -> None:
+    found = {name: bare_numbers(path.read_text(encoding="utf-8")) for name, path in modules().items()}
+
+    assert {name: numbers for name, numbers in found.items() if numbers} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(size=500, *, rest_seconds=0.5, most=A): pass", ["size", "rest_seconds"]),
+        ("def f(\n    size=500,  # reason\n    more=500,\n): pass", ["more"]),
+        ("def f(first, tries=1, after=0, wait_ms=1): pass", ["wait_ms"]),
+        (
+            "class C:\n    most = 5\n    few: int = 3  # reason\n    count: int = 0\n    rest_seconds = 1.0",
+            ["most", "rest_seconds"],
+        ),
+        ("class C(BaseSettings):\n    most_ms = 5", []),
+        ("# reason\nA = timedelta(seconds=5)\nf(timedelta(seconds=5))", ["seconds"]),
+        ("a.rest_seconds = 5.0\nb = 5\nrest_ms = A * 2\nleft_seconds = 0.0", ["rest_seconds"]),
+        ("f(1, timeout=5, least=3)\nf(rest_ms=5)  # reason", ["timeout"]),
+        ("time.sleep(0.1)\nstop.wait(A)\nstop.wait(0.2)  # reason", ["sleep_seconds"]),
+    ],
+)
+def test_a_number_with_neither_name_nor_reason_is_found(source: str, found: list[str]) -> None:
+    assert bare_numbers(source) == found
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from bridge.errors import EmbeddedStoreError, RedisUnavailableError
 from bridge.runtime.parent_watch import dies_with_parent
 from bridge.transport.client import check_redis, connect_redis
 
+_ANSWER_SECONDS = 1.0  # it is on this machine, and is asked again until it answers
+
 
 def find_program() -> Path:
     """The path of the server. Raises EmbeddedStoreError when none of the wheels is installed."""
@@ -58,7 +60,7 @@ class EmbeddedRedis:
         self._server.stop()
 
     def _serves(self) -> bool:
-        client = connect_redis(self.url, timeout_seconds=1.0)
+        client = connect_redis(self.url, timeout_seconds=_ANSWER_SECONDS)
         try:
             check_redis(client)
         except RedisUnavailableError:

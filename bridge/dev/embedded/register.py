@@ -11,6 +11,7 @@ from typing import Any
 from bridge.settings.running_stores import process_started
 
 _FILE_NAME = "processes.json"
+_CHECK_SECONDS = 0.02  # between looks whether one has ended: a person waits, and a look reads one file
 _GRACE_SECONDS = 6.0  # honcho is the slowest to end: it kills its processes 5 s after its signal
 
 
@@ -39,7 +40,7 @@ def end_leftovers(folder: Path) -> list[str]:
                 os.kill(pid, signum)
             deadline = time.monotonic() + _GRACE_SECONDS
             while process_started(pid) == started and time.monotonic() < deadline:
-                time.sleep(0.02)
+                time.sleep(_CHECK_SECONDS)
     _write(folder, {})
     return ended
 

@@ -13,6 +13,12 @@ from bridge.dev.embedded.register import forget_process, remember_process
 from bridge.errors import EmbeddedStoreError
 
 HOST = "127.0.0.1"
+_START_SECONDS = 30.0  # a start takes a second, and longer where Postgres must recover from a crash first
+_CHECK_SECONDS = 0.01  # between looks whether it is ready: the rest of the start waits for it
+_GRACE_SECONDS = 4.0  # for its stop signal: enough to write a small database to the disk
+# SIGQUIT lets Postgres end at once. After SIGKILL only a system call can last, such as a write to a slow disk.
+_QUIT_SECONDS, _KILL_SECONDS = 1.0, 5.0
+_LINES = 50  # of the log: an error at its end may have some lines of details after it
 
 
 class ServerProcess:
@@ -37,7 +43,7 @@ class ServerProcess:
         *,
         in_child: Callable[[], None] | None = None,
         config: str = "",
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = _START_SECONDS,
     ) -> None:
         """Start the server with `config` on its standard input, and wait until `is_ready()`.
 
@@ -62,7 +68,7 @@ class ServerProcess:
                 self.stop()
                 reason = f"{_reason_in(self.log)} (log: {self.log})"
                 raise EmbeddedStoreError(f"Embedded {self.name} did not start: {reason}")
-            time.sleep(0.01)
+            time.sleep(_CHECK_SECONDS)
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -75,9 +81,11 @@ class ServerProcess:
             forget_process(self._folder, self.name)
 
 
-def end_child(process: "subprocess.Popen[bytes]", signum: signal.Signals, *, grace_seconds: float = 4.0) -> None:
+def end_child(
+    process: "subprocess.Popen[bytes]", signum: signal.Signals, *, grace_seconds: float = _GRACE_SECONDS
+) -> None:
     """Send a child its stop signal, then SIGQUIT, then SIGKILL, until it has ended."""
-    for step, grace in ((signum, grace_seconds), (signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0)):
+    for step, grace in ((signum, grace_seconds), (signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
         if process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -99,6 +107,6 @@ def pick_port(preferred: int | None = None) -> int:
 
 def _reason_in(log: Path) -> str:
     """The last line of a server's log that names an error, else its last line."""
-    lines = log.read_text(errors="replace").strip().splitlines()[-50:] if log.exists() else []
+    lines = log.read_text(errors="replace").strip().splitlines()[-_LINES:] if log.exists() else []
     errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "rror"))]
     return (errors or lines or ["its log is empty"])[-1].strip()

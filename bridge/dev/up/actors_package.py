@@ -22,7 +22,7 @@ _OUR_WORKER = re.compile(r"\b(?:bridge|mobvibe) worker\b")
 class NoActorsPackageError(BridgeError):
     """There is no package with the name in ACTORS_MODULE."""
 
-    exit_code = 2
+    exit_code = 2  # as Dramatiq ends when it cannot import the package
 
 
 def check_actors_package(module: str, procfile: Path) -> None:

@@ -38,6 +38,11 @@ DEVELOPER = UUID("00000000-0000-4000-8000-000000000001")
 _USUAL = ("bridge", "worker", "web")
 _TOKEN_LIFETIME = timedelta(days=7)  # a copied curl command works for some days; each start prints a new token
 _READY_SECONDS = 60.0  # a start takes seconds, except for actors that import large packages
+_CHECK_SECONDS = 0.2  # between looks whether all processes still run: a person sees no delay
+_READY_CHECK_SECONDS = 0.05  # between looks while a person waits for the start
+# For what honcho left behind, which had its grace before. Looked at often: the stores stop only after it.
+_ORPHAN_SECONDS, _ORPHAN_CHECK_SECONDS = 2.0, 0.1
+_PORTS_TRIED = 20  # more than there are projects beside each other on one machine
 _STOP_SECONDS = 7.0  # honcho kills its processes 5 s after its signal, and then has to end itself
 
 
@@ -85,7 +90,7 @@ class Launcher:
                     "Still trying; Ctrl-C stops.",
                     err=True,
                 )
-            while not stop.wait(0.2):
+            while not stop.wait(_CHECK_SECONDS):
                 self._check_processes()
             click.echo("Stopping …", err=True)
         finally:
@@ -129,7 +134,7 @@ class Launcher:
         if self._settings.health_check_port is not None:
             check_port(host, wanted)
             return wanted
-        for port in range(wanted, wanted + 20):
+        for port in range(wanted, wanted + _PORTS_TRIED):
             try:
                 check_port(host, port)
             except PortTakenError:
@@ -137,7 +142,8 @@ class Launcher:
             if port != wanted:
                 click.echo(f"Port {wanted} is taken, using {port} (HEALTH_CHECK_PORT chooses another)", err=True)
             return port
-        raise PortTakenError(f"Ports {wanted} to {wanted + 19} are all taken. Set HEALTH_CHECK_PORT to a free one.")
+        last = wanted + _PORTS_TRIED - 1
+        raise PortTakenError(f"Ports {wanted} to {last} are all taken. Set HEALTH_CHECK_PORT to a free one.")
 
     def _jwt_secret(self) -> str:
         if self._settings.supabase_jwt_secret is not None:
@@ -208,7 +214,7 @@ class Launcher:
             if condition():
                 return True
             self._check_processes()
-            stop.wait(0.05)
+            stop.wait(_READY_CHECK_SECONDS)
         return False
 
     @staticmethod
@@ -236,7 +242,7 @@ class Launcher:
     def _end_orphans(self) -> None:
         """End what honcho left behind: we have adopted it. The stores are our children too; leave them running."""
         stores = {server.pid for server in (self._stores.postgres, self._stores.redis) if server.is_running()}
-        deadline = time.monotonic() + 2.0
+        deadline = time.monotonic() + _ORPHAN_SECONDS
         while orphans := set(children_of(os.getpid())) - stores:
             last = time.monotonic() > deadline
             for pid in orphans:
@@ -247,4 +253,4 @@ class Launcher:
                     continue
             if last:
                 return
-            time.sleep(0.1)
+            time.sleep(_ORPHAN_CHECK_SECONDS)

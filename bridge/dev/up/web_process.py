@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+_ANSWER_SECONDS = 5  # longer than its own checks of both stores
+
 
 class WebProcess:
     def __init__(self, port: int) -> None:
@@ -26,7 +28,7 @@ class WebProcess:
             headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import psycopg
 
-from bridge.errors import BridgeError
+from bridge.errors import EXIT_REFUSED, BridgeError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import first_line
 from bridge.postgres.statements import statement
@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOCK_TIMEOUT = "1500ms"  # while we wait, every later statement waits behind us
-_STATEMENT_TIMEOUT = "30min"
+STATEMENT_TIMEOUT = "30min"  # for what reads a large table from end to end
+ANSWER_SECONDS = 1900.0  # longer than that: Postgres ends the statement first, and says so
 TRIES = 10  # about a minute and a half with the rests between them: a transaction of an application has ended by then
 # Short at first, as most locks are short; then longer, so that statements that waited behind us can run meanwhile.
 _FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.5, 15.0
@@ -31,16 +32,16 @@ _IN_THE_WAY = (
 class MigrationError(BridgeError):
     """A migration failed; the transaction of its step was rolled back."""
 
-    exit_code = 4
+    exit_code = EXIT_REFUSED
 
 
 def limited(connection: Connection) -> None:
     """Limit the waits of this transaction. The settings end with it: another client may get the session next."""
-    connection.answer_seconds = 1900.0
+    connection.answer_seconds = ANSWER_SECONDS
     connection.execute(
         "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
         " set_config('idle_in_transaction_session_timeout', '0', true)",
-        [_LOCK_TIMEOUT, _STATEMENT_TIMEOUT],
+        [_LOCK_TIMEOUT, STATEMENT_TIMEOUT],
     )
 
 

@@ -14,10 +14,17 @@ import psycopg
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import first_line
 from bridge.postgres.migrations.files import indexes, sections
-from bridge.postgres.migrations.locks import MigrationError, in_the_way, with_patience
+from bridge.postgres.migrations.locks import (
+    ANSWER_SECONDS,
+    STATEMENT_TIMEOUT,
+    MigrationError,
+    in_the_way,
+    with_patience,
+)
 
 logger = logging.getLogger(__name__)
 
+_INDEX_LOCK_TIMEOUT = "60s"  # CONCURRENTLY waits for open transactions, and nobody waits behind it
 _BATCH = 5_000  # rows in one transaction, so that their locks are held for a moment only
 _PACED_BATCH, _PACE_SECONDS = 500, 0.25  # rows, and the rest after them, if each change is sent to subscribers
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")
@@ -145,7 +152,7 @@ def _create_indexes(connection: Connection, table: str) -> None:
 
 def _in_the_background(connection: Connection, text: str, name: str) -> None:
     """CONCURRENTLY waits for each open transaction: after a time limit, fail and name the one that stays open."""
-    connection.answer_seconds = 1900.0
+    connection.answer_seconds = ANSWER_SECONDS
     with _session_limits(connection):
         try:
             _run(connection, text)
@@ -185,7 +192,8 @@ class _session_limits:  # noqa: N801 -- reads as a function where it is used
                 "SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement"
             ).fetchone()
             self._connection.execute(
-                "SELECT set_config('lock_timeout', '60s', false), set_config('statement_timeout', '30min', false)"
+                "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)",
+                [_INDEX_LOCK_TIMEOUT, STATEMENT_TIMEOUT],
             )
 
     def __exit__(self, *_: object) -> None:

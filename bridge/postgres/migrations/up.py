@@ -25,6 +25,8 @@ from bridge.postgres.migrations.plan import find_conflicts, schema_version
 logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 600.0  # how long another run of this command is waited for
+# Short at first: most runs have nothing to do, and end at once.
+_FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.2, 5.0
 _JOBS, _COUNTS = "0002_jobs", "triggers/counts"
 
 
@@ -104,7 +106,7 @@ def _our_turn(dsn: str) -> Iterator[None]:
     A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
     """
     with connect(dsn, "migrate lock") as connection, translate_postgres_errors():
-        until, rest, is_logged = time.monotonic() + _TURN_SECONDS, 0.2, False
+        until, rest, is_logged = time.monotonic() + _TURN_SECONDS, _FIRST_REST_SECONDS, False
         while True:
             with connection.transaction():
                 limited(connection)
@@ -122,4 +124,4 @@ def _our_turn(dsn: str) -> Iterator[None]:
                 logger.info("Another mobvibe migrate up is running: waiting for its end")
                 is_logged = True
             time.sleep(rest)
-            rest = min(rest * 2, 5.0)
+            rest = min(rest * 2, _REST_MOST_SECONDS)
