@@ -13,6 +13,9 @@ from bridge.transport.names import names_of
 
 logger = logging.getLogger(__name__)
 
+# Before dashboards see nothing, one update may fail and another be late.
+_KEPT_INTERVALS, _KEPT_MARGIN_SECONDS = 3, 1.0
+
 
 def log_fields(stats: QueueStats) -> dict[str, Any]:
     """The statistics under the names that the Node worker logged."""
@@ -56,8 +59,7 @@ class Monitor:
             "oldestPendingSeconds": None if age is None else round(age.total_seconds(), 3),
             "updatedAt": datetime.now(UTC).isoformat(),
         }
-        # Three intervals: one update may fail and another be late before dashboards see nothing.
-        ttl_ms = int(self._interval_seconds * 3000) + 1000
+        ttl_ms = int((_KEPT_INTERVALS * self._interval_seconds + _KEPT_MARGIN_SECONDS) * 1000)
         with translate_redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.delete(self._key)

@@ -24,7 +24,7 @@ _SEARCH_SECONDS = 2.5  # after a loss: until claims that were being published me
 _SUSPECTS_SECONDS = 1.0  # how late a suspect is noticed that becomes due
 _ON_ITS_WAY = timedelta(seconds=0.3)  # younger hand-overs are probably just being taken by their worker
 _OVERDUE = timedelta(seconds=2)  # many times what a message waits for its worker: at most a fifth of a second's work
-_BATCH = 2000  # claims in one query; those left come with the next
+_BATCH = 2000  # claims in one answer, so that it stays small where a whole backlog waits; the others come with the next
 
 
 class Reconciler:

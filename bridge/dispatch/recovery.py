@@ -23,7 +23,7 @@ _CONFIRM = timedelta(seconds=1)
 _YOUNG_SECONDS = 3.0  # what broke our link may have broken the workers' links: the time they get to open new ones
 _FIRST_GRACE_SECONDS = 10.0  # a worker whose link was away rests before it retries, and then needs a new link
 _GRACES = 3  # leases: how long a link that keeps breaking may hold up recovery
-_BATCH = 500  # jobs in one sweep, which locks their rows
+_BATCH = 500  # jobs in one sweep, which locks their rows: other statements about these jobs wait for its end
 
 
 class Recovery:

@@ -16,7 +16,7 @@ from bridge.postgres.refused_rows import RetryTimes
 
 logger = logging.getLogger(__name__)
 
-_NAMED_MOST = 10  # ids in one log line
+_NAMED_MOST = 10  # ids in one log line: enough to find the cause by, and a line that can be read
 
 
 class Refusals:

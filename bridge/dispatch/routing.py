@@ -9,7 +9,7 @@ from bridge.postgres.job_queue import JobQueue
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 5.0  # how late a job in the wrong queue is noticed, when no worker starts before
-_BATCH = 5000  # jobs in one statement: more follow at once
+_BATCH = 5000  # jobs in one statement, which locks their rows; more follow at once
 
 
 class Routing:

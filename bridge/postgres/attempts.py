@@ -18,7 +18,7 @@ from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
 _HASTE = "100ms"  # longer than most transactions hold a row lock; short, because many such waits may add up
-_ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
+ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Attempts:
     def _fail(self, statement: str, reports: Sequence[tuple[AttemptKey, Failed]]) -> dict[UUID, Status]:
         params = {
             **_as_arrays([key for key, _ in reports]),
-            "errors": [storable_text(failed.error[:_ERROR_MOST]) for _, failed in reports],
+            "errors": [storable_text(failed.error[:ERROR_MOST]) for _, failed in reports],
             "finals": [failed.final for _, failed in reports],
             "delays": [failed.delay for _, failed in reports],
         }
@@ -218,7 +218,7 @@ class Attempts:
         """Report attempts whose job was cancelled in the worker: there is no further attempt."""
         params = {
             **_as_arrays([key for key, _ in reports]),
-            "errors": [storable_text(cancelled.error[:_ERROR_MOST]) for _, cancelled in reports],
+            "errors": [storable_text(cancelled.error[:ERROR_MOST]) for _, cancelled in reports],
         }
         try:
             return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}

@@ -35,7 +35,7 @@ class Link:
         self._prepares = True
         self._has_news = False
         self._last_answer_at = 0.0
-        self.opened_at = 0.0  # monotonic; how long this link has lasted matters to recovery
+        self.opened_at = 0.0  # monotonic: what broke a link that is young may have broken those of workers
         self.opening_seconds = 0.0
 
     @property

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.transport.client import Client, translate_redis_errors
+from bridge.transport.housekeeping import DEAD_MS
 from bridge.transport.messages import suffix_of
 from bridge.transport.names import WORKER_PREFIX, names_of
 
 _SCAN_MOST = 10_000  # ids, in one answer of less than a megabyte
-_ALIVE_MS = 300_000  # the same as DEAD_MS in housekeeping.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def our_workers(client: Client, namespace: str) -> list[str]:
 
 
 def _alive(client: Client, namespace: str) -> list[str]:
-    since = int(time.time() * 1000) - _ALIVE_MS
+    since = int(time.time() * 1000) - DEAD_MS  # as housekeeping does
     with translate_redis_errors():
         alive: Any = client.zrangebyscore(names_of(client, namespace).heartbeats, since, "+inf", start=0, num=1000)
     return [name.decode("utf-8", "replace") for name in alive]

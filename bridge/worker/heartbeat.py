@@ -26,7 +26,7 @@ _REST_MOST_SECONDS = 5.0
 _LINK_CHECK_SECONDS = 0.2  # the check sends nothing to Postgres, and a cancelled job should stop soon
 # How long a worker whose link broke may need to open a new one, estimated from its old link.
 _TRIPS = 12  # a new link with TLS and a password takes nine round trips: a margin of three
-_OPENINGS = 2  # times the duration of the last opening, as a margin
+_OPENINGS = 2  # times the duration of the last opening: when Postgres restarts, all links are opened at once
 _GRANTED_SECONDS = 1.0  # to every worker: `mobvibe run` waits that long before a broken link means a dead worker
 # How many attempts with a refused report get an extra slot. Limited: if every report is refused, the whole backlog
 # would run, and none of it could be reported.

@@ -10,10 +10,10 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
 from bridge.errors import DirectSendError, Fail, PayloadError, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
+from bridge.postgres.attempts import ERROR_MOST
 from bridge.postgres.json_text import to_json
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
-_TEXT_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 _SHOWN_OF_A_GROUP = 5  # a group may hold thousands of alike exceptions
 
 
@@ -108,6 +108,6 @@ def _named(error: BaseException) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:_TEXT_MOST]
+        return str(error)[:ERROR_MOST]
     except BaseException as fault:  # noqa: BLE001 -- an exception whose own text fails is one, too
         return f"(its text cannot be made: {type(fault).__name__})"

@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 
 _INDEX_LOCK_TIMEOUT = "60s"  # CONCURRENTLY waits for open transactions, and nobody waits behind it
 _BATCH = 5_000  # rows in one transaction, so that their locks are held for a moment only
-_PACED_BATCH, _PACE_SECONDS = 500, 0.25  # rows, and the rest after them, if each change is sent to subscribers
+_PACED_BATCH, _PACE_SECONDS = 500, 0.25  # rows, and the rest after them, if subscribers have to follow each change
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")
 _COUNT_WAITING = "SELECT count(*) FROM public.coding_jobs WHERE seq = 0 AND status IN ('pending', 'processing')"
-_MORE_MEANWHILE = 100_000  # rows that may be inserted between the count and the lock, in a second and a half
+# Rows that may be inserted between the count and the lock, in the time of a lock timeout: many, as a gap costs nothing.
+_MORE_MEANWHILE = 100_000
 _NUMBER = """
     UPDATE public.coding_jobs j SET seq = n.seq
     FROM (SELECT o.id, %(place)s + row_number() OVER (ORDER BY o.created_at, o.id) AS seq

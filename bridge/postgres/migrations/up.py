@@ -24,7 +24,7 @@ from bridge.postgres.migrations.plan import find_conflicts, schema_version
 
 logger = logging.getLogger(__name__)
 
-_TURN_SECONDS = 600.0  # how long another run of this command is waited for
+_TURN_SECONDS = 600.0  # for another run of this command: a table with many rows takes minutes
 # Short at first: most runs have nothing to do, and end at once.
 _FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.2, 5.0
 _JOBS, _COUNTS = "0002_jobs", "triggers/counts"
