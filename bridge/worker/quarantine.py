@@ -123,30 +123,30 @@ class Quarantine:
             self._receive(suspects)
         batch = set(map(id, self._stage.batch))
         ours = [message for message in messages if id(message) in batch]
-        strangers = [message for message in messages if id(message) not in batch and is_isolated(message.redis_id)]
+        other_suspects = [message for message in messages if id(message) not in batch and is_isolated(message.redis_id)]
         others = [message for message in messages if not is_isolated(message.redis_id)]
         if ours:
             self._seen_at = time.monotonic()
         match self._stage.state:
             case State.WAITING:
-                return self._sort_while_waiting(ours, strangers, others)
+                return self._sort_while_waiting(ours, other_suspects, others)
             case State.RUNNING:
-                return self._sort_while_running(ours, [*strangers, *others])
+                return self._sort_while_running(ours, [*other_suspects, *others])
             case _:
-                return Sorted(others, [], strangers)
+                return Sorted(others, [], other_suspects)
 
     def _sort_while_waiting(
-        self, ours: list[WorkerMessage], strangers: list[WorkerMessage], others: list[WorkerMessage]
+        self, ours: list[WorkerMessage], other_suspects: list[WorkerMessage], others: list[WorkerMessage]
     ) -> Sorted:
         if others:  # they were taken before the batch came
-            return Sorted(others, self._still_ours(ours), strangers)
+            return Sorted(others, self._still_ours(ours), other_suspects)
         if ours and not self._in_the_way_of(ours[0]):
-            return Sorted(ours[:1], ours[1:], strangers)
+            return Sorted(ours[:1], ours[1:], other_suspects)
         waiting = self._still_ours(ours)
         if waiting and (blocking := self._in_the_way_of(waiting[0])) and self._has_waited_in_vain(waiting, blocking):
             self._step_aside(waiting, blocking)
-            return Sorted([], [], [*waiting, *strangers])
-        return Sorted([], waiting, strangers)
+            return Sorted([], [], [*waiting, *other_suspects])
+        return Sorted([], waiting, other_suspects)
 
     def _sort_while_running(self, ours: list[WorkerMessage], others: list[WorkerMessage]) -> Sorted:
         if time.monotonic() - self._stage.since > _BATCH_SECONDS:

@@ -45,7 +45,7 @@ def limited(connection: Connection) -> None:
     )
 
 
-def with_patience(connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES) -> T:
+def with_lock_retries(connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES) -> T:
     """Run one step in its own transaction, and again if a lock or a deadlock stopped it. Raises MigrationError."""
     rest = _FIRST_REST_SECONDS
     for attempt in range(1, tries + 1):

@@ -19,7 +19,7 @@ from bridge.postgres.migrations.locks import (
     STATEMENT_TIMEOUT,
     MigrationError,
     in_the_way,
-    with_patience,
+    with_lock_retries,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def prepare_events(connection: Connection) -> None:
     """Add the column of session_events at once and its index in the background: it may be the largest table."""
     if not _value(connection, "SELECT to_regclass('public.session_events') IS NOT NULL"):
         return
-    with_patience(connection, "session_events.seq", lambda: _run(connection, """
+    with_lock_retries(connection, "session_events.seq", lambda: _run(connection, """
         CREATE SEQUENCE IF NOT EXISTS public.session_events_seq;
         ALTER TABLE public.session_events ADD COLUMN IF NOT EXISTS seq bigint"""))  # fmt: skip
     _create_indexes(connection, "session_events")
@@ -66,7 +66,7 @@ def prepare_jobs(connection: Connection) -> None:
     steps = sections()
     _run(connection, "CREATE SEQUENCE IF NOT EXISTS public.coding_jobs_seq")
     for name in ("columns", "optional"):
-        with_patience(connection, f"coding_jobs: {name}", partial(_run, connection, steps[name]))
+        with_lock_retries(connection, f"coding_jobs: {name}", partial(_run, connection, steps[name]))
     is_paced = _value(
         connection,
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_tables p"
@@ -90,7 +90,7 @@ def _repair(connection: Connection, update: str, *, is_paced: bool) -> None:
         {"after": after, "size": size},
     ):
         bounds = {"after": after, "last": last}
-        changed = with_patience(connection, "coding_jobs: repair", partial(_change, connection, statement, bounds))
+        changed = with_lock_retries(connection, "coding_jobs: repair", partial(_change, connection, statement, bounds))
         repaired += changed
         after = last
         if changed and is_paced:
@@ -101,7 +101,7 @@ def _repair(connection: Connection, update: str, *, is_paced: bool) -> None:
 
 def _add_rules(connection: Connection, steps: dict[str, str], *, is_paced: bool) -> None:
     """Add constraints for new rows first, with a short lock; then check the old rows, which needs no strong lock."""
-    with_patience(
+    with_lock_retries(
         connection,
         "coding_jobs: rules",
         lambda: _run(
@@ -119,7 +119,7 @@ def _add_rules(connection: Connection, steps: dict[str, str], *, is_paced: bool)
         _run(connection, steps["rules"])
         _run(connection, "ALTER TABLE public.coding_jobs DROP CONSTRAINT coding_jobs_complete_check")
 
-    with_patience(connection, "coding_jobs: rules", add)
+    with_lock_retries(connection, "coding_jobs: rules", add)
     rows = connection.execute(
         "SELECT c.conname FROM pg_catalog.pg_constraint c"
         " WHERE c.conrelid = 'public.coding_jobs'::regclass AND c.contype = 'c' AND NOT c.convalidated"
@@ -131,7 +131,7 @@ def _add_rules(connection: Connection, steps: dict[str, str], *, is_paced: bool)
 
 def _validate(connection: Connection, constraint: str) -> None:
     text = f'ALTER TABLE public.coding_jobs VALIDATE CONSTRAINT "{constraint}"'
-    with_patience(connection, f"coding_jobs: {constraint}", lambda: _run(connection, text))
+    with_lock_retries(connection, f"coding_jobs: {constraint}", lambda: _run(connection, text))
 
 
 def _create_indexes(connection: Connection, table: str) -> None:
@@ -219,9 +219,9 @@ def _number(connection: Connection, set_default: str, *, is_paced: bool) -> None
         _run(connection, "SELECT setval('public.coding_jobs_seq', %(last_kept)s)", {"last_kept": last_kept})
         return last
 
-    place = with_patience(connection, "coding_jobs: order", begin)
+    place = with_lock_retries(connection, "coding_jobs: order", begin)
     size = _PACED_BATCH if is_paced else _BATCH
-    while numbered := with_patience(
+    while numbered := with_lock_retries(
         connection, "coding_jobs: order", partial(_change, connection, _NUMBER, {"place": place, "size": size})
     ):
         place += numbered

@@ -18,7 +18,7 @@ from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.migrations.files import Migration, migrations, pending
-from bridge.postgres.migrations.locks import MigrationError, limited, with_patience
+from bridge.postgres.migrations.locks import MigrationError, limited, with_lock_retries
 from bridge.postgres.migrations.online import prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres.migrations.plan import find_conflicts, schema_version
 
@@ -57,7 +57,7 @@ def migrate_up(dsn: str) -> list[str]:
             if migration.name == _COUNTS:
                 _apply_and_count(dsn, connection, migration)
             else:
-                with_patience(connection, _title(migration), partial(connection.execute, migration.text.encode()))
+                with_lock_retries(connection, _title(migration), partial(connection.execute, migration.text.encode()))
     return [migration.name for migration in missing]
 
 
@@ -94,7 +94,7 @@ def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> 
             counting.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row["snapshot"]))
             limited(counting)
 
-        with_patience(connection, _title(migration), step)
+        with_lock_retries(connection, _title(migration), step)
         counting.execute("SELECT public.count_jobs()")
         counting.execute("COMMIT")
 

@@ -13,7 +13,7 @@ from psycopg.sql import Composable
 from bridge.postgres import migrations
 from bridge.postgres.connection import Connection
 from bridge.postgres.migrations import MigrationError, migrate_up
-from bridge.postgres.migrations.locks import with_patience
+from bridge.postgres.migrations.locks import with_lock_retries
 from bridge.postgres.startup_checks import check_database
 from tests.support import legacy
 from tests.support.rows import Rows
@@ -84,9 +84,9 @@ def client(
     def step_by_step(connection: Any, name: str, step: Callable[[], Any]) -> Any:
         if name == at and not client.ident:
             client.begin()
-        return with_patience(connection, name, step)
+        return with_lock_retries(connection, name, step)
 
-    monkeypatch.setattr(migrations, "with_patience", step_by_step)
+    monkeypatch.setattr(migrations, "with_lock_retries", step_by_step)
     yield client
     client.close()
     assert client.has_committed
@@ -106,8 +106,8 @@ def test_repeated_deadlocks_end_in_one_line_and_leave_no_rights_open(
     client: Client, old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = tables(old)
-    assert with_patience.__kwdefaults__ is not None
-    monkeypatch.setitem(with_patience.__kwdefaults__, "tries", 1)
+    assert with_lock_retries.__kwdefaults__ is not None
+    monkeypatch.setitem(with_lock_retries.__kwdefaults__, "tries", 1)
 
     with pytest.raises(
         MigrationError,

@@ -7,7 +7,7 @@ from bridge.postgres.migrations import (
     MigrationError,
     migrate_up,
 )
-from bridge.postgres.migrations.locks import with_patience
+from bridge.postgres.migrations.locks import with_lock_retries
 from bridge.postgres.startup_checks import check_database
 from tests.support.legacy import fill
 from tests.support.rows import Rows
@@ -38,8 +38,8 @@ def test_a_holder_that_never_ends_is_named_in_one_line_and_no_rights_are_left_op
     empty_dsn: str, old: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.postgres.migrations.locks.time.sleep", lambda _: None)
-    assert with_patience.__kwdefaults__ is not None
-    monkeypatch.setitem(with_patience.__kwdefaults__, "tries", 2)
+    assert with_lock_retries.__kwdefaults__ is not None
+    monkeypatch.setitem(with_lock_retries.__kwdefaults__, "tries", 2)
     with psycopg.connect(empty_dsn, application_name="their report") as other:
         other.execute("LOCK TABLE coding_jobs IN SHARE MODE")
 
