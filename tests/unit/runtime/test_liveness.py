@@ -40,9 +40,9 @@ def test_a_process_is_found_while_it_lives_and_not_after_it_ended(live: Liveness
 
 def test_a_process_without_a_sign_of_life_is_named(live: Liveness, settings: Settings, probe: Probe) -> None:
     live.begin()
-    age(file_of(settings), 29)
+    age(file_of(settings), 15)
     assert probe("bridge").code == 0
-    assert probe("bridge", "--max-age", "20").code == 1
+    assert probe("bridge", "--max-age", "10").code == 1
 
     age(file_of(settings), 31)
 

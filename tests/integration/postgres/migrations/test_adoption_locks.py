@@ -10,7 +10,6 @@ import pytest
 from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
-from bridge.postgres import migrations
 from bridge.postgres.connection import Connection
 from bridge.postgres.migrations import MigrationError, migrate_up
 from bridge.postgres.migrations.locks import with_lock_retries
@@ -86,7 +85,11 @@ def client(
             client.begin()
         return with_lock_retries(connection, name, step)
 
+<<<<<<< HEAD
     monkeypatch.setattr(migrations, "with_lock_retries", step_by_step)
+=======
+    monkeypatch.setattr("bridge.postgres.migrations.up.with_patience", step_by_step)
+>>>>>>> 60290fe (The test of deadlocks reaches the migration in its new module)
     yield client
     client.close()
     assert client.has_committed
