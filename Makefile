@@ -16,8 +16,8 @@ install: ## Make .venv with everything in it (does nothing when it is up to date
 run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a sample job
 	@exec $(BIN)/mobvibe up
 
-test: install ## Run all tests, against real Postgres and Redis
-	@sh scripts/test.sh $(BIN)
+test: install ## Run all tests, against real Postgres and Redis, in several processes
+	@$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --durations-min 1
 
 mutations: install ## Take each condition out of the SQL functions in turn: the tests must notice (takes minutes)
 	@$(BIN)/python -m tests.mutations

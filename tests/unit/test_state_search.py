@@ -89,7 +89,11 @@ MUTATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("without", "broken", "steps", "size"), MUTATIONS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("without", "broken", "steps", "size"),
+    MUTATIONS,
+    ids=lambda value: " and ".join(sorted(value)) if isinstance(value, set) else str(value)[:60],
+)
 def test_each_guard_is_needed(without: set[str], broken: str, steps: int, size: Size) -> None:
     found = search(Model(size, frozenset(without)))
 
