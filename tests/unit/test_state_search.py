@@ -6,9 +6,10 @@ And what each guard is for: with one taken away, the shortest way to the harm.
 import pytest
 
 from tests.support.model import Model, Size
+from tests.support.sized import by_size, sized
 from tests.support.state_search import search
 
-SIZES = {
+SIZES: dict[str, tuple[Size, int]] = {
     # Operators, two bridges, a process that outlives its lease: and the one arrow back.
     "one worker": (Size(copies=1), 18_048),
     "two workers": (Size(workers=2, copies=1, operators=False, pauses=False), 11_712),
@@ -16,6 +17,9 @@ SIZES = {
         Size(jobs=2, attempts=1, copies=1, messages=1, bridges=1, operators=False, pauses=False),
         8_280,
     ),
+    "two copies of a message, one attempt": (Size(attempts=1, bridges=1), 2_844),
+}
+LARGE: dict[str, tuple[Size, int]] = {
     "two copies of a message": (Size(), 60_912),
     "two jobs in one message, and retries": (
         Size(jobs=2, copies=1, messages=1, bridges=1, operators=False, pauses=False),
@@ -26,6 +30,7 @@ SIZES = {
         81_764,
     ),
 }
+SIZES |= by_size({}, LARGE)
 # What a size must not lose without a word, by parts of the names of its steps.
 EVERYWHERE = [
     *("Redis loses", "dies", "fetches", "starts", "answer lost", "completes", "fails", "refused", "heartbeat of"),
@@ -35,12 +40,14 @@ STEPS: dict[str, list[str]] = {
     "one worker": ["cancel", "marked", "retry", "lease of 0 runs out", "declared lost", "is refused, starts over"],
     "two workers": ["1 starts"],
     "two jobs in one message": ["reclaim 1"],
+    "two copies of a message, one attempt": ["Redis doubles", "cancel", "retry", "declared lost"],
     "two copies of a message": ["Redis doubles", "cancel", "retry", "declared lost"],
     "two jobs in one message, and retries": ["reclaim 1"],
     "two jobs in one message, and operators": ["cancel 1", "retry 1", "reclaim 1"],
 }
 
 
+@sized
 @pytest.mark.parametrize("name", SIZES)
 def test_every_state_is_sound_and_can_end(name: str) -> None:
     size, states = SIZES[name]
