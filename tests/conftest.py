@@ -26,6 +26,7 @@ from tests.support import legacy
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.steps import Steps
+from tests.support.store_folder import store_folder
 
 # The actors package reads its settings when it is imported. Nothing listens there.
 os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
@@ -40,6 +41,7 @@ FAST = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
+    "max_wal_size": "128MB",  # the data may lie in memory
     "scram_iterations": "1",  # a test makes many connections, and its passwords are no secrets
 }
 
@@ -78,16 +80,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     if given[0] and given[1]:
         yield Servers(given[0].rpartition("/")[0], given[1])
         return
-    stores = EmbeddedStores(tmp_path_factory.mktemp("stores"), FAST)
-    stores.open_folder()
-    stores.start()
-    url = stores.postgres.url("postgres")
-    with psycopg.connect(url, autocommit=True) as connection:
-        # As it was, with fewer iterations.
-        password = sql.Literal(connection.info.password)
-        connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
-    yield Servers(url.rpartition("/")[0], stores.redis.url)
-    stores.stop()
+    with store_folder(tmp_path_factory.mktemp("stores")) as folder:
+        stores = EmbeddedStores(folder / "stores", FAST)
+        stores.open_folder()
+        stores.start()
+        url = stores.postgres.url("postgres")
+        with psycopg.connect(url, autocommit=True) as connection:
+            # As it was, with fewer iterations.
+            password = sql.Literal(connection.info.password)
+            connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
+        yield Servers(url.rpartition("/")[0], stores.redis.url)
+        stores.stop()
 
 
 @pytest.fixture(scope="session")
