@@ -107,10 +107,8 @@ class ShellRun:
 
     def wait(self) -> Results:
         """Pass output on until the scripts are done. An interrupt reaches this thread within 50 ms."""
-        assert self._warden.stdin is not None
         order = {"worker": os.getpid(), "scripts": list(self._scripts), **asdict(self._limits)}
-        with contextlib.suppress(BrokenPipeError), self._warden.stdin as stdin:
-            stdin.write(json.dumps(order).encode())
+        self._tell(json.dumps(order))
         with selectors.DefaultSelector() as selector:
             for name, pipe in (("stdout", self._warden.stdout), ("stderr", self._warden.stderr), ("", self._status)):
                 assert pipe is not None
@@ -123,6 +121,12 @@ class ShellRun:
                 self._pass_on(lambda stream: stream.is_ripe())
         self._pass_on(lambda _: True)
         return self.results
+
+    def _tell(self, line: str) -> None:
+        assert self._warden.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._warden.stdin.write(line.encode() + b"\n")
+            self._warden.stdin.flush()
 
     def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         try:
@@ -139,7 +143,7 @@ class ShellRun:
             self._on_status(data)
 
     def _on_status(self, data: bytes) -> None:
-        """Record the exit code of a script. First pass on all output so far, because it belongs to that script."""
+        """Record the exit code of a script. First pass on all output so far: the next script waits for it."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             for name, pipe in (("stdout", self._warden.stdout), ("stderr", self._warden.stderr)):
@@ -153,6 +157,7 @@ class ShellRun:
             ended = json.loads(line)
             self.results.exit_codes.append(ended["exit"])
             self.results.broken_limit = ended.get("limit")
+            self._tell("")  # the next script may begin
 
     def _pass_on(self, wanted: Callable[[_Stream], bool]) -> None:
         script = min(len(self.results.exit_codes), len(self._scripts) - 1)

@@ -1,8 +1,9 @@
 """A process between a worker and the shell of one job: starts the scripts, enforces the limits, ends every process.
 
-It is a program of its own that uses only the standard library. Its standard input is one JSON object: `worker`, the id
-of the process that it serves, `scripts`, and the limits below. Scripts write to its standard output and error. To the
-file descriptor in its argument it writes how each script ended, a JSON object per line. It ends everything that it
+It is a program of its own that uses only the standard library. The first line of its standard input is a JSON object:
+`worker`, the id of the process that it serves, `scripts`, and the limits below. Scripts write to its standard output
+and error. To the file descriptor in its argument it writes how each script ended, a JSON object per line, and waits for
+a byte on its standard input before the next one: until then all output is that script's. It ends everything that it
 started when the scripts are done, when a limit is exceeded, when it gets SIGTERM, and when the worker dies.
 
 Limits: `seconds` and `memory_mb` for all processes together, `processes` at once, `file_mb` for each single file.
@@ -42,7 +43,7 @@ class Stopped(BaseException):
 
 
 def main() -> int:
-    order = json.load(sys.stdin)
+    order = json.loads(sys.stdin.readline())
     status = int(sys.argv[1])
     keeper = None
     try:
@@ -162,7 +163,7 @@ def keep(scripts: list[str], order: Order, status: int) -> None:
         for script in scripts:
             code = run(script, order)
             os.write(status, json.dumps({"exit": code}).encode() + b"\n")
-            if code != 0:
+            if code != 0 or not os.read(0, 1):  # nobody is there any more
                 break
     finally:
         os._exit(0)

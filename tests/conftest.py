@@ -1,11 +1,11 @@
-"""Stores for the tests: one real Postgres and one real Redis per run, one database per test.
+"""Stores for the tests: one real Postgres and one real Redis per pytest process, one database per test.
 
 TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL use servers of your own instead of the embedded ones.
 TEST_TEMPLATE names a database there to copy instead of a freshly migrated one.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+from psycopg import sql
 
 from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.link import Link
@@ -25,6 +26,7 @@ from tests.support import legacy
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows
 from tests.support.steps import Steps
+from tests.support.store_folder import store_folder
 
 # The actors package reads its settings when it is imported. Nothing listens there.
 os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
@@ -34,7 +36,31 @@ for name in ("NODE_ENV", "APP_ENV", "FORCE_COLOR"):
 
 TEMPLATE = "mobvibe_template"
 # A crash may lose only the data of this run, so no fsync is needed.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_wal_size": "128MB",  # the data may lie in memory
+    "scram_iterations": "1",  # a test makes many connections, and its passwords are no secrets
+}
+
+
+# Tests wait for processes, leases and locks much longer than they compute.
+PROCESSES_PER_CORE = 3
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one process alone on servers of somebody else's, for tests use roles and connections of all of it."""
+    return 0 if os.environ.get("TEST_DATABASE_URL") else PROCESSES_PER_CORE * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed goes to another process as UTF-8, which has no halves of characters."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @dataclass(frozen=True)
@@ -54,11 +80,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     if given[0] and given[1]:
         yield Servers(given[0].rpartition("/")[0], given[1])
         return
-    stores = EmbeddedStores(tmp_path_factory.mktemp("stores"), FAST)
-    stores.open_folder()
-    stores.start()
-    yield Servers(stores.postgres.url("postgres").rpartition("/")[0], stores.redis.url)
-    stores.stop()
+    with store_folder(tmp_path_factory.mktemp("stores")) as folder:
+        stores = EmbeddedStores(folder / "stores", FAST)
+        stores.open_folder()
+        stores.start()
+        url = stores.postgres.url("postgres")
+        with psycopg.connect(url, autocommit=True) as connection:
+            # As it was, with fewer iterations.
+            password = sql.Literal(connection.info.password)
+            connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
+        yield Servers(url.rpartition("/")[0], stores.redis.url)
+        stores.stop()
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +108,8 @@ def template_database(servers: Servers) -> str:
 def new_database(servers: Servers, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(servers.database_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # The default writes each page to the log as well: three times the work.
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         yield servers.database_url(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -78,7 +78,7 @@ class MutationServers:
             "TEST_DATABASE_URL": self.url("postgres"),
             "TEST_REDIS_URL": redis,
             "TEST_TEMPLATE": template,
-            "MOBVIBE_HISTORIES": "unshrunk",
+            "TEST_SIZE": "unshrunk",
             "PGOPTIONS": "-c statement_timeout=10s",  # a mutant may never end
         }
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *files]

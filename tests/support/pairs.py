@@ -117,22 +117,22 @@ def set_up(state: str, rows: Rows, steps: Steps) -> Setup:
     return Setup(job_id, workers, held, (uuid4(), uuid4()))
 
 
+_OUTCOME = """
+    SELECT exec, status, fence, retry_count, due, claimed_by,
+           cancel_requested_at IS NOT NULL AS cancel_requested, lease_expires_at IS NOT NULL AS leased,
+           ARRAY(SELECT fence || ' ' || outcome FROM job_attempts a WHERE a.job_id = j.id ORDER BY fence) AS attempts,
+           (SELECT status FROM coding_sessions) AS session,
+           (SELECT count(*) FROM session_events) AS events,
+           (SELECT count(*) FROM workers WHERE stopped_at IS NOT NULL) AS stopped,
+           ARRAY(SELECT action FROM job_audit ORDER BY action) AS audit
+    FROM coding_jobs j WHERE id = %s"""
+
+
 def outcome(setup: Setup, rows: Rows) -> tuple[Any, ...]:
     """Everything that a call may change, except values that differ from run to run."""
     names = {setup.held.exec: "held", setup.execs[0]: "first", setup.execs[1]: "second", None: None}
-    job = rows.job(setup.job_id)
-    return (
-        *(job[column] for column in ("status", "fence", "retry_count", "due")),
-        names[job["exec"]],
-        job["cancel_requested_at"] is not None,
-        job["lease_expires_at"] is not None,
-        [(attempt["fence"], attempt["outcome"]) for attempt in rows.attempts(setup.job_id)],
-        job["claimed_by"],
-        rows.value("SELECT status FROM coding_sessions"),
-        rows.value("SELECT count(*) FROM session_events"),
-        rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NOT NULL"),
-        sorted(row["action"] for row in rows.all("SELECT action FROM job_audit")),
-    )
+    found = rows.one(_OUTCOME, [setup.job_id])
+    return (names[found.pop("exec")], *found.values())
 
 
 def in_turn(state: str, calls: list[tuple[str, int]], rows: Rows, steps: Steps) -> Outcome:

@@ -65,7 +65,7 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(web: WebProcess,
     session = rows.add_session(user_id=user)
     rows.all(
         "INSERT INTO session_events (session_id, event_type, data)"
-        " SELECT %s, 'terminal', jsonb_build_object('text', repeat('x', 8000)) FROM generate_series(1, 1000)",
+        " SELECT %s, 'terminal', jsonb_build_object('text', repeat('x', 8000)) FROM generate_series(1, 600)",
         [session],
     )
     head = b"GET /functions/v1/get-session-status?sessionId=%b HTTP/1.1\r\nHost: x\r\n" % str(session).encode()

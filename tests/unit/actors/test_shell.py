@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -74,6 +75,20 @@ def test_output_comes_while_the_script_runs(tmp_path: Path, output: Output) -> N
 
     thread.join(10)
     assert output.text() == "first\nsecond\n"
+
+
+def test_output_is_its_scripts_however_late_it_is_read(tmp_path: Path, output: Output) -> None:
+    with ShellRun(["echo one", "echo two", "true"], tmp_path, ROOMY, {}, output) as shell:
+        read = shell._read
+
+        def read_late(*event: Any) -> None:
+            time.sleep(0.3)  # long enough for the next script to write, if it did not wait
+            read(*event)
+
+        shell._read = read_late  # type: ignore[assignment, method-assign]
+        shell.wait()
+
+    assert [(script, text) for script, _, text in output.pieces] == [(0, "one\n"), (1, "two\n")]
 
 
 def test_output_is_passed_on_in_pieces(tmp_path: Path, output: Output) -> None:

@@ -85,11 +85,7 @@ def client(
             client.begin()
         return with_lock_retries(connection, name, step)
 
-<<<<<<< HEAD
-    monkeypatch.setattr(migrations, "with_lock_retries", step_by_step)
-=======
-    monkeypatch.setattr("bridge.postgres.migrations.up.with_patience", step_by_step)
->>>>>>> 60290fe (The test of deadlocks reaches the migration in its new module)
+    monkeypatch.setattr("bridge.postgres.migrations.up.with_lock_retries", step_by_step)
     yield client
     client.close()
     assert client.has_committed
