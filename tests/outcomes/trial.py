@@ -78,7 +78,7 @@ def _slots(world: World, end: End, worker: str | None) -> list[str]:
 
 
 def _ledger(world: World, end: End, job: UUID) -> tuple[str, ...]:
-    """The outcomes of the attempts. Without those that a process which was ending already got in between, and handed back."""
+    """The outcomes of the attempts, without those that a process which was ending got meanwhile and handed back."""
     outcomes = world.rows.outcomes(job)
     return tuple(one for one in outcomes if not (end.ends_process and one == "released" != end.ledger[0]))
 
