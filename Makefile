@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test mutations bench faults faults-quick fuzz outcomes check check-dramatiq clean
+.PHONY: help install run test test-fast mutations bench faults faults-quick fuzz outcomes check check-dramatiq clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -18,6 +18,15 @@ run: install ## Run everything: Postgres, Redis, bridge, worker, web, and a samp
 
 test: install ## Run all tests, against real Postgres and Redis, in several processes
 	@$(BIN)/python -m pytest -n auto --dist worksteal --durations 20 --durations-min 1
+
+# All without stores, and a job's way through real ones.
+FAST := tests/unit tests/integration/test_fleet.py \
+	$(patsubst %,tests/integration/postgres/test_%.py,enqueue claim start attempts reclaim operators conditions statements) \
+	$(patsubst %,tests/integration/dispatch/test_%.py,dispatcher reconciler recovery) \
+	$(patsubst %,tests/integration/worker/test_%.py,starts reports middleware)
+
+test-fast: install ## Run the tests that tell the most in a minute
+	@$(BIN)/python -m pytest $(FAST) -n auto --dist worksteal
 
 mutations: install ## Take each condition out of the SQL functions in turn: the tests must notice (takes minutes)
 	@$(BIN)/python -m tests.mutations
