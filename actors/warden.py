@@ -163,7 +163,7 @@ def keep(scripts: list[str], order: Order, status: int) -> None:
         for script in scripts:
             code = run(script, order)
             os.write(status, json.dumps({"exit": code}).encode() + b"\n")
-            if code != 0 or not os.read(0, 1):  # nobody is there any more
+            if code != 0 or not os.read(0, 1):  # the worker has closed its end
                 break
     finally:
         os._exit(0)

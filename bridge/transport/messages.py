@@ -35,7 +35,7 @@ _OUR_ID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}:[0-
 
 
 def message_id(claim: Claim, more: int = 0) -> str:
-    """The same id each time a hand-over is published, so that twice is as once. `more`: jobs besides the first."""
+    """The same id each time a hand-over is published, so twice does no harm. `more`: jobs after the first."""
     return f"{claim.job_id}:{claim.fence}{f'{_MORE}{more}' if more else _suffix(claim)}"
 
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Of each store, for a probe: who asks for /readyz waits some seconds at most, and both stores may be silent.
 _PROBE_SECONDS = 1.0
-_CACHE_SECONDS = 1.0  # nobody notices older numbers, and any number of viewers costs one query a second
+_CACHE_SECONDS = 1.0  # no viewer notices older numbers, and any number of viewers costs one query a second
 
 
 @dataclass(frozen=True, slots=True)

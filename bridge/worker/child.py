@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 _STEADY_SECONDS = 30.0  # a process that dies sooner has probably not worked, and would die again if started at once
 
-# Slots are missing meanwhile, so one that died once starts soon; at the most one start in five seconds is wasted on
-# one that dies each time, and a start takes a second of a core.
+# Slots are missing meanwhile, so one that died once starts soon; at most one start in five seconds is wasted on one
+# that dies each time, and a start takes a second of a core.
 _REST_SECONDS, _REST_BASE_SECONDS, _REST_MOST_SECONDS = 0.2, 0.25, 10.0
 
 

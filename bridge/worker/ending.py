@@ -12,7 +12,7 @@ from bridge.worker.runs import Run
 class Ending:
     """How a run ended. `exception` is for the log, and is logged in `context`; its text is in the report.
 
-    `first` is the report as it was before Postgres refused it and a plainer one took its place.
+    `first` is the report as it was before Postgres refused it and a simpler one replaced it.
     """
 
     key: AttemptKey

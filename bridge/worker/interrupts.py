@@ -1,6 +1,6 @@
-"""How an actor's thread is interrupted, and the reasons for which it is.
+"""How an actor's thread is interrupted, and for which reasons.
 
-The exception comes out of whatever the thread does at that moment. So a run is interrupted by `Runs.interrupt` only
+The exception is raised wherever the thread is at that moment. So a run is interrupted by `Runs.interrupt` only
 (runs.py), while its thread is between `Runs.enter` and `Runs.leave`, which interrupt_guard.py calls around the actor.
 """
 
@@ -34,5 +34,5 @@ def interrupt_thread(thread: int, reason: type[Interrupt]) -> None:
 
 
 def clear_interrupt() -> None:
-    """Take back what is on its way to the calling thread. It may still come out of this call, for the last time."""
+    """Cancel an interrupt that the calling thread has not received yet. This call itself may still raise it."""
     _set_exception(c_ulong(get_ident()), None)

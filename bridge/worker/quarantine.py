@@ -13,7 +13,7 @@ The states, and what leads from one to the next:
     ASIDE    the batch was given back, for another process to take
              → OPEN after three seconds
 
-A stage may be over with no call of ours, by the clock or by the end of a run in another thread. `state` tells at once
+A stage may end without a call here: by the clock, or by the end of a run in another thread. `state` shows that at once
 (`_lasts`), and the next `sort` opens.
 """
 
@@ -40,7 +40,7 @@ def is_acquitted(run: Run, *, is_until_end: bool) -> bool:
 
     But not where one more crash would be too many (`is_until_end`): the job crashed twice, or has its last attempt.
     An acquitted run is like any other, so that jobs that take long do not wait for each other's end. So one bad job
-    can take others along twice: at its first crash and, acquitted, at its second.
+    can crash others with it twice: at its first crash and, acquitted, at its second.
     """
     return run.thread is not None and run.duration >= TRIAL_SECONDS and not is_until_end
 
@@ -180,11 +180,11 @@ class Quarantine:
         self._stage = _Stage(State.ASIDE, time.monotonic())
 
     def _give_back_batch(self) -> None:
-        """RUNNING, and → OPEN with the end of the run: other suspects wait for the rest longer than they should."""
+        """RUNNING, and → OPEN with the end of the run: other suspects would wait too long for the rest of the batch."""
         self._stage = replace(self._stage, batch=())
 
     def _drop_lost(self, ours: list[WorkerMessage]) -> None:
-        """WAITING → OPEN where none of the batch is ours any more; else the state stays, for those that are."""
+        """WAITING → OPEN if no job of the batch is ours any more; else the state stays."""
         if ours or self._stage.state is not State.WAITING:
             self._stage = replace(self._stage, batch=tuple(ours))
         else:
@@ -207,7 +207,7 @@ class Quarantine:
         return time.monotonic() - self._stage.since >= self._waiting_times.seconds(jobs, blocking)
 
     def _still_ours(self, messages: list[WorkerMessage]) -> list[WorkerMessage]:
-        """Asked of Postgres now and then, which prolongs their hand-overs; the others leave the batch."""
+        """Those that are still ours. Asks Postgres every `keep_seconds`, which prolongs their hand-overs."""
         if not messages or time.monotonic() - self._kept_at < self._keep_seconds:
             return messages
         self._kept_at = time.monotonic()

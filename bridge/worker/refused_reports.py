@@ -1,10 +1,10 @@
-"""What is written when Postgres refuses a report, such as a result that cannot be stored.
+"""What is written when Postgres refuses a report, for example a result that cannot be stored.
 
-First a plainer one (`plainer`). A report that is refused in every form, for now, because of a trigger or a constraint
-of the host application, is kept: its attempt is over, and only the report waits. If it were dropped, the attempt would
-look as if it had never run, and would run again and again with no retry spent.
+First a simpler report is tried (`plainer`). A report may be refused in every form, because of a trigger or a constraint
+of the host application. It is kept: its attempt is over, and only the report waits. If it were dropped, the attempt
+would look as if it had never run, and would run again and again with no retry spent.
 
-A result that is no JSON never comes here: outcome.py makes a failure of it.
+A result that is not JSON does not get here: outcome.py reports a failure for it.
 """
 
 import threading
@@ -24,7 +24,7 @@ _TEXT_REFUSED = "failed, and the database would not store why"
 
 
 def plainer(ending: Ending, error: BridgeError) -> Ending | None:
-    """A result that cannot be stored makes a failure; a failure that cannot be stored loses its text. Or None."""
+    """A result that cannot be stored becomes a failure; such a failure loses its text. None: none is left."""
     match ending.report:
         case Completed():
             report = Failed(f"the result could not be stored: {error}")
@@ -38,7 +38,7 @@ def plainer(ending: Ending, error: BridgeError) -> Ending | None:
 
 
 def as_at_first(ending: Ending) -> Ending:
-    """As it was before plainer ones took its place: what refused it may be gone when it is tried again."""
+    """The ending before simpler reports replaced its own, which may be accepted when it is tried again."""
     return replace(ending, report=ending.first or ending.report, first=None)
 
 
@@ -80,7 +80,7 @@ class RefusedReports:
                 self._refused.pop(ending.key.exec, None)
 
     def take_due(self, by: float) -> list[Ending]:
-        """Those to be reported again by that moment; each is to be kept again, or settled."""
+        """Those that are due at the time `by`. The caller reports each again, and then calls `keep` or `settled`."""
         with self._lock:
             due = [one for one in self._refused.values() if one.due_at is not None and one.due_at <= by]
             for one in due:

@@ -24,7 +24,7 @@ from bridge.postgres.migrations.locks import (
 
 logger = logging.getLogger(__name__)
 
-_INDEX_LOCK_TIMEOUT = "60s"  # CONCURRENTLY waits for open transactions, and nobody waits behind it
+_INDEX_LOCK_TIMEOUT = "60s"  # CONCURRENTLY waits for open transactions, and no statement waits behind it
 _BATCH = 5_000  # rows in one transaction, so that their locks are held for a moment only
 _PACED_BATCH, _PACE_SECONDS = 500, 0.25  # rows, and the rest after them, if subscribers have to follow each change
 _NEVER_NULL = ("status", "priority", "retry_count", "max_retries", "created_at", "updated_at")

@@ -1,4 +1,4 @@
-"""What a migration would find and change in this database, told before the first change. Only reads."""
+"""Finds out what a migration would change in this database, and what would stop it. Only reads."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from bridge.postgres.statements import statement
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What bars the way of a migration, and what to do about it."""
+    """What would stop a migration, and what to do about it."""
 
     what: str
     fix: str
@@ -20,7 +20,7 @@ class Conflict:
 
 def find_conflicts(connection: Connection) -> list[Conflict]:
     """What would make a migration fail, or do harm, in this database. Only reads."""
-    if encoding := _unfit_encoding(connection):  # alone: the other questions hold characters that it may not know
+    if encoding := _unfit_encoding(connection):  # alone: the other queries contain characters that it may lack
         return [
             Conflict(
                 f"the database's encoding is {encoding}, which cannot hold every text",
@@ -38,7 +38,7 @@ def find_conflicts(connection: Connection) -> list[Conflict]:
         found += [
             Conflict(
                 f"coding_jobs has rows with status {row['status']}, which no job can have",
-                f"correct them first, as with UPDATE coding_jobs SET status = 'failed' WHERE status = {row['status']}",  # noqa: S608 -- told, not run
+                f"correct them first, as with UPDATE coding_jobs SET status = 'failed' WHERE status = {row['status']}",  # noqa: S608 -- shown, not run
             )
             for row in strange
         ]
@@ -52,7 +52,7 @@ def _unfit_encoding(connection: Connection) -> str | None:
 
 
 def find_changes(connection: Connection) -> list[str]:
-    """What a migration would change of this database's own things, nothing where it is up to date. Only reads."""
+    """What a migration would change in existing tables; empty if the schema is up to date. Only reads."""
     if not pending(schema_version(connection)):
         return []
     changes = [str(row["change"]) for row in connection.execute(statement("changes")).fetchall()]
@@ -71,7 +71,7 @@ def find_changes(connection: Connection) -> list[str]:
 
 
 def schema_version(connection: Connection) -> int:
-    """Of the schema that is there, 0 for none. Raises SchemaError for one that is newer than ours."""
+    """The version of the database's schema, 0 for none. Raises SchemaError for one that is newer than ours."""
     row = connection.execute(
         "SELECT to_regprocedure('public.mobvibe_schema_version()') IS NOT NULL AS known"
     ).fetchone()

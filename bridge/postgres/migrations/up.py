@@ -1,7 +1,7 @@
-"""Applies the migrations to a database, and tells which are applied.
+"""Applies the migrations to a database, and lists which are applied.
 
-They are plain SQL, safe to run twice, and the last one says the version: psql or the supabase CLI may apply them just
-as well. No setting, lock or temporary object outlives a transaction, so that a pooler may stand in between.
+They are plain SQL, safe to run twice, and the last one records the version: psql or the supabase CLI may apply them,
+too. No setting, lock or temporary object outlives a transaction, so that they work through a pooler.
 """
 
 import logging
@@ -37,10 +37,10 @@ class MigrationState:
 
 
 def migrate_up(dsn: str) -> list[str]:
-    """Bring the schema to this version; the names of the migrations applied, none where it is there already.
+    """Bring the schema to this version. Returns the names of the migrations that were applied.
 
-    Each is a transaction of its own and safe to run twice; what takes long on a table with rows is done before, beside
-    the traffic. Raises MigrationError for what is in the way, before the first change where it can be known.
+    Each is a transaction of its own and safe to run twice. Steps that take long on a table with rows are done before,
+    while jobs run. Raises MigrationError if something stops a migration, if possible before the first change.
     """
     with _our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
         missing = pending(schema_version(connection))
@@ -53,7 +53,7 @@ def migrate_up(dsn: str) -> list[str]:
         prepare_sessions(connection)
         for migration in missing:
             if migration.name == _JOBS:
-                prepare_jobs(connection)  # the guard stands by now
+                prepare_jobs(connection)  # the trigger guard_job exists by now
             if migration.name == _COUNTS:
                 _apply_and_count(dsn, connection, migration)
             else:
@@ -62,7 +62,7 @@ def migrate_up(dsn: str) -> list[str]:
 
 
 def migration_states(dsn: str) -> list[MigrationState]:
-    """All of them in order, applied or not, as the schema itself says. Only reads.
+    """All migrations in order, and whether the schema's version includes them. Only reads.
 
     Raises SchemaError when the database has a later version.
     """
@@ -76,17 +76,17 @@ def _title(migration: Migration) -> str:
 
 
 def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> None:
-    """The triggers that count from now on, and the jobs that are there, with no gap and without holding up writers.
+    """Make the triggers that count jobs, and count the jobs that exist, with no gap and without blocking writers.
 
-    While the triggers are made nobody writes: a snapshot of that moment is kept by a second connection, which counts
-    in it when the writers go on.
+    While the triggers are made, no client can write. A second connection keeps a snapshot of that moment, and counts
+    in it while clients write again.
     """
     with connect(dsn, "migrate") as counting:
 
         def step() -> None:
             connection.execute("SELECT set_config('mobvibe.count', 'later', true)")
             connection.execute(migration.text.encode())
-            if counting.info.transaction_status != TransactionStatus.IDLE:  # of a try before
+            if counting.info.transaction_status != TransactionStatus.IDLE:  # left by an earlier try
                 counting.execute("ROLLBACK")
             row = connection.execute("SELECT pg_export_snapshot() AS snapshot").fetchone()
             assert row is not None
@@ -101,9 +101,9 @@ def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> 
 
 @contextmanager
 def _our_turn(dsn: str) -> Iterator[None]:
-    """One run at a time. The lock is a transaction's, and is asked for rather than waited in.
+    """One run at a time. The lock belongs to a transaction, and is tried repeatedly: no statement waits for it.
 
-    A statement that waits keeps a snapshot, and an index made beside the traffic would wait for that one in turn.
+    Danger: a waiting statement keeps a snapshot, for which CREATE INDEX CONCURRENTLY of the other run would wait.
     """
     with connect(dsn, "migrate lock") as connection, translate_postgres_errors():
         until, rest, is_logged = time.monotonic() + _TURN_SECONDS, _FIRST_REST_SECONDS, False
