@@ -36,8 +36,10 @@ class Warden:
         )
         os.close(write)
         assert self.process.stdin is not None
-        with self.process.stdin as order:
-            order.write(json.dumps({"worker": worker, "scripts": list(scripts), **ROOMY, **limits}).encode())
+        order = {"worker": worker, "scripts": list(scripts), **ROOMY, **limits}
+        with self.process.stdin as lines:
+            lines.write(json.dumps(order).encode() + b"\n")
+            lines.write(b"\n" * len(scripts))  # after each script it waits until its output was passed on
 
     def status(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._lines]
