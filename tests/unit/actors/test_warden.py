@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,27 @@ class Warden:
         )
         os.close(write)
         assert self.process.stdin is not None
-        order = {"worker": worker, "scripts": list(scripts), **ROOMY, **limits}
-        with self.process.stdin as lines:
-            lines.write(json.dumps(order).encode() + b"\n")
-            lines.write(b"\n" * len(scripts))  # after each script it waits until its output was passed on
+        self._input = self.process.stdin
+        self._write(json.dumps({"worker": worker, "scripts": list(scripts), **ROOMY, **limits}))
 
     def status(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._lines]
+        found = []
+        for line in self._lines:
+            found.append(json.loads(line))
+            self._write("")  # the output of the script was passed on: the next one may begin
+        return found
 
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(10)
         self._lines.close()
+        with suppress(BrokenPipeError):
+            self._input.close()
+
+    def _write(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # it has ended
+            self._input.write(line.encode() + b"\n")
+            self._input.flush()
 
 
 @pytest.fixture
