@@ -7,6 +7,7 @@ were so until now: that was two thirds of the cost of a claim.
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from bridge.job import Claim
 from bridge.postgres.queue_rows import QueueCapacity
@@ -16,6 +17,13 @@ from bridge.transport.freed import FreedSlots, HandedOver
 # a lost message matters for long.
 _COUNT_SECONDS, _COUNT_MOST_SECONDS = 1.0, 5.0
 _COUNT_SHARE = 50  # slow counts are made so rarely that they take one fiftieth of the time, too little to slow claims
+
+
+class Crowd(NamedTuple):
+    """Of jobs that wait for the `slots` of a queue, the least urgent of them with priority `lowest`."""
+
+    slots: int
+    lowest: int
 
 
 class Capacity:
@@ -31,6 +39,7 @@ class Capacity:
         self._lock = threading.Lock()
         self._free: dict[str, int] = {}
         self._slots: dict[str, int] = {}
+        self._lowest: dict[str, int | None] = {}
         self._shared: dict[str, Sequence[str]] = {}
         self._changes: defaultdict[str, int] = defaultdict(int)  # since the count in progress began
         self._count_at = 0.0
@@ -50,6 +59,7 @@ class Capacity:
             # get two jobs, so only claims are subtracted and freed slots are not added.
             self._free = {one.queue: one.free + min(0, self._changes[one.queue]) for one in queues}
             self._slots = {one.queue: one.slots for one in queues}
+            self._lowest = {one.queue: one.lowest for one in queues}
             self._shared = {one.queue: one.shared_with for one in queues}
             rest = min(_COUNT_MOST_SECONDS, _COUNT_SHARE * took) if queues else 0.0
             self._count_at = now + max(_COUNT_SECONDS, rest)
@@ -68,6 +78,17 @@ class Capacity:
         with self._lock:
             available = {queue: free + ahead.get(queue, 0) for queue, free in self._free.items()}
         return {queue: jobs for queue, jobs in available.items() if jobs > 0}
+
+    def crowds(self, available: Mapping[str, int]) -> dict[str, Crowd]:
+        """Of the queues that have none `available`, since jobs that are handed over wait for their slots."""
+        with self._lock:
+            crowded = [queue for queue, free in self._free.items() if free < 0 and queue not in available]
+            lowest = {queue: self._lowest_of(queue) for queue in crowded}
+            return {queue: Crowd(self._slots[queue], low) for queue, low in lowest.items() if low is not None}
+
+    def _lowest_of(self, queue: str) -> int | None:
+        found = (self._lowest.get(shared) for shared in self._shared.get(queue, (queue,)))
+        return min((low for low in found if low is not None), default=None)
 
     def claimed(self, claims: Iterable[Claim]) -> dict[str, int]:
         """Subtract what this bridge has claimed; queue → how many."""

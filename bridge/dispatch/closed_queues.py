@@ -5,11 +5,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bridge.errors import WrongKeyError
 from bridge.runtime.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Between two checks of a closed queue: it opens soon after an operator corrected the key, and costs little until then.
 _REST_SECONDS, _REST_MOST_SECONDS = 0.25, 2.0
@@ -40,13 +43,13 @@ class ClosedQueues:
                 logger.error("A queue's jobs wait: Redis %s", error.condition, extra=extra)
             self._closed.setdefault(queue, _Closed()).rest()
 
-    def open_among(self, available: Mapping[str, int]) -> dict[str, int]:
+    def open_among(self, available: Mapping[str, T]) -> dict[str, T]:
         """`available` without closed queues. Raises RedisUnavailableError."""
         # Checks all closed queues that are due, also those that are not in `available`: `seconds_to_next_check` is of
         # all, and would stay 0 for them.
         for queue in list(self._closed):
             self._check_again(queue)
-        return {queue: jobs for queue, jobs in available.items() if queue not in self._closed}
+        return {queue: value for queue, value in available.items() if queue not in self._closed}
 
     def seconds_to_next_check(self) -> float:
         """Until `open_among` checks one of the closed queues; infinite when no queue is closed."""

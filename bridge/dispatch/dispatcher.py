@@ -1,24 +1,24 @@
 """Pending rows → messages: claims what workers can start soon, and publishes it to them."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bridge.dispatch.capacity import Capacity
+from bridge.dispatch.capacity import Capacity, Crowd
 from bridge.dispatch.claim_window import ClaimWindow
 from bridge.dispatch.closed_queues import ClosedQueues
+from bridge.dispatch.hand_over import HandOver
+from bridge.dispatch.overtaking import Overtaking, Room
 from bridge.dispatch.refusals import Claims
 from bridge.dispatch.throughput import Throughput
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.queue_rows import LOWEST_PRIORITY
 from bridge.runtime.kill_points import kill_point
 from bridge.transport import freed
-from bridge.transport.freed import FreedSlots, HandedOver
+from bridge.transport.freed import FreedSlots
 from bridge.transport.publisher import Publisher
-
-logger = logging.getLogger(__name__)
 
 BATCH = 500  # jobs in one claim: many enough for few round trips, few enough for short locks
 # With _DEEP jobs ahead (see throughput.py: a fifth of a second's work) workers do not run dry during a pause of a tenth
@@ -55,6 +55,8 @@ class Dispatcher:
         self._capacity = Capacity(name, on_worker_started)
         self._window = ClaimWindow()
         self._closed = ClosedQueues(publisher.check_queue)
+        self._hand_over = HandOver(queue, publisher, self._capacity, self._throughput, self._closed, name=name)
+        self._overtaking = Overtaking(queue.unstarted)
         self._due_checked_at = 0.0
         self._next_claim = 0.0
         self._redis_is_ready = True
@@ -70,6 +72,12 @@ class Dispatcher:
             self._capacity.on_handed_over(message)
         return False
 
+    def job_inserted(self, priority: int | None) -> None:
+        """A hint: a job of this priority may be there. For any thread; wake the loop after it."""
+        lowest = self._hand_over.lowest
+        if priority is not None and lowest is not None and priority > lowest:
+            self._overtaking.hint(priority)
+
     def request_count(self) -> None:
         """Slots or jobs changed in a way that no message reports."""
         self._capacity.request_count()
@@ -80,34 +88,56 @@ class Dispatcher:
 
     def step(self) -> float:
         """Hand over one batch; the seconds to rest until the next step."""
-        if not self._redis_is_ready:
-            self._publisher.check()  # before claiming: what cannot be handed over stays pending
-            self._redis_is_ready = True
+        try:
+            if not self._redis_is_ready:
+                self._publisher.check()  # before claiming: what cannot be handed over stays pending
+                self._redis_is_ready = True
+            self._hand_over.go_on()
+            rest = self._claim_and_hand_over()
+        except RedisUnavailableError:
+            self._redis_is_ready = False
+            raise
+        return min(rest, self._hand_over.seconds_to_next_look())
+
+    def finish(self) -> None:
+        """Hand over what is claimed and was kept back, after the last step."""
+        self._hand_over.finish()
+
+    def _claim_and_hand_over(self) -> float:
         now = time.monotonic()
         ahead = self._throughput.ahead(now, self._capacity.slots())
-        if (pause := self._next_claim - now) > 0 and sum(ahead.values()) >= _DEEP:
+        pause = 0.0 if self._overtaking.is_hinted else self._next_claim - now
+        if pause > 0 and sum(ahead.values()) >= _DEEP:
             return pause
         if self._capacity.count_is_due(now):
             self._count()
         available = self._closed.open_among(self._capacity.available(ahead))
-        claims = self._claim(available) if available else []
+        rooms = self._overtaking.rooms(available, self._hand_over.floors(), self._crowds(available), now)
+        claims = self._claim(rooms) if rooms else []
         if claims:
             kill_point("claim.committed")
-            self._hand_over(claims)
+            self._overtaking.claimed(claims)
+            self._hand_over.begin(claims)
             if len(claims) == BATCH:
                 return 0.0  # a full batch hints at more
-        if available and self._claims.found_refused:
+        if rooms and self._claims.found_refused:
             return 0.0  # claimable jobs may come after them
         if not available:
             return min(self._rest(busy=True), _RECOUNT_POLL_SECONDS)
         self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
 
-    def _claim(self, available: Mapping[str, int]) -> list[Claim]:
+    def _crowds(self, available: Mapping[str, int]) -> dict[str, Crowd]:
+        return self._closed.open_among(self._capacity.crowds(available))
+
+    def _claim(self, rooms: Mapping[str, Room]) -> list[Claim]:
         began = time.monotonic()
         full = self._window.full_scan_is_due(began)
         latest = self._queue.latest_seq() if full and self._window.is_slow else None
-        spans = self._window.spans(available, full=full)
+        spans = [
+            span.from_priority(rooms[span.queue].floor)
+            for span in self._window.spans({queue: room.jobs for queue, room in rooms.items()}, full=full)
+        ]
         try:
             claims = self._claims.take(spans)
         except PostgresUnavailableError:
@@ -116,7 +146,8 @@ class Dispatcher:
         if full:
             now = time.monotonic()
             emptied = latest if len(claims) < BATCH else None
-            self._window.scanned_all(claims, available, took=now - began, latest=emptied, now=now)
+            whole = {queue: room.jobs for queue, room in rooms.items() if room.floor == LOWEST_PRIORITY}
+            self._window.scanned_all(claims, whole, took=now - began, latest=emptied, now=now)
         else:
             self._window.scanned(claims)
         return claims
@@ -126,36 +157,6 @@ class Dispatcher:
         queues = self._queue.queue_room()
         now = time.monotonic()
         self._capacity.counted(queues, now=now, took=now - began)
-
-    def _hand_over(self, claims: list[Claim]) -> None:
-        handed, slots = self._capacity.claimed(claims), self._capacity.slots()
-        jobs_per_message = {queue: self._throughput.jobs_per_message(queue, slots.get(queue, 0)) for queue in handed}
-        try:
-            published = self._publisher.publish(claims, jobs_per_message, HandedOver(handed, self._name))
-        except WrongKeyError as error:
-            self._closed.close(error)
-            self._capacity.request_count()
-            for queue in {claim.queue for claim in claims if error.concerns(claim.queue)}:
-                reason = f"could not be handed over: {error.reason_of(queue)}"
-                self._put_back([claim for claim in claims if claim.queue == queue], reason)
-            return
-        except RedisUnavailableError as error:
-            self._redis_is_ready = False
-            self._capacity.request_count()
-            self._put_back(claims, f"could not be handed over: {error}")
-            raise
-        kill_point("publish.sent")
-        logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})
-
-    def _put_back(self, claims: list[Claim], reason: str) -> None:
-        # Some may have been published before the error. Their attempts end here all the same: the start call
-        # refuses the fence of those messages.
-        try:
-            self._queue.release_claims(claims, reason)
-        except PostgresUnavailableError as error:
-            logger.warning(
-                "Claimed jobs wait for their lease to run out", extra={"jobs": len(claims), "reason": str(error)}
-            )
 
     def _rest(self, *, busy: bool) -> float:
         # A short scan may have missed jobs.

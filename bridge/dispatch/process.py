@@ -16,7 +16,7 @@ from bridge.dispatch.running import Running, running
 from bridge.dispatch.suspects import Suspects
 from bridge.dispatch.throughput import Throughput
 from bridge.dispatch.upkeep import Upkeep
-from bridge.errors import WrongKeyError
+from bridge.errors import BridgeError, WrongKeyError
 from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
@@ -125,11 +125,19 @@ class BridgeProcess:
         self._job_notifications.close()
         self._slot_messages.close()
         clean = all(ended)
+        if ended[self._hops.index(self._dispatcher)]:
+            self._hand_over_the_last()
         if clean:
             for one in self._hops:
                 one.link.close()
             self._redis.close()
         return clean
+
+    def _hand_over_the_last(self) -> None:
+        try:
+            self._dispatcher.hop.finish()
+        except BridgeError as error:
+            logger.debug("The last jobs were not handed over", extra={"reason": str(error)})
 
     # What wakes a hop before its rest is over. Each is called from the thread that noticed.
 
@@ -137,6 +145,7 @@ class BridgeProcess:
         """Postgres notified us, or may have meanwhile: then `payload` is empty."""
         if payload:
             logger.info("New job notification received", extra=notifications.log_fields(payload))
+            self._dispatcher.hop.job_inserted(notifications.priority(payload))
         self._dispatcher.loop.wake()
 
     def _on_slot_message(self, text: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from bridge.errors import RedisUnavailableError, WrongKeyError
@@ -41,6 +42,8 @@ class Suspects:
         claims = self._queue.claim_suspects(self._name, lease=self._lease, limit=self._batch_size())
         if not claims:
             return
+        # One process takes what stands together: the whole batch goes by its most urgent job.
+        claims = [replace(claim, priority=claims[0].priority) for claim in claims]
         try:
             self._publisher.publish(claims)
         except RedisUnavailableError as error:

@@ -9,7 +9,7 @@ _SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], after
 
 # Function that returns rows → its columns, its parameters.
 _ROWS = {
-    "queue_room": ("queue, room, slots, shared_with", ""),
+    "queue_room": ("queue, room, slots, shared_with, lowest", ""),
     "claim_jobs": ("job_id, fence, queue, actor, priority, seq", f"bridge, limit, lease, {_SPANS}"),
     "claim_jobs_apart": (
         "job_id, fence, queue, actor, priority, seq, refusal",
@@ -17,7 +17,7 @@ _ROWS = {
     ),
     "claim_next_job": ("job_id, session_id, prompt, priority", ""),
     "waiting_claims": (
-        "job_id, fence, queue, actor, alone AS isolated, throughout AS isolated_until_end",
+        "job_id, fence, queue, actor, priority, alone AS isolated, throughout AS isolated_until_end",
         "age, limit",
     ),
     "keep_claims": ("id", "ids uuid[], fences bigint[], lease"),

@@ -83,7 +83,13 @@ class JobQueue:
     def queue_room(self) -> list[QueueCapacity]:
         """For each queue that live workers serve, how many more jobs they could start at once."""
         return [
-            QueueCapacity(row["queue"], free=row["room"], slots=row["slots"], shared_with=row["shared_with"])
+            QueueCapacity(
+                row["queue"],
+                free=row["room"],
+                slots=row["slots"],
+                shared_with=row["shared_with"],
+                lowest=row["lowest"],
+            )
             for row in self._link.call("queue_room")
         ]
 
@@ -100,6 +106,11 @@ class JobQueue:
         rows = self._link.tuples("claim_jobs_apart", params)
         claims = [Claim(*row[:6]) for row in rows if row[6] is None]
         return claims, [Refusal(row[0], row[3], row[6].partition("\n")[0]) for row in rows if row[6] is not None]
+
+    def unstarted(self, claims: Sequence[Claim]) -> set[Claim]:
+        """Those that are handed over and wait for their start."""
+        waiting = set(self._link.tuples("unstarted", {"ids": [claim.job_id for claim in claims]}))
+        return {claim for claim in claims if (claim.job_id, claim.fence) in waiting}
 
     def latest_seq(self) -> int:
         """The highest `seq` assigned so far, committed or not."""

@@ -97,13 +97,14 @@ class QueueCapacity:
     """A queue as counted. `free`: slots without a job, less the jobs handed over and not started; may be negative.
 
     `slots` are all slots of the live workers that serve it; `shared_with` names the queues that the same workers
-    serve, itself included.
+    serve, itself included. `lowest` is the lowest priority among the jobs on their way.
     """
 
     queue: str
     free: int
     slots: int
     shared_with: Sequence[str]
+    lowest: int | None = None
 
 
 class Span(NamedTuple):
@@ -114,6 +115,10 @@ class Span(NamedTuple):
     low: int = LOWEST_PRIORITY
     high: int = HIGHEST_PRIORITY
     after: int = -1
+
+    def from_priority(self, floor: int) -> "Span":
+        """The same without lower priorities; with an empty one it holds nothing."""
+        return self._replace(low=max(self.low, floor))
 
 
 def hours_minutes_seconds(age: timedelta | None) -> str | None:

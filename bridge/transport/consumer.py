@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import cast
 
 from dramatiq.broker import Consumer, MessageProxy
@@ -18,9 +19,12 @@ from bridge.transport.consumer_broker import ConsumerBroker
 from bridge.transport.foreign_messages import ForeignMessages
 from bridge.transport.housekeeping import Housekeeping
 from bridge.transport.intake import AnyMessage
-from bridge.transport.slots import Slots
+from bridge.transport.messages import is_isolated
+from bridge.transport.slots import Room, Slots
 
 logger = logging.getLogger(__name__)
+
+_urgency = attrgetter("urgency")
 
 POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
 _START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
@@ -46,10 +50,13 @@ class JobConsumer(Consumer):
         self._lock = threading.Lock()
         self._out: dict[str, int] = {}  # id of a message → how many of its jobs are not done
         self._done: list[str] = []  # ids to acknowledge
+        self._begun: deque[int] = deque()  # priorities of jobs that others are held up for
         self._opened: list[AnyMessage] = []  # to be started
         self._ready: deque[AnyMessage] = deque()  # started, to be yielded
+        self._is_urgent = False  # something waits that overtakes what was started
         self._next_poll = 0.0
         self._next_start = 0.0
+        self._is_new = False  # nothing of those opened was asked about
         self._failed_starts = 0
         self._start_errors = ErrorReporter(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
@@ -63,7 +70,13 @@ class JobConsumer(Consumer):
         self._in_doubt = False  # a call failed: Redis may have given us messages in an answer that was lost
         broker.add_consumer(queue_name, self)
 
-    def wake(self) -> None:
+    def wake(self, priority: int | None = None) -> None:
+        if priority is not None and self._slots.urgent_waits(priority):
+            self._is_urgent = True
+        self._wake.set()
+
+    def urgent_began(self, priority: int) -> None:
+        self._begun.append(priority)
         self._wake.set()
 
     def start_again(self) -> None:
@@ -73,7 +86,9 @@ class JobConsumer(Consumer):
             self._wake.set()
 
     def __next__(self) -> MessageProxy | None:
-        if not self._ready:
+        while self._begun:
+            self._broker.announce_urgent(self._queue, self._begun.popleft())
+        if self._is_urgent or not self._ready:
             WATCHDOG.turn()
             if not self._fetch():
                 self._wake.wait(self._rest_seconds)
@@ -102,7 +117,7 @@ class JobConsumer(Consumer):
         self._opened = []
         self._give_back(left)
         try:
-            self._exchange(0)
+            self._exchange(Room(0))
         except RedisUnavailableError as error:
             # The messages stay in Redis. The process that takes them finds their attempts over.
             logger.debug("Acknowledgements were lost", extra={"queue": self._queue, "reason": str(error)})
@@ -119,17 +134,19 @@ class JobConsumer(Consumer):
         return bool(self._ready)
 
     def _poll(self) -> None:
+        self._is_urgent = False
         woken = self._wake.is_set()
         self._wake.clear()  # before polling: a wake-up during the call must survive
         poll_is_due = time.monotonic() >= self._next_poll
         if not poll_is_due and (self._in_doubt or not (woken or self._done)):
             return
-        reserved = left = 0 if self._broker.draining else self._slots.reserve(self.wake)
+        room = Room(0) if self._broker.draining else self._slots.reserve(self.wake)
+        taken, urgent_wait = 0, False
         try:
-            if left == 0 and not self._done and not poll_is_due:
+            if not (room.jobs or room.beyond or self._done or poll_is_due):
                 return
             self._housekeep()
-            left -= self._exchange(left)
+            taken, urgent_wait = self._exchange(room)
         except WrongKeyError as error:
             self._meet_wrong_key(error)
             return
@@ -139,7 +156,7 @@ class JobConsumer(Consumer):
             self._next_poll = time.monotonic() + random.uniform(_RETRY_SECONDS, POLL_SECONDS)  # noqa: S311
             return
         finally:
-            self._slots.confirm(reserved, reserved - left)
+            self._slots.confirm(room.jobs, taken, urgent_wait=urgent_wait)
         self._wrong_keys = 0
         self._key_errors.succeeded()
         self._broker.redis_works()
@@ -152,28 +169,29 @@ class JobConsumer(Consumer):
         rest = full_jitter(self._wrong_keys, base_seconds=_WRONG_KEY_FIRST_SECONDS, cap_seconds=_WRONG_KEY_REST_SECONDS)
         self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
 
-    def _exchange(self, slots: int) -> int:
-        """One call to Redis; how many jobs wait to be started after it."""
+    def _exchange(self, room: Room) -> tuple[int, bool]:
+        """One call to Redis; how many jobs wait to be started after it, and whether more urgent ones may be left."""
         with self._lock:
             done, self._done = self._done, []
         try:
-            others_first, *taken = self._broker.exchange(self._queue, slots, done)
+            others_first, urgent_wait, *taken = self._broker.exchange(self._queue, room, done)
         except RedisUnavailableError:
             with self._lock:
                 self._done = done + self._done
             raise
-        for i in range(0, len(taken), 2):
-            self._opened += self._open(taken[i], taken[i + 1])
+        for i in range(0, len(taken), 3):
+            self._opened += self._open(*taken[i : i + 3])
+        self._is_new = True
         # A full answer hints at more messages; after an empty one a wake-up or the poll is awaited.
-        more = 0 < slots <= len(self._opened)
+        more = 0 < room.jobs <= len(self._opened)
         self._next_poll = 0.0 if more and self._slots.has_free() else time.monotonic() + POLL_SECONDS
         if others_first and self._foreign.search():
             self._next_poll = 0.0
         elif others_first:
             self._next_poll = min(self._next_poll, self._foreign.next_at)
-        return len(self._opened)
+        return len(self._opened), bool(urgent_wait)
 
-    def _open(self, name: bytes, data: bytes) -> list[AnyMessage]:
+    def _open(self, name: bytes, data: bytes, priority: int) -> list[AnyMessage]:
         redis_id = name.decode("utf-8", "replace")
         try:
             messages = self._broker.intake.open(data, self._queue, redis_id)
@@ -185,14 +203,16 @@ class JobConsumer(Consumer):
             self._put_aside(name)  # the id as it came: it may not be text
             self.wake()  # good messages may follow it
             return []
+        for message in messages:
+            message.urgency = priority
         with self._lock:
             self._out[redis_id] = len(messages)
         return messages
 
     def _start(self) -> None:
-        opened = self._opened
+        opened, later = self._next_to_start()
         try:
-            ready, self._opened = self._broker.intake.start(opened)
+            ready, again = self._broker.intake.start(opened)
         except BridgeError as error:
             self._start_errors.failed(error)
             self._failed_starts += 1
@@ -201,15 +221,27 @@ class JobConsumer(Consumer):
             return
         self._start_errors.succeeded()
         self._failed_starts = 0
-        if self._opened:
+        self._opened = again + later
+        if again and not later:
             self._next_start = time.monotonic() + _START_AGAIN_SECONDS
-        self._ready.extend(ready)
-        if len(ready) + len(self._opened) < len(opened):
-            kept = set(map(id, [*ready, *self._opened]))
+        if len(ready) + len(again) < len(opened):
+            kept = set(map(id, [*ready, *again]))
             for message in opened:
                 if id(message) not in kept:
                     self._forget(message)
             self.wake()
+        before = list(self._ready)
+        self._ready = deque(sorted([*before, *ready], key=_urgency, reverse=True) if before else ready)
+
+    def _next_to_start(self) -> tuple[list[AnyMessage], list[AnyMessage]]:
+        """Of a new fetch those that overtake what waits here, for they begin sooner alone; and the others."""
+        is_new, self._is_new = self._is_new, False
+        highest = max(map(_urgency, self._opened))
+        is_mixed = is_new and highest > min(map(_urgency, self._opened))
+        if not is_mixed or not self._slots.overtakes(highest) or any(is_isolated(one.redis_id) for one in self._opened):
+            return self._opened, []
+        first = [message for message in self._opened if message.urgency == highest]
+        return first, [message for message in self._opened if message.urgency != highest]
 
     def _forget(self, message: AnyMessage) -> bool:
         """One job is done; True when it is worth asking Redis for more."""

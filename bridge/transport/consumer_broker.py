@@ -5,17 +5,10 @@ from typing import Any, Protocol
 
 from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.transport.client import Client
+from bridge.transport.consumers import WokenConsumer
 from bridge.transport.intake import Intake
 from bridge.transport.names import Names
-from bridge.transport.slots import Slots
-
-
-class WokenConsumer(Protocol):
-    def wake(self) -> None:
-        """There may be messages, or free slots for them."""
-
-    def start_again(self) -> None:
-        """Try again to start jobs that could not be started."""
+from bridge.transport.slots import Room, Slots
 
 
 class ConsumerBroker(Protocol):
@@ -29,7 +22,8 @@ class ConsumerBroker(Protocol):
     def remove_consumer(self, queue_name: str, consumer: WokenConsumer) -> None: ...
     def wake_all(self) -> None: ...
 
-    def exchange(self, queue_name: str, slots: int, done: Sequence[str]) -> list[Any]: ...
+    def announce_urgent(self, queue_name: str, priority: int) -> None: ...
+    def exchange(self, queue_name: str, room: Room, done: Sequence[str]) -> list[Any]: ...
     def search_foreign(self, queue_name: str, start: int, length: int) -> tuple[int, int, int, str]: ...
     def requeue_unknown(self, queue_name: str, known: set[str]) -> None: ...
     def do_requeue(self, queue_name: str, *message_ids: str) -> None: ...

@@ -53,7 +53,8 @@ class Housekeeping:
         if not ours:
             return
         held = [names.held(worker, self._queue) for worker in ours]
-        back = self._give_back(keys=[names.waiting(self._queue), names.payloads(self._queue), *held], args=[])
+        keys = [names.waiting(self._queue), names.payloads(self._queue), names.priorities(self._queue)]
+        back = self._give_back(keys=[*keys, *held], args=[])
         if back:
             logger.debug("Messages of dead workers put back", extra={"queue": self._queue, "messages": back})
         forgotten = [worker for worker, score in ours.items() if score < now_ms - DEAD_MS - _FORGOTTEN_MS]

@@ -90,6 +90,9 @@ class Intake(Protocol):
         Raises StoreUnavailableError if Postgres does not answer.
         """
 
+    def urgent(self, priority: int, jobs: int, *, hold: bool) -> None:
+        """So many jobs of this priority were published, `hold` up others until they began; -1 when one did."""
+
     def rejected(self, error: BadMessageError, data: bytes) -> None:
         """A message was moved to the dead letters."""
 
@@ -115,6 +118,9 @@ class PlainIntake:
 
     def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
         return list(messages), []
+
+    def urgent(self, priority: int, jobs: int, *, hold: bool) -> None:
+        pass
 
     def rejected(self, error: BadMessageError, data: bytes) -> None:
         pass

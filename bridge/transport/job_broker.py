@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +12,17 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Interrupt, MiddlewareError, SkipMessage
 
 from bridge.errors import RedisUnavailableError, SettingsError, WrongKeyError
+from bridge.transport import wake_message
 from bridge.transport.client import Client, load_script, translate_redis_errors
 from bridge.transport.consumer import JobConsumer
-from bridge.transport.consumer_broker import WokenConsumer
+from bridge.transport.consumers import Consumers, WokenConsumer
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.freed import FreedSlots
 from bridge.transport.intake import Intake, PlainIntake, UnseenMessageError
 from bridge.transport.messages import SUSPECTS_MOST
 from bridge.transport.names import WORKER_PREFIX, may_be_queue, names_of
-from bridge.transport.slots import Slots
+from bridge.transport.slots import Room, Slots
+from bridge.transport.wake_message import WakeMessage
 from bridge.transport.wakeups import WakeUps
 from bridge.transport.wrong_keys import keys_of, named, namespace_keys
 
@@ -62,7 +63,7 @@ class JobBroker(RedisBroker):
         self._give_back = load_script(client, "give_back")
         self._put_aside = load_script(client, "put_aside")
         self._lock = threading.Lock()
-        self._consumers: defaultdict[str, set[WokenConsumer]] = defaultdict(set)
+        self._consumers = Consumers()
         self._wakeups: WakeUps | None = None
         self._down = False
 
@@ -148,7 +149,7 @@ class JobBroker(RedisBroker):
         """
         if self._down:
             return
-        message = FreedSlots(settled, sorted(self._consumers))
+        message = FreedSlots(settled, self._consumers.queues)
         try:
             with translate_redis_errors():
                 self.client.publish(self.names.freed, message.to_json())
@@ -157,38 +158,53 @@ class JobBroker(RedisBroker):
 
     def start_again(self) -> None:
         """A job ended. Jobs that could not be started before may have waited for it."""
-        for consumer in self._consumers_of(None):
+        for consumer in self._consumers.of(None):
             consumer.start_again()
+
+    def urgent_began(self, queue_name: str, priority: int) -> None:
+        """A job began that others are held up for. Returns at once: its consumer tells the other processes."""
+        for consumer in self._consumers.of(queue_name):
+            consumer.urgent_began(priority)
 
     # What consumers call: see ConsumerBroker.
 
+    def announce_urgent(self, queue_name: str, priority: int) -> None:
+        """Tell all workers that a job of this priority began. A hint, as `announce_freed`."""
+        try:
+            with translate_redis_errors():
+                self.client.publish(self.names.wake, WakeMessage(queue_name, priority, -1).to_text())
+        except RedisUnavailableError as error:
+            self.redis_failed(error)
+
     def add_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
+        self._consumers.add(queue_name, consumer)
         with self._lock:
-            self._consumers[queue_name].add(consumer)
             if self._wakeups is None:
                 self._wakeups = WakeUps(self.client, self.names.wake, self._wake)
                 self._wakeups.start()
 
     def remove_consumer(self, queue_name: str, consumer: WokenConsumer) -> None:
-        with self._lock:
-            self._consumers[queue_name].discard(consumer)
+        self._consumers.remove(queue_name, consumer)
 
     def wake_all(self) -> None:
         """There are free slots, for any queue."""
         self._wake(None)
 
-    def exchange(self, queue_name: str, slots: int, done: Sequence[str]) -> list[Any]:
-        """Acknowledge `done` and take messages with up to `slots` jobs: see lua/exchange.lua.
+    def exchange(self, queue_name: str, room: Room, done: Sequence[str]) -> list[Any]:
+        """Acknowledge `done` and take messages for the jobs that there is room for: see lua/exchange.lua.
 
-        Returns 1 if the first message that waits is another application's, else 0; then id, payload, id, payload, …
+        Returns 1 if the first message that waits is another application's, else 0; 1 if all was taken that may go
+        beyond the room, else 0; then id, payload, priority, id, payload, priority, …
         """
         names = self.names
         keys = [
             names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
-            names.heartbeats, names.owner,
+            names.heartbeats, names.owner, names.priorities(queue_name),
         ]  # fmt: skip
-        takes_any = int(self.intake.takes_any)
-        args = [self.broker_id, int(time.time() * 1000), slots, SUSPECTS_MOST, self.mark.text, takes_any, *done]
+        args = [
+            self.broker_id, int(time.time() * 1000), room.jobs, room.beyond, room.floor, SUSPECTS_MOST, self.mark.text,
+            int(self.intake.takes_any), *done,
+        ]  # fmt: skip
         with self.mark.translate_errors():
             answer: list[Any] = self._exchange(keys=keys, args=args)
         return answer
@@ -219,14 +235,15 @@ class JobBroker(RedisBroker):
             pipeline.execute()
 
     def do_requeue(self, queue_name: str, *message_ids: str) -> None:
-        keys = [self.names.waiting(queue_name), self.names.payloads(queue_name)]
+        names = self.names
+        keys = [names.waiting(queue_name), names.payloads(queue_name), names.priorities(queue_name)]
         with translate_redis_errors():
-            self._give_back(keys=[*keys, self.names.held(self.broker_id, queue_name)], args=message_ids)
+            self._give_back(keys=[*keys, names.held(self.broker_id, queue_name)], args=message_ids)
 
     def do_nack(self, queue_name: str, message_id: str | bytes) -> None:
         keys = [
             self.names.held(self.broker_id, queue_name), self.names.payloads(queue_name),
-            self.names.dead(queue_name), self.names.dead_payloads(queue_name),
+            self.names.dead(queue_name), self.names.dead_payloads(queue_name), self.names.priorities(queue_name),
         ]  # fmt: skip
         with translate_redis_errors():
             self._put_aside(keys=keys, args=[int(time.time() * 1000), message_id])
@@ -243,7 +260,7 @@ class JobBroker(RedisBroker):
         with translate_redis_errors():
             self.client.delete(
                 names.waiting(queue_name), names.payloads(queue_name), names.held(self.broker_id, queue_name),
-                names.dead(queue_name), names.dead_payloads(queue_name),
+                names.dead(queue_name), names.dead_payloads(queue_name), names.priorities(queue_name),
             )  # fmt: skip
 
     def named(self, error: WrongKeyError, queue_name: str) -> WrongKeyError:
@@ -261,15 +278,16 @@ class JobBroker(RedisBroker):
             self._down = False
             logger.info("Redis is back")
 
-    def _wake(self, queue_name: str | None) -> None:
-        for consumer in self._consumers_of(queue_name):
-            consumer.wake()
-
-    def _consumers_of(self, queue_name: str | None) -> list[WokenConsumer]:
-        """Of one queue; of all with None."""
-        with self._lock:
-            queues = self._consumers.values() if queue_name is None else [self._consumers.get(queue_name, set())]
-            return [consumer for consumers in queues for consumer in consumers]
+    def _wake(self, text: str | None) -> None:
+        message = wake_message.parse(text)
+        consumers = self._consumers.of(message.queue)
+        if message.jobs and consumers:
+            # Where jobs are short, a thread is free at once, and to hold up others would cost more than it brings.
+            hold = self.slots is not None and not self.slots.are_short
+            self.intake.urgent(message.priority, message.jobs, hold=hold)
+        if message.jobs >= 0:
+            for consumer in consumers:
+                consumer.wake(message.priority if message.jobs else None)
 
 
 def _is_unseen(message: MessageProxy) -> bool:

@@ -20,12 +20,16 @@ class Names:
     database: int = 0
 
     def waiting(self, queue: str) -> str:
-        """List: ids of messages that wait."""
+        """List: ids of messages that wait, the most urgent first."""
         return f"{self.namespace}:{queue}"
 
     def payloads(self, queue: str) -> str:
         """Hash: id → payload, until the message is acknowledged."""
         return f"{self.namespace}:{queue}.msgs"
+
+    def priorities(self, queue: str) -> str:
+        """Hash: id → priority of its jobs where that is not 0, until the message is acknowledged."""
+        return f"{self.namespace}:__priorities__.{queue}"
 
     def held(self, worker: str, queue: str) -> str:
         """Set: ids that a worker took and has not acknowledged."""
@@ -60,7 +64,7 @@ class Names:
 
     @property
     def wake(self) -> str:
-        """Channel: the name of a queue that messages were put on."""
+        """Channel: the name of a queue that messages were put on, and more in wake_message.py."""
         return f"{self.namespace}:__wake__{self._of_database}"
 
     @property

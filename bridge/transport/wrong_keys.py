@@ -22,7 +22,7 @@ def keys_of(names: Names, queue: str) -> dict[str, str]:
     """Key → the type it must have: the keys of one queue."""
     return {
         names.waiting(queue): "list", names.payloads(queue): "hash",
-        names.dead(queue): "zset", names.dead_payloads(queue): "hash",
+        names.priorities(queue): "hash", names.dead(queue): "zset", names.dead_payloads(queue): "hash",
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Builds a worker process, and ends it while jobs still run. JobMiddleware calls both."""
 
 import os
+from typing import Any
 
 from dramatiq import Worker
 from dramatiq.common import iter_queue
@@ -22,10 +23,15 @@ def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> Work
         broker.announce_freed,
         on_isolated_over=broker.start_again,
         on_announced=lambda: broker.announce_freed({}),
+        on_urgent=broker.urgent_began,
         threads=lambda: [*worker.workers, *worker.consumers.values()],
         end=lambda process: leave_now(process, broker, worker, exit_code=1),
     )
-    slots = Slots(worker.worker_threads, is_isolating=process.quarantine.is_isolating)
+    waiting: Any = worker.work_queue  # a WorkQueue, see prepare_worker
+    slots = Slots(
+        worker.worker_threads, is_isolating=process.quarantine.is_isolating, least_urgent=waiting.least_urgent
+    )
+    waiting.precedence = process.runs.precedence
     broker.take_jobs(WorkerIntake(broker, process), slots)
     return process
 

@@ -65,7 +65,7 @@ from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Interrupt
 
-from bridge.worker.work_queue import work_queue
+from bridge.worker.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +73,11 @@ logger = logging.getLogger(__name__)
 _THREAD_TIMEOUT_MS = 200
 
 
-def prepare_worker(broker: Broker, worker: Worker) -> None:
+def prepare_worker(worker: Worker) -> None:
     """Replace what the worker's threads will get from it. Called by `before_worker_boot`, before they are made."""
     worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's would; our slots decide
     worker.worker_timeout = _THREAD_TIMEOUT_MS
-    _replace(worker, "work_queue", work_queue(broker))  # has all that Dramatiq uses of its own queue
+    _replace(worker, "work_queue", WorkQueue())  # has all that Dramatiq uses of its own queue
 
 
 def patch_threads(broker: Broker, worker: Worker) -> None:

@@ -92,6 +92,13 @@ class WorkerIntake:
                 )
         return ours, again
 
+    def urgent(self, priority: int, jobs: int, *, hold: bool) -> None:
+        precedence = self._process.runs.precedence
+        if jobs > 0:
+            precedence.expect(priority, jobs, hold=hold)
+        else:
+            precedence.began(priority)
+
     def rejected(self, error: BadMessageError, data: bytes) -> None:  # noqa: ARG002 -- the protocol's signature
         if not isinstance(error, _UnknownActorError):
             return  # its jobs cannot be trusted; a real one is handed over again when its claim's lease is over

@@ -85,7 +85,7 @@ class JobMiddleware(Middleware):
         WATCHDOG.forget()  # other middleware follow, whose hooks may take any time
 
     def _boot(self, broker: JobBroker, worker: Worker) -> None:
-        prepare_worker(broker, worker)
+        prepare_worker(worker)
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
         self._time_limit_ms = min(limits, default=math.inf)
         try:

@@ -47,8 +47,9 @@ class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
     `on_settled` gets what was reported; `on_isolated_over` is called when one of them ran isolated, so that the next
-    may begin; `on_announced` when bridges know of an actor that was declared late. `threads` gives those that take or
-    work jobs; `end` must end the process that it gets, by way of `close`.
+    may begin; `on_announced` when bridges know of an actor that was declared late; `on_urgent` with queue and priority
+    when a job began that others wait for. `threads` gives those that take or work jobs; `end` must end the process that
+    it gets, by way of `close`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class WorkerProcess:
         *,
         on_isolated_over: Callable[[], None] = lambda: None,
         on_announced: Callable[[], None] = lambda: None,
+        on_urgent: Callable[[str, int], None] = lambda _queue, _priority: None,
         threads: Callable[[], Iterable[threading.Thread]] = tuple,
         end: "Callable[[WorkerProcess], None]" = lambda _: None,
     ) -> None:
@@ -74,7 +76,7 @@ class WorkerProcess:
         self._end_process = end
         self._announce_settled = on_settled
         self._on_isolated_over = on_isolated_over
-        self.runs = Runs()
+        self.runs = Runs(on_urgent)
         self.reports = Reports(Attempts(Link(dsn, "reports")), self.runs, self._on_settled)
         self._starts = Starts(Attempts(Link(dsn, "starts")), self.reports.submit)
         self.quarantine = Quarantine(

@@ -7,7 +7,7 @@ middle of our own or Dramatiq's work.
 import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
@@ -26,6 +26,7 @@ from bridge.worker.interrupts import (
     clear_interrupt,
     interrupt_thread,
 )
+from bridge.worker.precedence import Precedence
 
 # The time that an interrupted actor has to clean up before it is interrupted again. Several tries fit into the grace
 # after which its process ends (UNRESPONSIVE_SECONDS).
@@ -84,10 +85,12 @@ WorkerMessage = JobMessage[AttemptKey, Run]
 class Runs:
     """The runs of one worker process by exec, and until when it may begin them. For any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_urgent: Callable[[str, int], None] = lambda _queue, _priority: None) -> None:
         self._runs: dict[UUID | None, Run] = {}
         self._set_aside: dict[UUID | None, AttemptKey] = {}
         self._lock = threading.Lock()
+        self.precedence = Precedence()
+        self._on_urgent = on_urgent  # one that was expected began: its queue and priority
         self.lease_ends = math.inf  # by `clock.now()`; this process is not declared lost before
 
     def add(self, runs: Iterable[Run]) -> None:
@@ -146,6 +149,8 @@ class Runs:
             interrupt = run.interrupt
         if interrupt is not None:
             raise interrupt
+        if self.precedence.expected and run.attempt.priority in self.precedence.expected:
+            self._on_urgent(run.attempt.queue, run.attempt.priority)
 
     def leave(self, run: Run) -> None:
         """The actor has ended. An interrupt that this thread has not received yet is too late, and is cleared."""

@@ -1,58 +1,69 @@
-"""The queue between Dramatiq's consumer threads and its worker threads, for short jobs."""
+"""The queue between Dramatiq's consumer threads and its worker threads: by priority, and cheap for short jobs."""
 
 import threading
-from contextlib import suppress
-from itertools import count
-from queue import Empty, PriorityQueue, SimpleQueue
-from time import monotonic
+from collections import deque
+from queue import SimpleQueue
 from typing import Any
 
-from dramatiq import Broker
+from bridge.worker.precedence import Precedence
 
-_URGENT = None  # stands in the queue for one urgent item: whoever takes it looks there first
+_Rank = tuple[int, int]
 
 
 class WorkQueue:
-    """First in, first out, by a SimpleQueue, which is written in C: a PriorityQueue costs more than a short job takes.
+    """The most urgent job first, then the actor of the highest priority in Dramatiq's sense, then the oldest.
 
-    A job that is more urgent than those that wait passes them. Has all that Dramatiq asks of a queue.PriorityQueue.
+    Has all that Dramatiq asks of a queue.PriorityQueue, which would cost more than a short job takes. Each item leaves
+    a token in a SimpleQueue, which is written in C; who has got a token takes the first item of the first level, when
+    `precedence` lets it.
     """
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[Any] = SimpleQueue()
-        self._urgent: PriorityQueue[tuple[int, int, Any]] = PriorityQueue()
-        self._numbers = count()
-        self._usual = -(2**31)  # priority of the last job in the queue
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._levels: dict[_Rank, deque[Any]] = {}  # in order of rank; replaced as a whole, for readers without a lock
         self._changed = threading.Condition()
+        self.precedence = Precedence()
         self.unfinished_tasks = 0
-        self.qsize = self._items.qsize
-        self.empty = self._items.empty
+        self.qsize = self._tokens.qsize
+        self.empty = self._tokens.empty
 
     def put(self, item: Any) -> None:
+        rank = -item.message.urgency, item.priority
         with self._changed:
             self.unfinished_tasks += 1
-        priority = item.message.urgency
-        if priority > self._usual and not self._items.empty():
-            self._urgent.put((-priority, next(self._numbers), item))
-            self._items.put(_URGENT)
-        else:
-            self._usual = priority
-            self._items.put(item)
+            level = self._levels.get(rank)
+            if level is None:
+                level = self._add_level(rank)
+            level.append(item)
+        self._tokens.put(None)
+        if self.precedence.floor is not None:
+            self.precedence.arrived()
+
+    def _add_level(self, rank: _Rank) -> deque[Any]:
+        kept = [(known, level) for known, level in self._levels.items() if level]
+        added: deque[Any] = deque()
+        self._levels = dict(sorted([*kept, (rank, added)], key=lambda one: one[0]))
+        return added
 
     def get(self, timeout: float | None = None) -> Any:
-        deadline = None if timeout is None else monotonic() + timeout
-        while True:
-            if self._urgent.queue:
-                with suppress(Empty):  # another thread was quicker
-                    return self._urgent.get_nowait()[2]
-            item = self._items.get(timeout=timeout)
-            if item is not _URGENT:
-                return item
-            if deadline is not None:
-                timeout = max(0.0, deadline - monotonic())
+        self._tokens.get(timeout=timeout)
+        while True:  # again when others took what was there, and an item came on a level that was passed already
+            floor = self.precedence.floor
+            for rank, level in self._levels.items():
+                if floor is not None and -rank[0] < floor:
+                    self.precedence.wait()
+                    break
+                try:
+                    return level.popleft()
+                except IndexError:
+                    continue
 
     def get_nowait(self) -> Any:
         return self.get(timeout=0)
+
+    def least_urgent(self) -> int | None:
+        """The lowest priority of a job that waits for a thread."""
+        return next((-rank[0] for rank, level in reversed(self._levels.items()) if level), None)
 
     def task_done(self) -> None:
         with self._changed:
@@ -63,8 +74,3 @@ class WorkQueue:
     def join(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self.unfinished_tasks)
-
-
-def work_queue(broker: Broker) -> "WorkQueue | PriorityQueue[Any]":
-    """Ours, if all actors have one priority; else Dramatiq's, which puts actors of a higher priority first."""
-    return WorkQueue() if len({actor.priority for actor in broker.actors.values()}) <= 1 else PriorityQueue()

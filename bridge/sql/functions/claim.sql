@@ -18,10 +18,12 @@ LANGUAGE sql IMMUTABLE
 RETURN p_claimed_by <> 'claim_next_job';
 
 -- queue_room: for each queue that live workers serve: how many more jobs they could start (`room`), which is their
--- free slots less the jobs that were claimed for the queue and not started; all their slots; and the queues that
--- share these workers. `room` may be negative. Index: jobs_processing.
+-- free slots less the jobs that were claimed for the queue and not started; all their slots; the queues that share
+-- these workers; and the lowest priority among the jobs that were claimed and not started. `room` may be negative.
+-- Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.queue_room();
-CREATE OR REPLACE FUNCTION public.queue_room() RETURNS TABLE (queue text, room integer, slots integer, shared_with text[])
+CREATE OR REPLACE FUNCTION public.queue_room()
+RETURNS TABLE (queue text, room integer, slots integer, shared_with text[], lowest integer)
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
@@ -32,7 +34,7 @@ BEGIN
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp() AND NOT w.draining
     ), held AS MATERIALIZED (
         -- A job that was claimed with claim_next_job() or by hand takes no slot of these workers.
-        SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs
+        SELECT j.queue, j.worker, j.exec IS NULL AS waiting, count(*)::integer AS jobs, min(j.priority) AS lowest
         FROM public.coding_jobs j
         WHERE j.status = 'processing' AND (j.exec IS NOT NULL OR public.is_bridge(j.claimed_by)) GROUP BY 1, 2, 3
     )
@@ -41,7 +43,8 @@ BEGIN
          - coalesce((SELECT sum(h.jobs) FROM held h WHERE h.waiting AND h.queue = q.queue), 0))::integer,
         sum(l.slots)::integer,
         (SELECT array_agg(DISTINCT o.queue) FROM live s CROSS JOIN LATERAL unnest(s.queues) AS o (queue)
-         WHERE q.queue = ANY (s.queues))
+         WHERE q.queue = ANY (s.queues)),
+        (SELECT min(h.lowest) FROM held h WHERE h.waiting AND h.queue = q.queue)
     FROM live l CROSS JOIN LATERAL unnest(l.queues) AS q (queue)
     GROUP BY q.queue;
 END $$;

@@ -51,7 +51,7 @@ $$;
 -- `alone` and `throughout` are as in claim_suspects (suspects.sql). Index: jobs_processing.
 DROP FUNCTION IF EXISTS public.waiting_claims(interval, integer);
 CREATE OR REPLACE FUNCTION public.waiting_claims(p_age interval, p_limit integer)
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
@@ -59,7 +59,7 @@ DECLARE
     this_moment timestamptz := clock_timestamp();
 BEGIN
     RETURN QUERY
-    SELECT j.id, j.fence, j.queue, j.actor, i.until > this_moment, i.until = 'infinity'
+    SELECT j.id, j.fence, j.queue, j.actor, j.priority, i.until > this_moment, i.until = 'infinity'
     FROM public.coding_jobs j
     CROSS JOIN LATERAL (
         SELECT public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) AS until) i

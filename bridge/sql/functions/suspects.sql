@@ -21,7 +21,7 @@ RETURN CASE WHEN p_crashes = 0 THEN timestamptz '-infinity'
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval);
 DROP FUNCTION IF EXISTS public.claim_suspects(text, interval, integer);
 CREATE OR REPLACE FUNCTION public.claim_suspects(p_bridge text, p_lease interval, p_limit integer)
-RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, alone boolean, throughout boolean)
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, alone boolean, throughout boolean)
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 #variable_conflict use_column
@@ -77,7 +77,7 @@ BEGIN
         EXIT WHEN claimed <> '{}';
     END LOOP;
     RETURN QUERY
-    SELECT c.id, c.fence, c.queue, c.actor, true,
+    SELECT c.id, c.fence, c.queue, c.actor, c.priority, true,
            public.isolated_until(c.crashes, c.retry_count, c.max_retries, this_moment) = 'infinity'
     FROM unnest(claimed) AS r (id) JOIN public.coding_jobs c ON c.id = r.id ORDER BY c.priority DESC, c.seq;
 END $$;

@@ -10,6 +10,11 @@ FROM public.queue_counts() ORDER BY queue
 SELECT extract(epoch FROM run_at - clock_timestamp())::float8 AS seconds
 FROM public.coding_jobs WHERE status = 'pending' AND NOT due ORDER BY run_at LIMIT 1
 
+-- name: unstarted
+-- Which of some hand-overs wait for their start. Index: primary key.
+SELECT j.id, j.fence FROM public.coding_jobs j
+WHERE j.id = ANY (%(ids)s::uuid[]) AND j.status || '' = 'processing' AND j.exec IS NULL
+
 -- name: latest_seq
 -- The highest `seq` given to a job so far, committed or not.
 SELECT last_value AS seq FROM public.coding_jobs_seq

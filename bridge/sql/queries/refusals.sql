@@ -3,7 +3,7 @@
 -- `throughout`: see functions/suspects.sql.
 
 -- name: claim_suspects
-SELECT c.job_id, c.fence, c.queue, c.actor, c.alone AS isolated, c.throughout AS isolated_until_end
+SELECT c.job_id, c.fence, c.queue, c.actor, c.priority, c.alone AS isolated, c.throughout AS isolated_until_end
 FROM (SELECT set_config('mobvibe.skip', %(skip)s::uuid[]::text, true) AS skip) s
 CROSS JOIN LATERAL public.claim_suspects(%(bridge)s, %(lease)s, CASE WHEN s.skip IS NOT NULL THEN %(limit)s::integer END) c
 

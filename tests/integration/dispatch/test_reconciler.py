@@ -71,6 +71,21 @@ def test_an_emptied_redis_gets_every_waiting_job_again_with_the_same_fence(
     assert len(names(client)) == 3, "once each"
 
 
+def test_what_is_handed_over_again_is_in_order_of_priority(
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, reconciler: Reconciler
+) -> None:
+    for priority in (0, 9, 5):
+        rows.add_job(priority=priority)
+        hand_over(steps, rows, publisher, 0)
+    client.flushdb()
+
+    reconciler.step()
+
+    listed: list[bytes] = client.lrange(QUEUE, 0, -1)  # type: ignore[assignment]
+    jobs = [name.decode().partition(":")[0] for name in listed]
+    assert [rows.job(UUID(job))["priority"] for job in jobs] == [9, 5, 0]
+
+
 def test_more_lost_jobs_than_one_query_returns_are_handed_over_again(
     steps: Steps,
     rows: Rows,

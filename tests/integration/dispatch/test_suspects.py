@@ -309,6 +309,20 @@ def test_the_id_of_a_message_marks_an_isolated_job(steps: Steps, rows: Rows) -> 
     assert unseal(text.encode(), "coding", name) == ("run_coding_session", [(job_id, 2)])
 
 
+def test_a_batch_stands_together_and_goes_by_its_most_urgent_job(steps: Steps, rows: Rows, redis_url: str) -> None:
+    client = connect_redis(redis_url)
+    jobs = crash(steps, rows, 2)
+    rows.all("UPDATE coding_jobs SET priority = 9 WHERE id = %s", [jobs[1]])
+    steps.add_worker()
+    publisher = Publisher(client, "mobvibe")
+    publisher.publish([Claim(UUID(int=n), 1, "coding", "run", n) for n in (10, 5)])
+
+    Suspects(steps.queue, publisher, lambda: 2, name="bridge", lease_seconds=30).hand_over()
+
+    listed: Any = client.lrange("mobvibe:coding", 0, -1)
+    assert [UUID(name.decode().partition(":")[0]) for name in listed] == [UUID(int=10), jobs[1], jobs[0], UUID(int=5)]
+
+
 def test_suspects_are_put_back_when_redis_is_unreachable(steps: Steps, rows: Rows) -> None:
     (job_id,) = crash(steps, rows)
     steps.add_worker()

@@ -49,6 +49,7 @@ def wrong(client: redis.Redis, key: str) -> None:
     [
         ("mobvibe:tests", "list", "A queue's jobs wait: Redis has a key of another type"),
         ("mobvibe:tests.msgs", "hash", "A queue's jobs wait: Redis has a key of another type"),
+        ("mobvibe:__priorities__.tests", "hash", "A queue's jobs wait: Redis has a key of another type"),
         ("mobvibe:__heartbeats__", "zset", "A queue cannot be read, its jobs wait"),
         ("mobvibe:__acks__.{worker}.tests", "set", "A queue cannot be read, its jobs wait"),
     ],

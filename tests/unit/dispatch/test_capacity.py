@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from bridge.dispatch.capacity import Capacity
+from bridge.dispatch.capacity import Capacity, Crowd
 from bridge.job import Claim
 from bridge.postgres.queue_rows import QueueCapacity
 from bridge.transport.freed import FreedSlots, HandedOver
@@ -84,3 +84,14 @@ def test_a_count_that_found_no_worker_is_repeated_soon() -> None:
     capacity.counted([], now=0.0, took=0.1)
 
     assert capacity.count_is_due(1.0)
+
+
+def test_a_queue_is_crowded_when_more_is_handed_over_than_there_are_slots() -> None:
+    capacity = counted(
+        QueueCapacity("a", -2, 4, ["a", "b"], 5),
+        QueueCapacity("b", -2, 4, ["a", "b"], -1),
+        QueueCapacity("full", 0, 4, ["full"]),
+        QueueCapacity("ahead", -2, 4, ["ahead"], 0),
+    )
+
+    assert capacity.crowds({"ahead": 3}) == {"a": Crowd(4, -1), "b": Crowd(4, -1)}

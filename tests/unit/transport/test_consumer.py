@@ -19,6 +19,8 @@ from bridge.transport.intake import PlainIntake, PlainMessage
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.publisher import Publisher
+from bridge.transport.slots import Room, Slots
+from bridge.transport.wake_message import WakeMessage
 from tests.support.consuming import claims, consume, ids, take
 from tests.support.waiting import eventually
 
@@ -46,9 +48,121 @@ def test_no_more_messages_are_taken_than_the_prefetch(
 def test_a_message_of_several_jobs_counts_for_all_of_them(publisher: Publisher, broker: JobBroker) -> None:
     publisher.publish(claims(9), {"coding": 3})
 
-    taken = [broker.exchange("coding", limit, [])[1::2] for limit in (3, 4)]
+    taken = [broker.exchange("coding", Room(limit), [])[2::3] for limit in (3, 4)]
 
     assert [len(one) for one in taken] == [1, 2], "the last one taken may bring more than was asked for"
+
+
+def test_beyond_the_slots_only_what_is_more_urgent_than_what_waits_here_is_taken(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    publisher.publish([replace(claim, priority=n) for n, claim in zip((0, 5, 5, 7), claims(4), strict=True)])
+
+    assert broker.exchange("coding", Room(0, 8, 7), []) == [0, 0]
+    assert broker.exchange("coding", Room(0, 2, 3), [])[1::3] == [1, 7, 5], (
+        "all that may be taken was, and more may wait"
+    )
+    assert broker.exchange("coding", Room(0, 8, 3), [])[1::3] == [0, 5]
+    assert client.llen("mobvibe:coding") == 1
+
+
+def test_a_job_that_runs_alone_waits_for_a_slot_however_urgent(publisher: Publisher, broker: JobBroker) -> None:
+    publisher.publish([replace(claim, priority=9, isolated=True) for claim in claims(1)])
+
+    assert broker.exchange("coding", Room(0, 8, 0), []) == [0, 0]
+
+
+def test_priorities_are_forgotten_with_their_messages(
+    publisher: Publisher, broker: JobBroker, client: redis.Redis
+) -> None:
+    publisher.publish([replace(claim, priority=n) for n, claim in enumerate(claims(4))])
+    names = [name.decode() for name in broker.exchange("coding", Room(4), [])[2::3]]
+    client.hset("mobvibe:__priorities__.coding", "left by an older worker", 5)
+
+    broker.exchange("coding", Room(0), names[:1])
+    assert client.hlen("mobvibe:__priorities__.coding") == 3
+    broker.do_nack("coding", names[1])
+    assert client.hlen("mobvibe:__priorities__.coding") == 2
+    broker.exchange("coding", Room(0), names[2:])
+
+    assert not client.exists("mobvibe:__priorities__.coding")
+
+
+class Recording(PlainIntake):
+    """Notes what is started together."""
+
+    def __init__(self) -> None:
+        self.starts: list[list[str]] = []
+        self.locked: set[str] = set()
+
+    def start(self, messages: Sequence[PlainMessage]) -> tuple[list[PlainMessage], list[PlainMessage]]:
+        self.starts.append([message.args[0] for message in messages])
+        again = [message for message in messages if message.args[0] in self.locked]
+        return [message for message in messages if message not in again], again
+
+
+@pytest.mark.parametrize(("waiting", "starts"), [(4, [1, 6]), (5, [7]), (None, [7])])
+def test_those_of_a_fetch_that_overtake_what_waits_here_are_started_before_the_others(
+    publisher: Publisher, broker: JobBroker, waiting: int | None, starts: list[int]
+) -> None:
+    intake = Recording()
+    broker.take_jobs(intake, Slots(10, stock=False, least_urgent=lambda: waiting))
+    low, urgent = claims(4), [replace(claim, priority=n) for n, claim in zip((5, 3, 3), claims(3), strict=True)]
+    publisher.publish([*low, *urgent])
+
+    assert ids(take(consume(broker), 7)) == [str(claim.job_id) for claim in (*urgent, *low)]
+    assert [len(one) for one in intake.starts] == starts
+
+
+def test_an_urgent_job_passes_what_was_started_and_not_passed_on(publisher: Publisher, broker: JobBroker) -> None:
+    broker.take_jobs(PlainIntake(), Slots(10, stock=False, least_urgent=lambda: 0))
+    low, (urgent,) = claims(4), [replace(claim, priority=5) for claim in claims(1)]
+    publisher.publish(low)
+    consumer = consume(broker)
+    assert broker._wakeups is not None
+    assert broker._wakeups.subscribed.wait(5)
+    first = ids(take(consumer, 1))
+    publisher.publish([urgent], urgent=WakeMessage("coding", 5, 1))
+    eventually(lambda: consumer._is_urgent)
+
+    passed_on = first + ids(take(consumer, 4))
+
+    assert passed_on == [str(claim.job_id) for claim in (low[0], urgent, *low[1:])]
+
+
+def test_workers_hear_of_urgent_jobs_and_of_their_beginning(publisher: Publisher, broker: JobBroker) -> None:
+    class Listening(PlainIntake):
+        heard: list[tuple[int, int, bool]] = []  # noqa: RUF012 -- of one test
+
+        def urgent(self, priority: int, jobs: int, *, hold: bool) -> None:
+            self.heard.append((priority, jobs, hold))
+
+    intake = Listening()
+    broker.take_jobs(intake, Slots(10, stock=False))
+    consumer = consume(broker)
+    assert broker._wakeups is not None
+    assert broker._wakeups.subscribed.wait(5)
+    publisher.publish([replace(claim, priority=5) for claim in claims(2)], urgent=WakeMessage("coding", 5, 2))
+    eventually(lambda: intake.heard == [(5, 2, True)])
+
+    broker.urgent_began("coding", 5)
+    next(consumer)
+
+    eventually(lambda: intake.heard[1:] == [(5, -1, True)])
+
+
+def test_an_urgent_job_that_cannot_be_started_yet_holds_up_no_other(publisher: Publisher, broker: JobBroker) -> None:
+    intake = Recording()
+    broker.take_jobs(intake, Slots(10, stock=False, least_urgent=lambda: 0))
+    low, (urgent,) = claims(2), [replace(claim, priority=5) for claim in claims(1)]
+    intake.locked = {str(urgent.job_id)}
+    publisher.publish([*low, urgent])
+    consumer = consume(broker)
+
+    assert ids(take(consumer, 2)) == [str(claim.job_id) for claim in low]
+
+    intake.locked.clear()
+    assert ids(take(consumer, 1)) == [str(urgent.job_id)]
 
 
 def test_adjacent_messages_of_suspects_go_to_one_process(
@@ -275,10 +389,10 @@ def test_messages_whose_answer_was_lost_are_taken_again(
     exchange = broker.exchange
     lost: list[int] = []
 
-    def lose_the_first_answer(queue: str, slots: int, done: Sequence[str]) -> list[Any]:
-        taken = exchange(queue, slots, done)
+    def lose_the_first_answer(queue: str, room: Room, done: Sequence[str]) -> list[Any]:
+        taken = exchange(queue, room, done)
         if not lost:
-            lost.append((len(taken) - 1) // 2)
+            lost.append((len(taken) - 2) // 3)
             raise RedisUnavailableError("the answer was lost")
         return taken
 

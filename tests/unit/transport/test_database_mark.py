@@ -7,6 +7,7 @@ from bridge.errors import NamespaceTakenError
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.publisher import Publisher
+from bridge.transport.slots import Room
 from tests.support.consuming import claims
 
 LIST, PAYLOADS = "mobvibe:coding", "mobvibe:coding.msgs"
@@ -29,7 +30,7 @@ def test_the_namespace_of_another_database_is_left_alone(client: redis.Redis, br
             call(claims(2))
     broker.mark = other
     with pytest.raises(NamespaceTakenError, match="alpha"):
-        broker.exchange("coding", 10, [])
+        broker.exchange("coding", Room(10), [])
 
     assert (client.lrange(LIST, 0, -1), client.hgetall(PAYLOADS)) == before
     assert not client.exists("mobvibe:__heartbeats__")
@@ -46,7 +47,7 @@ def test_the_mark_is_set_again_by_the_first_process_after_redis_was_emptied(
     if first == "a bridge":
         publisher.publish(claims(1))
     else:
-        broker.exchange("coding", 1, [])
+        broker.exchange("coding", Room(1), [])
 
     with pytest.raises(NamespaceTakenError):
         DatabaseMark(client, "mobvibe", BETA).take()

@@ -17,6 +17,7 @@ from bridge.transport.job_broker import JobBroker
 from bridge.transport.messages import seal
 from bridge.transport.names import WORKER_PREFIX
 from bridge.transport.publisher import Publisher
+from bridge.transport.slots import Room
 from tests.support.consuming import claims
 from tests.support.waiting import eventually
 
@@ -95,9 +96,9 @@ def test_a_message_whose_id_is_not_ours_is_left_alone(
 def test_a_message_whose_id_looks_like_ours_is_taken(client: redis.Redis, broker: JobBroker, mark: str) -> None:
     put_theirs(client, f"{UUID}:{2**63 - 1}{mark}")
 
-    others_first, *taken = broker.exchange("coding", 1, [])
+    others_first, _, *taken = broker.exchange("coding", Room(1), [])
 
-    assert (others_first, taken) == (0, [f"{UUID}:{2**63 - 1}{mark}".encode(), b"theirs"])
+    assert (others_first, taken) == (0, [f"{UUID}:{2**63 - 1}{mark}".encode(), b"theirs", 0])
 
 
 def test_ours_are_found_behind_any_number_of_theirs_and_theirs_keep_their_order(

@@ -14,6 +14,7 @@ from bridge.worker.work_queue import WorkQueue
 class Item:
     name: str
     urgency: int = 0
+    priority: int = 0  # of its actor, where Dramatiq puts the lower one first
     message: SimpleNamespace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,13 +49,38 @@ def test_more_urgent_jobs_overtake_the_others_and_the_most_urgent_is_first() -> 
     assert drain(queue) == ["y", "x", "z", "a", "b", "c"]
 
 
-def test_a_job_put_on_an_empty_queue_sets_the_usual_priority() -> None:
+def test_a_less_urgent_job_lets_nobody_pass_the_more_urgent_ones() -> None:
     queue = WorkQueue()
-    put(queue, ("a", 0))
-    drain(queue)
-    put(queue, ("b", 7), ("c", 7), ("d", 8))
+    put(queue, ("a", 5), ("b", -5), ("c", 0), ("d", 5))
 
-    assert drain(queue) == ["d", "b", "c"]
+    assert drain(queue) == ["a", "d", "c", "b"]
+
+
+def test_among_jobs_of_one_priority_that_of_the_actor_decides() -> None:
+    queue = WorkQueue()
+    for item in (Item("slow", 0, 10), Item("quick", 0, 0), Item("urgent", 1, 10)):
+        queue.put(item)
+
+    assert drain(queue) == ["urgent", "quick", "slow"]
+
+
+def test_it_knows_the_least_urgent_job_that_waits() -> None:
+    queue = WorkQueue()
+    assert queue.least_urgent() is None
+    put(queue, ("a", 7), ("b", -2), ("c", 9))
+
+    assert queue.least_urgent() == -2
+    assert [queue.get().name for _ in range(2)] == ["c", "a"]
+    assert queue.least_urgent() == -2
+
+
+def test_many_priorities_one_after_the_other_leave_nothing_behind() -> None:
+    queue = WorkQueue()
+    for priority in range(1000):
+        put(queue, ("a", priority))
+        drain(queue)
+
+    assert len(queue._levels) == 1
 
 
 def test_a_waiting_thread_gets_the_next_job_or_times_out() -> None:
