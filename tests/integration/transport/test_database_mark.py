@@ -10,5 +10,7 @@ from bridge.transport.database_mark import DatabaseMark
 def test_a_mark_of_another_type_is_named(client: redis.Redis) -> None:
     client.rpush("mobvibe:__database__", "theirs")
 
-    with pytest.raises(WrongKeyError, match=r"the key 'mobvibe:__database__' is not a string; .*DEL mobvibe:__database__"):
+    with pytest.raises(
+        WrongKeyError, match=r"the key 'mobvibe:__database__' is not a string; .*DEL mobvibe:__database__"
+    ):
         DatabaseMark(client, "mobvibe", "id name").take()
