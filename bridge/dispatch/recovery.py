@@ -9,6 +9,7 @@ from bridge.dispatch.routing import Routing
 from bridge.job import Outcome
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
+from bridge.postgres.queue_rows import WatchedWorkers
 from bridge.runtime.clock import seconds_asleep
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Recovery:
         self._woke_at = float("-inf")
         self._restless_since: float | None = None
         self._swept_at = self._active_at = float("-inf")
-        self._without = 0
+        self._watched = WatchedWorkers()
 
     def active(self) -> None:
         """Jobs are moving. For any thread: while none are, sweeps and checks are half as frequent."""
@@ -73,17 +74,20 @@ class Recovery:
             self._on_claimable()
         if self.routing.has_more:
             return 0.0
-        return _WATCH_CLOSELY_SECONDS if self._without else slowdown * _WATCH_SECONDS
+        return _WATCH_CLOSELY_SECONDS if self._watched.without else slowdown * _WATCH_SECONDS
 
     def _some_were_lost(self) -> bool:
-        """Check the workers' links; not while ours is young, see _YOUNG_SECONDS."""
+        """Check the workers' links; not while ours is young, see _YOUNG_SECONDS.
+
+        Fewer live ones: one was declared lost, perhaps by who saw its process end. Or it has stopped, and left nothing.
+        """
         self._link.open()
         if self._first_link is None:
             self._first_link = self._link.opened_at
         if time.monotonic() - self._good_since() < _YOUNG_SECONDS:
             return False
-        before, self._without = self._without, self._queue.watch_links(confirm=_CONFIRM)
-        if self._without >= before:
+        before, self._watched = self._watched, self._queue.watch_workers(confirm=_CONFIRM)
+        if self._watched.without >= before.without and self._watched.live >= before.live:
             return False
         self._on_lost()
         return True

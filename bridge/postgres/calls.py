@@ -47,7 +47,7 @@ _VALUES = {
     ),
     "register_worker": ("", "worker, name, slots, queues text[], actor_options jsonb, version, lease"),
     "hold_worker_link": ("held", "worker, pid, grace"),
-    "watch_links": ("without", "confirm"),
+    "declare_lost": ("", "worker, ended_by uuid"),
     "stop_worker": ("", "worker"),
     "prune_workers": ("", "age"),
     "fold_job_counts": ("folded", "limit"),

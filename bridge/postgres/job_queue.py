@@ -27,6 +27,7 @@ from bridge.postgres.queue_rows import (
     Span,
     StuckJobs,
     VacuumHolder,
+    WatchedWorkers,
 )
 from bridge.postgres.statements import statement
 
@@ -149,9 +150,13 @@ class JobQueue:
         """Jobs that were handed over at least `age` ago and have not been started, the oldest first."""
         return [Claim(**row) for row in self._link.call("waiting_claims", {"age": age, "limit": limit})]
 
-    def watch_links(self, *, confirm: timedelta) -> int:
+    def watch_workers(self, *, confirm: timedelta) -> WatchedWorkers:
         """Declare workers lost that have had no link for `confirm`. Returns how many others have none now."""
-        return int(self._link.call("watch_links", {"confirm": confirm})[0]["without"])
+        return WatchedWorkers(**self._link.call("watch_workers", {"confirm": confirm})[0])
+
+    def declare_lost(self, worker: UUID, *, ended_by: UUID | None) -> None:
+        """The worker's process has ended. `ended_by`: the job that ended it, if that is known."""
+        self._link.call("declare_lost", {"worker": worker, "ended_by": ended_by})
 
     def route_jobs(self, *, limit: int) -> list[StuckJobs]:
         params = {"limit": limit, "skip": self._link.refused.skip(_ROUTE)}

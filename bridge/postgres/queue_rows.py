@@ -107,6 +107,14 @@ class QueueCapacity:
     lowest: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedWorkers:
+    """How many are live, as of before the check; and how many of these had no link, and are not lost yet."""
+
+    without: int = 0
+    live: int = 0
+
+
 class Span(NamedTuple):
     """Of one queue: at most `limit` jobs, of priorities from `low` to `high`, behind the place `after`."""
 

@@ -77,7 +77,7 @@ BEGIN
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
             'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims', 'unwatched_lease',
             'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
-            'hold_worker_link', 'watch_links', 'stop_worker', 'prune_workers', 'keep_actor_queues', 'route_new_job',
+            'hold_worker_link', 'watch_links', 'stop_worker', 'declare_lost', 'suspicion', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
             'get_session_events', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',

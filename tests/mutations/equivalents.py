@@ -6,6 +6,7 @@ _STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the co
 _ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
 
+_NEVER = "isolated_until says never for the others; this one is for the index"
 _ANY = "without it the statement below finds nothing all the same; this saves work while there is no suspect"
 _ANY_DUE = "without it the statement below finds nothing all the same; this saves the triggers of an UPDATE of no rows"
 _NUMBERED = "all is numbered by then, and the statement below finds nothing; this saves it for each row after the first"
@@ -53,10 +54,13 @@ EQUIVALENT: dict[str, str] = {
     "complete_job: d.session_id IS NOT NULL": _NULL,
     "release_jobs: b.session_id IS NOT NULL": _NULL,
     "end_failed_attempts: e.session_id IS NOT NULL": _NULL,
-    "claim_suspects: NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0)": _ANY,
+    "claim_suspects: NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0"
+    " AND public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) > '-infinity')": _ANY,
+    "claim_suspects: public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) > '-infinity'": _ANY,
     "claim_suspects: j.status = 'pending'": _ANY,
     "claim_suspects: j.crashes > 0": _ANY,
-    "claim_suspects: j.crashes > 0 (no. 2)": "isolated_until says never for the others; this one is for the index",
+    "claim_suspects: j.crashes > 0 (no. 2)": _NEVER,
+    "claim_suspects: s.crashes > 0": _NEVER,
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,

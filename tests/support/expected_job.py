@@ -53,17 +53,22 @@ class ExpectedJob:
 
     @property
     def can_run_beside_others(self) -> bool:
-        return self.can_be_claimed and self.crashes == 0
+        return self.can_be_claimed and not self.must_be_isolated
+
+    @property
+    def must_be_isolated(self) -> bool:
+        """Two workers were lost that ran it, or it ended one; or one was lost, and this is its last attempt."""
+        return self.crashes > 1 or (self.crashes == 1 and self.retry_count + 1 >= self.max_retries)
 
     @property
     def is_suspect(self) -> bool:
-        """A worker was lost while it ran the job: it may be claimed to run isolated."""
-        return self.can_be_claimed and self.crashes > 0
+        """It may be claimed to run isolated."""
+        return self.can_be_claimed and self.must_be_isolated
 
     @property
     def is_isolated(self) -> bool:
         """It runs isolated, or is handed over to do so."""
-        return self.status == "processing" and self.crashes > 0 and self.taken_by == "bridge"
+        return self.status == "processing" and self.must_be_isolated and self.taken_by == "bridge"
 
     def claim(self, by: str | None, batch: int = 0) -> None:
         self.batch = batch
@@ -119,8 +124,8 @@ class ExpectedJob:
             self.status, self.marked, self.due, self.releases = "pending", False, True, 0
         return self.status
 
-    def reclaim(self, alive: Container[UUID | None]) -> tuple[str, str] | None:
-        """Outcome and status when a sweep takes it back; None when it must not."""
+    def reclaim(self, alive: Container[UUID | None], *, is_alone: bool) -> tuple[str, str] | None:
+        """Outcome and status when a sweep takes it back; None when it must not. `is_alone`: in its worker."""
         is_silent = self.expired if self.exec is None else self.worker not in alive
         if self.status != "processing" or not is_silent:
             return None
@@ -130,8 +135,8 @@ class ExpectedJob:
             self.fail("reclaimed")
         else:
             self.fail("crashed")
-            self.crashes += 1
-            self.due = self.due or self.crashes == 1  # a first crash has no backoff
+            self.due = self.due or self.crashes == 0  # a first crash has no backoff
+            self.crashes += 2 if is_alone else 1
         return self.ledger[-1], self.status
 
     def _end(self, status: str, outcome: str) -> None:

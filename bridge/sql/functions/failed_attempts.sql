@@ -14,6 +14,17 @@ AS $$
     FROM (SELECT regexp_replace(p_error, '[\x01-\x08\x0b-\x1f\x7f-\x9f]', '', 'g') AS text) t
 $$;
 
+-- suspicion: what `crashes` is after a crash of the worker. p_ended_by is the job that ended the worker, NULL if nothing
+-- tells which. That job gets two more, which isolates it. If it is unknown, each job gets one more: the first time that
+-- isolates nobody, the second time it does. If it was another job, this one has at least 1, which isolates its last
+-- attempt only.
+-- Without SET and with an expression for a body, so that Postgres inlines it.
+CREATE OR REPLACE FUNCTION public.suspicion(p_crashes integer, p_job uuid, p_ended_by uuid) RETURNS integer
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_ended_by IS NULL THEN p_crashes + 1
+            WHEN p_ended_by = p_job THEN p_crashes + 2
+            ELSE greatest(p_crashes, 1) END;
+
 -- end_failed_attempts: ends attempts that failed, were reclaimed or crashed. The caller holds the row locks and has
 -- checked that each attempt is the job's latest one. p_delays: NULL is retry_delay.
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(
@@ -31,13 +42,21 @@ BEGIN
             CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  WHEN j.retry_count + 1 < j.max_retries AND NOT r.final THEN 'pending'
                  ELSE 'failed' END AS status,
+            CASE WHEN r.outcome = 'crashed'
+                 THEN public.suspicion(j.crashes, j.id, coalesce(
+                          (SELECT w.ended_by FROM public.workers w WHERE w.id = j.worker),
+                          CASE WHEN j.worker = ANY (ARRAY(SELECT o.worker FROM public.coding_jobs o
+                                                          WHERE o.status = 'processing' AND o.exec IS NOT NULL
+                                                          GROUP BY o.worker HAVING count(*) = 1))
+                               THEN j.id END))  -- it was the only job there
+                 ELSE j.crashes END AS crashes,
             least(greatest(coalesce(r.delay, public.retry_delay(j.retry_count)), interval '0'), interval '10 years') AS delay
         FROM unnest(p_ids, p_outcomes, p_errors, p_finals, p_delays) AS r (id, outcome, error, final, delay)
         JOIN public.coding_jobs j ON j.id = r.id
     ), ended AS (
         UPDATE public.coding_jobs j
         SET status = v.status, retry_count = j.retry_count + 1, releases = 0, error_message = v.error,
-            crashes = j.crashes + (v.outcome = 'crashed')::integer,
+            crashes = v.crashes,
             run_at = CASE WHEN v.status = 'pending' THEN this_moment + v.delay ELSE j.run_at END,
             due = v.status <> 'pending',
             completed_at = CASE WHEN v.status <> 'pending' THEN this_moment END,

@@ -1,9 +1,9 @@
 -- Reclaim: how attempts end that nobody reports, because their worker was lost, or their message on its way to one.
 
 -- reclaim_jobs: ends up to p_limit attempts that nobody will report. A worker whose lease has run out is declared
--- lost, and the jobs it had started have crashed: after its first crash a job is due at once, as it runs isolated. A
--- hand-over that no worker started in time is released: it never ran, so it spends no retry. A job that was claimed
--- with claim_next_job() or by hand counts as run.
+-- lost, and the jobs it had started have crashed. A job is due at once after its first crash, and after each one that
+-- another job caused; else it waits, longer with each crash. A hand-over that no worker started in time is released: it
+-- never ran, so it spends no retry. A job that was claimed with claim_next_job() or by hand counts as run.
 -- For p_grace after Postgres itself started, no worker is declared lost: no heartbeat could have come through. A row
 -- is locked from the moment it is chosen until it has changed. One caller at a time; a second one gets no row.
 -- One row must not hold up the others. If all together cannot be changed (a lock on a host's row, a host's trigger
@@ -34,9 +34,12 @@ BEGIN
     END IF;
 
     SELECT array_agg(s.id), array_agg(s.fence), array_agg(s.outcome), array_agg(s.error),
-           array_agg(CASE WHEN s.outcome = 'crashed' AND s.crashes = 0 THEN interval '0' END)
+           array_agg(CASE WHEN s.outcome <> 'crashed' THEN NULL
+                          WHEN s.crashes = 0 OR s.ended_by <> s.id THEN interval '0'
+                          ELSE public.retry_delay(s.crashes - 1) END)
     INTO ids, fences, outcomes, errors, delays
     FROM (SELECT j.id, j.fence, j.crashes,
+              (SELECT w.ended_by FROM public.workers w WHERE w.id = j.worker) AS ended_by,
               CASE WHEN j.exec IS NOT NULL THEN 'crashed'
                    WHEN public.is_bridge(j.claimed_by) THEN 'released'
                    ELSE 'reclaimed' END AS outcome,

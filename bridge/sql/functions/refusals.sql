@@ -140,7 +140,8 @@ BEGIN
             SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
               AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
-              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment) AND j.crashes = 0
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment)
+              AND public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) = '-infinity'
               AND j.id NOT IN (SELECT unnest(p_skip))
             ORDER BY j.priority DESC, j.seq
             LIMIT least(greatest(span.room, 0), p_limit)

@@ -1,14 +1,15 @@
--- Suspects: jobs that ran in a worker when that was lost. They run isolated, in a worker process that begins nothing else.
+-- Suspects: jobs that may have ended their worker. They run isolated, in a worker process that begins nothing else.
 
 -- isolated_until: the rule (docs/explanation/states.md), for all functions: until when a job that is started at
 -- p_started_at must be isolated. '-infinity': never. 'infinity': to its end. The worker's side of it is
--- is_acquitted() in bridge/worker/quarantine.py.
+-- is_acquitted() in bridge/worker/quarantine.py. What `crashes` counts is in suspicion() (failed_attempts.sql).
 -- Without SET and with an expression for a body, so that Postgres inlines it.
 CREATE OR REPLACE FUNCTION public.isolated_until(
     p_crashes integer, p_retry_count integer, p_max_retries integer, p_started_at timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE
 RETURN CASE WHEN p_crashes = 0 THEN timestamptz '-infinity'
-            WHEN p_crashes > 1 OR p_retry_count + 1 >= p_max_retries THEN timestamptz 'infinity'
+            WHEN p_crashes > 2 OR p_retry_count + 1 >= p_max_retries THEN timestamptz 'infinity'
+            WHEN p_crashes = 1 THEN timestamptz '-infinity'
             ELSE p_started_at + interval '30 s' END;
 
 -- claim_suspects: claims up to p_limit suspects of one queue, the most urgent first. What was claimed together is a
@@ -35,7 +36,9 @@ DECLARE
     claimed uuid[] := '{}';
     refused uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.crashes > 0) THEN
+    IF NOT EXISTS (SELECT FROM public.coding_jobs j
+                   WHERE j.status = 'pending' AND j.crashes > 0
+                     AND public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) > '-infinity') THEN
         RETURN;
     END IF;
     IF NOT pg_try_advisory_xact_lock(hashtext('mobvibe.suspects')) THEN
@@ -56,6 +59,7 @@ BEGIN
         WITH found AS MATERIALIZED (
             SELECT s.id, s.queue, s.priority, s.seq FROM public.coding_jobs s
             WHERE s.status = 'pending' AND s.crashes > 0 AND (s.run_at IS NULL OR s.run_at <= this_moment)
+              AND public.isolated_until(s.crashes, s.retry_count, s.max_retries, this_moment) > '-infinity'
               AND EXISTS (SELECT FROM public.workers w
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))

@@ -121,6 +121,17 @@ AS $$
     SELECT public.keep_actor_queues(false)
 $$;
 
+-- declare_lost: says that a worker's process has ended, for who saw that: its jobs need wait neither for its lease nor
+-- for its link. p_ended_by: the job that ended it; NULL where its end pointed at none.
+CREATE OR REPLACE FUNCTION public.declare_lost(p_worker uuid, p_ended_by uuid) RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+    UPDATE public.workers w
+    SET stopped_at = coalesce(w.stopped_at, clock_timestamp()), stop_reason = coalesce(w.stop_reason, 'lost'),
+        ended_by = p_ended_by
+    WHERE w.id = p_worker
+$$;
+
 -- prune_workers: deletes the rows of processes that ended longer ago than p_age.
 CREATE OR REPLACE FUNCTION public.prune_workers(p_age interval) RETURNS void
 LANGUAGE sql SET search_path = ''

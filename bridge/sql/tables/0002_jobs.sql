@@ -68,7 +68,7 @@ COMMENT ON COLUMN public.coding_jobs.due IS 'false while run_at is in the future
 COMMENT ON COLUMN public.coding_jobs.seq IS 'Age within a priority: the order of insertion, which created_at cannot give (equal, or set by the client)';
 COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; every claim raises it by one';
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
-COMMENT ON COLUMN public.coding_jobs.crashes IS 'Workers lost while they ran this job; from the first on it runs isolated, see isolated_until()';
+COMMENT ON COLUMN public.coding_jobs.crashes IS 'How strongly it is suspected of ending its workers, see suspicion(); from 2 on it runs isolated, see isolated_until()';
 COMMENT ON COLUMN public.coding_jobs.releases IS 'How often in a row it was handed back with no retry spent; from the fourth time on it waits, longer each time';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
@@ -257,10 +257,12 @@ CREATE TABLE IF NOT EXISTS public.workers (
 ALTER TABLE public.workers
     ADD COLUMN IF NOT EXISTS linked boolean NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS link_lost_at timestamptz,
-    ADD COLUMN IF NOT EXISTS link_patience interval NOT NULL DEFAULT '0';
+    ADD COLUMN IF NOT EXISTS link_patience interval NOT NULL DEFAULT '0',
+    ADD COLUMN IF NOT EXISTS ended_by uuid;
 COMMENT ON COLUMN public.workers.linked IS 'It holds the session lock worker_key(id) while its link to this server is up';
 COMMENT ON COLUMN public.workers.link_lost_at IS 'Since when that lock was seen free';
 COMMENT ON COLUMN public.workers.link_patience IS 'How long it may be free before the worker is lost, where its link is slow';
+COMMENT ON COLUMN public.workers.ended_by IS 'The job that ended the process, where its end pointed at one';
 CREATE INDEX IF NOT EXISTS workers_live ON public.workers (id) WHERE stopped_at IS NULL;
 
 -- The queue and attempts of each actor, as workers announced them. Read for each row that names no queue. Rows

@@ -110,7 +110,7 @@ def test_a_refused_job_is_retried_at_growing_intervals(
 def test_a_refused_suspect_delays_no_other(steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
     steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
-    rows.all("UPDATE coding_jobs SET crashes = 1")
+    rows.all("UPDATE coding_jobs SET crashes = 2")
     rows.all(CHECKED)
 
     assert [claim.job_id for claim in steps.queue.claim_suspects("bridge", lease=LEASE)] == [other]

@@ -1,4 +1,4 @@
-"""A job that was running when its worker was lost runs isolated from then on."""
+"""A job that is suspected of having ended its worker runs isolated from then on."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -29,12 +29,13 @@ from tests.support.waiting import eventually
 
 
 def crash(steps: Steps, rows: Rows, count: int = 1) -> list[UUID]:
-    """Jobs that were running in a worker when it was lost."""
+    """Jobs that each ended a worker."""
     jobs = [rows.add_job() for _ in range(count)]
-    worker = steps.add_worker()
-    for claim in steps.claim():
+    for _ in jobs:
+        worker = steps.add_worker(slots=1)
+        claim = steps.claim_one()
         assert steps.start(worker, claim)
-    steps.book.stop(worker)
+        steps.queue.declare_lost(worker, ended_by=claim.job_id)
     assert set(steps.reclaim()) == set(jobs)
     return jobs
 
@@ -184,11 +185,12 @@ def test_an_acquitted_suspect_does_not_block_the_next_batch(steps: Steps, rows: 
 @pytest.mark.parametrize(
     ("columns", "is_acquitted"),
     [
-        ("crashes = 1, retry_count = 1, max_retries = 3", True),
-        ("crashes = 1, retry_count = 7, max_retries = 9", True),  # it failed before, by itself
-        ("crashes = 1, retry_count = 1, max_retries = 2", False),
-        ("crashes = 2, retry_count = 2, max_retries = 9", False),
-        ("crashes = 2, retry_count = 0, max_retries = 9", False),  # an operator wanted it again
+        ("crashes = 2, retry_count = 1, max_retries = 3", True),
+        ("crashes = 2, retry_count = 7, max_retries = 9", True),  # it failed before, by itself
+        ("crashes = 2, retry_count = 1, max_retries = 2", False),
+        ("crashes = 1, retry_count = 1, max_retries = 2", False),  # it was merely there, and must not be again
+        ("crashes = 3, retry_count = 2, max_retries = 9", False),
+        ("crashes = 3, retry_count = 0, max_retries = 9", False),  # an operator wanted it again
     ],
 )
 def test_a_job_that_crashed_twice_or_has_its_last_attempt_is_never_acquitted(
@@ -382,7 +384,7 @@ def test_dead_workers_are_found_while_a_suspect_waits_for_a_frozen_redis(
     with redis.Redis.from_url(redis_url) as client:
         client.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
         try:
-            rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
+            rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=2, retry_count=1)
             lose_a_worker(seconds=4)
         finally:
             client.execute_command("CLIENT", "UNPAUSE")
@@ -401,7 +403,7 @@ def test_a_suspect_runs_when_no_other_job_does_and_no_other_begins_meanwhile(
 
     ordinary = add("ordinary")
     eventually(lambda: is_started(ordinary))
-    suspect = add("suspect", crashes=1, retry_count=1)
+    suspect = add("suspect", crashes=2, retry_count=1)
     eventually(lambda: rows.job(suspect)["fence"] == 1)
     with redis.Redis.from_url(redis_url) as client:
         eventually(lambda: client.llen("mobvibe:tests") == 0, what="the worker to take it")
@@ -433,7 +435,7 @@ def test_the_jobs_of_a_batch_run_one_after_the_other(fleet: Fleet, rows: Rows) -
     def add(**columns: Any) -> UUID:
         return rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.02}, **columns)
 
-    jobs = [add(crashes=n % 2, retry_count=n % 2) for n in range(60)]
+    jobs = [add(crashes=n % 2 * 2, retry_count=n % 2) for n in range(60)]
     eventually(lambda: rows.value("SELECT count(*) FROM coding_jobs WHERE status <> 'completed'") == 0)
 
     suspects = set(jobs[1::2])
@@ -448,7 +450,7 @@ def test_no_job_is_handed_over_to_a_worker_whose_suspect_waits(new_fleet: Callab
     fleet = new_fleet(lease_ms=1500).start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")
     eventually(lambda: fleet.actor_log.starts(ordinary) == 1)
-    suspect = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1, retry_count=1)
+    suspect = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=2, retry_count=1)
     eventually(
         lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="the worker to report that it drains"
     )
@@ -467,7 +469,7 @@ def test_no_job_is_handed_over_to_a_worker_whose_suspect_waits(new_fleet: Callab
 
 
 def add_suspect(rows: Rows, n: int) -> UUID:
-    return rows.add_job(actor="double", queue="tests", payload={"n": n}, crashes=1, retry_count=1)
+    return rows.add_job(actor="double", queue="tests", payload={"n": n}, crashes=2, retry_count=1)
 
 
 def busy_with_a_waiting_suspect(new_fleet: Callable[..., Fleet], rows: Rows) -> tuple[Fleet, UUID]:
@@ -516,7 +518,7 @@ def test_suspects_that_run_for_long_do_not_wait_for_each_other(
     monkeypatch.setattr("bridge.worker.quarantine.TRIAL_SECONDS", 0.5)
     fleet = new_fleet().start()
 
-    columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 1, "retry_count": 1}
+    columns = {"actor": "wait_at_gate", "queue": "tests", "crashes": 2, "retry_count": 1}
     first, second = rows.add_job(**columns), rows.add_job(**columns)
     eventually(lambda: fleet.actor_log.starts(first) == 1)
     began(rows, first, TRIAL_SECONDS + 1)

@@ -42,7 +42,7 @@ def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_suspect_is_not_claimed_with_ordinary_jobs(steps: Steps, rows: Rows) -> None:
     steps.add_worker()
-    rows.add_job(crashes=1)
+    rows.add_job(crashes=2)
     assert steps.claim() == []
 
 

@@ -62,12 +62,12 @@ def test_a_locked_row_of_a_worker_waits_for_the_next_sweep(steps: Steps, rows: R
         unlinked = steps.add_worker()
         rows.all("UPDATE workers SET linked = true WHERE id IN (%s, %s)", [unlinked, steps.add_worker()])
         somebody.execute("SELECT FROM workers WHERE id = %s FOR UPDATE", [unlinked])
-        assert steps.queue.watch_links(confirm=timedelta(hours=1)) == 1
+        assert steps.queue.watch_workers(confirm=timedelta(hours=1)).without == 1
         rows.all("UPDATE workers SET link_lost_at = now() - interval '2 hours' WHERE link_lost_at IS NOT NULL")
-        assert steps.queue.watch_links(confirm=timedelta(hours=1)) == 0
+        assert steps.queue.watch_workers(confirm=timedelta(hours=1)).without == 0
 
     steps.reclaim()
-    assert steps.queue.watch_links(confirm=timedelta(0)) == 0
+    assert steps.queue.watch_workers(confirm=timedelta(0)).without == 0
     assert rows.value("SELECT count(*) FROM workers WHERE stop_reason = 'lost'") == 4
 
 

@@ -78,7 +78,7 @@ def test_a_suspect_after_a_refused_one_is_claimed(
 ) -> None:
     steps.add_worker()
     refused, other = rows.add_job(priority=9), rows.add_job()
-    rows.all("UPDATE coding_jobs SET crashes = 1")
+    rows.all("UPDATE coding_jobs SET crashes = 2")
     rows.all(cause)
 
     assert [claim.job_id for claim in steps.queue.claim_suspects("bridge", lease=LEASE)] == [other]
@@ -94,7 +94,7 @@ def test_an_error_of_the_database_is_not_a_refused_row(
     steps.book.stop(lost)
     steps.add_worker()
     rows.add_job()
-    rows.add_job(crashes=1)
+    rows.add_job(crashes=2)
     rows.all("ALTER TABLE job_counts RENAME TO gone")
     claims = Claims(steps.queue, name="bridge", lease=LEASE, limit=10)
     calls: list[Callable[[], object]] = [
@@ -130,7 +130,7 @@ def test_started_and_unstarted_attempts_are_taken_back_together(steps: Steps, ro
 @pytest.mark.parametrize("step", ["reclaim", "route", "suspects"])
 def test_a_refused_job_is_retried_at_growing_intervals(steps: Steps, rows: Rows, step: str) -> None:
     worker = steps.add_worker(actors={"run_coding_session": {"queue": "reports", "max_retries": 1}}, queues=["reports"])
-    rows.add_job(priority=9, queue="reports" if step != "route" else "nowhere", crashes=int(step == "suspects"))
+    rows.add_job(priority=9, queue="reports" if step != "route" else "nowhere", crashes=2 * int(step == "suspects"))
     if step == "reclaim":
         steps.started(worker)
         steps.book.stop(worker)

@@ -47,14 +47,16 @@ def test_a_worker_whose_link_is_gone_is_lost_before_its_lease_runs_out(
     worker = steps.add_worker()
     steps.started(worker)
     assert book.hold_link(worker)
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) is None
 
     book.close()
 
-    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 1, what="the free lock to be seen")
+    eventually(
+        lambda: steps.queue.watch_workers(confirm=timedelta(hours=1)).without == 1, what="the free lock to be seen"
+    )
     assert stop_reason(rows, worker) is None, "not before it was confirmed"
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) == "lost"
     assert steps.reclaim() == {job_id: ("crashed", "pending")}
 
@@ -63,14 +65,14 @@ def test_a_worker_whose_link_is_slow_gets_the_time_it_asked_for(steps: Steps, ro
     worker = steps.add_worker()
     book.hold_link(worker, timedelta(seconds=8))
     book.close()
-    eventually(lambda: steps.queue.watch_links(confirm=AT_ONCE) == 1, what="the free lock to be seen")
+    eventually(lambda: steps.queue.watch_workers(confirm=AT_ONCE).without == 1, what="the free lock to be seen")
 
     rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '6 s'")
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 1
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 1
     assert stop_reason(rows, worker) is None
 
     rows.all("UPDATE workers SET link_lost_at = link_lost_at - interval '2 s'")
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) == "lost"
 
 
@@ -78,12 +80,12 @@ def test_a_worker_that_takes_its_lock_again_in_time_is_alive(steps: Steps, rows:
     worker = steps.add_worker()
     assert book.hold_link(worker)
     end_session(rows)
-    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 1)
+    eventually(lambda: steps.queue.watch_workers(confirm=timedelta(hours=1)).without == 1)
 
     assert book.has_news(), "the end of a link shows without a statement"
     assert book.hold_link(worker)
 
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) is None
     assert rows.value("SELECT link_lost_at FROM workers WHERE id = %s", [worker]) is None
 
@@ -93,7 +95,7 @@ def test_a_lock_taken_again_clears_the_suspicion(steps: Steps, rows: Rows, book:
     book.hold_link(worker)
     rows.all("UPDATE workers SET link_lost_at = now() - interval '1 day' WHERE id = %s", [worker])
 
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
 
     assert stop_reason(rows, worker) is None
 
@@ -101,7 +103,7 @@ def test_a_lock_taken_again_clears_the_suspicion(steps: Steps, rows: Rows, book:
 def test_a_worker_without_a_lock_is_left_to_its_lease(steps: Steps, rows: Rows) -> None:
     worker = steps.add_worker()
 
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
 
     assert stop_reason(rows, worker) is None
 
@@ -114,7 +116,7 @@ def test_a_lock_on_a_pooled_link_is_not_watched(steps: Steps, rows: Rows, dsn: s
     assert not link.call("hold_worker_link", {"worker": worker, "pid": 1, "grace": AT_ONCE})[0]["held"]
     link.close()
 
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) is None
 
 
@@ -128,7 +130,7 @@ def test_a_lock_that_an_earlier_link_still_holds_is_not_watched(
     assert not second.hold_link(worker)
     book.close()  # the first session ends at last; the worker is alive on its second link
 
-    assert steps.queue.watch_links(confirm=AT_ONCE) == 0
+    assert steps.queue.watch_workers(confirm=AT_ONCE).without == 0
     assert stop_reason(rows, worker) is None
     eventually(lambda: second.hold_link(worker), what="the lock to be taken")
     second.close()

@@ -161,7 +161,7 @@ def test_suspects_of_a_closed_queue_wait_and_the_others_run(
 ) -> None:
     caplog.set_level(logging.INFO)
     closed: list[WrongKeyError] = []
-    two_queues(steps, rows, crashes=1)
+    two_queues(steps, rows, crashes=2)
     wrong(client, "mobvibe:a")
     suspects = Suspects(
         steps.queue, Publisher(client, "mobvibe"), lambda: 2, closed.append, name="bridge", lease_seconds=30
@@ -180,7 +180,7 @@ def test_a_wrong_key_is_named_though_only_suspects_wait(
     new_fleet: Callable[..., Fleet], rows: Rows, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong(client, "mobvibe:tests.msgs")
-    job_id = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=1)
+    job_id = rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=2)
     new_fleet().start()
 
     eventually(lambda: lines(caplog, "A queue's jobs wait: Redis has a key of another type"), what="its name")

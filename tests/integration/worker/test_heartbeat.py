@@ -137,7 +137,9 @@ def test_a_heartbeat_over_a_new_link_takes_the_workers_lock_at_once(
     eventually(lambda: rows.value("SELECT draining FROM workers"), what="the next heartbeat")
     eventually(lambda: rows.value(sessions, [before]) == 0, what="the end of the old session and its lock")
 
-    eventually(lambda: steps.queue.watch_links(confirm=timedelta(hours=1)) == 0, seconds=1, what="a sign of life")
+    eventually(
+        lambda: steps.queue.watch_workers(confirm=timedelta(hours=1)).without == 0, seconds=1, what="a sign of life"
+    )
     heartbeat.close(5)
 
 
@@ -159,7 +161,7 @@ def test_a_worker_whose_slow_link_breaks_is_not_declared_lost(
     )
 
     def without() -> int:
-        return steps.queue.watch_links(confirm=timedelta(seconds=1))
+        return steps.queue.watch_workers(confirm=timedelta(seconds=1)).without
 
     eventually(lambda: without() == 1, what="the end of the link to be seen")
     eventually(lambda: without() == 0, what="its lock to be taken again")
