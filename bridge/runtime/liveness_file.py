@@ -88,8 +88,8 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.iterdir():
         with suppress(OSError, ValueError):
             _, where, pid = path.name.removeprefix(".").rsplit(".", 2)
-            is_over = where == machine and process_started(int(pid)) is None
-            if is_over or time.time() - path.stat().st_ctime > _KEPT_SECONDS:
+            is_here, age = where == machine, time.time() - path.stat().st_ctime
+            if process_started(int(pid)) is None if is_here else age > _KEPT_SECONDS:
                 path.unlink()
 
 

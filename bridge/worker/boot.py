@@ -11,17 +11,19 @@ from bridge.settings import Settings
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.slots import Slots
 from bridge.worker.abilities import abilities_of
+from bridge.worker.crash_record import CrashRecord
 from bridge.worker.intake import WorkerIntake
 from bridge.worker.process import WorkerProcess
 
 
-def build_process(settings: Settings, broker: JobBroker, worker: Worker) -> WorkerProcess:
+def build_process(settings: Settings, broker: JobBroker, worker: Worker, record: CrashRecord | None) -> WorkerProcess:
     """Make the process, not yet open, and connect it to the broker's intake and slots."""
     process = WorkerProcess(
         settings,
         abilities_of(broker, worker),
         broker.announce_freed,
         on_isolated_over=broker.start_again,
+        record=record,
         on_announced=lambda: broker.announce_freed({}),
         on_urgent=broker.urgent_began,
         threads=lambda: [*worker.workers, *worker.consumers.values()],

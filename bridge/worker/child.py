@@ -5,9 +5,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.parent_watch import dies_with_parent
+from bridge.worker import crash_record
+from bridge.worker.crash_record import Crash
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +30,11 @@ class Child:
     would take the second SIGTERM, which its parent passes on, for "stop at once".
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], record: Path, on_crash: Callable[[Crash], None]) -> None:
+        """`record` is the file of its worker process's crash record, and `on_crash` gets what that says at its end."""
         self._command = command
+        self._record = record
+        self._on_crash = on_crash
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
         self._deaths = 0
@@ -39,6 +47,8 @@ class Child:
                 self._start()
             return None
         code = self._process.poll()
+        if code is not None or crash_record.has_crashed(self._record):
+            self._report_crash()
         if code is not None:
             self._process = None
             self._deaths = self._deaths + 1 if self.died_young else 0
@@ -51,6 +61,10 @@ class Child:
             )
         return code
 
+    def _report_crash(self) -> None:
+        if (crash := crash_record.take(self._record)) is not None:
+            self._on_crash(crash)
+
     @property
     def died_young(self) -> bool:
         return time.monotonic() - self._began < _STEADY_SECONDS
@@ -61,8 +75,11 @@ class Child:
 
     def _start(self) -> None:
         self._began = time.monotonic()
+        with suppress(OSError):  # it does without
+            crash_record.create(self._record)
         self._process = subprocess.Popen(
             self._command,
+            env=os.environ | {crash_record.VARIABLE: str(self._record)},
             start_new_session=True,
             preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- this process has no other threads
         )
@@ -87,3 +104,5 @@ class Child:
             logger.warning("The workers did not stop in time and are killed; their jobs will run again")
             os.killpg(self._process.pid, signal.SIGKILL)  # Dramatiq's own process alone would leave its workers behind
             self._process.wait()
+        finally:
+            crash_record.take(self._record)

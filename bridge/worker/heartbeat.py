@@ -44,8 +44,9 @@ class Heartbeat:
     nothing.
 
     While `is_isolating` is true, this worker takes no jobs, and tells bridges so, as when it drains: jobs that they
-    handed over would only wait and come back. `after_beat` is called when Postgres has just answered,
-    `after_announcement` when more abilities were announced.
+    handed over would only wait and come back. `on_worker` gets the id before it is registered, and None when this
+    worker has signed off. `after_beat` is called when Postgres has just answered, `after_announcement` when more
+    abilities were announced.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Heartbeat:
         *,
         lease_seconds: float,
         is_isolating: Callable[[], bool] = lambda: False,
+        on_worker: Callable[[UUID | None], None] = lambda _: None,
         after_beat: Callable[[], None] = lambda: None,
         after_announcement: Callable[[], None] = lambda: None,
     ) -> None:
@@ -76,6 +78,7 @@ class Heartbeat:
         self._announced_slots = 0
         self._has_more = threading.Event()  # abilities that were not announced yet
         self._is_isolating = is_isolating
+        self._on_worker = on_worker
         self._announced_draining = False
         self._after_beat = after_beat
         self._after_announcement = after_announcement
@@ -108,9 +111,11 @@ class Heartbeat:
         self._loop.stop()
         self._loop.join(timeout_seconds)
         self._attempts.stop(self._worker)
+        self._on_worker(None)
         self._attempts.close()
 
     def _register(self) -> None:
+        self._on_worker(self._worker)
         began = now()
         self._announce()
         self._runs.lease_ends = began + self._lease.total_seconds()

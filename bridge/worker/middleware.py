@@ -26,8 +26,10 @@ from bridge.transport.intake import UnseenMessageError
 from bridge.transport.job_broker import JobBroker
 from bridge.worker.abilities import abilities_of
 from bridge.worker.boot import build_process, leave_now
+from bridge.worker.crash_record import CrashRecord
 from bridge.worker.dramatiq_patches import patch_threads, prepare_worker
 from bridge.worker.ending import Ending
+from bridge.worker.fatal_ends import watch_ends
 from bridge.worker.follow_ups import OPTIONS, send_follow_ups, with_retry_options
 from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
@@ -49,6 +51,7 @@ class JobMiddleware(Middleware):
         self._stop_signals = StopSignals()
         self._process: WorkerProcess | None = None
         self._worker: Worker | None = None
+        self._record: CrashRecord | None = None
         self._time_limit_ms = math.inf  # of actors without the option
 
     @property
@@ -76,6 +79,7 @@ class JobMiddleware(Middleware):
 
     def after_process_boot(self, broker: Broker) -> None:
         set_up_worker_process(self._settings, self._settings.grace_seconds + ORPHAN_SECONDS)
+        self._record = watch_ends()
         self._stop_signals.take()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -96,7 +100,7 @@ class JobMiddleware(Middleware):
                     connections=connection_budget.WORKER_PROCESS,
                     rest=rest_at_boot,
                 )
-            self._worker, self._process = worker, build_process(self._settings, broker, worker)
+            self._worker, self._process = worker, build_process(self._settings, broker, worker, self._record)
             self._process.open()
         except BridgeError as error:
             logger.critical("This worker cannot start: %s", error)
@@ -164,6 +168,7 @@ class JobMiddleware(Middleware):
         run.began = time.monotonic()
         run.has_begun = True
         set_current_job(job)
+        self.process.record.begin(job.id)
         job_lines.info(logger, "Processing job", run.log_fields)
 
     def after_process_message(  # type: ignore[override]
@@ -202,6 +207,7 @@ class JobMiddleware(Middleware):
         message.run = None
 
     def _end(self, run: Run, report: Report | None, exception: BaseException | None = None) -> None:
+        self.process.record.end(run.attempt.job_id)
         if report is None:
             logger.info("Job dropped: its attempt is no longer ours", extra=run.log_fields)
             self.process.end(run, None)

@@ -15,6 +15,7 @@ from bridge.postgres.json_text import to_json
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
+from bridge.worker.crash_record import CrashRecord
 from bridge.worker.ending import Ending
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
@@ -59,6 +60,7 @@ class WorkerProcess:
         on_settled: OnSettled,
         *,
         on_isolated_over: Callable[[], None] = lambda: None,
+        record: CrashRecord | None = None,
         on_announced: Callable[[], None] = lambda: None,
         on_urgent: Callable[[str, int], None] = lambda _queue, _priority: None,
         threads: Callable[[], Iterable[threading.Thread]] = tuple,
@@ -70,6 +72,7 @@ class WorkerProcess:
         self._gone_at = 0.0  # after a stop signal: when this process must have ended
         self._shut_down = threading.Event()
         self._closing = threading.Lock()
+        self.record = record or CrashRecord()
         self._is_leaving = False
         self._lost_threads: Collection[int] = ()
         self._threads = threads
@@ -89,6 +92,7 @@ class WorkerProcess:
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
             is_isolating=self.quarantine.is_isolating,
+            on_worker=self.record.set_worker,
             after_beat=self._after_beat,
             after_announcement=on_announced,
         )

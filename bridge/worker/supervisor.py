@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from functools import partial
 
 from bridge.errors import EXIT_REFUSED, BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.runtime import liveness_file
@@ -11,6 +12,7 @@ from bridge.runtime.signals import StopSignal
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
+from bridge.worker import losses
 from bridge.worker.actors_package import IMPORT_SECONDS, import_error
 from bridge.worker.child import Child
 from bridge.worker.frozen import FrozenProcesses
@@ -60,10 +62,16 @@ class Supervisor:
         self._settings = settings
         self._stop = StopSignal()
         self._liveness = Liveness("worker", settings)  # without its thread, which a fork would not have
-        self._frozen = FrozenProcesses(liveness_file.folder_of(settings.mobvibe_dir), settings.lease_seconds)
+        folder = liveness_file.folder_of(settings.mobvibe_dir)
+        self._frozen = FrozenProcesses(folder, settings.lease_seconds)
+        dsn = settings.postgres_dsn()
         self._children = [
-            Child(command(settings, threads))
-            for threads in shares(settings.max_concurrent_jobs, settings.worker_processes)
+            Child(
+                command(settings, threads),
+                liveness_file.path_of(folder, liveness_file.own_sign(f"crash{n}", dsn)),
+                partial(losses.report, dsn),
+            )
+            for n, threads in enumerate(shares(settings.max_concurrent_jobs, settings.worker_processes))
         ]
 
     def run(self) -> None:

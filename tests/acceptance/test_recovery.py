@@ -154,6 +154,8 @@ def test_a_job_that_kills_its_worker_fails_and_the_jobs_beside_it_complete(
 
     assert rows.job(poison)["error_message"].startswith("crashed")
     assert rows.outcomes(poison) == ["crashed"] * 3
+    assert rows.job(poison)["crashes"] == 6, "each end of its worker pointed at it"
+    assert rows.value("SELECT max(crashes) FROM coding_jobs WHERE id <> %s", [poison]) <= 1, "and at no other job"
     assert sum(count for line, count in runs(effects).items() if line.startswith(str(poison))) == 3
     crashes = rows.all(
         "SELECT job_id, count(*) FROM job_attempts WHERE outcome = 'crashed' AND job_id <> %s GROUP BY 1", [poison]

@@ -1,14 +1,18 @@
 """A worker process that dies is started again, and one that does not stop is killed."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from bridge.worker import child as child_module
 from bridge.worker.child import Child
+from bridge.worker.crash_record import Crash
 from tests.support.waiting import eventually
 
 IGNORES_SIGTERM = (
@@ -21,17 +25,28 @@ def pid_of(child: Child) -> int:
     return child._process.pid
 
 
+class Crashes(list[Crash]):
+    """What was reported of its worker processes."""
+
+
 @pytest.fixture
-def unstoppable() -> Iterator[Child]:
-    child = Child([sys.executable, "-c", IGNORES_SIGTERM])
+def crashes() -> Crashes:
+    return Crashes()
+
+
+@pytest.fixture
+def unstoppable(tmp_path: Path, crashes: Crashes) -> Iterator[Child]:
+    child = Child([sys.executable, "-c", IGNORES_SIGTERM], tmp_path / "crash", crashes.append)
     child.poll()
     yield child
     child.wait(time.monotonic())
 
 
-def test_an_exit_code_is_reported_once_and_the_process_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exit_code_is_reported_once_and_the_process_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crashes: Crashes
+) -> None:
     monkeypatch.setattr(child_module, "full_jitter", lambda *_, **__: 0.0)
-    child = Child([sys.executable, "-c", "raise SystemExit(3)"])
+    child = Child([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "crash", crashes.append)
 
     assert child.poll() is None
     assert eventually(child.poll) == 3
@@ -40,6 +55,57 @@ def test_an_exit_code_is_reported_once_and_the_process_is_started_again(monkeypa
     assert child.died_young
     assert not child.is_steady
     child.wait(time.monotonic())
+    assert crashes == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_of_a_crash_is_reported_and_a_new_one_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crashes: Crashes
+) -> None:
+    monkeypatch.setattr(child_module, "full_jitter", lambda *_, **__: 0.0)
+    script = f"""
+from uuid import UUID
+from bridge.worker.fatal_ends import watch_ends
+record = watch_ends()
+record.set_worker(UUID(int=5))
+while not __import__("pathlib").Path({str(tmp_path / "gate")!r}).exists():
+    pass
+record.set_worker(None)
+"""
+    child = Child([sys.executable, "-c", script], tmp_path / "crash", crashes.append)
+    for n in (1, 2):
+        eventually(lambda: child.poll() or (child._process and read_worker(tmp_path / "crash")))
+        os.kill(pid_of(child), signal.SIGKILL)
+        assert eventually(child.poll) == -signal.SIGKILL
+        assert [crash.worker for crash in crashes] == [UUID(int=5)] * n
+
+    (tmp_path / "gate").touch()
+    eventually(lambda: child.poll() == 0)
+    assert len(crashes) == 2, "it has stopped in order"
+    child.wait(time.monotonic())
+
+
+def test_a_crash_is_reported_before_the_parent_of_the_process_has_ended(tmp_path: Path, crashes: Crashes) -> None:
+    script = """
+import os, time
+from uuid import UUID
+from bridge.worker.fatal_ends import watch_ends
+if os.fork() == 0:
+    watch_ends().set_worker(UUID(int=5))
+    os._exit(9)
+time.sleep(60)  # it does not even wait for its child
+"""
+    child = Child([sys.executable, "-c", script], tmp_path / "crash", crashes.append)
+
+    eventually(lambda: child.poll() or crashes)
+
+    assert [crash.worker for crash in crashes] == [UUID(int=5)]
+    assert child.poll() is None
+    child.wait(time.monotonic())
+
+
+def read_worker(record: Path) -> bool:
+    return record.exists() and any(record.read_bytes()[:16])
 
 
 def test_a_process_that_does_not_stop_in_time_is_killed(unstoppable: Child, caplog: pytest.LogCaptureFixture) -> None:
