@@ -45,9 +45,10 @@ class Meter:
         self._rows = rows
 
     def read(self) -> dict[str, int]:
-        # A session reports its counts when it is idle; this makes it report them at once.
-        self._steps.link.connection.execute("SELECT pg_stat_force_next_flush()")
-        self._steps.link.connection.execute("SELECT 1")
+        # A session reports its counts when it is idle, at most once a second; this makes both report them at once.
+        for execute in (self._steps.link.connection.execute, self._rows.all):
+            execute("SELECT pg_stat_force_next_flush()")
+            execute("SELECT 1")
         return {row["name"]: row["read"] or 0 for row in self._rows.all(READ)}
 
     def during(self, step: Callable[[], object]) -> dict[str, int]:
