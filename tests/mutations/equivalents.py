@@ -4,6 +4,7 @@ _DUE = "a job that is not due has a run_at ahead, which the condition on run_at 
 _NULL = "settle_sessions finds no session for NULL; this saves the look-up"
 _STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the condition on claimed_by covers it"
 _ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
+_MOVED_BELOW = "the statements below ask for it again; this saves them for a queue with nothing to move or to report"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
 
 _NEVER = "isolated_until says never for the others; this one is for the index"
@@ -44,6 +45,10 @@ EQUIVALENT: dict[str, str] = {
     "route_jobs: j.status = 'pending' (no. 2)": _QUEUES,
     "route_jobs: j.due (no. 2)": _QUEUES,
     "route_jobs: q.queue IS NOT NULL (no. 2)": "no job is in the queue NULL; this saves the look",
+    "route_jobs: j.status = 'pending' (no. 3)": _MOVED_BELOW,
+    "route_jobs: j.due (no. 3)": _MOVED_BELOW,
+    "route_jobs: j.queue = place": _MOVED_BELOW,
+    "route_jobs: j.actor <> ALL (served)": _MOVED_BELOW,
     "queue_room: j.exec IS NOT NULL": _STARTED,
     "queue_room: NOT h.waiting": "a job that waits for its start has no worker",
     "heartbeat_worker: j.exec IS NOT NULL": "a row without an exec has no worker either",

@@ -10,13 +10,21 @@ from tests.mutations.sql_terms import terms
 CONDITIONS = "postgres/test_conditions"
 # Each function, and the tests (in tests/integration) that run first, because they are the most likely to fail.
 FUNCTIONS = {
-    "claim_jobs": ["postgres/test_claim", "dispatch/test_suspects", "postgres/test_refused_steps"],
+    "claim_jobs": [
+        "postgres/test_claim",
+        "dispatch/test_suspects",
+        "postgres/test_refused_steps",
+    ],
     "claim_jobs_apart": ["postgres/test_claim_apart", "postgres/test_refused_claims", "postgres/test_refused_steps"],
-    "change_each": ["postgres/test_refused_steps", "postgres/test_refused_claims", "postgres/test_refused_next_job"],
+    "change_each": [
+        "postgres/test_refused_steps",
+        "postgres/test_refused_claims",
+        "postgres/test_refused_next_job",
+    ],
     "check_changed": ["postgres/test_refused_claims", "postgres/test_refused_steps"],
     "check_at_once": ["postgres/test_refused_next_job"],
     "take_back": ["postgres/test_refused_steps", "postgres/test_reclaim"],
-    "route_each": ["postgres/test_refused_steps", "dispatch/test_routing"],
+    "route_each": ["postgres/test_refused_steps", "dispatch/test_backlog"],
     "prune_finished_jobs": ["dispatch/test_retention"],
     "promote_due_jobs": ["postgres/test_claim", "postgres/test_attempts"],
     "promote_jobs": ["postgres/test_claim", "dispatch/test_default_queue", "postgres/test_refused_steps"],
@@ -53,9 +61,18 @@ FUNCTIONS = {
     "take_event_numbers": ["postgres/test_event_numbers"],
     "number_events": ["postgres/test_event_numbers"],
     "settle_sessions": ["postgres/test_sessions"],
-    "keep_actor_queues": ["dispatch/test_routing"],
-    "route_new_job": ["dispatch/test_routing", "postgres/test_enqueue", "postgres/test_actor_options"],
-    "route_jobs": ["dispatch/test_routing", "postgres/test_reclaim", "postgres/test_refused_steps"],
+    "keep_actor_queues": ["dispatch/test_routing", "dispatch/test_backlog"],
+    "route_new_job": [
+        "dispatch/test_routing",
+        "postgres/test_enqueue",
+        "postgres/test_actor_options",
+    ],
+    "route_jobs": [
+        "dispatch/test_backlog",
+        "dispatch/test_default_queue",
+        "postgres/test_reclaim",
+        "postgres/test_refused_steps",
+    ],
 }
 # The slow ones last.
 ALL_TESTS = [
@@ -83,6 +100,7 @@ ALL_TESTS = [
         "dispatch/test_suspects",
         "postgres/test_suspicion",
         "dispatch/test_routing",
+        "dispatch/test_backlog",
         CONDITIONS,
     ),
     *("test_state_machine", "test_pairs"),

@@ -29,12 +29,14 @@ AS $$
 $$;
 
 -- route_jobs: moves pending jobs from queues where no live worker can run them to the queue where one can, the most
--- urgent of each queue first. From the default queue it also moves a job that a worker there could run, if its
--- actor's own queue is served: a worker of the default queue need not know the actor, and an INSERT would have chosen
--- the other queue.
--- Returns what it moved, by actor and queue, and the actors that no live worker knows (routed_to is NULL). Reads at
--- most p_limit jobs of each kind. A row that is locked or cannot be changed (refusals.sql) waits for the next call;
--- the caller's setting mobvibe.skip names those to leave out. Index: jobs_ready.
+-- urgent of each queue first, the default queue before the others. From the default queue it also moves a job that a
+-- worker there could run, if its actor's own queue is served: a worker of the default queue need not know the actor,
+-- and an INSERT would have chosen the other queue.
+-- Returns what it moved, by actor and queue, and the actors that no live worker knows (routed_to is NULL); of each
+-- queue it counts at most p_limit such jobs. It ends once it has moved p_limit jobs, and has then not looked at all
+-- queues. A row that is locked or cannot be changed (refusals.sql) waits for the next call; the caller's setting
+-- mobvibe.skip names those to leave out.
+-- The commit need not wait for the disk: what a crash of the server undoes is moved again. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
 LANGUAGE plpgsql SET search_path = ''
@@ -43,43 +45,53 @@ AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
     skip uuid[] := nullif(current_setting('mobvibe.skip', true), '')::uuid[];
+    room integer := p_limit;
     known text[];
+    served text[];
+    place text;
+    moved record;
 BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     PERFORM public.keep_actor_queues(false);
     SELECT coalesce(array_agg(a.actor), '{}') INTO known FROM public.actor_queues a
     WHERE EXISTS (SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment
                     AND a.queue = ANY (w.queues) AND a.actor = ANY (w.actors));
-    RETURN QUERY
-    WITH RECURSIVE queues (queue) AS (
-        (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
-        UNION ALL
-        SELECT (SELECT j.queue FROM public.coding_jobs j
-                WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
-        FROM queues q WHERE q.queue IS NOT NULL
-    ), ready AS MATERIALIZED (
-        SELECT q.queue, ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
-                              WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND q.queue = ANY (w.queues)
-                                AND NOT (q.queue = 'coding' AND a.actor = ANY (known) AND EXISTS (
-                                    SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue <> 'coding'))) AS served
-        FROM queues q WHERE q.queue IS NOT NULL
-    ), stuck AS MATERIALIZED (
-        SELECT c.id, l.queue FROM ready l CROSS JOIN LATERAL (
-            SELECT j.id FROM public.coding_jobs j
-            WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor = ANY (known)
-              AND j.id NOT IN (SELECT unnest(skip))
-            ORDER BY j.priority DESC, j.seq LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) c
-        LIMIT p_limit
-    ), routed AS MATERIALIZED (
-        SELECT m.actor, s.queue, m.queue AS routed_to
-        FROM public.route_each(ARRAY(SELECT t.id FROM stuck t)) m JOIN stuck s ON s.id = m.job_id
-    ), waiting AS MATERIALIZED (
-        SELECT c.actor, l.queue FROM ready l CROSS JOIN LATERAL (
-            SELECT j.actor FROM public.coding_jobs j
-            WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.actor <> ALL (l.served) AND j.actor <> ALL (known)
-            ORDER BY j.priority DESC, j.seq LIMIT p_limit) c
-        LIMIT p_limit
-    )
-    SELECT r.actor, r.queue, count(*), r.routed_to FROM routed r GROUP BY 1, 2, 4
-    UNION ALL
-    SELECT w.actor, w.queue, count(*), NULL FROM waiting w GROUP BY 1, 2;
+    FOR place IN
+        WITH RECURSIVE queues (queue) AS (
+            (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' AND j.due ORDER BY j.queue LIMIT 1)
+            UNION ALL
+            SELECT (SELECT j.queue FROM public.coding_jobs j
+                    WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
+            FROM queues q WHERE q.queue IS NOT NULL
+        )
+        SELECT q.queue FROM queues q WHERE q.queue IS NOT NULL ORDER BY q.queue <> 'coding', q.queue
+    LOOP
+        served := ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
+                        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND place = ANY (w.queues)
+                          AND NOT (place = 'coding' AND a.actor = ANY (known) AND EXISTS (
+                              SELECT FROM public.actor_queues k WHERE k.actor = a.actor AND k.queue <> 'coding')));
+        -- In most queues there is nothing to move or to report: then they are read once, not twice.
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = place AND j.actor <> ALL (served));
+        FOR moved IN
+            SELECT m.actor, m.queue, count(*) AS jobs
+            FROM public.route_each(ARRAY(
+                SELECT j.id FROM public.coding_jobs j
+                WHERE j.status = 'pending' AND j.due AND j.queue = place AND j.actor <> ALL (served)
+                  AND j.actor = ANY (known) AND j.id NOT IN (SELECT unnest(skip))
+                ORDER BY j.priority DESC, j.seq LIMIT room FOR NO KEY UPDATE SKIP LOCKED)) m
+            GROUP BY m.actor, m.queue
+        LOOP
+            room := room - moved.jobs;
+            RETURN QUERY SELECT moved.actor, place, moved.jobs, moved.queue;
+        END LOOP;
+        EXIT WHEN room = 0; -- what follows would pass over all that is still to be moved
+        RETURN QUERY
+        SELECT w.actor, place, count(*), NULL
+        FROM (SELECT j.actor FROM public.coding_jobs j
+              WHERE j.status = 'pending' AND j.due AND j.queue = place AND j.actor <> ALL (served) AND j.actor <> ALL (known)
+              ORDER BY j.priority DESC, j.seq LIMIT p_limit) w
+        GROUP BY w.actor;
+    END LOOP;
 END $$;
