@@ -36,7 +36,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = 'public.coding_jobs'::regclass AND NOT a.attisdropped AND a.attname IN (
             'actor', 'queue', 'payload', 'result', 'run_at', 'due', 'fence', 'exec', 'worker', 'lease_expires_at',
-            'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases', 'seq')
+            'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases', 'retries_from_actor', 'seq')
               AND NOT (TG_OP = 'INSERT' AND a.attname = 'seq')
     LOOP
         IF TG_OP = 'INSERT' AND col.value IS NOT NULL THEN

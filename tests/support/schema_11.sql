@@ -20,7 +20,7 @@ DROP TABLE public.actor_queues, public.session_streams;
 
 ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
 
-ALTER TABLE public.coding_jobs DROP COLUMN releases;
+ALTER TABLE public.coding_jobs DROP COLUMN releases, DROP COLUMN retries_from_actor;
 
 CREATE OR REPLACE FUNCTION public.mobvibe_schema_version() RETURNS integer
 LANGUAGE sql IMMUTABLE SET search_path = '' AS $$ SELECT 11 $$;

@@ -52,7 +52,8 @@ END $$;
 -- claim_jobs: claims the most urgent due jobs that live workers can run: from each queue at most its room, and
 -- p_limit in all. A span says where to search: in one queue, among priorities from low to high, behind the place
 -- `after` in the order of age. One span can cover a whole queue; several can leave out stretches where only dead
--- index entries lie. Suspects are left to claim_suspects (suspects.sql).
+-- index entries lie. Suspects are left to claim_suspects (suspects.sql). A job that waited for its actor to be announced
+-- gets the actor's attempts here.
 -- Raises an error if a row cannot be changed: claim_jobs_apart (refusals.sql) then tells which one.
 -- The commit need not wait for the disk: what a crash of the server undoes was not handed over, or cannot be started.
 -- Index: jobs_ready.
@@ -100,7 +101,9 @@ BEGIN
         UPDATE public.coding_jobs j
         SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
             claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
-            cancel_requested_at = NULL, updated_at = this_moment
+            cancel_requested_at = NULL, retries_from_actor = false, updated_at = this_moment,
+            max_retries = CASE WHEN j.retries_from_actor AND j.max_retries = 3
+                THEN coalesce((SELECT a.max_retries FROM public.actor_queues a WHERE a.actor = j.actor), 3) ELSE j.max_retries END
         FROM unnest(ids) AS r (id) WHERE j.id = r.id
         RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq, j.status
     )

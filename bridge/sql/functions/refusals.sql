@@ -70,7 +70,10 @@ BEGIN
                     UPDATE public.coding_jobs j
                     SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
                         claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
-                        cancel_requested_at = NULL, updated_at = this_moment
+                        cancel_requested_at = NULL, retries_from_actor = false, updated_at = this_moment,
+                        max_retries = CASE WHEN j.retries_from_actor AND j.max_retries = 3
+                            THEN coalesce((SELECT a.max_retries FROM public.actor_queues a WHERE a.actor = j.actor), 3)
+                            ELSE j.max_retries END
                     FROM unnest(batch) AS r (id) WHERE j.id = r.id
                     RETURNING j.status
                 )

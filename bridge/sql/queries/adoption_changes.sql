@@ -12,7 +12,7 @@ WITH tables AS (
 )
 SELECT 'columns are added to coding_jobs: ' || string_agg(w.name, ', ' ORDER BY w.place) AS change
 FROM unnest(ARRAY['actor', 'queue', 'payload', 'result', 'run_at', 'due', 'seq', 'fence', 'exec', 'worker', 'lease_expires_at',
-                  'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases']) WITH ORDINALITY AS w (name, place)
+                  'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases', 'retries_from_actor']) WITH ORDINALITY AS w (name, place)
 WHERE to_regclass('public.coding_jobs') IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass('public.coding_jobs') AND a.attname = w.name)
 HAVING count(*) > 0

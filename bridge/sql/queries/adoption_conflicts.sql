@@ -24,7 +24,7 @@ WITH installed AS MATERIALIZED (
     ('coding_jobs', 'lease_expires_at', 'timestamp with time zone', false),
     ('coding_jobs', 'claimed_at', 'timestamp with time zone', false), ('coding_jobs', 'claimed_by', 'text', false),
     ('coding_jobs', 'cancel_requested_at', 'timestamp with time zone', false), ('coding_jobs', 'crashes', 'integer', false),
-    ('coding_jobs', 'releases', 'integer', false),
+    ('coding_jobs', 'releases', 'integer', false), ('coding_jobs', 'retries_from_actor', 'boolean', false),
     ('coding_sessions', 'id', 'uuid', true), ('coding_sessions', 'status', 'text', true),
     ('coding_sessions', 'error_message', 'text', true), ('coding_sessions', 'started_at', 'timestamp with time zone', true),
     ('coding_sessions', 'completed_at', 'timestamp with time zone', true),

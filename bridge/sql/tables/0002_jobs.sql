@@ -40,7 +40,8 @@ DO $$ BEGIN
     IF (SELECT count(*) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = 'public.coding_jobs'::regclass AND NOT a.attisdropped AND a.attname IN (
             'actor', 'queue', 'payload', 'result', 'run_at', 'due', 'seq', 'fence',
-            'exec', 'worker', 'lease_expires_at', 'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases')) < 16
+            'exec', 'worker', 'lease_expires_at', 'claimed_at', 'claimed_by', 'cancel_requested_at', 'crashes', 'releases',
+            'retries_from_actor')) < 17
     THEN
         ALTER TABLE public.coding_jobs
             ADD COLUMN IF NOT EXISTS actor text NOT NULL DEFAULT 'run_coding_session',
@@ -58,7 +59,8 @@ DO $$ BEGIN
             ADD COLUMN IF NOT EXISTS claimed_by text,
             ADD COLUMN IF NOT EXISTS cancel_requested_at timestamptz,
             ADD COLUMN IF NOT EXISTS crashes integer NOT NULL DEFAULT 0,
-            ADD COLUMN IF NOT EXISTS releases integer NOT NULL DEFAULT 0;
+            ADD COLUMN IF NOT EXISTS releases integer NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS retries_from_actor boolean NOT NULL DEFAULT false;
     END IF;
 END $$;
 -- [end]
@@ -70,6 +72,7 @@ COMMENT ON COLUMN public.coding_jobs.fence IS 'Number of the latest attempt; eve
 COMMENT ON COLUMN public.coding_jobs.exec IS 'Random id of the one run of the latest attempt; NULL until a worker starts it';
 COMMENT ON COLUMN public.coding_jobs.crashes IS 'How strongly it is suspected of ending its workers, see suspicion(); from 2 on it runs isolated, see isolated_until()';
 COMMENT ON COLUMN public.coding_jobs.releases IS 'How often in a row it was handed back with no retry spent; from the fourth time on it waits, longer each time';
+COMMENT ON COLUMN public.coding_jobs.retries_from_actor IS 'max_retries was not given, and no worker had announced the actor yet: its first claim by a bridge sets it';
 COMMENT ON COLUMN public.coding_jobs.lease_expires_at IS 'A claim must be started by then; NULL once started, when the lease of the worker counts';
 
 -- [optional]

@@ -64,9 +64,10 @@ BEGIN
 END $$;
 
 -- route_new_job: a job that names no queue goes to its actor's queue, with the actor's attempts if it does not name
--- these either. A value that was left out cannot be told from one that equals the column's default. enqueue() and
--- .send() know which it is: where 3 attempts are meant, they leave the time of their statement in a setting, so it
--- holds for no other statement, whatever becomes of theirs.
+-- these either. If no worker has announced the actor yet, route_jobs and the claim do that later (retries_from_actor).
+-- A value that was left out cannot be told from one that equals the column's default. enqueue() and .send() know which
+-- it is: where 3 attempts are meant, they leave the time of their statement in a setting, so it holds for no other
+-- statement, whatever becomes of theirs.
 -- It runs with the owner's rights: a role that may insert a job need not read this table. STABLE: all rows of a
 -- statement share its snapshot. Rows are read without a lock, so that a worker that registers waits for no insert.
 CREATE OR REPLACE FUNCTION public.route_new_job() RETURNS trigger
@@ -81,6 +82,7 @@ BEGIN
         IF current_setting('mobvibe.three_attempts', true) = statement_timestamp()::text THEN
             PERFORM set_config('mobvibe.three_attempts', '', true); -- not for what other triggers insert
         ELSE
+            NEW.retries_from_actor := known.queue IS NULL;
             NEW.max_retries := coalesce(known.max_retries, NEW.max_retries);
         END IF;
     END IF;

@@ -126,6 +126,17 @@ def test_a_user_cannot_set_columns_of_the_bridge(session: UUID, user: Rows, colu
         )
 
 
+def test_a_user_cannot_set_whether_a_job_waits_for_its_actors_attempts(session: UUID, user: Rows) -> None:
+    """The value that a new row has is not the column's default here: no worker has announced the actor."""
+    job = user.value(USERS_INSERT.format(columns="", values=""), [session])
+    for statement in (
+        f"UPDATE coding_jobs SET retries_from_actor = false WHERE id = '{job}'",
+        f"INSERT INTO coding_jobs (session_id, prompt, retries_from_actor) VALUES ('{session}', 'x', true)",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="may not set coding_jobs.retries_from_actor"):
+            user.all(statement)
+
+
 def test_a_user_cannot_set_seq_to_overtake_others(session: UUID, user: Rows) -> None:
     first = user.value(USERS_INSERT.format(columns="", values=""), [session])
     second = user.value(USERS_INSERT.format(columns=", seq", values=", -5"), [session])
