@@ -214,8 +214,10 @@ def test_deferred_constraints_of_the_callers_transaction_stay_deferred(
     "refusal",
     [
         "ALTER TABLE coding_sessions ADD CHECK (status <> 'failed')",
-        "ALTER TABLE coding_sessions ENABLE ROW LEVEL SECURITY;"
-        "CREATE POLICY few ON coding_sessions USING (true) WITH CHECK (status <> 'failed')",
+        (
+            "ALTER TABLE coding_sessions ENABLE ROW LEVEL SECURITY;"
+            "CREATE POLICY few ON coding_sessions USING (true) WITH CHECK (status <> 'failed')"
+        ),
         "REVOKE UPDATE ON coding_sessions FROM operator",
     ],
 )
