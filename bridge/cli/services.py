@@ -47,7 +47,8 @@ def _run_bridge(settings: Settings) -> None:
     bridge = BridgeProcess(settings)
     WATCHDOG.watch("start")
     try:
-        bridge.check(stop.rest)
+        with stop.raising():
+            bridge.check(stop.rest)
         stop.rest(0)
     except StoppedError:
         return

@@ -1,4 +1,4 @@
-"""Jobs whose rows Postgres refuses to change: each is logged once, and tried again less and less often."""
+"""Rows that Postgres refuses to change: each is logged once. Jobs are tried again, less and less often."""
 
 import logging
 import re
@@ -16,6 +16,7 @@ _FIRST_SECONDS, _MOST_SECONDS = 1.0, 300.0
 _EXPIRY_SECONDS = 600.0  # not seen for so long after it was due: it has ended, or no live worker can run it
 _LIMIT = 10_000  # a few megabytes; the ids of those that are not due go to Postgres with each claim
 _NOTICE = re.compile(r"mobvibe: job ([0-9a-f-]{36}) (cannot be [a-z ]+): (.*)")
+_SESSION_NOTICE = re.compile(r"mobvibe: session ([0-9a-f-]{36}) cannot be set to (active|completed|failed): (.*)")
 
 
 @dataclass(slots=True)
@@ -72,20 +73,36 @@ class RetryTimes:
 class RefusedRows:
     """The rows that our functions in Postgres cannot change, on one connection. For one thread.
 
-    Each try raises a notice for such a row, a warning of the form `mobvibe: job <id> cannot be <what> now: <why>`.
+    Each try raises a notice for such a row, a warning of the form `mobvibe: job <id> cannot be <what> now: <why>`, or
+    `mobvibe: session <id> cannot be set to <status>: <why>`.
     """
 
     def __init__(self) -> None:
         self._times: defaultdict[str, RetryTimes] = defaultdict(RetryTimes)
+        self._sessions: set[tuple[str, str]] = set()  # ids and statuses that were logged
 
     def on_notice(self, message: str | None) -> None:
         """Called with the text of each notice that the server sends."""
-        notice = _NOTICE.match(message or "")
-        if notice is None:
-            return
-        job_id, what, reason = notice.groups()
+        if notice := _NOTICE.match(message or ""):
+            self._on_job(*notice.groups())
+        elif notice := _SESSION_NOTICE.match(message or ""):
+            self._on_session(*notice.groups())
+
+    def _on_job(self, job_id: str, what: str, reason: str) -> None:
         if self._times[what].refused(UUID(job_id), time.monotonic()):
             logger.error("Job %s: Postgres refuses to change its row", what, extra={"jobId": job_id, "reason": reason})
+
+    def _on_session(self, session_id: str, status: str, reason: str) -> None:
+        if (session_id, status) in self._sessions:  # the report of its job was written again
+            return
+        if len(self._sessions) >= _LIMIT:
+            self._sessions.clear()
+        self._sessions.add((session_id, status))
+        logger.error(
+            "Session keeps its status: Postgres refuses to change its row. Its job goes on. "
+            "Correct what refuses it, then set the status by hand",
+            extra={"sessionId": session_id, "wanted": status, "reason": reason},
+        )
 
     def skip(self, what: str) -> list[UUID]:
         """The jobs for which `what` was refused and may not be tried again yet."""

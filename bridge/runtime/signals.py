@@ -4,6 +4,8 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # Ctrl-C, honcho and systemd signal a whole process group, and parents forward their signal too. So a signal that comes
@@ -12,7 +14,7 @@ SAME_SIGNAL_SECONDS = 1.0
 
 
 class StoppedError(Exception):
-    """A stop signal came during a wait."""
+    """A stop signal came during a wait, or inside `StopSignal.raising()`."""
 
 
 class StopSignal:
@@ -25,6 +27,7 @@ class StopSignal:
     def __init__(self) -> None:
         self.name = ""
         self._came_at = 0.0
+        self._raises = False
         self._readable, self._writable = os.pipe()
         # Python runs a handler between two bytecodes. A signal that comes just before `select` would not end that call:
         # only this pipe does, which is written to when the signal itself arrives.
@@ -43,6 +46,22 @@ class StopSignal:
         self._came_at = time.monotonic()
         self.name = signal.Signals(signum).name
         os.write(self._writable, b".")  # never read, so the pipe stays readable and the signal stays set
+        if self._raises:
+            raise StoppedError
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Inside the `with`, the signal raises StoppedError, whatever the main thread waits for.
+
+        For a boot, in which nothing can be lost. The signal stays set, should the error be swallowed somewhere.
+        """
+        self._raises = True
+        try:
+            if self.name:
+                raise StoppedError
+            yield
+        finally:
+            self._raises = False
 
     def is_set(self) -> bool:
         return bool(self.name)

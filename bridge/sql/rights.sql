@@ -76,7 +76,7 @@ BEGIN
             'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
             'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims', 'unwatched_lease',
-            'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
+            'settle_sessions', 'update_sessions', 'note_refused_session', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'declare_lost', 'suspicion', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',

@@ -87,9 +87,16 @@ class Services:
     def _count(self) -> dict[str, Any]:
         return {
             "queues": self.pool.call("queue_counts"),
+            "refused_sessions": self._refused_sessions(),
             "workers": self.pool.call("worker_counts")[0],
             "vacuum_held": self.pool.call("vacuum_holder", {"seconds": HELD_SECONDS}),
         }
+
+    def _refused_sessions(self) -> list[dict[str, Any]]:
+        try:
+            return self.pool.call("refused_sessions")
+        except SchemaError:  # schema 11 does not count them, and is supported: one version older than ours
+            return []
 
 
 def _ok_or_why(ask: Callable[[], object]) -> str:

@@ -95,6 +95,14 @@ def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
         for outcome in ("completed", "failed", "cancelled"):
             finished.add_metric([row["queue"], outcome], row[f"ever_{outcome}"])
     yield finished
+    refused = CounterMetricFamily(
+        "bridge_session_updates_refused",
+        "Updates of sessions that Postgres refused, while their jobs went on",
+        labels=["queue"],
+    )
+    for row in figures["refused_sessions"]:
+        refused.add_metric([row["queue"]], row["refused"])
+    yield refused
     held = figures["vacuum_held"]
     yield GaugeMetricFamily(
         "bridge_vacuum_held_seconds",

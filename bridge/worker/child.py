@@ -91,8 +91,13 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        if self._process is not None:
+        """Tell it to stop. One that still boots is killed: it has nothing to lose, and may import for minutes."""
+        if self._process is None:
+            return
+        if crash_record.has_worker(self._record):
             self._process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def wait(self, deadline: float) -> None:
         """Until it has ended, or until the deadline (monotonic clock); then it is killed."""

@@ -101,6 +101,14 @@ def create(path: Path) -> None:
         file.truncate(_SIZE)
 
 
+def has_worker(path: Path) -> bool:
+    """Whether the process has begun to register. True where that is unknown."""
+    try:
+        return path.read_bytes()[: len(_NOBODY)] != _NOBODY
+    except OSError:
+        return True
+
+
 def has_crashed(path: Path) -> bool:
     """Whether the process has ended without saying goodbye. Its parent may take a second more to end, too."""
     with suppress(OSError, struct.error), path.open("rb") as file:

@@ -47,7 +47,7 @@ Used, though not documented:
 - `dramatiq.worker.Worker.stop`: JobMiddleware winds the process down meanwhile, and ends it if this takes too long.
 - `dramatiq.cli.worker_process`: the order of the boot; its handler of signals, which StopSignals finds in its local
   `termhandler` and calls, and its `running`, which says whether that was called before; its last argument, the event by
-  which the parent process knows that this one has booted (`rest_at_boot`).
+  which the parent process knows that this one has booted (`let_parent_pass_signals_on`).
 - `dramatiq.cli.RET_IMPORT`: the exit code by which Supervisor knows that the actors package may not be importable.
 - `dramatiq.broker.get_broker`, `dramatiq.broker.set_broker`: the `global_broker` that they keep is read directly, as
   `get_broker` would make one where there is none.

@@ -35,7 +35,7 @@ from bridge.worker.outcome import report_of, report_of_message, skipped
 from bridge.worker.process import WorkerProcess
 from bridge.worker.process_setup import set_up_worker_process
 from bridge.worker.runs import Run, WorkerMessage
-from bridge.worker.stop_signals import StopSignals, rest_at_boot
+from bridge.worker.stop_signals import StopSignals, let_parent_pass_signals_on
 from bridge.worker.stop_times import ORPHAN_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -93,13 +93,9 @@ class JobMiddleware(Middleware):
         limits = [one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)]
         self._time_limit_ms = min(limits, default=math.inf)
         try:
-            with self._stop_signals.ending_at_once():
-                broker.mark = check_stores(
-                    self._settings,
-                    broker.client,
-                    connections=connection_budget.WORKER_PROCESS,
-                    rest=rest_at_boot,
-                )
+            let_parent_pass_signals_on()
+            broker.mark = check_stores(self._settings, broker.client, connections=connection_budget.WORKER_PROCESS)
+            self._stop_signals.booted()
             self._worker, self._process = worker, build_process(self._settings, broker, worker, self._record)
             self._process.open()
         except BridgeError as error:

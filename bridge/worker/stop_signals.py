@@ -6,10 +6,9 @@ import multiprocessing
 import multiprocessing.synchronize
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 
@@ -28,14 +27,19 @@ class StopSignals:
 
     Handlers of the package are called with the first signal, whether they were set before `connect_broker()`, which
     makes this object, or after it. They may call the handler that they found, and raise anything.
+
+    While the process boots, a signal ends it at once: nothing can be lost. Dramatiq itself only notes the signal, and
+    acts on it when the worker has started.
     """
+
+    _is_booting: ClassVar[bool] = False  # of the process, which may have a second object of this class
 
     def __init__(self) -> None:
         self._dramatiqs = _dramatiqs_handler()
+        StopSignals._is_booting = self._dramatiqs is not None
         self._installed: dict[int, Handler] = {}
         self._came_at: list[float] = []
         self._is_calling_theirs = False
-        self._may_end_at_once = False
         # A handler that the package sets later finds ours, and may call it any number of times.
         self._found_theirs = self._install()
 
@@ -88,7 +92,7 @@ class StopSignals:
             self._dramatiqs(signum, frame)
         if is_second:
             self._dramatiqs(signum, frame)  # raises SystemExit
-        if self._may_end_at_once:
+        if self._is_booting:
             raise SystemExit(0)
 
     def _call(self, theirs: Handler, signum: int, frame: FrameType | None) -> None:
@@ -106,19 +110,11 @@ class StopSignals:
             self._is_calling_theirs = False
             signal.signal(signum, self._installed[signum])  # some handlers restore the one that they had found
 
-    @contextmanager
-    def ending_at_once(self) -> Iterator[None]:
-        """Inside the `with`, a stop signal ends the process at once. For the boot, in which nothing can be lost.
-
-        Dramatiq itself only notes the signal, and acts on it when the worker has started.
-        """
-        self._may_end_at_once = True
-        try:
-            if self._came_at:
-                raise SystemExit(0)
-            yield
-        finally:
-            self._may_end_at_once = False
+    def booted(self) -> None:
+        """From here on a stop signal lets jobs end."""
+        StopSignals._is_booting = False
+        if self._dramatiqs is not None and not _still_runs(self._dramatiqs):  # a signal before ours was set
+            raise SystemExit(0)
 
 
 def _dramatiqs_handler() -> Handler | None:
@@ -137,13 +133,12 @@ def _still_runs(dramatiqs: Handler) -> bool:
     return bool(inspect.getclosurevars(dramatiqs).nonlocals["running"])
 
 
-def rest_at_boot(seconds: float) -> None:
-    """Rest before another try. Stop signals are received meanwhile.
+def let_parent_pass_signals_on() -> None:
+    """Dramatiq's parent process blocks signals until each worker has booted or `--worker-fork-timeout` is over.
 
-    Dramatiq's parent process blocks signals until each worker has booted or `--worker-fork-timeout` is over, so none
-    is passed on to us. We tell it that this one has booted.
+    The wait for a store may take longer, so we tell it before that this one has booted. Not earlier: it then asks which
+    processes the middleware want to have forked, which is known when all is imported.
     """
     *_, booted = getattr(multiprocessing.current_process(), "_args", ()) or (None,)
     if isinstance(booted, multiprocessing.synchronize.Event):
         booted.set()
-    time.sleep(seconds)

@@ -8,7 +8,7 @@ from functools import partial
 from bridge.errors import EXIT_REFUSED, BridgeError, RightsError, SchemaError, StoreUnavailableError
 from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
-from bridge.runtime.signals import StopSignal
+from bridge.runtime.signals import StoppedError, StopSignal
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
@@ -79,6 +79,8 @@ class Supervisor:
         self._liveness.begin()
         try:
             self._run()
+        except StoppedError:  # while it tried the import or a store
+            return
         finally:
             self._liveness.close()
 
@@ -121,7 +123,8 @@ class Supervisor:
 
     def _import_error(self) -> WorkersFailedError | None:
         self._liveness.say(IMPORT_SECONDS)
-        error = import_error(self._settings.actors_module)
+        with self._stop.raising():
+            error = import_error(self._settings.actors_module)
         return None if error is None else WorkersFailedError(error, _IMPORT_FAILED)
 
     def _store_error(self) -> "WorkersFailedError | None":
@@ -130,7 +133,8 @@ class Supervisor:
         self._liveness.say(_STORE_CHECK_SECONDS)
         client = connect_redis(settings.redis_address())
         try:
-            check_stores(settings, client, tries=1)
+            with self._stop.raising():
+                check_stores(settings, client, tries=1)
         except (SchemaError, RightsError) as error:
             text = "The workers cannot use this database (the reason is above)."
             return WorkersFailedError(text, error.exit_code)

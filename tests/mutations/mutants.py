@@ -62,7 +62,9 @@ FUNCTIONS = {
     "add_session_events": ["postgres/test_events", "postgres/test_event_numbers"],
     "take_event_numbers": ["postgres/test_event_numbers"],
     "number_events": ["postgres/test_event_numbers"],
-    "settle_sessions": ["postgres/test_sessions"],
+    "update_sessions": ["postgres/test_sessions", "postgres/test_refused_sessions"],
+    "settle_sessions": ["postgres/test_refused_sessions"],
+    "note_refused_session": ["postgres/test_refused_sessions"],
     "keep_actor_queues": ["dispatch/test_routing", "dispatch/test_backlog"],
     "route_new_job": [
         "dispatch/test_routing",
@@ -100,6 +102,7 @@ ALL_TESTS = [
         "postgres/test_events",
         "postgres/test_event_numbers",
         "postgres/test_sessions",
+        "postgres/test_refused_sessions",
         "dispatch/test_suspects",
         "postgres/test_suspicion",
         "dispatch/test_routing",

@@ -12,7 +12,8 @@ DROP TRIGGER IF EXISTS a_guard_job ON public.coding_jobs;
 DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choose_actor, public.mobvibe_close_rights,
     public.release_delay, public.route_new_job, public.take_event_numbers, public.postpone_event_number,
     public.number_events, public.claim_jobs_apart, public.promote_jobs,
-    public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id;
+    public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id,
+    public.update_sessions, public.note_refused_session;
 
 ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
 
@@ -76,6 +77,51 @@ BEGIN
     INTO accepted, cancelled FROM back b;
     PERFORM public.fail_sessions(cancelled, array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
     RETURN QUERY SELECT unnest(accepted);
+END $$;
+
+CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+BEGIN
+    IF coalesce(cardinality(p_sessions), 0) = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM pg_catalog.set_config('search_path', 'public', true);
+    PERFORM FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR NO KEY UPDATE;
+    UPDATE public.coding_sessions s
+    SET status = p_status,
+        error_message = CASE p_status WHEN 'failed' THEN r.error END,
+        started_at = CASE p_status WHEN 'active' THEN coalesce(s.started_at, this_moment) ELSE s.started_at END,
+        completed_at = CASE p_status WHEN 'active' THEN NULL ELSE this_moment END,
+        updated_at = this_moment
+    FROM (SELECT DISTINCT ON (u.id) u.id, u.error FROM unnest(p_sessions, p_errors) AS u (id, error)) r
+    WHERE s.id = r.id AND s.status <> 'expired'
+      AND (p_status <> 'active' OR s.status <> 'active')
+      AND (p_status <> 'completed' OR NOT EXISTS (
+          SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing')));
+END $$;
+
+CREATE OR REPLACE FUNCTION public.fail_sessions(p_sessions uuid[], p_errors text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF coalesce(cardinality(p_sessions), 0) = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM public.settle_sessions(p_sessions, 'failed', p_errors);
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
+        RAISE;  -- tried again as a whole: another time it may get through
+    WHEN OTHERS OR assert_failure THEN
+        IF cardinality(p_sessions) = 1 THEN
+            RAISE LOG 'mobvibe: session % cannot be marked as failed: %', p_sessions[1], SQLERRM;
+            RETURN;
+        END IF;
+        FOR i IN 1 .. cardinality(p_sessions) LOOP
+            PERFORM public.fail_sessions(p_sessions[i:i], p_errors[i:i]);
+        END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION public.end_failed_attempts(

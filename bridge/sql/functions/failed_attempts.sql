@@ -68,7 +68,7 @@ BEGIN
         INSERT INTO public.job_attempts (job_id, fence, exec, worker, claimed_at, started_at, finished_at, outcome, error)
         SELECT e.id, e.fence, e.exec, e.worker, e.claimed_at, e.started_at, this_moment, e.outcome, e.error FROM ended e
     ), sessions AS MATERIALIZED (
-        SELECT public.fail_sessions(array_agg(e.session_id ORDER BY e.id), array_agg(e.error ORDER BY e.id))
+        SELECT public.settle_sessions(array_agg(e.session_id ORDER BY e.id), 'failed', array_agg(e.error ORDER BY e.id))
         FROM ended e WHERE e.status <> 'pending' AND e.session_id IS NOT NULL
     )
     SELECT e.id, e.outcome, e.status FROM ended e CROSS JOIN sessions;

@@ -30,7 +30,7 @@ BEGIN
         VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
     END IF;
     IF status_after = 'cancelled' AND job.session_id IS NOT NULL THEN
-        PERFORM public.fail_sessions(ARRAY[job.session_id], ARRAY[note]);
+        PERFORM public.settle_sessions(ARRAY[job.session_id], 'failed', ARRAY[note]);
     END IF;
     INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
     VALUES (p_id, 'cancel', p_by, p_reason, job.status, status_after);

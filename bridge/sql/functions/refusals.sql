@@ -13,7 +13,7 @@ AS $$
     SELECT left(p_state, 2) NOT IN ('0A', '25', '26', '40', '42', '53', '55', '57', '58', 'XX')
         OR regexp_replace(split_part(p_context, p_caller || '(', 1),
                'PL/pgSQL[^\n]*\y(guard_job|keep_due|begin_manual_attempt|notify_job_status_change|count_changed_jobs|count_no_jobs'
-               '|promote_jobs|take_back|end_failed_attempts|release_jobs|fail_sessions|settle_sessions|postpone_event_number'
+               '|promote_jobs|take_back|end_failed_attempts|release_jobs|settle_sessions|update_sessions|postpone_event_number'
                '|number_events|take_event_numbers)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
 $$;
 
@@ -29,6 +29,7 @@ BEGIN
     FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
     WHERE c.conrelid = p_table AND c.condeferred;
     IF waiting IS NOT NULL THEN
+        PERFORM pg_catalog.set_config('search_path', 'public', true); -- of the host's triggers, as in update_sessions
         EXECUTE format('SET CONSTRAINTS %s %s', waiting, CASE WHEN p_at_once THEN 'IMMEDIATE' ELSE 'DEFERRED' END);
     END IF;
 END $$;

@@ -74,7 +74,7 @@ BEGIN
     SELECT array_agg(d.id), array_agg(d.session_id) FILTER (WHERE d.session_id IS NOT NULL),
            array_agg(d.error_message) FILTER (WHERE d.session_id IS NOT NULL)
     INTO accepted, sessions, errors FROM done d;
-    PERFORM public.fail_sessions(sessions, errors);
+    PERFORM public.settle_sessions(sessions, 'failed', errors);
     RETURN QUERY SELECT unnest(accepted);
 END $$;
 
@@ -128,6 +128,6 @@ BEGIN
     )
     SELECT array_agg(b.id), array_agg(b.session_id) FILTER (WHERE b.status = 'cancelled' AND b.session_id IS NOT NULL)
     INTO accepted, cancelled FROM released b;
-    PERFORM public.fail_sessions(cancelled, array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
+    PERFORM public.settle_sessions(cancelled, 'failed', array_fill('cancelled'::text, ARRAY[coalesce(cardinality(cancelled), 0)]));
     RETURN QUERY SELECT unnest(accepted);
 END $$;

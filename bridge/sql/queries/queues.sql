@@ -5,6 +5,11 @@ SELECT queue, pending, processing, completed, failed, cancelled, ever_completed,
        extract(epoch FROM oldest_pending_age)::float8 AS oldest_pending_seconds
 FROM public.queue_counts() ORDER BY queue
 
+-- name: refused_sessions
+-- By queue, how many updates of sessions were refused so far.
+SELECT c.queue, sum(c.ever_session_refused)::bigint AS refused FROM public.job_counts c
+GROUP BY c.queue HAVING sum(c.ever_session_refused) > 0 ORDER BY c.queue
+
 -- name: next_due
 -- Seconds until the next waiting job is due; NULL when none waits. Index: jobs_scheduled.
 SELECT extract(epoch FROM run_at - clock_timestamp())::float8 AS seconds

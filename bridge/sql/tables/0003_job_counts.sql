@@ -19,8 +19,10 @@ DO $do$ BEGIN
         ALTER TABLE public.job_counts REPLICA IDENTITY FULL;
     END IF;
 END $do$;
+ALTER TABLE public.job_counts ADD COLUMN IF NOT EXISTS ever_session_refused bigint NOT NULL DEFAULT 0;
 COMMENT ON TABLE public.job_counts IS 'Differences to add up: use get_queue_stats(), or sum by queue';
 COMMENT ON COLUMN public.job_counts.ever_completed IS 'Completions so far, those of jobs that were deleted or run again included';
+COMMENT ON COLUMN public.job_counts.ever_session_refused IS 'Updates of sessions that were refused as a job started or ended';
 
 -- The oldest pending job of a queue. Only inserts and retries write to it.
 CREATE INDEX IF NOT EXISTS jobs_oldest ON public.coding_jobs (queue, created_at) WHERE status = 'pending';

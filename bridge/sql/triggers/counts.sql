@@ -104,7 +104,8 @@ BEGIN
     WITH gone AS (
         DELETE FROM public.job_counts RETURNING *
     ), ever AS (
-        SELECT g.queue, sum(g.ever_completed) AS completed, sum(g.ever_failed) AS failed, sum(g.ever_cancelled) AS cancelled
+        SELECT g.queue, sum(g.ever_completed) AS completed, sum(g.ever_failed) AS failed, sum(g.ever_cancelled) AS cancelled,
+               sum(g.ever_session_refused) AS session_refused
         FROM gone g GROUP BY g.queue
     ), now AS (
         SELECT j.queue, count(*) FILTER (WHERE j.status = 'pending') AS pending,
@@ -117,7 +118,7 @@ BEGIN
     INSERT INTO public.job_counts
     SELECT queue, coalesce(n.pending, 0), coalesce(n.processing, 0), coalesce(n.completed, 0), coalesce(n.failed, 0),
            coalesce(n.cancelled, 0), greatest(e.completed, n.completed, 0), greatest(e.failed, n.failed, 0),
-           greatest(e.cancelled, n.cancelled, 0)
+           greatest(e.cancelled, n.cancelled, 0), coalesce(e.session_refused, 0)
     FROM now n FULL JOIN ever e USING (queue);
 END $$;
 
@@ -148,7 +149,7 @@ BEGIN
     ), sums AS (
         INSERT INTO public.job_counts
         SELECT g.queue, sum(g.pending), sum(g.processing), sum(g.completed), sum(g.failed), sum(g.cancelled),
-               sum(g.ever_completed), sum(g.ever_failed), sum(g.ever_cancelled)
+               sum(g.ever_completed), sum(g.ever_failed), sum(g.ever_cancelled), sum(g.ever_session_refused)
         FROM gone g GROUP BY g.queue
         RETURNING queue
     )

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from bridge.errors import PostgresBusyError
-from bridge.job import Failed, Released, Status
+from bridge.job import Failed
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.waiting import eventually
@@ -129,35 +129,6 @@ def test_a_report_does_not_wait_for_an_insert_into_its_session(steps: Steps, row
         # This is what a foreign key does, and databases of the Node worker have one.
         somebody.execute("SELECT FROM coding_sessions WHERE id = %s FOR KEY SHARE", [session_id])
         assert steps.complete(held)
-
-
-@pytest.mark.parametrize("how", ["RAISE 'refused'", "ASSERT false"])
-@pytest.mark.parametrize("end", ["fail", "release", "cancel"])
-def test_a_session_that_cannot_be_updated_does_not_keep_its_job_from_ending(
-    steps: Steps, rows: Rows, end: str, how: str
-) -> None:
-    guarded, free = rows.add_session(initial_prompt="guarded"), rows.add_session()
-    jobs = [rows.add_job(session_id=session_id, max_retries=1) for session_id in (guarded, free)]
-    worker = steps.add_worker()
-    claims = steps.claim()
-    both = [attempt for claim in claims if end != "cancel" and (attempt := steps.start(worker, claim))]
-    rows.all(
-        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; END $$;
-           CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW
-           WHEN (NEW.initial_prompt = 'guarded' AND NEW.status = 'failed') EXECUTE FUNCTION refuse()"""
-    )
-
-    if end == "fail":
-        assert steps.book.fail([(held, Failed("no")) for held in both]) == dict.fromkeys(jobs, Status.FAILED)
-    elif end == "cancel":
-        assert [steps.queue.cancel_job(job_id) for job_id in jobs] == ["cancelled", "cancelled"]
-    else:
-        assert [steps.queue.cancel_job(job_id) for job_id in jobs] == ["processing", "processing"]
-        assert steps.book.release([(held, Released()) for held in both]).keys() == set(jobs)
-
-    left = "pending" if end == "cancel" else "active"
-    assert {rows.status(job_id) for job_id in jobs} == {"failed" if end == "fail" else "cancelled"}
-    assert [rows.session(session_id)["status"] for session_id in (guarded, free)] == [left, "failed"]
 
 
 def test_the_end_of_a_job_waits_for_its_locked_session(steps: Steps, rows: Rows, dsn: str) -> None:

@@ -27,6 +27,23 @@ def test_a_refused_row_is_logged_once_and_waits_longer_each_time(
     assert rows.skip(what) == []
 
 
+def test_a_refused_session_is_logged_once_for_each_status(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bridge.postgres.refused_rows._LIMIT", 2)
+    rows, session_id = RefusedRows(), uuid4()
+    for status in ("active", "active", "completed", "completed"):
+        rows.on_notice(f"mobvibe: session {session_id} cannot be set to {status}: not today\nand more")
+    assert [vars(record)["wanted"] for record in caplog.records] == ["active", "completed"]
+    assert {(vars(record)["sessionId"], vars(record)["reason"]) for record in caplog.records} == {
+        (str(session_id), "not today")
+    }
+
+    rows.on_notice(f"mobvibe: session {uuid4()} cannot be set to failed: not today")
+    rows.on_notice(f"mobvibe: session {session_id} cannot be set to active: not today")
+    assert len(caplog.records) == 4, "the memory is bounded: it starts anew"
+
+
 @pytest.mark.parametrize("message", [None, "", "table does not exist, skipping", "mobvibe: something else"])
 def test_other_notices_are_not_logged(caplog: pytest.LogCaptureFixture, message: str | None) -> None:
     RefusedRows().on_notice(message)

@@ -37,6 +37,33 @@ def test_a_signal_that_comes_again_at_once_is_the_same_one_and_a_later_one_ends_
         assert process.returncode == 128 + signal.SIGTERM
 
 
+BOOT = """
+import select
+from bridge.runtime.signals import StoppedError, StopSignal
+stop = StopSignal()
+try:
+    with stop.raising():
+        print("waits", flush=True)
+        select.select([], [], [], 60)
+except StoppedError:
+    print(stop.name, stop.wait(0), flush=True)
+try:
+    with stop.raising():
+        print("not this", flush=True)
+except StoppedError:
+    print("again", flush=True)
+"""
+
+
+def test_a_signal_ends_any_wait_of_a_boot() -> None:
+    with subprocess.Popen([sys.executable, "-c", BOOT], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.SIGTERM)
+
+        assert process.stdout.read() == "SIGTERM True\nagain\n"
+
+
 LATE = """
 import _thread, signal, threading, time
 from bridge.runtime.signals import StopSignal

@@ -118,6 +118,29 @@ def test_a_process_that_does_not_stop_in_time_is_killed(unstoppable: Child, capl
         os.kill(pid, 0)
 
 
+def test_one_that_still_boots_is_killed_at_once(unstoppable: Child) -> None:
+    unstoppable.terminate()
+
+    assert eventually(unstoppable.poll) == -signal.SIGKILL
+
+
+def test_one_that_may_have_jobs_is_told_to_stop(tmp_path: Path, crashes: Crashes) -> None:
+    script = """
+import signal, sys, time
+from uuid import UUID
+from bridge.worker.fatal_ends import watch_ends
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+watch_ends().set_worker(UUID(int=5))
+time.sleep(60)
+"""
+    child = Child([sys.executable, "-c", script], tmp_path / "crash", crashes.append)
+    eventually(lambda: child.poll() or read_worker(tmp_path / "crash"))
+
+    child.terminate()
+
+    assert eventually(child.poll) == 7
+
+
 def test_a_process_of_a_frozen_group_is_killed_and_no_other(
     unstoppable: Child, caplog: pytest.LogCaptureFixture
 ) -> None:
