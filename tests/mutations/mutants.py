@@ -54,6 +54,10 @@ FUNCTIONS = {
     "number_events": ["postgres/test_event_numbers"],
     "settle_sessions": ["postgres/test_sessions"],
     "keep_actor_queues": ["dispatch/test_routing"],
+    "notify_new_job": ["postgres/test_triggers", "dispatch/test_notification_relay"],
+    "promise_relay": ["dispatch/test_notification_relay"],
+    "relay_notifications": ["dispatch/test_notification_relay"],
+    "relay_state": ["dispatch/test_notification_relay"],
     "route_new_job": ["dispatch/test_routing", "postgres/test_enqueue", "postgres/test_actor_options"],
     "route_jobs": ["dispatch/test_routing", "postgres/test_reclaim", "postgres/test_refused_steps"],
 }
@@ -83,6 +87,7 @@ ALL_TESTS = [
         "dispatch/test_suspects",
         "postgres/test_suspicion",
         "dispatch/test_routing",
+        "dispatch/test_notification_relay",
         CONDITIONS,
     ),
     *("test_state_machine", "test_pairs"),

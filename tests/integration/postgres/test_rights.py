@@ -285,6 +285,7 @@ def test_every_function_has_an_empty_search_path_or_names_that_are_bound_already
         "count_no_jobs",
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
+        "notify_new_job",
         "number_events",
         "route_new_job",
     }
