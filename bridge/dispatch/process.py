@@ -10,6 +10,7 @@ from typing import Any
 from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.monitor import Monitor
+from bridge.dispatch.notification_relay import NotificationRelay
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.recovery import Recovery
 from bridge.dispatch.running import Running, running
@@ -21,6 +22,7 @@ from bridge.postgres import connection_budget
 from bridge.postgres.job_queue import CHANNEL, JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
+from bridge.postgres.notification_outbox import NotificationOutbox
 from bridge.settings import Settings
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis, memory_policy
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class BridgeProcess:
-    """`mobvibe run`: five hops, each with a loop and a link of its own, and two channels that wake them."""
+    """`mobvibe run`: six hops, each with a loop and a link of its own, and two channels that wake them."""
 
     def __init__(self, settings: Settings) -> None:
         dsn = settings.postgres_dsn()
@@ -48,7 +50,10 @@ class BridgeProcess:
         self._reconciler = running("reconciler", dsn, self._new_reconciler)
         monitor = running("monitor", dsn, self._new_monitor, keeps_link=False)
         upkeep = running("upkeep", dsn, self._new_upkeep)
-        self._hops: list[Running[Any]] = [self._dispatcher, self._recovery, self._reconciler, monitor, upkeep]
+        self._relay = running("relay", dsn, self._new_relay)
+        self._hops: list[Running[Any]] = [
+            self._dispatcher, self._recovery, self._reconciler, monitor, upkeep, self._relay,
+        ]  # fmt: skip
 
         self._job_notifications = Listener(dsn, CHANNEL, self._on_new_job)
         freed = names_of(self._redis, settings.redis_namespace).freed
@@ -95,6 +100,9 @@ class BridgeProcess:
     def _new_upkeep(self, link: Link) -> Upkeep:
         return Upkeep(JobQueue(link), retention=self._settings.retention)
 
+    def _new_relay(self, link: Link) -> NotificationRelay:
+        return NotificationRelay(NotificationOutbox(link), name=self._name)
+
     # From start to stop.
 
     def check(self, rest: Callable[[float], object] = time.sleep) -> None:
@@ -125,19 +133,20 @@ class BridgeProcess:
         self._job_notifications.close()
         self._slot_messages.close()
         clean = all(ended)
-        if ended[self._hops.index(self._dispatcher)]:
-            self._hand_over_the_last()
+        for last in (self._dispatcher, self._relay):
+            if ended[self._hops.index(last)]:
+                self._finish(last.hop)
         if clean:
             for one in self._hops:
                 one.link.close()
             self._redis.close()
         return clean
 
-    def _hand_over_the_last(self) -> None:
+    def _finish(self, hop: Dispatcher | NotificationRelay) -> None:
         try:
-            self._dispatcher.hop.finish()
+            hop.finish()
         except BridgeError as error:
-            logger.debug("The last jobs were not handed over", extra={"reason": str(error)})
+            logger.debug("The last jobs were not handed over or notified of", extra={"reason": str(error)})
 
     # What wakes a hop before its rest is over. Each is called from the thread that noticed.
 
@@ -145,7 +154,10 @@ class BridgeProcess:
         """Postgres notified us, or may have meanwhile: then `payload` is empty."""
         if payload:
             logger.info("New job notification received", extra=notifications.log_fields(payload))
-            self._dispatcher.hop.job_inserted(notifications.priority(payload))
+            priority = notifications.priority(payload)
+            self._dispatcher.hop.job_inserted(priority)
+            if priority is not None and self._relay.hop.heard():
+                self._relay.loop.wake()
         self._dispatcher.loop.wake()
 
     def _on_slot_message(self, text: str | None) -> None:

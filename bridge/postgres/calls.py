@@ -35,6 +35,7 @@ _ROWS = {
         "",
     ),
     "get_session_events": ("id, event_type, data, created_at", "session, limit"),
+    "relay_state": ("promised, drained, after", "after xid8"),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }
 # Function that returns one value or none → the name of the value, or an empty text; its parameters.
@@ -51,6 +52,8 @@ _VALUES = {
     "stop_worker": ("", "worker"),
     "prune_workers": ("", "age"),
     "fold_job_counts": ("folded", "limit"),
+    "promise_relay": ("promised", "bridge, time"),
+    "relay_notifications": ("sent", "limit"),
     "mobvibe_schema_version": ("version", ""),
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bridge.postgres.link import Link
 from bridge.settings import Settings
 
-BRIDGE = 6  # dispatcher, recovery, reconciler, upkeep, LISTEN; and briefly the monitor's
+BRIDGE = 7  # dispatcher, recovery, reconciler, upkeep, relay, LISTEN; and briefly the monitor's
 WORKER_PROCESS = 4  # heartbeat, starts, reports; and one for `.send()` if it is used
 
 

@@ -9,7 +9,17 @@ from psycopg.types.json import Jsonb
 
 from tests.support.waiting import eventually
 
-TABLES = ("coding_jobs", "coding_sessions", "session_events", "job_attempts", "workers", "actor_queues", "job_audit")
+TABLES = (
+    "coding_jobs",
+    "coding_sessions",
+    "session_events",
+    "job_attempts",
+    "workers",
+    "actor_queues",
+    "job_audit",
+    "job_notifications",
+    "notification_relay",
+)
 
 
 class Rows:

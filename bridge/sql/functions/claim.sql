@@ -96,6 +96,9 @@ BEGIN
         SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
     )
     SELECT array_agg(n.id) INTO ids FROM next n;
+    IF ids IS NULL THEN
+        RETURN; -- even an UPDATE of no rows fires the triggers of its table
+    END IF;
     RETURN QUERY
     WITH claimed AS (
         UPDATE public.coding_jobs j

@@ -5,7 +5,8 @@
 -- taken for an empty queue. What the schema of the version before does not have is not lacking.
 SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
-             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
+             ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE'),
+             ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege(to_regclass('public.' || t.name), r.right_name)
 GROUP BY t.name
@@ -23,7 +24,8 @@ FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
                     'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'isolated_until', 'is_bridge', 'keep_claims', 'fail_claims',
-                    'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers')
+                    'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers',
+                    'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')
 
 -- name: open_rights
@@ -37,14 +39,16 @@ WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name,
 GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
-FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams']) AS t (name)
+FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams',
+                             'job_notifications', 'notification_relay']) AS t (name)
 WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
 SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
-  AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit')
+  AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
+                    'job_notifications', 'notification_relay')
 HAVING count(*) > 0
 UNION ALL
 SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'

@@ -1,10 +1,13 @@
 -- Triggers of jobs and sessions: they notify, keep `due` true, choose queues, and delete dependent rows.
 
 -- notify_new_job: for a statement that inserted one row the original JSON, for more rows their count. Not a
--- notification per row: each takes a lock at the commit that all notifying transactions share.
+-- notification per row: each takes a lock at the commit that all notifying transactions share. While a bridge relays
+-- (functions/notifications.sql), a single row is left to it. Not more rows: of equal payloads in one transaction
+-- Postgres sends one, and the bridge's is that of many.
 -- Off for a transaction: SET LOCAL mobvibe.notify = 'off'; for good: ALTER TABLE … DISABLE TRIGGER on_job_created.
+-- It runs with the owner's rights: a role that may insert a job need not know of relays.
 CREATE OR REPLACE FUNCTION public.notify_new_job() RETURNS trigger
-LANGUAGE plpgsql SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 DECLARE
     jobs bigint;
@@ -12,10 +15,15 @@ BEGIN
     IF current_setting('mobvibe.notify', true) = 'off' THEN
         RETURN NULL;
     END IF;
+    INSERT INTO public.job_notifications (job_id, session_id, priority, created_at)
+    SELECT c.id, c.session_id, c.priority, c.created_at FROM created c
+    WHERE (SELECT r.relays_until > clock_timestamp() FROM public.notification_relay r) AND (SELECT count(*) FROM created) = 1;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
     SELECT count(*) INTO jobs FROM created;
     IF jobs = 1 THEN
-        PERFORM pg_notify('new_job', json_build_object('job_id', c.id, 'session_id', c.session_id,
-            'priority', c.priority, 'created_at', c.created_at)::text) FROM created c;
+        PERFORM pg_notify('new_job', public.new_job_payload(c.id, c.session_id, c.priority, c.created_at)) FROM created c;
     ELSIF jobs > 1 THEN
         PERFORM pg_notify('new_job', json_build_object('count', jobs)::text);
     END IF;

@@ -10,11 +10,11 @@ def test_the_doctor_compares_what_is_needed_with_what_is_free(settings: Settings
         finding = next(one for one in examine(as_limited_role(settings, role)) if one.check == "connections")
         return finding.state, finding.found, finding.fix
 
-    role.limit(19)
-    need = "a bridge, 1 worker process and a web process need up to 19"
-    free = f"0 are open, 19 free (CONNECTION LIMIT of role {role.name}: 19)"
+    role.limit(20)
+    need = "a bridge, 1 worker process and a web process need up to 20"
+    free = f"0 are open, 20 free (CONNECTION LIMIT of role {role.name}: 20)"
     assert found() == ("ok", f"{need}; {free}", "")
-    role.limit(18)
+    role.limit(19)
     state, _, fix = found()
     assert (state, fix) == ("warn", "raise the limit, or let the processes open fewer: docs/reference/connections.md")
     role.limit(0)

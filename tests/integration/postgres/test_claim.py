@@ -72,6 +72,17 @@ def test_a_pending_job_can_be_delayed_by_hand(steps: Steps, rows: Rows) -> None:
     assert steps.claim_one().job_id == job_id
 
 
+def test_a_claim_that_finds_nothing_fires_no_triggers(steps: Steps, rows: Rows) -> None:
+    rows.all("""
+        CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;
+        CREATE TRIGGER refuse AFTER UPDATE ON coding_jobs FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.refuse()""")
+    steps.add_worker()
+    try:
+        assert steps.claim() == []
+    finally:
+        rows.all("DROP TRIGGER refuse ON coding_jobs")
+
+
 def test_no_more_is_claimed_than_live_workers_have_slots_for(steps: Steps, rows: Rows) -> None:
     for _ in range(10):
         rows.add_job()

@@ -297,6 +297,7 @@ def test_every_function_has_an_empty_search_path_or_names_that_are_bound_already
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
         "note_refused_session",
+        "notify_new_job",
         "number_events",
         "route_new_job",
     }

@@ -58,6 +58,18 @@ def test_counts_follow_a_job_through_its_life(steps: Steps, rows: Rows) -> None:
     assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 1
 
 
+def test_one_statement_may_insert_jobs_of_several_queues_and_statuses(rows: Rows) -> None:
+    rows.all("""
+        INSERT INTO coding_jobs (queue, status)
+        VALUES ('coding', 'pending'), ('coding', 'pending'), ('reports', 'pending'), ('reports', 'completed')""")
+    check_counts(rows)
+
+    for status in ("pending", "completed", "cancelled"):
+        rows.add_job(queue="reports", status=status)
+        check_counts(rows)
+    assert rows.value("SELECT sum(ever_completed) FROM job_counts") == 2
+
+
 def test_a_rollback_does_not_change_the_counts(rows: Rows) -> None:
     rows.add_job()
     with psycopg.connect(rows.connection.info.dsn, password=rows.connection.info.password) as other:
