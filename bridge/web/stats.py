@@ -1,6 +1,5 @@
 """Statistics: /stats for people and scripts, /metrics for Prometheus."""
 
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from bridge.errors import BridgeError
 from bridge.postgres.queue_rows import HELD_SECONDS, hours_minutes_seconds
+from bridge.web.probes import uptime_seconds
 from bridge.web.services import Services
 
 _STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
@@ -63,9 +63,7 @@ class _Figures(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily(
-            "bridge_uptime_seconds", "Age of this web process", value=time.monotonic() - self._services.started
-        )
+        yield GaugeMetricFamily("bridge_uptime_seconds", "Age of this web process", value=uptime_seconds())
         build = GaugeMetricFamily("bridge_build_info", "Version of the bridge, as a label", labels=["version"])
         build.add_metric([version("mobvibe-bridge")], 1)
         yield build

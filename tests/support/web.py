@@ -27,6 +27,7 @@ import sys
 from bridge.__main__ import main
 from bridge.web import slow_clients
 slow_clients.REQUEST_SECONDS = float(sys.argv.pop(1))
+slow_clients.CONNECTIONS_MOST = int(sys.argv.pop(1))
 sys.exit(main())
 """
 
@@ -42,6 +43,7 @@ class WebProcess:
         folder: Path,
         host: str = "127.0.0.1",
         request_seconds: float = 10.0,
+        connections_most: int = 900,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
@@ -54,7 +56,7 @@ class WebProcess:
         }  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(request_seconds), "web"],
+                [sys.executable, "-c", _PROGRAM, str(request_seconds), str(connections_most), "web"],
                 cwd=folder,
                 env=PLAIN | environment,
                 stdout=log,
