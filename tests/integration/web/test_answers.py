@@ -12,7 +12,7 @@ from tests.support.web import WebProcess
 )
 def test_each_answer_has_the_security_headers(web: WebProcess, request_line: str) -> None:
     with web.connect() as connection:
-        connection.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while chunk := connection.recv(65536):
             answer += chunk
