@@ -73,7 +73,7 @@ BEGIN
     FOR fn IN
         SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace AND p.proname IN (
-            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
+            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'job_matches', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
             'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims', 'unwatched_lease',
             'settle_sessions', 'fail_sessions', 'register_worker', 'heartbeat_worker', 'worker_key',
