@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from bridge.settings import Settings
-from bridge.web import error_answers, index, metrics, readyz, sessions, stats
+from bridge.web import error_answers, index, jobs, metrics, readyz, sessions, stats, template_filters, workers
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
@@ -27,10 +27,13 @@ def create_app(settings: Settings) -> Flask:
         stats.blueprint(services),
         sessions.blueprint(services),
         index.blueprint(services),
+        jobs.blueprint(services),
+        workers.blueprint(services),
         login.blueprint(access),
     ):
         app.register_blueprint(blueprint)
     error_answers.install(app)
+    template_filters.install(app)
     app.after_request(_secure)
     return app
 

@@ -41,7 +41,7 @@ def blueprint(access: Access) -> Blueprint:
         failed_logins.succeeded(address)
         session.clear()  # with a new token: the old one was known before the login
         session.permanent = True
-        session["role"] = role.value
+        session.update(role=role.value, user=request.form.get("user"))
         return redirect(_own_path(request.form.get("next")))
 
     @pages.post("/logout")
