@@ -18,7 +18,7 @@ from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
 from bridge.transport.client import CHECK_SECONDS, connect_redis
 from bridge.transport.server_check import check_server
-from bridge.web.asgi import THREAD_NAME, create_asgi_app
+from bridge.web.asgi import THREAD_NAME, create_web_app
 from bridge.web.slow_clients import HEAD_MOST_BYTES, DeadlineProtocol
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,9 @@ class _Server(uvicorn.Server):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._app = create_web_app(settings)
         config = uvicorn.Config(
-            create_asgi_app(settings),
+            self._app.asgi,
             host=settings.bind_host,
             port=settings.http_port,
             loop="asyncio",
@@ -59,6 +60,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._check_connections()
         logger.info("Web ready", extra={"port": self._settings.http_port})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.end_streams()
+        await super().shutdown(sockets)
 
     def _check_connections(self) -> None:
         """In a thread of its own: probes must be answered also while Postgres does not answer this check."""

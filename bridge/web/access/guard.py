@@ -12,6 +12,7 @@ from bridge.web.access.roles import Access, Role
 
 logger = logging.getLogger(__name__)
 
+COOKIE_NAME = "mobvibe"
 SESSION_SECONDS = 12 * 3600  # a working day
 OPEN_ENDPOINTS = {"static", "login.show", "login.log_in", "login.log_out"}
 OPEN_BLUEPRINTS = {"readyz", "metrics", "sessions"}  # probes and scrapers know no login; the API has tokens of its own
@@ -27,7 +28,7 @@ def install(app: Flask, access: Access) -> None:
     app.secret_key = access.cookie_key()
     app.session_interface = _Cookie()
     app.config.update(
-        SESSION_COOKIE_NAME="mobvibe",
+        SESSION_COOKIE_NAME=COOKIE_NAME,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_SECONDS,
