@@ -3,6 +3,7 @@
 import difflib
 import getpass
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,17 @@ from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.logs.terminal import visible
+from bridge.postgres.job_filter import JobFilter, parse_filter
+from bridge.postgres.job_list import SEARCHED
+from bridge.postgres.job_list import list_jobs as postgres_list_jobs
 from bridge.postgres.job_queue import ACTOR_MOST, JobQueue, enqueue
 from bridge.postgres.link import Link
 from bridge.settings import load_settings
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50  # the newest ones: about a screen
-_SEARCHED = 50_000  # of each status: a list must be quick also over millions of rows, most of them of other actors
+_LISTED = ("id", "status", "actor", "queue", "priority", "retry_count", "max_retries", "created_at", "completed_at",
+           "error_message")  # fmt: skip
 _ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error: in a table a few lines, in JSON all (Postgres' largest)
 
 
@@ -58,24 +63,32 @@ def jobs() -> None:
 
 
 @jobs.command("list")
+@click.argument("job_filter", metavar="[FILTER]...", type=_TEXT, nargs=-1)
 @click.option("--status", type=_STATUSES, help="Only jobs with this status.")
 @click.option("--actor", type=_TEXT, help="Only jobs of this actor.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="List at most this many.")
 @json_option
-def list_jobs(status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
-    """List the latest jobs: the one that was made, claimed or ended last comes first."""
+def list_jobs(job_filter: tuple[str, ...], status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
+    """List the latest jobs: the one that was made, claimed or ended last comes first.
+
+    FILTER is what the jobs page searches for: status:failed queue:reports actor:build session:ID error:timeout older:2h
+    attempt:2, and words of the prompt or the error.
+    """
+    meant = parse_filter(" ".join(job_filter))
+    meant = replace(meant, status=Status(status) if status else meant.status, actor=actor or meant.actor)
     link = open_link()
-    asked = {"status": status, "actor": actor, "limit": limit}
-    rows = link.call("list_jobs", asked | {"looked_at": _SEARCHED, "error_most": _WHOLE if as_json else _ERROR_MOST})
-    echo_rows(rows, as_json=as_json, empty="No such jobs.")
-    if len(rows) < limit and (actor or status == Status.COMPLETED) and _has_older_ones(link):
-        click.echo(f"Searched the latest {_SEARCHED} of each kind. For older jobs use psql.", err=True)
+    rows = postgres_list_jobs(link.call, meant, limit=limit, error_most=_WHOLE if as_json else _ERROR_MOST).jobs
+    shown = [{name: row[name] for name in _LISTED} for row in rows]
+    echo_rows(shown, as_json=as_json, empty="No such jobs.")
+    only_status = meant == JobFilter(status=meant.status) and meant.status != Status.COMPLETED
+    if len(rows) < limit and not only_status and _has_older_ones(link):
+        click.echo(f"Searched the latest {SEARCHED} of each kind. For older jobs use psql.", err=True)
 
 
 def _has_older_ones(link: Link) -> bool:
     counts = link.call("queue_counts")
     finished = sum(row[kind] for row in counts for kind in ("completed", "failed", "cancelled"))
-    return finished > _SEARCHED or any(row["pending"] > _SEARCHED for row in counts)
+    return finished > SEARCHED or any(row["pending"] > SEARCHED for row in counts)
 
 
 @jobs.command("show")

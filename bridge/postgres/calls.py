@@ -36,6 +36,10 @@ _ROWS = {
     ),
     "get_session_events": ("id, event_type, data, created_at", "session, limit"),
     "relay_state": ("promised, drained, after", "after xid8"),
+    "follow_sessions": (
+        "session_id, seq, id, event_type, data, created_at",
+        "sessions uuid[], afters bigint[], limit",
+    ),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }
 # Function that returns one value or none → the name of the value, or an empty text; its parameters.

@@ -12,6 +12,7 @@ from bridge.addresses import check_address, check_redis_details
 from bridge.errors import SettingsError
 from bridge.settings.running_stores import find_running_stores
 
+SHORTEST_PASSWORD = 8  # characters: guessing a shorter one takes days, not years
 SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the public sample, which is refused
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
@@ -75,6 +76,10 @@ class Settings(BaseSettings):
     port: int | None = Field(default=None, ge=1, le=65535)
     bind_host: str = "127.0.0.1"
     web_database_connections: int = Field(default=8, ge=1, le=100)
+    dashboard_user: str = Field(default="admin", min_length=1)
+    dashboard_password: SecretStr | None = None
+    dashboard_reader_password: SecretStr | None = None
+    read_only: bool = False
 
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"
     log_format: Literal["auto", "pretty", "json"] = "auto"
@@ -136,6 +141,13 @@ class Settings(BaseSettings):
                 raise ValueError("is the sample text that everybody knows; use your project's own secret")
             if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004 -- the key size of HS256
                 raise ValueError("is shorter than 32 bytes, which HS256 needs to be safe")
+        return value
+
+    @field_validator("dashboard_password", "dashboard_reader_password")
+    @classmethod
+    def _is_no_short_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_PASSWORD:
+            raise ValueError(f"is shorter than {SHORTEST_PASSWORD} characters")
         return value
 
     @property

@@ -73,14 +73,14 @@ BEGIN
     FOR fn IN
         SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace AND p.proname IN (
-            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
+            'queue_room', 'claim_jobs', 'claim_jobs_apart', 'change_each', 'check_changed', 'check_at_once', 'is_of_a_row', 'is_bridge', 'job_matches', 'take_back', 'route_each', 'promote_jobs', 'promote_due_jobs', 'start_jobs', 'complete_jobs', 'release_jobs',
             'release_delay', 'retry_delay', 'clean_error', 'end_failed_attempts', 'fail_jobs', 'cancel_attempts',
             'reclaim_jobs', 'waiting_claims', 'claim_suspects', 'isolated_until', 'keep_claims', 'fail_claims', 'unwatched_lease',
             'settle_sessions', 'update_sessions', 'note_refused_session', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'declare_lost', 'suspicion', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
             'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'add_session_events',
-            'get_session_events', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
+            'get_session_events', 'follow_sessions', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
             'queue_counts', 'prune_jobs', 'prune_finished_jobs', 'keep_due', 'begin_manual_attempt', 'delete_attempts_of_jobs',
             'delete_jobs_of_sessions', 'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')

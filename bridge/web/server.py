@@ -1,20 +1,16 @@
-"""Runs the web app under gunicorn: one process with threads."""
+"""Runs the web process: one event loop for all connections, and threads for the pages."""
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
-from contextlib import suppress
 from functools import partial
-from typing import Any
+from types import FrameType
 
-from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
+import uvicorn
 
-from bridge.addresses import host_and_port, in_an_address
+from bridge.addresses import host_and_port
 from bridge.errors import PortTakenError, RedisUnavailableError
 from bridge.postgres import connection_budget
 from bridge.postgres.startup_checks import warn_of_few_connections, with_retries
@@ -22,61 +18,52 @@ from bridge.runtime.signals import SAME_SIGNAL_SECONDS
 from bridge.settings import Settings
 from bridge.transport.client import CHECK_SECONDS, connect_redis
 from bridge.transport.server_check import check_server
-from bridge.web.app import create_app
+from bridge.web.asgi import THREAD_NAME, create_web_app
+from bridge.web.slow_clients import HEAD_MOST_BYTES, DeadlineProtocol
 
 logger = logging.getLogger(__name__)
 
-# A request takes milliseconds, so few threads are busy at once. The others are for slow clients, each of which occupies
-# one for up to 10 s (slow_clients.py).
-THREADS = 16
-_SILENT_SECONDS = 30  # then gunicorn kills its worker, whose loop tells it every second that it runs, because it hangs
-_IDLE_SECONDS = 5  # how long a connection is kept for a next request: each occupies a place in the worker's loop
+_IDLE_SECONDS = 5  # how long a connection is kept for a next request
+_IDLE_THREAD_SECONDS = 0.1  # a thread without work ends within microseconds of being told
 _GRACE_MOST_SECONDS = 10  # for requests at a stop: none takes longer than its slow client may (slow_clients.py)
 
 
-class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's arbiter, except that a second stop signal ends it at once, as it ends our other processes."""
+class _Server(uvicorn.Server):
+    """uvicorn's server, except that a second stop signal ends it at once, as it ends our other processes."""
 
     _signalled_at: float | None = None
 
-    def signal(self, sig: int, frame: Any) -> None:
-        if sig in (signal.SIGTERM, signal.SIGINT):
-            if self._signalled_at is not None and time.monotonic() - self._signalled_at < SAME_SIGNAL_SECONDS:
-                return
-            if self._signalled_at is not None:
-                for pid in list(self.WORKERS):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                os._exit(128 + sig)
-            self._signalled_at = time.monotonic()
-        super().signal(sig, frame)
-
-
-class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        super().__init__()
+        self._app = create_web_app(settings)
+        config = uvicorn.Config(
+            self._app.asgi,
+            host=settings.bind_host,
+            port=settings.http_port,
+            loop="asyncio",
+            http=DeadlineProtocol,
+            ws="none",
+            lifespan="on",
+            h11_max_incomplete_event_size=HEAD_MOST_BYTES,
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=int(min(settings.grace_seconds, _GRACE_MOST_SECONDS)) or 1,
+            log_config=None,
+            access_log=False,  # probes would fill the log
+            proxy_headers=False,  # nothing we do depends on who the client says it is
+            server_header=False,
+        )
+        # A request that cannot be read is the client's fault, and logged by slow_clients.py.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        super().__init__(config)
 
-    def load_config(self) -> None:
-        settings = self._settings
-        options: dict[str, Any] = {
-            "bind": f"{in_an_address(settings.bind_host)}:{settings.http_port}",
-            "workers": 1,
-            "worker_class": "bridge.web.slow_clients.DeadlineWorker",
-            "threads": THREADS,
-            "graceful_timeout": int(min(settings.grace_seconds, _GRACE_MOST_SECONDS)) or 1,
-            "timeout": _SILENT_SECONDS,
-            "keepalive": _IDLE_SECONDS,
-            "proc_name": "mobvibe web",
-            "logger_class": "bridge.web.server_log.ServerLog",
-            "post_worker_init": lambda _: self._check_connections(),
-            "when_ready": lambda _: logger.info("Web ready", extra={"port": settings.http_port}),
-        }
-        for name, value in options.items():
-            self.cfg.set(name, value)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._check_connections()
+        logger.info("Web ready", extra={"port": self._settings.http_port})
 
-    def load(self) -> Flask:
-        return create_app(self._settings)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.end_streams()
+        await super().shutdown(sockets)
 
     def _check_connections(self) -> None:
         """In a thread of its own: probes must be answered also while Postgres does not answer this check."""
@@ -84,8 +71,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         check = partial(warn_of_few_connections, self._settings.postgres_dsn(), need)
         threading.Thread(target=check, name="connection check", daemon=True).start()
 
-    def run(self) -> None:
-        _Arbiter(self).run()
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's
+        if self._signalled_at is None:
+            self._signalled_at = time.monotonic()
+            self.should_exit = True
+        elif time.monotonic() - self._signalled_at >= SAME_SIGNAL_SECONDS:
+            os._exit(128 + sig)
 
 
 def serve(settings: Settings) -> None:
@@ -96,6 +87,18 @@ def serve(settings: Settings) -> None:
     if settings.supabase_jwt_secret is None:
         logger.warning("SUPABASE_JWT_SECRET is not set: the sessions API answers 503 until it is")
     _Server(settings).run()
+    _leave_threads()
+
+
+def _leave_threads() -> None:
+    """End the process if a page still waits for a store: Python would wait for its thread as long as the store does."""
+    pages = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+    for thread in pages:
+        thread.join(_IDLE_THREAD_SECONDS)
+    if any(thread.is_alive() for thread in pages):
+        logger.warning("Requests were cut off at the stop: a store did not answer in time")
+        logging.shutdown()
+        os._exit(0)
 
 
 def _check_redis(settings: Settings) -> None:

@@ -63,7 +63,6 @@ class Services:
             statement_timeout_ms=int(_PROBE_SECONDS * 1000),
         )
         self._redis = connect_redis(settings.redis_address(), timeout_seconds=_PROBE_SECONDS)
-        self.started = time.monotonic()
         self.readiness = Cached(self._check, _CACHE_SECONDS)
         self.statistics = Cached(self._count, _CACHE_SECONDS)
 

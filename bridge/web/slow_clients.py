@@ -1,98 +1,108 @@
-"""gunicorn's threaded worker with a deadline for each request, so that slow clients cannot occupy its threads.
+"""uvicorn's HTTP connection with deadlines, so that slow clients cannot hold connections for long.
 
 It also answers requests that never reach the app with JSON.
 """
 
-import json
+import asyncio
 import logging
-import socket
-import struct
-import time
+import sys
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn import http
-from gunicorn.http.errors import ExpectationFailed, LimitRequestHeaders, LimitRequestLine, ParseException
-from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
-from werkzeug.exceptions import RequestTimeout
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from bridge.web.answers import refusal_body, refusal_headers
 
 logger = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 10.0  # ample for 64 kB over a poor mobile link; and how long a slow client can occupy a thread
-_STATUSES = (
-    (RequestTimeout, HTTPStatus.REQUEST_TIMEOUT),
-    (LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
-    (LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
-    (ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
-    (ParseException, HTTPStatus.BAD_REQUEST),
-)
+REQUEST_SECONDS = 10.0  # ample for 64 kB over a poor mobile link, in either direction
+HEAD_MOST_BYTES = 65_536  # of a request's head: the longest token and cookies together need a tenth of it
+# Far more than viewers and clients of the API; and below the 1024 open files that a process may usually have, since a
+# process without a free one accepts nobody.
+CONNECTIONS_MOST = 900
 
 
-class _Deadline:
-    """The reading side of a connection: a whole request, body included, must arrive within REQUEST_SECONDS.
+class DeadlineProtocol(H11Protocol):
+    """A connection that is closed when a request's head, or the client's reading, takes longer than REQUEST_SECONDS.
 
-    A timeout per read is not enough: a client that sends single bytes would never exceed it.
+    A timeout per read is not enough: a client that sends single bytes would never exceed it. The body of a request has
+    the same deadline, where the app reads it (whole_requests.py).
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._ends_at = 0.0
-        self._limit: float | None = None
-        self.begin()
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """Start the time of the next request."""
-        self._ends_at = time.monotonic() + REQUEST_SECONDS
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # so that we hear of each byte that the client has not taken yet
+        if len(self.connections) > CONNECTIONS_MOST:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            return
+        self._await_head()
 
-    def gettimeout(self) -> float | None:
-        return self._limit
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._head_timer is None and self._is_between_requests():
+            self._await_head()
+        super().data_received(data)
+        if not self._is_between_requests():
+            self._end_head_timer()
 
-    def settimeout(self, seconds: float | None) -> None:
-        """Called by gunicorn while it discards a body that the app did not read: the answer is sent by then."""
-        self._limit = seconds
+    def _is_between_requests(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn says that it is never None, and begins with None
+        return cycle is None or cycle.response_complete
 
-    def recv(self, size: int) -> bytes:
-        left = self._ends_at - time.monotonic()
-        if self._limit is not None:
-            left = min(left, self._limit)
-        try:
-            if left <= 0:
-                raise TimeoutError
-            self._connection.settimeout(left)
-            return self._connection.recv(size)
-        except TimeoutError:
-            if self._limit is not None:
-                raise
-            raise RequestTimeout from None
-        finally:
-            self._connection.settimeout(None)
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(REQUEST_SECONDS, self._head_came_not)
 
+    def _head_came_not(self) -> None:
+        self._head_timer = None
+        if self._is_between_requests():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
-class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    def handle(self, conn: Any) -> Any:
-        if conn.parser is None:
-            conn.parser = http.get_parser(self.cfg, _Deadline(conn.sock), conn.client)
-            # Limit slow readers too. The kernel waits this long twice: for the part of an answer that fits into the
-            # send buffer, and for the rest.
-            wait = struct.pack("ll", int(REQUEST_SECONDS / 2), 0)
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
-        conn.parser.unreader.sock.begin()
-        return super().handle(conn)
+    def _end_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 -- gunicorn's
-        """Answer a request that could not be parsed and so never reached the app."""
-        status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("Request crashed", exc_info=exc)
-        else:
-            logger.info("Request refused", extra={"status": status.value, "reason": str(exc)[:200]})
-        body = json.dumps({"success": False, "error": status.phrase}).encode() + b"\n"
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        try:
-            write_nonblock(client, head.encode("ascii") + body)
-        except OSError as error:
-            logger.debug("An answer was lost", extra={"reason": str(error)})
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(REQUEST_SECONDS, self._answer_not_read)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _answer_not_read(self) -> None:
+        self._write_timer = None
+        logger.info("Connection closed: the client does not read its answer")
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head_timer()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that cannot be parsed. uvicorn calls this while it handles h11's error."""
+        error = sys.exc_info()[1]
+        status = HTTPStatus(getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST))
+        if status is HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE and b"\n" not in self.conn.trailing_data[0]:
+            status = HTTPStatus.REQUEST_URI_TOO_LONG
+        self._refuse(status, str(error or msg))
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        logger.info("Request refused", extra={"status": status.value, "reason": reason[:200]})
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            body = refusal_body(status.phrase)
+            events: tuple[Any, ...] = (
+                h11.Response(status_code=status, headers=refusal_headers(body), reason=status.phrase.encode()),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            )
+            self.transport.writelines(self.conn.send(event) or b"" for event in events)
+        self.transport.close()

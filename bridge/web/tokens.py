@@ -14,7 +14,12 @@ class TokenError(Exception):
 
 
 def read_user(authorization: str | None, secret: str) -> UUID:
-    """The user whose token an Authorization header carries. Raises TokenError with the reason.
+    """The user whose token an Authorization header carries. Raises TokenError with the reason."""
+    return read_token(authorization, secret)[0]
+
+
+def read_token(authorization: str | None, secret: str) -> tuple[UUID, datetime]:
+    """The user whose token an Authorization header carries, and when it expires. Raises TokenError with the reason.
 
     The project's own keys (anon, service_role) are signed with the same secret, but are not users: they are refused
     for their role and their missing subject.
@@ -36,9 +41,11 @@ def read_user(authorization: str | None, secret: str) -> UUID:
     if claims.get("role") != AUDIENCE:
         raise TokenError("the role is not 'authenticated'")
     try:
-        return UUID(claims["sub"])
+        return UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC)
     except (ValueError, AttributeError, TypeError):
         raise TokenError("the subject is not a UUID") from None
+    except OverflowError:
+        raise TokenError("it expires in a year that is no year") from None
 
 
 def make_token(user: UUID, secret: str, lifetime: timedelta) -> str:

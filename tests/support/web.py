@@ -1,5 +1,6 @@
 """A web process, and a client that sends it raw bytes over a socket."""
 
+import json
 import re
 import socket
 import subprocess
@@ -27,6 +28,7 @@ import sys
 from bridge.__main__ import main
 from bridge.web import slow_clients
 slow_clients.REQUEST_SECONDS = float(sys.argv.pop(1))
+slow_clients.CONNECTIONS_MOST = int(sys.argv.pop(1))
 sys.exit(main())
 """
 
@@ -42,6 +44,8 @@ class WebProcess:
         folder: Path,
         host: str = "127.0.0.1",
         request_seconds: float = 10.0,
+        connections_most: int = 900,
+        **variables: str,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
@@ -54,9 +58,9 @@ class WebProcess:
         }  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(request_seconds), "web"],
+                [sys.executable, "-c", _PROGRAM, str(request_seconds), str(connections_most), "web"],
                 cwd=folder,
-                env=PLAIN | environment,
+                env=PLAIN | environment | variables,
                 stdout=log,
                 stderr=log,
             )
@@ -91,6 +95,50 @@ class WebProcess:
             self._process.wait(20)
         finally:
             self._process.kill()
+
+
+class EventStream:
+    """A client of a stream of server-sent events, which reads it as a browser does."""
+
+    def __init__(self, web: WebProcess, path: str, head: bytes = b"") -> None:
+        self.connection = web.connect()
+        self.connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + head + b"\r\n")
+        self._received = b""
+        self.status = int(self._until(b"\r\n").split()[1])
+        self.head = self._until(b"\r\n\r\n").decode()
+        if self.status == 200:
+            self._chunk()  # from here on it is counted among the open ones
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._received:
+            chunk = self.connection.recv(65536)
+            if not chunk:
+                raise EOFError(self._received)
+            self._received += chunk
+        found, _, self._received = self._received.partition(end)
+        return found
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        """The next events: the JSON of each, and its id as `last`. Raises EOFError if the stream ends before."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            for event in self._chunk().split("\n\n"):
+                lines = dict(line.split(": ", 1) for line in event.splitlines() if line and not line.startswith(":"))
+                if "data" in lines:
+                    found.append(json.loads(lines["data"]) | {"last": lines["id"]})
+        return found
+
+    def _chunk(self) -> str:
+        size = int(self._until(b"\r\n"), 16)
+        if size == 0:
+            raise EOFError("the stream has ended")
+        while len(self._received) < size + 2:
+            self._received += self.connection.recv(65536) or b"\r\n"
+        chunk, self._received = self._received[:size], self._received[size + 2 :]
+        return chunk.decode()
+
+    def close(self) -> None:
+        self.connection.close()
 
 
 def say(connection: socket.socket, data: bytes, seconds: float, *, end_of_data: bool = False) -> tuple[int, bytes]:

@@ -28,59 +28,86 @@ RETURNING id
 SELECT created_at FROM public.coding_jobs WHERE id = %(id)s
 
 -- name: list_jobs
--- The latest jobs, newest first: pending ones by their insertion, running ones by their claim, finished ones by their
--- end. Reads the latest %(looked_at)s of each kind; of pending ones, in each queue. Indexes: jobs_oldest,
--- jobs_processing, jobs_ended, jobs_failed, primary key.
-WITH RECURSIVE queues AS (
+-- The latest jobs that a filter (job_filter.py) means, newest first: pending ones by their insertion, running ones by
+-- their claim, finished ones by their end. A page begins behind the job `before_id` of the time `before_at`. Reads the
+-- latest %(looked_at)s of each kind, of pending ones in each queue; and all of a session. Indexes: jobs_oldest,
+-- jobs_processing, jobs_ended, jobs_failed, jobs_of_session, primary key.
+WITH RECURSIVE asked AS MATERIALIZED (
+    SELECT least(coalesce(clock_timestamp() - %(older)s::interval, 'infinity'), %(before_at)s::timestamptz) AS until,
+           coalesce(%(before_at)s::timestamptz, 'infinity') AS before_at, %(before_id)s::uuid AS before_id
+), queues AS (
     (SELECT j.queue FROM public.coding_jobs j WHERE j.status = 'pending' ORDER BY j.queue LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue FROM public.coding_jobs j
             WHERE j.status = 'pending' AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
     FROM queues q WHERE q.queue IS NOT NULL
 ), waiting AS (
-    SELECT s.id, s.at
-    FROM queues q CROSS JOIN LATERAL (
-        SELECT w.id, w.at
-        FROM (SELECT j.id, j.actor, j.created_at AS at FROM public.coding_jobs j
-              WHERE j.status = 'pending' AND j.queue = q.queue ORDER BY j.created_at DESC LIMIT %(looked_at)s) w
-        WHERE w.actor = coalesce(%(actor)s, w.actor) LIMIT %(limit)s) s
-    WHERE coalesce(%(status)s, 'pending') = 'pending'
+    SELECT s.*
+    FROM queues q CROSS JOIN asked a CROSS JOIN LATERAL (
+        SELECT (w.job).id, w.at
+        FROM (SELECT j AS job, j.created_at AS at FROM public.coding_jobs j
+              WHERE j.status = 'pending' AND j.queue = q.queue AND j.created_at <= a.until
+              ORDER BY j.created_at DESC LIMIT %(looked_at)s) w
+        WHERE (w.at < a.before_at OR (w.job).id < a.before_id) AND public.job_matches((w.job).queue, (w.job).actor, (w.job).retry_count, (w.job).prompt, (w.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s) ORDER BY w.at DESC, (w.job).id DESC LIMIT %(limit)s) s
+    WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'pending') = 'pending'
+      AND q.queue = coalesce(%(queue)s, q.queue)
 ), running AS (
-    SELECT s.id, s.at
-    FROM (SELECT j.id, j.actor, j.claimed_at AS at FROM public.coding_jobs j
-          WHERE j.status = 'processing' ORDER BY j.claimed_at DESC LIMIT %(looked_at)s) s
-    WHERE coalesce(%(status)s, 'processing') = 'processing' AND s.actor = coalesce(%(actor)s, s.actor)
-    LIMIT %(limit)s
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, j.claimed_at AS at FROM public.coding_jobs j
+          WHERE j.status = 'processing' AND j.claimed_at <= (SELECT until FROM asked)
+          ORDER BY j.claimed_at DESC LIMIT %(looked_at)s) s, asked a
+    WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'processing') = 'processing'
+      AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), finished AS (
-    SELECT s.id, s.at
-    FROM (SELECT j.id, j.actor, j.status, j.completed_at AS at FROM public.coding_jobs j
-          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at IS NOT NULL
-          ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s
-    WHERE coalesce(%(status)s, 'completed') = 'completed'
-      AND s.status = coalesce(%(status)s, s.status) AND s.actor = coalesce(%(actor)s, s.actor)
-    LIMIT %(limit)s
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
+          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at <= (SELECT until FROM asked)
+          ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
+    WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'completed') = 'completed'
+      AND (s.job).status = coalesce(%(status)s, (s.job).status)
+      AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), failed AS (
-    SELECT s.id, s.at
-    FROM (SELECT j.id, j.actor, j.completed_at AS at FROM public.coding_jobs j
-          WHERE j.status IN ('failed', 'cancelled') AND j.status = %(status)s AND j.completed_at IS NOT NULL
-          ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s
-    WHERE s.actor = coalesce(%(actor)s, s.actor) LIMIT %(limit)s
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
+          WHERE j.status IN ('failed', 'cancelled') AND j.status = %(status)s
+            AND j.completed_at <= (SELECT until FROM asked)
+          ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
+    WHERE %(session)s::uuid IS NULL AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), by_hand AS (  -- finished, without completed_at
-    SELECT s.id, s.at
-    FROM (SELECT j.id, j.actor, j.status, j.updated_at AS at FROM public.coding_jobs j
-          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at IS NULL LIMIT %(looked_at)s) s
-    WHERE coalesce(%(status)s, 'completed') IN ('completed', 'failed', 'cancelled')
-      AND s.status = coalesce(%(status)s, s.status) AND s.actor = coalesce(%(actor)s, s.actor)
-    ORDER BY s.at DESC LIMIT %(limit)s
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, j.updated_at AS at FROM public.coding_jobs j
+          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at IS NULL LIMIT %(looked_at)s) s, asked a
+    WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'completed') IN ('completed', 'failed', 'cancelled')
+      AND (s.job).status = coalesce(%(status)s, (s.job).status) AND s.at <= a.until
+      AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
+), of_session AS (
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, CASE j.status WHEN 'pending' THEN j.created_at WHEN 'processing' THEN j.claimed_at
+                                         ELSE coalesce(j.completed_at, j.updated_at) END AS at
+          FROM public.coding_jobs j WHERE j.session_id = %(session)s::uuid) s, asked a
+    WHERE (s.job).status = coalesce(%(status)s, (s.job).status) AND s.at <= a.until
+      AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), latest AS (
     SELECT * FROM waiting UNION ALL SELECT * FROM running UNION ALL SELECT * FROM finished
-    UNION ALL SELECT * FROM failed UNION ALL SELECT * FROM by_hand
-    ORDER BY at DESC, id LIMIT %(limit)s
+    UNION ALL SELECT * FROM failed UNION ALL SELECT * FROM by_hand UNION ALL SELECT * FROM of_session
+    ORDER BY at DESC, id DESC LIMIT %(limit)s
 )
 SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retries, j.created_at, j.completed_at,
-       left(j.error_message, %(error_most)s) AS error_message
+       left(j.error_message, %(error_most)s) AS error_message, left(j.prompt, %(error_most)s) AS prompt, j.session_id,
+       j.claimed_at, j.started_at, j.run_at, j.worker, l.at AS changed_at
 FROM latest l JOIN public.coding_jobs j USING (id)
-ORDER BY l.at DESC, l.id
+ORDER BY l.at DESC, l.id DESC
 
 -- name: show_job
 -- One job, every column. Index: primary key.

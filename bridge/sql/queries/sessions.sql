@@ -20,3 +20,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
 -- name: owns_project
 -- Whether a project is the user's.
 SELECT EXISTS (SELECT FROM public.projects WHERE id = %(project)s AND user_id = %(user)s) AS owned
+
+-- name: session_owner
+-- Whose session it is; no row: there is none. Index: primary key.
+SELECT user_id FROM public.coding_sessions WHERE id = %(session)s

@@ -127,6 +127,21 @@ BEGIN
             WHERE e.session_id = p_session ORDER BY e.seq DESC NULLS LAST, e.created_at DESC LIMIT p_limit
         $fn$
     $sql$, json_column);
+
+    -- follow_sessions: of each session up to p_limit events behind the number that goes with it, in their order. The
+    -- same number again gives what has come since: no event is missed or repeated. Index: session_events_number.
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION public.follow_sessions(p_sessions uuid[], p_afters bigint[], p_limit integer)
+        RETURNS TABLE (session_id uuid, seq bigint, id uuid, event_type text, data jsonb, created_at timestamptz)
+        LANGUAGE sql STABLE SET search_path = ''
+        AS $fn$
+            SELECT f.session_id, e.seq, e.id, e.event_type, e.data, e.created_at
+            FROM unnest(p_sessions, p_afters) AS f (session_id, after) CROSS JOIN LATERAL (
+                SELECT o.seq, o.id, o.event_type, o.%1$I AS data, o.created_at FROM public.session_events o
+                WHERE o.session_id = f.session_id AND o.seq > f.after ORDER BY o.seq LIMIT p_limit) e
+            ORDER BY f.session_id, e.seq
+        $fn$
+    $sql$, json_column);
 END $do$;
 
 -- For a row without a number, and for any row of a role that row security applies to: such a role may not choose

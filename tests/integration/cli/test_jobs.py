@@ -1,12 +1,10 @@
 """`mobvibe jobs`: sending, showing, cancelling, retrying and listing jobs."""
 
 import json
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from bridge.postgres.link import Link
 from tests.support.commands import Run
 from tests.support.rows import Rows
 from tests.support.steps import Steps
@@ -116,44 +114,15 @@ def test_a_job_that_no_live_worker_runs_is_sent_and_reported_as_waiting(run: Run
     assert result.one_line().endswith("not among those of the live workers, which have hello")
 
 
-def listed(link: Link, **asked: Any) -> list[UUID]:
-    rows = link.call(
-        "list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 9} | asked
-    )
-    return [row["id"] for row in rows]
+def test_a_list_takes_a_filter(run: Run, rows: Rows) -> None:
+    meant = rows.add_job(actor="build", queue="reports", status="failed")
+    rows.all("UPDATE coding_jobs SET error_message = 'Timed out' WHERE id = %s", [meant])
+    rows.add_job(actor="build", queue="reports", status="failed")
 
+    listed = json.loads(run("jobs", "list", "queue:reports", "timed", "--status", "failed", "--json").out)
 
-def test_a_list_shows_the_beginning_of_a_long_error(link: Link, rows: Rows) -> None:
-    rows.all("INSERT INTO coding_jobs (status, error_message) VALUES ('failed', repeat('endless ', 1000000))")
-
-    (row,) = link.call("list_jobs", {"status": None, "actor": None, "limit": 20, "looked_at": 100, "error_most": 1000})
-
-    assert len(row["error_message"]) == 1000
-
-
-def test_the_job_that_changed_last_comes_first(link: Link, rows: Rows) -> None:
-    def add(minutes: int, column: str, **columns: Any) -> UUID:
-        job_id = rows.add_job(**columns)
-        rows.all(f"UPDATE coding_jobs SET {column} = now() - %s * interval '1 minute' WHERE id = %s", [minutes, job_id])
-        return job_id
-
-    completed = add(6, "completed_at", status="completed", actor="x")
-    waiting = add(5, "created_at", queue="other")
-    failed = add(4, "completed_at", status="failed")
-    running = add(3, "claimed_at", status="processing", actor="x")
-    cancelled = add(2, "completed_at", status="cancelled")
-    soon = add(1, "created_at", actor="x")
-    by_hand = rows.add_job(status="failed")  # has no end time
-
-    assert listed(link) == [by_hand, soon, cancelled, running, failed, waiting, completed]
-    assert listed(link, limit=3) == [by_hand, soon, cancelled]
-    assert listed(link, actor="x") == [soon, running, completed]
-    assert listed(link, status="pending") == [soon, waiting]
-    assert listed(link, status="processing") == [running]
-    assert listed(link, status="completed") == [completed]
-    assert listed(link, status="failed") == [by_hand, failed]
-    assert listed(link, status="cancelled") == [cancelled]
-    assert listed(link, status="failed", actor="x") == []
+    assert [job["id"] for job in listed] == [str(meant)]
+    assert "is no qualifier; there are status, queue" in run("jobs", "list", "que:x").one_line()
 
 
 def test_a_list_that_did_not_read_all_jobs_says_so(run: Run, rows: Rows) -> None:

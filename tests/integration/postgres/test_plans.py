@@ -11,8 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from bridge.job import Claim, Completed, Failed, Released
+from bridge.job import Claim, Completed, Failed, Released, Status
+from bridge.postgres import job_list
 from bridge.postgres.attempts import AttemptKey
+from bridge.postgres.job_filter import JobFilter
 from bridge.postgres.queue_rows import Span
 from tests.support.rows import Rows
 from tests.support.sized import by_size, sized
@@ -101,8 +103,8 @@ def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Ca
 
 
 def list_jobs(steps: Steps, status: str | None, actor: str | None = None) -> None:
-    asked = {"status": status, "actor": actor, "limit": 20, "looked_at": 4 * LIVE, "error_most": 9}
-    steps.link.call("list_jobs", asked)
+    meant = JobFilter(status=Status(status) if status else None, actor=actor)
+    job_list.list_jobs(steps.link.call, meant, limit=20, error_most=9, searched=4 * LIVE)
 
 
 def check(steps: Steps, rows: Rows) -> None:

@@ -33,3 +33,11 @@ def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
     web = WebProcess(dsn, redis_url, SECRET, tmp_path, request_seconds=REQUEST_SECONDS)
     yield web
     web.end()
+
+
+@pytest.fixture
+def closed_web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
+    """A web process that asks for a password."""
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, DASHBOARD_PASSWORD="correct horse")
+    yield web
+    web.end()

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
     ("method", "path", "status"),
     [
         ("GET", "/functions/v1/start-coding-session", 405),
-        ("DELETE", "/health", 405),
+        ("DELETE", "/stats", 405),
         ("GET", "/nothing/here", 404),
         ("GET", "/functions/v1//get-session-status", 404),
         ("POST", "/functions/v1/unknown", 404),

@@ -3,13 +3,15 @@
 import socket
 import threading
 import time
+from pathlib import Path
 from uuid import uuid4
 
-from bridge.web.server import THREADS
+from bridge.web.asgi import THREADS
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
-from tests.support.web import REQUEST_SECONDS, WebProcess, bearer
+from tests.support.web import REQUEST_SECONDS, SECRET, WebProcess, bearer, say
 
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 START = b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -56,7 +58,7 @@ def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess)
         while chunk := connection.recv(65536):
             answer += chunk
 
-    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
@@ -85,3 +87,19 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(web: WebProcess,
         connection.close()
     assert status == 200
     assert "Traceback" not in web.log
+
+
+def test_connections_beyond_the_limit_are_refused_and_the_others_are_served(
+    dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, connections_most=5)
+    held = [web.connect() for _ in range(5)]
+    try:
+        assert say(held[0], LIVEZ, 10)[0] == 200  # so all of them have been accepted
+        assert web.say(b"")[0] == 503
+        assert [say(connection, LIVEZ, 10)[0] for connection in held] == [200] * 5
+        for connection in held:
+            connection.close()
+        eventually(lambda: web.say(LIVEZ)[0] == 200, seconds=10, what="a connection that is accepted")
+    finally:
+        web.end()

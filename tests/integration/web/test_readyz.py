@@ -1,24 +1,8 @@
-"""/health, /livez and /readyz."""
-
-from datetime import UTC, datetime
+"""/readyz."""
 
 from flask.testing import FlaskClient
 
 from tests.support.rows import Rows
-
-
-def test_health_has_exactly_the_promised_keys(client: FlaskClient) -> None:
-    answer = client.get("/health")
-
-    assert answer.status_code == 200
-    assert answer.content_type == "application/json"
-    assert answer.json is not None
-    assert list(answer.json) == ["status", "uptime", "timestamp"]
-    assert answer.json["status"] == "healthy"
-    assert 0 <= answer.json["uptime"] < 60
-    assert answer.json["timestamp"].endswith("Z")
-    timestamp = datetime.fromisoformat(answer.json["timestamp"])
-    assert abs((datetime.now(UTC) - timestamp).total_seconds()) < 10
 
 
 def test_a_ready_process_answers_200(client: FlaskClient) -> None:
@@ -30,10 +14,7 @@ def test_a_ready_process_answers_200(client: FlaskClient) -> None:
     )
 
 
-def test_health_and_liveness_do_not_need_the_stores_and_readiness_names_them(cut_off: FlaskClient) -> None:
-    assert cut_off.get("/health").status_code == 200
-    assert cut_off.get("/livez").json == {"status": "alive"}
-
+def test_stores_that_do_not_answer_are_named(cut_off: FlaskClient) -> None:
     answer = cut_off.get("/readyz")
 
     assert answer.status_code == 503

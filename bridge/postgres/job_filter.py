@@ -1,0 +1,115 @@
+"""Which jobs are meant: `status:failed queue:reports older:2h timeout`, the same in the pages and the command line."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from bridge.errors import BridgeError
+from bridge.job import Status
+
+_WORD = re.compile(r'(?:(?P<name>[a-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))\s*')
+_AGE = re.compile(r"(\d{1,9})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_INTEGER_MOST = 2**31 - 1  # Postgres' largest integer
+_LONGEST = 1000  # characters: a filter that a person writes needs a tenth of it
+
+
+class FilterError(BridgeError):
+    """A filter that cannot be read: one line that says which word, and what is possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Conditions that all hold. None: any job."""
+
+    status: Status | None = None
+    queue: str | None = None
+    actor: str | None = None
+    session: UUID | None = None
+    error: str | None = None  # a part of the error message, in small or capital letters
+    older: timedelta | None = None  # its last change (made, claimed or ended) is at least so long ago
+    attempt: int | None = None  # at least so many attempts have failed
+    text: str | None = None  # a part of the prompt or the error message, in small or capital letters
+
+    def params(self) -> dict[str, Any]:
+        """The parameters of the statements that take a filter."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """The text that `parse_filter` reads as this filter."""
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return " ".join(_written(name, value) for name, value in given if value is not None)
+
+
+def parse_filter(text: str) -> JobFilter:
+    """Read a filter. Raises FilterError for a qualifier that does not exist, or a value that it cannot have."""
+    if len(text) > _LONGEST:
+        raise FilterError(f"The filter is longer than {_LONGEST} characters")
+    if re.search("[\x00\ud800-\udfff]", text):
+        raise FilterError("The filter contains characters that Postgres cannot store")
+    found: dict[str, Any] = {}
+    words: list[str] = []
+    for match in _WORD.finditer(text.strip()):
+        value = re.sub(r"\\(.)", r"\1", match["quoted"]) if match["quoted"] is not None else match["plain"]
+        name = match["name"]
+        if name is None:
+            words.append(value)
+        elif name in found:
+            raise FilterError(f"{name}: occurs twice; a job has one")
+        else:
+            found[name] = _read(name, value)
+    if words:
+        found["text"] = " ".join(words)
+    return JobFilter(**found)
+
+
+def _read(name: str, value: str) -> Any:
+    readers: Mapping[str, Any] = {
+        "status": _status, "queue": str, "actor": str, "session": _session, "error": str, "older": _age,
+        "attempt": _attempt,
+    }  # fmt: skip
+    if name not in readers:
+        raise FilterError(f"{name}: is no qualifier; there are {', '.join(readers)}. To search for it, quote the word")
+    return readers[name](value)
+
+
+def _status(value: str) -> Status:
+    try:
+        return Status(value.lower())
+    except ValueError:
+        raise FilterError(f"status: must be one of {', '.join(Status)}") from None
+
+
+def _session(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise FilterError("session: must be a UUID") from None
+
+
+def _age(value: str) -> timedelta:
+    match = _AGE.fullmatch(value)
+    if match is None:
+        raise FilterError("older: must be a number with s, m, h, d or w, such as 2h")
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise FilterError("older: is too long ago") from None
+
+
+def _attempt(value: str) -> int:
+    if not value.isdecimal() or int(value) > _INTEGER_MOST:
+        raise FilterError("attempt: must be a number of failed attempts, such as 2")
+    return int(value)
+
+
+def _written(name: str, value: Any) -> str:
+    if isinstance(value, timedelta):
+        value = f"{int(value.total_seconds())}s"
+    text = str(value)
+    plain = re.fullmatch(r'[^\s":]+', text) or (name != "text" and re.fullmatch(r'[^\s"]+', text))
+    quoted = text if plain else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    return quoted if name == "text" else f"{name}:{quoted}"

@@ -1,0 +1,67 @@
+"""Lists of jobs, a page at a time: each says where the next one begins, so that no page is counted or skipped over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from bridge.errors import BridgeError
+from bridge.postgres.job_filter import JobFilter
+
+SEARCHED = 50_000  # of each status: a list must be quick also over millions of rows, most of which the filter excludes
+
+# `call` of a Link or a Pool.
+Call = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
+
+
+class PageError(BridgeError):
+    """A page's beginning that no list has given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Behind which job a page begins."""
+
+    at: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        """The text that `parse_place` reads, for an address."""
+        return f"{self.at.isoformat()}_{self.id}"
+
+
+def parse_place(text: str) -> Place:
+    """Raises PageError for what is not the text of a Place."""
+    at, _, job_id = text.partition("_")
+    try:
+        place = Place(datetime.fromisoformat(at), UUID(job_id))
+    except ValueError:
+        raise PageError("The beginning of the page is malformed: start at the first page") from None
+    if place.at.tzinfo is None:
+        raise PageError("The beginning of the page has no time zone: start at the first page")
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, the one that changed last first, and where the next page begins. None: there may be no more."""
+
+    jobs: list[dict[str, Any]]
+    next: Place | None
+
+
+def list_jobs(
+    call: Call, jobs: JobFilter, *, limit: int, error_most: int, after: Place | None = None, searched: int = SEARCHED
+) -> Page:
+    """The latest jobs that `jobs` means, among the latest `searched` of each status. Errors and prompts are cut."""
+    asked = jobs.params() | {
+        "limit": limit,
+        "looked_at": searched,
+        "error_most": error_most,
+        "before_at": after.at if after else None,
+        "before_id": after.id if after else None,
+    }
+    rows = call("list_jobs", asked)
+    last = rows[-1] if len(rows) == limit else None
+    return Page(rows, Place(last["changed_at"], last["id"]) if last else None)

@@ -1,0 +1,88 @@
+"""Lets a request pass to the pages, or sends it to the login."""
+
+import logging
+from typing import Any, NoReturn
+
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+
+from bridge.web.access import csrf
+from bridge.web.access.roles import Access, Role
+
+logger = logging.getLogger(__name__)
+
+COOKIE_NAME = "mobvibe"
+SESSION_SECONDS = 12 * 3600  # a working day
+OPEN_ENDPOINTS = {"static", "login.show", "login.log_in", "login.log_out"}
+OPEN_BLUEPRINTS = {"readyz", "metrics", "sessions"}  # probes and scrapers know no login; the API has tokens of its own
+LOGIN_TEXT = "Log in, or send the service role key as a Bearer token."
+CLOSED_TEXT = (
+    "The dashboard is closed: set DASHBOARD_PASSWORD to log in. "
+    "Without a password it opens in development only, on this machine."
+)
+
+
+def install(app: Flask, access: Access) -> None:
+    """Ask for a role before each request to a page, and for a token before each one that changes something."""
+    app.secret_key = access.cookie_key()
+    app.session_interface = _Cookie()
+    app.config.update(
+        SESSION_COOKIE_NAME=COOKIE_NAME,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_SECONDS,
+    )
+    app.extensions["access"] = access
+    app.before_request(_guard)
+    app.context_processor(_for_templates)
+
+
+def _for_templates() -> dict[str, Any]:
+    access: Access = current_app.extensions["access"]
+    return {
+        "csrf_token": csrf.token_of(session),
+        "role": g.get("role"),
+        "asks_for_password": access.asks_for_password,
+    }
+
+
+class _Cookie(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 -- Flask's
+        """Whether the browser speaks HTTPS, as a proxy before us may say. A false answer harms its sender only."""
+        return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+
+
+def _guard() -> ResponseReturnValue | None:
+    if request.endpoint in OPEN_ENDPOINTS or request.blueprint in OPEN_BLUEPRINTS or request.endpoint is None:
+        return None
+    access: Access = current_app.extensions["access"]
+    role = access.role(session, request.headers.get("Authorization"), request.host)
+    if role is None:
+        return _turn_away(access)
+    g.role = role
+    if request.method not in {"GET", "HEAD", "OPTIONS"}:
+        _check_change(role)
+    return None
+
+
+def _turn_away(access: Access) -> ResponseReturnValue:
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if access.asks_for_password and wants_page:
+        return redirect(url_for("login.show", next=request.full_path.rstrip("?")))
+    return abort(401, LOGIN_TEXT) if access.asks_for_password else abort(403, CLOSED_TEXT)
+
+
+def _check_change(role: Role) -> None:
+    if role is not Role.ADMIN:
+        abort(403, "You may look, but not change anything: this needs the role admin.")
+    if "Authorization" in request.headers:
+        return  # no browser sends this header for a foreign page
+    token = request.headers.get(csrf.HEADER) or request.form.get(csrf.FIELD)
+    if not csrf.was_meant(session, token, request.headers.get("Origin"), request.host):
+        _refuse_foreign_form()
+
+
+def _refuse_foreign_form() -> NoReturn:
+    logger.info("Request refused", extra={"reason": "no or a wrong CSRF token, or another origin"})
+    abort(403, "This form is not from this page, or is too old: load the page again.")

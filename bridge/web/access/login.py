@@ -1,0 +1,67 @@
+"""The login page."""
+
+import logging
+import math
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from bridge.web.access import csrf
+from bridge.web.access.failed_logins import FailedLogins
+from bridge.web.access.roles import Access
+
+logger = logging.getLogger(__name__)
+
+
+def blueprint(access: Access) -> Blueprint:
+    pages = Blueprint("login", __name__)
+    failed_logins = FailedLogins()
+
+    @pages.get("/login")
+    def show() -> ResponseReturnValue:
+        if not access.asks_for_password:
+            return redirect(url_for("index.index"))
+        return _page()
+
+    @pages.post("/login")
+    def log_in() -> ResponseReturnValue:
+        address = request.remote_addr or ""
+        if not csrf.was_meant(session, request.form.get(csrf.FIELD), request.headers.get("Origin"), request.host):
+            return _page("This page was open for too long. Try again.", HTTPStatus.FORBIDDEN)
+        if wait := math.ceil(failed_logins.wait_seconds(address)):
+            page, status = _page(f"Too many wrong passwords: try again in {wait} s.", HTTPStatus.TOO_MANY_REQUESTS)
+            return page, status, {"Retry-After": str(wait)}
+        role = access.log_in(request.form.get("user", ""), request.form.get("password", ""))
+        if role is None:
+            failed_logins.failed(address)
+            logger.warning("Login refused", extra={"address": address})
+            return _page("This name and password do not match.", HTTPStatus.UNAUTHORIZED)
+        failed_logins.succeeded(address)
+        session.clear()  # with a new token: the old one was known before the login
+        session.permanent = True
+        session.update(role=role.value, user=request.form.get("user"))
+        return redirect(_own_path(request.form.get("next")))
+
+    @pages.post("/logout")
+    def log_out() -> ResponseReturnValue:
+        if not csrf.was_meant(session, request.form.get(csrf.FIELD), request.headers.get("Origin"), request.host):
+            abort(HTTPStatus.FORBIDDEN)
+        session.clear()
+        return redirect(url_for("login.show"))
+
+    return pages
+
+
+def _page(problem: str | None = None, status: int = HTTPStatus.OK) -> tuple[str, int]:
+    wanted = request.values.get("next")
+    return render_template("login.html", problem=problem, next=_own_path(wanted)), status
+
+
+def _own_path(wanted: str | None) -> str:
+    """Where to go after the login: only to a path of ours, since the address may have come from anybody."""
+    root = url_for("index.index")
+    parts = urlsplit(wanted or "")
+    is_ours = not parts.scheme and not parts.netloc and parts.path.startswith("/") and "\\" not in (wanted or "")
+    return str(wanted) if is_ours and not str(wanted).startswith("//") else root

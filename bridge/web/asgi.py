@@ -1,0 +1,80 @@
+"""The web process as one ASGI app: probes on the event loop, the pages in threads behind it.
+
+The event loop waits for nothing but sockets, so that the probes are answered whatever the pages wait for.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from bridge.settings import Settings
+from bridge.web.access.visitors import Visitors
+from bridge.web.answers import SECURITY_HEADERS
+from bridge.web.app import create_app
+from bridge.web.probes import health, liveness
+from bridge.web.streams.session_events import SessionEvents
+from bridge.web.whole_requests import WholeRequests
+
+# A page takes milliseconds, so few threads are busy at once. The others are for pages that wait for Postgres.
+THREADS = 16
+THREAD_NAME = "WSGI"  # how the names of these threads begin
+_UNBOUNDED = 0  # a thread must not wait until a slow client has taken its answer, whose size the pages bound
+
+
+@dataclass(frozen=True, slots=True)
+class WebApp:
+    """The app for a server, and what ends its streams: the server calls it first when it stops."""
+
+    asgi: ASGIApp
+    end_streams: Callable[[], None]
+
+
+def create_web_app(settings: Settings) -> WebApp:
+    flask = create_app(settings)
+    pages = WSGIMiddleware(flask, workers=THREADS, send_queue_size=_UNBOUNDED)  # type: ignore[arg-type]
+    secret = settings.supabase_jwt_secret
+    visitors = Visitors(flask, flask.extensions["access"], secret.get_secret_value() if secret else None)
+    session_events = SessionEvents(flask.extensions["mobvibe"], visitors)
+
+    @asynccontextmanager
+    async def end_threads(_: Starlette) -> AsyncIterator[None]:
+        yield
+        pages.executor.shutdown(wait=False, cancel_futures=True)
+
+    app = Starlette(
+        routes=[
+            _probe("/livez", liveness),
+            _probe("/health", health),
+            Route("/sessions/{session_id}/events", session_events.answer, methods=["GET", "OPTIONS"]),
+            Mount("/", app=pages),  # type: ignore[arg-type]  # other types for the same
+        ],
+        lifespan=end_threads,
+        exception_handlers={HTTPException: _failure},
+    )
+    return WebApp(WholeRequests(app), session_events.feed.close)
+
+
+def _failure(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = {"success": False, "error": error.detail}
+    return JSONResponse(body, error.status_code, headers=SECURITY_HEADERS | dict(error.headers or {}))
+
+
+def _probe(path: str, answer: Callable[[], dict[str, Any]]) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if request.method not in {"GET", "HEAD"}:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", headers={"Allow": "GET, HEAD"})
+        return JSONResponse(answer(), headers=SECURITY_HEADERS)
+
+    # All methods, or the others would be taken for paths of the pages, and answered 404.
+    return Route(path, endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

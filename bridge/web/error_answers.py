@@ -1,0 +1,58 @@
+"""What the web process answers to errors: a page for who reads with a browser, JSON for everybody else."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.web.whole_requests import MAX_BODY_BYTES
+
+logger = logging.getLogger(__name__)
+
+_FIRST_ERROR = 400  # statuses below are answers
+_WITH_OUR_WORDS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}  # whose descriptions are ours, and say what to do
+_TEXTS = {
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Method not allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"Body is larger than {MAX_BODY_BYTES // 1024} kB",
+}
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(BridgeError, _unavailable)
+    app.register_error_handler(Exception, _crash)
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is None or error.code < _FIRST_ERROR:
+        return error.get_response()  # type: ignore[return-value]
+    status = HTTPStatus(error.code)
+    said = error.description if status in _WITH_OUR_WORDS else None
+    answer = _failure(said or _TEXTS.get(status, error.name), status)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or [])
+    return answer
+
+
+def _unavailable(error: BridgeError) -> Response:
+    """Answer when a store is away or not set up. The caller can retry; the reason is in the log, for the operator."""
+    logger.warning("Request failed: %s", error)
+    store = error.store if isinstance(error, StoreUnavailableError) else "The service"
+    return _failure(f"{store} is unavailable, try again later", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _crash(error: Exception) -> Response:
+    logger.error("Request crashed", exc_info=error)
+    return _failure("Internal server error", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _failure(message: str, status: HTTPStatus) -> Response:
+    if "text/html" in request.headers.get("Accept", ""):
+        answer = Response(render_template("error.html", message=message, status=status), content_type="text/html")
+    else:
+        answer = jsonify(success=False, error=message)
+    answer.status_code = status
+    return answer

@@ -1,0 +1,34 @@
+"""How times and durations are shown in templates."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask
+from markupsafe import Markup
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit, the largest first
+
+
+def install(app: Flask) -> None:
+    app.add_template_filter(ago)
+    app.add_template_filter(lasted)
+
+
+def ago(at: datetime | None, now: datetime | None = None) -> Markup:
+    """A time as `3 min ago`, or `in 3 min`; the exact one in UTC stands behind it. Empty for None."""
+    if at is None:
+        return Markup("")
+    exact = at.astimezone(UTC)
+    passed = (now or datetime.now(UTC)) - exact
+    future = passed < timedelta(0)
+    text = f"in {lasted(-passed)}" if future else f"{lasted(passed)} ago"
+    whole = exact.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(whole, text)
+
+
+def lasted(duration: timedelta) -> str:
+    """A duration in its largest unit: `2 h`, `340 ms`."""
+    seconds = duration.total_seconds()
+    for size, unit in _STEPS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds * 1000)} ms"

@@ -1,0 +1,46 @@
+"""The web process as a whole: its probes answer whatever the pages wait for."""
+
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from bridge.web.asgi import THREADS
+from tests.support.web import SECRET, WebProcess
+
+
+def get(path: str, method: str = "GET") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/livez", 200), ("GET", "/health", 200), ("GET", "/health?x=1", 200), ("GET", "/stats", 200),
+        ("DELETE", "/health", 405), ("POST", "/livez", 405),
+        ("GET", "/health/", 404), ("GET", "//health", 404), ("GET", "/livez/x", 404),
+    ],
+)  # fmt: skip
+def test_each_path_has_one_answer_in_json(web: WebProcess, method: str, path: str, status: int) -> None:
+    answered, body = web.say(get(path, method))
+
+    assert answered == status
+    assert json.loads(body).get("success", True) is (status == 200)
+    assert "Traceback" not in web.log
+
+
+def test_probes_are_answered_while_all_threads_wait_for_postgres(redis_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        web = WebProcess(f"postgresql://127.0.0.1/d?port={silent.getsockname()[1]}", redis_url, SECRET, tmp_path)
+        waiting = [threading.Thread(target=web.say, args=(get("/stats"), 2)) for _ in range(2 * THREADS)]
+        for thread in waiting:
+            thread.start()
+        try:
+            for path in ("/livez", "/health"):
+                assert web.say(get(path), seconds=1)[0] == 200
+        finally:
+            for thread in waiting:
+                thread.join()
+            web.end()

@@ -1,0 +1,25 @@
+"""An error is a page for who reads with a browser, and JSON for everybody else."""
+
+from flask.testing import FlaskClient
+
+
+def test_a_browser_gets_a_page(client: FlaskClient) -> None:
+    answer = client.get("/nothing", headers={"Accept": "text/html,*/*"})
+
+    assert answer.status_code == 404
+    assert answer.content_type.startswith("text/html")
+    assert "Not found" in answer.text
+
+
+def test_a_script_gets_json(client: FlaskClient) -> None:
+    answer = client.get("/nothing", headers={"Accept": "*/*"})
+
+    assert (answer.status_code, answer.json) == (404, {"success": False, "error": "Not found"})
+
+
+def test_an_unreachable_store_is_named_without_its_address(cut_off: FlaskClient) -> None:
+    answer = cut_off.get("/stats")
+
+    assert answer.status_code == 503
+    assert answer.json == {"success": False, "error": "Postgres is unavailable, try again later"}
+    assert "geheim" not in answer.text

@@ -1,0 +1,36 @@
+"""Requests that break HTTP's rules or our limits never reach a page, and are answered in JSON."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.web import WebProcess, bearer
+
+START = b"POST /functions/v1/start-coding-session HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (lambda: b"GARBAGE\r\n\r\n", 400),
+        (lambda: b"GET /health\r\n\r\n", 400),
+        (lambda: b"GET /health HTTP/9.9\r\n\r\n", 400),
+        (lambda: b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (lambda: b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (lambda: b"GET /health HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", 417),
+        (lambda: START + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+        (lambda: START + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (lambda: START + bearer() + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\nabc\r\n0\r\n\r\n", 400),
+        (lambda: START + bearer() + b"Content-Length: 70000\r\n\r\n" + b" " * 70_000, 413),
+        (
+            lambda: START + bearer() + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n%b\r\n" % (b" " * 0x4000) * 9,
+            413,
+        ),
+    ],
+)
+def test_an_invalid_request_is_refused_in_json(web: WebProcess, sent: Callable[[], bytes], status: int) -> None:
+    answered, body = web.say(sent())
+
+    assert (answered, json.loads(body)["success"]) == (status, False)
+    assert "Traceback" not in web.log

@@ -1,0 +1,132 @@
+"""Followers get each event once and in order, whatever fails, and whoever is slow."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from bridge.errors import PostgresUnavailableError
+from bridge.web.streams import feed
+from bridge.web.streams.feed import Event, Feed, Follower
+
+ONE, OTHER = UUID(int=1), UUID(int=2)
+
+
+class Stored:
+    """Events as Postgres would give them, and what was asked."""
+
+    def __init__(self) -> None:
+        self.last = {ONE: 0, OTHER: 0}
+        self.asked: list[dict[UUID, int]] = []
+        self.failures = 0
+
+    def read(self, seen: dict[UUID, int]) -> list[Event]:
+        self.asked.append(dict(seen))
+        if self.failures:
+            self.failures -= 1
+            raise PostgresUnavailableError("Postgres is away")
+        return [
+            {"session_id": session, "seq": seq}
+            for session, after in seen.items()
+            for seq in range(after + 1, min(self.last[session], after + feed.EVENTS_AT_ONCE) + 1)
+        ]
+
+
+async def taken(follower: Follower, count: int) -> list[int]:
+    found: list[int] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            await follower.arrived.wait()
+            found += [event["seq"] for event in follower.take()]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "READ_SECONDS", 0.001)
+    monkeypatch.setattr(feed, "_FAILED_SECONDS", 0.001)
+
+
+def test_each_follower_gets_what_it_has_not_seen() -> None:
+    async def scene() -> None:
+        stored = Stored()
+        stored.last[ONE] = 3
+        events = Feed(stored.read)
+        new, returning, other = events.follow(ONE, 0), events.follow(ONE, 2), events.follow(OTHER, 0)
+
+        assert await taken(new, 3) == [1, 2, 3]
+        assert await taken(returning, 1) == [3]
+        stored.last = {ONE: 4, OTHER: 1}
+        assert await taken(new, 1) == [4]
+        assert await taken(returning, 1) == [4]
+        assert await taken(other, 1) == [1]
+
+    asyncio.run(scene())
+
+
+def test_a_long_history_comes_whole() -> None:
+    async def scene() -> None:
+        stored = Stored()
+        stored.last[ONE] = 3 * feed.EVENTS_AT_ONCE + 1
+        assert await taken(Feed(stored.read).follow(ONE, 0), stored.last[ONE]) == list(range(1, stored.last[ONE] + 1))
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_read_for_a_follower_that_has_not_taken_its_events() -> None:
+    async def scene() -> None:
+        stored = Stored()
+        stored.last[ONE] = 1
+        events = Feed(stored.read)
+        slow, quick = events.follow(ONE, 0), events.follow(OTHER, 0)
+        await slow.arrived.wait()
+        stored.last = {ONE: 2, OTHER: 1}
+        asked = len(stored.asked)
+        assert await taken(quick, 1) == [1]
+
+        assert all(ONE not in seen for seen in stored.asked[asked + 1 :])
+        assert await taken(slow, 2) == [1, 2]
+
+    asyncio.run(scene())
+
+
+def test_a_failed_reading_is_made_good(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        stored = Stored()
+        stored.failures = 3
+        stored.last[ONE] = 1
+        assert await taken(Feed(stored.read).follow(ONE, 0), 1) == [1]
+
+    asyncio.run(scene())
+
+    assert caplog.messages == ["Session events cannot be read, trying again: Postgres is away"] * 3
+
+
+def test_nothing_is_read_while_nobody_follows() -> None:
+    async def scene() -> None:
+        stored = Stored()
+        events = Feed(stored.read)
+        follower = events.follow(ONE, 0)
+        await asyncio.sleep(0.01)
+        events.leave(follower)
+        await asyncio.sleep(0.01)
+        asked = len(stored.asked)
+        await asyncio.sleep(0.02)
+
+        assert len(stored.asked) == asked > 0
+        stored.last[ONE] = 1
+        assert await taken(events.follow(ONE, 0), 1) == [1]
+
+    asyncio.run(scene())
+
+
+def test_the_end_of_the_process_ends_all_streams() -> None:
+    async def scene() -> None:
+        events = Feed(Stored().read)
+        follower = events.follow(ONE, 0)
+        events.close()
+
+        assert follower.ended
+        assert follower.arrived.is_set()
+
+    asyncio.run(scene())
