@@ -38,9 +38,7 @@ class _Figures(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily(
-            "bridge_uptime_seconds", "Age of this web process", value=uptime_seconds()
-        )
+        yield GaugeMetricFamily("bridge_uptime_seconds", "Age of this web process", value=uptime_seconds())
         build = GaugeMetricFamily("bridge_build_info", "Version of the bridge, as a label", labels=["version"])
         build.add_metric([version("mobvibe-bridge")], 1)
         yield build
