@@ -24,7 +24,7 @@ _VACUUM_JOBS = 5_000  # so many dead rows take about a millisecond to read
 # A transaction that began under a promise and is still open: its job waits, once committed, for a tenth of the time
 # since the promise ended, and no longer than this.
 _TAIL_SHARE, _TAIL_MOST_SECONDS = 10, 1.0
-_IDLE_SECONDS = 10.0
+_IDLE_SECONDS = 10.0  # while no bridge relays: what wakes this loop is a notification
 
 
 class NotificationRelay:

@@ -82,7 +82,7 @@ class RawRequestSource:
             b"\x80ET / HTTP/1.1",
             b" GET / HTTP/1.1", b"GET\t/\tHTTP/1.1", b"A" * 300 + b" / HTTP/1.1", b"GET / HTTP/1.1\r",
             b"GET / http/1.1"))  # fmt: skip
-        return RawRequest("request line", line + b"\r\nHost: x\r\n\r\n", frozenset({400, 405, 414}))
+        return RawRequest("request line", line + b"\r\nHost: x\r\n\r\n", frozenset({400, 404, 405, 414}))
 
     def _header(self) -> RawRequest:
         line = self._dice.choice((
@@ -95,7 +95,7 @@ class RawRequestSource:
         ))  # fmt: skip
         data = b"GET /health HTTP/1.1\r\nHost: x\r\n" + line + b"\r\nConnection: close\r\n\r\n"
         # /health reads no body, so a Content-Length without a body only affects the next request.
-        return RawRequest("header", data, frozenset({0, 200, 400, 417, 431}))
+        return RawRequest("header", data, frozenset({0, 200, 400, 417, 431, 501}))
 
     def _many_headers(self) -> RawRequest:
         lines = (f"X-{n}: {n}" for n in range(self._dice.choice((101, 2000))))

@@ -79,6 +79,60 @@ BEGIN
     RETURN QUERY SELECT unnest(accepted);
 END $$;
 
+CREATE OR REPLACE FUNCTION public.claim_jobs(
+    p_bridge text, p_limit integer, p_lease interval,
+    p_queues text[], p_rooms integer[], p_lows integer[], p_highs integer[], p_afters bigint[])
+RETURNS TABLE (job_id uuid, fence bigint, queue text, actor text, priority integer, seq bigint)
+LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+    SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    ids uuid[];
+    claimed bigint;
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    PERFORM public.promote_due_jobs(1000);
+    WITH served AS MATERIALIZED (
+        SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
+        FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
+        WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
+        GROUP BY q.queue
+    ), found AS MATERIALIZED (
+        SELECT c.id, c.priority, c.seq, span.room,
+               row_number() OVER (PARTITION BY served.queue ORDER BY c.priority DESC, c.seq) AS rank
+        FROM unnest(p_queues, p_rooms, p_lows, p_highs, p_afters) AS span (queue, room, low, high, after)
+        JOIN served ON served.queue = span.queue
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.seq FROM public.coding_jobs j
+            WHERE j.status = 'pending' AND j.due AND j.queue = span.queue
+              AND j.priority BETWEEN span.low AND span.high AND j.seq > span.after
+              AND j.actor = ANY (served.actors) AND (j.run_at IS NULL OR j.run_at <= this_moment)
+              AND public.isolated_until(j.crashes, j.retry_count, j.max_retries, this_moment) = '-infinity'
+            ORDER BY j.priority DESC, j.seq
+            LIMIT least(greatest(span.room, 0), p_limit)
+            FOR UPDATE SKIP LOCKED
+        ) c
+    ), next AS MATERIALIZED (
+        SELECT f.id FROM found f WHERE f.rank <= f.room ORDER BY f.priority DESC, f.seq LIMIT p_limit
+    )
+    SELECT array_agg(n.id) INTO ids FROM next n;
+    RETURN QUERY
+    WITH claimed AS (
+        UPDATE public.coding_jobs j
+        SET status = 'processing', fence = j.fence + 1, exec = NULL, worker = NULL, started_at = NULL,
+            claimed_at = this_moment, claimed_by = p_bridge, lease_expires_at = this_moment + p_lease,
+            cancel_requested_at = NULL, updated_at = this_moment
+        FROM unnest(ids) AS r (id) WHERE j.id = r.id
+        RETURNING j.id, j.fence, j.queue, j.actor, j.priority, j.seq, j.status
+    )
+    SELECT c.id, c.fence, c.queue, c.actor, c.priority, c.seq FROM claimed c WHERE c.status = 'processing'
+    ORDER BY c.priority DESC, c.seq;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    PERFORM public.check_changed(claimed, ids);
+END $$;
+
 CREATE OR REPLACE FUNCTION public.settle_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = '' SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$

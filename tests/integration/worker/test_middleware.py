@@ -137,8 +137,8 @@ def test_a_start_that_the_database_refuses_is_a_failed_attempt(new_fleet: NewFle
         " AS $$ BEGIN RAISE EXCEPTION 'the plan ran out'; END $$"
     )
     rows.all(
-        "CREATE TRIGGER refuse BEFORE UPDATE ON coding_sessions FOR EACH ROW"
-        " WHEN (NEW.status = 'active') EXECUTE FUNCTION refuse()"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON coding_jobs FOR EACH ROW"
+        " WHEN (OLD.exec IS NULL AND NEW.exec IS NOT NULL AND NEW.session_id IS NOT NULL) EXECUTE FUNCTION refuse()"
     )
     session_id = rows.add_session()
     job_id = add("double", {"n": 1}, session_id=session_id, max_retries=2)
