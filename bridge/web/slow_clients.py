@@ -67,6 +67,13 @@ class DeadlineProtocol(H11Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether to keep the connection open: some clients close their side as soon as they have sent a request."""
+        if self._is_between_requests() or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:

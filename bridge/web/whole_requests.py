@@ -21,6 +21,7 @@ MAX_BODY_BYTES = 64 * 1024  # the longest prompt has 5000 characters, which JSON
 # is reset, and the client would not see the answer.
 _DISCARDED_MOST_BYTES = 1024 * 1024
 _DISCARD_SECONDS = 1.0  # for what is on its way already
+_HEADERS_MOST = 100  # as other servers have it: browsers and proxies send a third of it
 _TARGET_MOST_BYTES = 8190  # as other servers have it: a search or a filter in an address needs a tenth of it
 _PIECE_BYTES = 64 * 1024  # a client must take so much of an answer within the deadline of slow_clients.py
 
@@ -61,7 +62,7 @@ class WholeRequests:
             raise _RefusedError(HTTPStatus.REQUEST_TIMEOUT) from None
         begun = asyncio.Event()
         try:
-            await self._app(scope, _once(body, receive), _in_pieces(send, begun))
+            await self._app(_with_length(scope, body), _once(body, receive), _in_pieces(send, begun))
         except asyncio.CancelledError:  # the process stops, and has waited long enough for this page
             if not begun.is_set():
                 raise _RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping, try again") from None
@@ -72,7 +73,8 @@ def _check_head(scope: Scope) -> None:
     names = [name for name, _ in scope["headers"]]
     if len(scope["raw_path"]) + len(scope["query_string"]) > _TARGET_MOST_BYTES:
         raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG)
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > slow_clients.HEAD_MOST_BYTES:
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > slow_clients.HEAD_MOST_BYTES or len(names) > _HEADERS_MOST:
         raise _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if scope["http_version"] not in {"1.0", "1.1"}:
         raise _RefusedError(HTTPStatus.BAD_REQUEST)
@@ -110,6 +112,13 @@ async def _discard(receive: Receive) -> None:
                 seen += len(chunk)
                 if seen > _DISCARDED_MOST_BYTES:
                     return
+
+
+def _with_length(scope: Scope, body: bytes) -> Scope:
+    """The request with the length of its body: without one, Flask takes a body that came in chunks for an empty one."""
+    names = {b"content-length", b"transfer-encoding"}
+    headers = [header for header in scope["headers"] if header[0] not in names]
+    return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())] if body else headers}
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -25,7 +25,7 @@ def numbered(text: str) -> str:
 def test_each_text_is_one_statement_that_postgres_accepts(rows: Rows, name: str) -> None:
     rows.all("CREATE TABLE projects (id uuid, user_id uuid)")  # a MobVibe database has it
 
-    if name.startswith("vacuum_"):  # Postgres prepares no VACUUM
+    if name == "vacuum_job_notifications":  # Postgres prepares no VACUUM
         rows.connection.execute(statements()[name])
         return
     rows.connection.execute(f"PREPARE this AS {numbered(statements()[name])}".encode(), prepare=False)
