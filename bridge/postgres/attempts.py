@@ -17,7 +17,7 @@ from bridge.job import Attempt, Cancelled, Completed, Failed, Released, Status
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
-_HASTE = "100ms"  # longer than most transactions hold a row lock; short, because many such waits may add up
+_HASTE_SECONDS = 0.1  # longer than most transactions hold a row lock; short, because many such waits may add up
 ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
 
@@ -61,7 +61,7 @@ class Attempts:
         self._link.close()
 
     @contextmanager
-    def in_haste(self) -> Iterator[None]:
+    def in_haste(self, seconds: float = _HASTE_SECONDS) -> Iterator[None]:
         """Inside the `with`, a call soon stops waiting for a lock, so that many waits do not add up to a long time.
 
         Not on a pooled session, which is shared: there the setting would affect other clients.
@@ -69,7 +69,7 @@ class Attempts:
         if self._link.connection.is_pooled:
             yield
             return
-        previous = self._link.call("set_lock_timeout", {"value": _HASTE})[0]["previous"]
+        previous = self._link.call("set_lock_timeout", {"value": f"{max(1, round(seconds * 1000))}ms"})[0]["previous"]
         try:
             yield
         finally:

@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -26,6 +26,8 @@ _REST_MOST_SECONDS = 2.0  # what waits is written soon after the store is back
 _LOCKED_REST_SECONDS = 0.2  # longer than most transactions hold a row
 _LARGE = 3  # items: a group of this size shows that more come while one is written, so a wait makes the next one larger
 _LINGER_SECONDS = 0.01  # of that wait: several items more under load, and too short for a person to notice
+_LOCKED_MOST = 10  # waits for a lock in one round: one second. Behind them an item that is locked costs no wait
+_NO_WAIT_SECONDS = 0.001  # the shortest time-out for a lock that Postgres has; 0 would be none
 _LONG_SECONDS = 30.0  # a row that is locked longer is not ordinary traffic: log it
 
 
@@ -36,7 +38,8 @@ class GroupCommit(Generic[Item]):
     saves the store work. While the store is away the items wait in order, and are written when it is back. Danger:
     an item may be written twice, so that must be harmless.
 
-    One item cannot block the others. A group that fails is written item by item, inside `in_haste()`. An item that
+    One item cannot block the others. A group that fails is written item by item, inside `in_haste()`, and inside
+    `in_haste(seconds)` when many have met a lock: then even a short wait for each would add up. An item that
     meets a lock goes to the back of the queue, together with later items of the same `key` to keep their order, and
     is written alone from then on. An item that the store refuses is passed to `on_refused`, which logs it and may
     return another item to write in its place.
@@ -55,7 +58,7 @@ class GroupCommit(Generic[Item]):
         on_stuck: Callable[[Item, BridgeError], object] | None = None,
         may_be_of_an_item: Callable[[BridgeError], bool] = lambda _: False,
         probe: Callable[[Sequence[Item]], object] | None = None,
-        in_haste: Callable[[], AbstractContextManager[None]] = nullcontext,
+        in_haste: Callable[..., AbstractContextManager[object]] = nullcontext,
         key: Callable[[Item], Hashable] = id,
         group_size: int = _GROUP_SIZE,
         capacity: int = _CAPACITY,
@@ -194,12 +197,16 @@ class GroupCommit(Generic[Item]):
             return []
         behind: list[Item] = []
         held_back: set[Hashable] = set()
-        with self._in_haste():
+        with ExitStack() as haste:
+            haste.enter_context(self._in_haste())
             for one in group:
-                left = [one] if self._key(one) in held_back else self._write_or_take_apart([one])
-                if left:
+                if self._key(one) in held_back:
+                    behind.append(one)
+                elif left := self._write_or_take_apart([one]):
                     behind += left
                     held_back.add(self._key(one))
+                    if len(held_back) == _LOCKED_MOST:
+                        haste.enter_context(self._in_haste(_NO_WAIT_SECONDS))
         return behind
 
     def _raise_if_all_meet(self, error: BridgeError, group: Sequence[Item]) -> None:

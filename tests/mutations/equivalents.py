@@ -69,5 +69,6 @@ EQUIVALENT: dict[str, str] = {
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,
+    "update_sessions: changed < found": "what is asked for then has its own conditions; this saves the look-up",
     "settle_sessions: coalesce(cardinality(p_sessions), 0) = 0": "an empty array matches no session; this saves work",
 }

@@ -182,7 +182,7 @@ def test_a_rule_of_the_host_refuses_too(steps: Steps, rows: Rows, pair: Pair, ca
 
 def test_what_is_no_refusal_is_not_counted(steps: Steps, rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
     """A session with other open jobs, one that has expired, one that is active already, one that is not there."""
-    several, expired = rows.add_session(), rows.add_session(status="expired")
+    several, expired, _not_concerned = rows.add_session(), rows.add_session(status="expired"), rows.add_session()
     for session_id in (several, several, expired):
         rows.add_job(session_id=session_id)
     rows.all("INSERT INTO coding_jobs (session_id, prompt) VALUES (gen_random_uuid(), 'hello')")

@@ -23,10 +23,10 @@ def test_reports_that_meet_a_lock_delay_the_others_only_briefly(
     steps: Steps, rows: Rows, dsn: str, reports: Reports
 ) -> None:
     session_id = rows.add_session()
-    locked = [rows.add_job(session_id=session_id) for _ in range(5)]
+    locked = [rows.add_job(session_id=session_id) for _ in range(100)]
     free = rows.add_job()
-    worker = steps.add_worker()
-    for claim in steps.claim():
+    worker = steps.add_worker(slots=200)
+    for claim in steps.claim(200):
         held = steps.start(worker, claim)
         assert held
         reports.submit(Ending(held, Completed(None)))

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from dramatiq.middleware import raise_thread_exception
@@ -174,6 +174,35 @@ def test_an_item_that_meets_a_lock_is_written_after_the_others(sink: Sink, commi
 
     eventually(lambda: sink.written == [2, 3, 1])
     assert commit.close(5) == 0
+
+
+def test_after_many_locks_an_item_waits_for_none(sink: Sink) -> None:
+    """A hundred rows that somebody has locked must not hold up the next one for a hundred times the patience."""
+    locked, limits, met = set(range(100)), ["usual"], list[str]()
+
+    def write(items: Sequence[int]) -> None:
+        if locked.intersection(items):
+            met.append(limits[-1])
+            raise PostgresBusyError("lock timeout")
+        sink.write(items)
+
+    @contextlib.contextmanager
+    def in_haste(seconds: float | None = None) -> Iterator[None]:
+        limits.append("short" if seconds is None else "none")
+        yield
+        limits.pop()
+
+    commit = GroupCommit[int]("reports", write, in_haste=in_haste)
+    for item in range(101):
+        commit.submit(item)
+    commit.start()
+    eventually(lambda: sink.written == [100])
+
+    assert met[:101] == ["usual"] + ["short"] * 10 + ["none"] * 90
+    locked.clear()
+    eventually(lambda: len(sink.written) == 101)
+    assert commit.close(5) == 0
+    assert limits == ["usual"]
 
 
 def test_items_with_the_same_key_wait_behind_one_that_meets_a_lock(sink: Sink) -> None:
