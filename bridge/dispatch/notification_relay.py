@@ -55,9 +55,9 @@ class NotificationRelay:
         began = time.monotonic()
         sent = self._outbox.send(limit=_BATCH)
         took = time.monotonic() - began
+        self._vacuum(sent)
         if sent == _BATCH:
             return 0.0
-        self._vacuum(sent)
         if sent and self._state.drained:
             self._state = RelayState(drained=False)  # there was a promise that was not seen here
         return self._rest(now, min(_MOST_REST_SECONDS, _RESTS * took), promises=promises)
@@ -66,7 +66,7 @@ class NotificationRelay:
         """Take the promise back, and send what is left, after the last step."""
         if self._promised_until > time.monotonic():
             self._outbox.promise(self._name, time=timedelta(0))
-        self._outbox.send(limit=_BATCH)
+            self._outbox.send(limit=_BATCH)
 
     def _promise(self, now: float) -> bool:
         """Whether a promise of ours holds; renews it in time."""

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from tests.acceptance.processes import Fleet, Process
-from tests.integration.postgres.test_triggers import NotificationRecorder
 from tests.support.invariants import check_invariants
+from tests.support.notifications import NotificationRecorder
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 

@@ -9,7 +9,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     INSERT INTO public.job_counts (queue, pending)
-    SELECT c.queue, 1 FROM created c WHERE c.status = 'pending' AND (SELECT count(*) FROM created) = 1;
+    SELECT c.queue, 1 FROM created c WHERE c.status = 'pending' AND NOT EXISTS (SELECT FROM created OFFSET 1);
     IF FOUND THEN
         RETURN NULL;
     END IF;

@@ -17,7 +17,7 @@ BEGIN
     END IF;
     INSERT INTO public.job_notifications (job_id, session_id, priority, created_at)
     SELECT c.id, c.session_id, c.priority, c.created_at FROM created c
-    WHERE (SELECT r.relays_until > clock_timestamp() FROM public.notification_relay r) AND (SELECT count(*) FROM created) = 1;
+    WHERE (SELECT r.relays_until > clock_timestamp() FROM public.notification_relay r) AND NOT EXISTS (SELECT FROM created OFFSET 1);
     IF FOUND THEN
         RETURN NULL;
     END IF;

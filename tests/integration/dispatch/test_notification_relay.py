@@ -14,7 +14,7 @@ from bridge.dispatch import notification_relay
 from bridge.dispatch.notification_relay import NotificationRelay
 from bridge.postgres.link import Link
 from bridge.postgres.notification_outbox import NotificationOutbox
-from tests.integration.postgres.test_triggers import NotificationRecorder
+from tests.support.notifications import NotificationRecorder
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 

@@ -1,30 +1,11 @@
 """Notifications: the original JSON for one row, one count for many, and none if they are switched off."""
 
-import json
 from typing import Any
 
-import psycopg
 import pytest
 
+from tests.support.notifications import NotificationRecorder
 from tests.support.rows import Rows
-
-
-class NotificationRecorder:
-    """What a listener hears; `received` waits for a mark of its own, so that silence is certain."""
-
-    def __init__(self, dsn: str, *channels: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True)
-        for channel in (*channels, "mark"):
-            self.connection.execute(f"LISTEN {channel}")
-
-    def received(self) -> list[tuple[str, Any]]:
-        self.connection.execute("NOTIFY mark")
-        notes = []
-        for note in self.connection.notifies(timeout=5):
-            if note.channel == "mark":
-                break
-            notes.append((note.channel, json.loads(note.payload)))
-        return notes
 
 
 @pytest.fixture
