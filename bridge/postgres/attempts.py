@@ -21,7 +21,7 @@ _HASTE = "100ms"  # longer than most transactions hold a row lock; short, becaus
 ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # nobody changes one; frozen, it would take three times as long to make
 class AttemptKey:
     """What each call about an attempt carries: the job, its fence, and `exec`, the id of this start of it.
 
@@ -185,7 +185,7 @@ class Attempts:
         """Report results; returns by job id the new status of those that were accepted."""
         params = {
             **_as_arrays([key for key, _ in reports]),
-            "results": [completed.result for _, completed in reports],
+            "results": _array([_quoted(completed.result) for _, completed in reports]),
         }
         accepted = self._link.call("complete_jobs", params)[0]["accepted"]
         jobs = accepted if accepted is not None else [key.job_id for key, _ in reports]
@@ -253,6 +253,13 @@ def _as_arrays(keys: Sequence[AttemptKey]) -> dict[str, str]:
     }
 
 
-def _array(plain: Sequence[str]) -> str:
-    """An array literal of values that need no quotes."""
-    return f"{{{','.join(plain)}}}"
+def _array(elements: Sequence[str]) -> str:
+    """An array literal of elements that need no quotes, or have them."""
+    return f"{{{','.join(elements)}}}"
+
+
+def _quoted(text: str | None) -> str:
+    """As an element of an array literal."""
+    if text is None:
+        return "NULL"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
