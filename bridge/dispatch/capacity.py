@@ -17,6 +17,7 @@ from bridge.transport.freed import FreedSlots, HandedOver
 # a lost message matters for long.
 _COUNT_SECONDS, _COUNT_MOST_SECONDS = 1.0, 5.0
 _COUNT_SHARE = 50  # slow counts are made so rarely that they take one fiftieth of the time, too little to slow claims
+_REQUESTED = 0.0  # the time of a count that is due at once
 
 
 class Crowd(NamedTuple):
@@ -42,7 +43,7 @@ class Capacity:
         self._lowest: dict[str, int | None] = {}
         self._shared: dict[str, Sequence[str]] = {}
         self._changes: defaultdict[str, int] = defaultdict(int)  # since the count in progress began
-        self._count_at = 0.0
+        self._count_at = _REQUESTED
 
     def count_is_due(self, now: float) -> bool:
         with self._lock:
@@ -50,6 +51,11 @@ class Capacity:
                 return False
             self._changes.clear()
             return True
+
+    def count_is_requested(self) -> bool:
+        """Slots or jobs changed in a way that no message reports: what is known may be wrong by much."""
+        with self._lock:
+            return self._count_at == _REQUESTED
 
     def counted(self, queues: Iterable[QueueCapacity], *, now: float, took: float) -> None:
         """Take over a count that took `took` seconds. Without workers it is cheap, and repeated after a second."""
@@ -66,7 +72,7 @@ class Capacity:
 
     def request_count(self) -> None:
         with self._lock:
-            self._count_at = 0.0
+            self._count_at = _REQUESTED
 
     def slots(self) -> dict[str, int]:
         """Queue → the slots of all live workers that serve it."""

@@ -109,23 +109,27 @@ class Dispatcher:
         pause = 0.0 if self._overtaking.is_hinted else self._next_claim - now
         if pause > 0 and sum(ahead.values()) >= _DEEP:
             return pause
-        if self._capacity.count_is_due(now):
-            self._count()
-        available = self._closed.open_among(self._capacity.available(ahead))
+        available = self._available(ahead)
+        if (not available or self._capacity.count_is_requested()) and self._count_if_due(now):
+            available = self._available(ahead)
         rooms = self._overtaking.rooms(available, self._hand_over.floors(), self._crowds(available), now)
         claims = self._claim(rooms) if rooms else []
         if claims:
             kill_point("claim.committed")
             self._overtaking.claimed(claims)
             self._hand_over.begin(claims)
-            if len(claims) == BATCH:
-                return 0.0  # a full batch hints at more
+        self._count_if_due(now)  # where there was room without it, jobs need not wait for it
+        if len(claims) == BATCH:
+            return 0.0  # a full batch hints at more
         if rooms and self._claims.found_refused:
             return 0.0  # claimable jobs may come after them
         if not available:
             return min(self._rest(busy=True), _RECOUNT_POLL_SECONDS)
         self._next_claim = time.monotonic() + _PAUSE_SECONDS
         return self._rest(busy=bool(claims))
+
+    def _available(self, ahead: Mapping[str, int]) -> dict[str, int]:
+        return self._closed.open_among(self._capacity.available(ahead))
 
     def _crowds(self, available: Mapping[str, int]) -> dict[str, Crowd]:
         return self._closed.open_among(self._capacity.crowds(available))
@@ -152,11 +156,14 @@ class Dispatcher:
             self._window.scanned(claims)
         return claims
 
-    def _count(self) -> None:
+    def _count_if_due(self, now: float) -> bool:
+        if not self._capacity.count_is_due(now):
+            return False
         began = time.monotonic()
         queues = self._queue.queue_room()
-        now = time.monotonic()
-        self._capacity.counted(queues, now=now, took=now - began)
+        counted = time.monotonic()
+        self._capacity.counted(queues, now=counted, took=counted - began)
+        return True
 
     def _rest(self, *, busy: bool) -> float:
         # A short scan may have missed jobs.

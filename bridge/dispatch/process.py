@@ -152,13 +152,13 @@ class BridgeProcess:
 
     def _on_new_job(self, payload: str) -> None:
         """Postgres notified us, or may have meanwhile: then `payload` is empty."""
+        priority = notifications.priority(payload) if payload else None
+        self._dispatcher.hop.job_inserted(priority)
+        self._dispatcher.loop.wake()  # before the line is written, which takes as long as a good part of the claim
         if payload:
             logger.info("New job notification received", extra=notifications.log_fields(payload))
-            priority = notifications.priority(payload)
-            self._dispatcher.hop.job_inserted(priority)
-            if priority is not None and self._relay.hop.heard():
-                self._relay.loop.wake()
-        self._dispatcher.loop.wake()
+        if priority is not None and self._relay.hop.heard():
+            self._relay.loop.wake()
 
     def _on_slot_message(self, text: str | None) -> None:
         self._recovery.hop.active()

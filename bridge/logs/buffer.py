@@ -5,7 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol, TextIO, cast
+from typing import Any, Protocol, TextIO
 
 from bridge.logs.fields import LogFields
 
@@ -50,7 +50,8 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
 
     def say(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> None:
         """Write a line below the level of a warning, without a LogRecord."""
-        self._lines.append(cast("LineFormatter", self.formatter).line(levelno, message, fields, more))
+        formatter: Any = self.formatter  # a LineFormatter
+        self._lines.append(formatter.line(levelno, message, fields, more))
         if not self._gathering.is_set():
             self._gathering.set()
 

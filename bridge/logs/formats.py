@@ -77,7 +77,11 @@ def _label(levelno: int, colour: bool) -> str:
 
 
 def _pairs(fields: Mapping[str, object]) -> str:
-    return "".join([f" {key}={visible(str(value))}" for key, value in fields.items() if value is not None])
+    pairs = [(key, value) for key, value in fields.items() if value is not None]
+    text = "".join([f" {key}={value}" for key, value in pairs])
+    if text.isascii() and text.isprintable():  # as in `visible`; once for most lines
+        return text
+    return "".join([f" {key}={visible(str(value))}" for key, value in pairs])
 
 
 def _error(record: logging.LogRecord) -> dict[str, str] | None:
@@ -160,8 +164,10 @@ class PrettyFormatter(logging.Formatter):
         """Format a line from its parts, without a LogRecord."""
         if fields.text is None:
             fields.text = _pairs(fields)
-        own = "".join([f" {name}={number}" for name, number in more.items()])
-        return self._line(levelno, time.time(), message, fields.text + own)
+        pairs = fields.text
+        for name, number in more.items():
+            pairs += f" {name}={number}"
+        return self._line(levelno, time.time(), message, pairs)
 
     def _line(self, levelno: int, created: float, message: str, pairs: str) -> str:
         label = _label(levelno, self._colour)

@@ -13,7 +13,7 @@ from bridge.logs.fields import LogFields
 
 def info(logger: logging.Logger, message: str, fields: LogFields, **more: int) -> None:
     """Log `message` with `fields` and the numbers in `more`, as `logger.info(message, extra=…)` does."""
-    root = logging.getLogger()
+    root = logging.root
     handlers = root.handlers
     if (
         len(handlers) == 1

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from bridge.errors import SchemaError
 from bridge.job import Attempt, Cancelled, Completed, Failed, Released, Status
+from bridge.postgres.array_text import array, quoted
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 
@@ -21,7 +22,7 @@ _HASTE_SECONDS = 0.1  # longer than most transactions hold a row lock; short, be
 ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # nobody changes one; frozen, it would take three times as long to make
 class AttemptKey:
     """What each call about an attempt carries: the job, its fence, and `exec`, the id of this start of it.
 
@@ -185,7 +186,7 @@ class Attempts:
         """Report results; returns by job id the new status of those that were accepted."""
         params = {
             **_as_arrays([key for key, _ in reports]),
-            "results": [completed.result for _, completed in reports],
+            "results": array([quoted(completed.result) for _, completed in reports]),
         }
         accepted = self._link.call("complete_jobs", params)[0]["accepted"]
         jobs = accepted if accepted is not None else [key.job_id for key, _ in reports]
@@ -245,14 +246,8 @@ class Attempts:
 
 
 def _as_arrays(keys: Sequence[AttemptKey]) -> dict[str, str]:
-    # Arrays as text: the driver would convert each element by itself, which takes longer than a short job.
     return {
-        "ids": _array([key.job_id.hex for key in keys]),
-        "fences": _array([str(key.fence) for key in keys]),
-        "execs": _array(["NULL" if key.exec is None else key.exec.hex for key in keys]),
+        "ids": array([key.job_id.hex for key in keys]),
+        "fences": array([str(key.fence) for key in keys]),
+        "execs": array(["NULL" if key.exec is None else key.exec.hex for key in keys]),
     }
-
-
-def _array(plain: Sequence[str]) -> str:
-    """An array literal of values that need no quotes."""
-    return f"{{{','.join(plain)}}}"

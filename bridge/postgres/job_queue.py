@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from bridge.job import Claim, Outcome, Status
 from bridge.postgres.actor_options import attempts_of
+from bridge.postgres.array_text import array, quoted
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
@@ -276,6 +277,7 @@ def enqueue(
         return job_id
 
 
-def _columns(spans: Sequence[Span]) -> dict[str, list[Any]]:
-    columns = zip(*spans, strict=True) if spans else [()] * 5
-    return dict(zip(("queues", "rooms", "lows", "highs", "afters"), map(list, columns), strict=True))
+def _columns(spans: Sequence[Span]) -> dict[str, str]:
+    queues, *numbers = zip(*spans, strict=True) if spans else [()] * 5
+    columns = [map(quoted, queues), *(map(str, column) for column in numbers)]
+    return dict(zip(("queues", "rooms", "lows", "highs", "afters"), map(array, columns), strict=True))

@@ -144,7 +144,7 @@ class GroupCommit(Generic[Item]):
         if self._last_size >= _LARGE:
             self._closing.wait(_LINGER_SECONDS)
         size = self._group_size + self._behind
-        while len(self._waiting) < size and not self._submitted.empty():
+        for _ in range(min(size - len(self._waiting), self._submitted.qsize())):
             self._take()
         if time.monotonic() >= self._give_up_at:
             return None

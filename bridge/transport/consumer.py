@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 from dramatiq.broker import Consumer, MessageProxy
 
@@ -73,7 +73,8 @@ class JobConsumer(Consumer):
     def wake(self, priority: int | None = None) -> None:
         if priority is not None and self._slots.urgent_waits(priority):
             self._is_urgent = True
-        self._wake.set()
+        if not self._wake.is_set():  # busy threads call this for each job
+            self._wake.set()
 
     def urgent_began(self, priority: int) -> None:
         self._begun.append(priority)
@@ -96,7 +97,7 @@ class JobConsumer(Consumer):
         return self._ready.popleft()
 
     def ack(self, message: MessageProxy) -> None:
-        if self._forget(cast("AnyMessage", message)):
+        if self._forget(message):
             self._broker.wake_all()
 
     def nack(self, message: MessageProxy) -> None:
@@ -243,15 +244,16 @@ class JobConsumer(Consumer):
         first = [message for message in self._opened if message.urgency == highest]
         return first, [message for message in self._opened if message.urgency != highest]
 
-    def _forget(self, message: AnyMessage) -> bool:
+    def _forget(self, message: Any) -> bool:
         """One job is done; True when it is worth asking Redis for more."""
+        redis_id = message.redis_id
         with self._lock:
-            left = self._out.get(message.redis_id, 1) - 1
+            left = self._out.get(redis_id, 1) - 1
             if left > 0:
-                self._out[message.redis_id] = left
+                self._out[redis_id] = left
             else:
-                self._out.pop(message.redis_id, None)
-                self._done.append(message.redis_id)
+                self._out.pop(redis_id, None)
+                self._done.append(redis_id)
         return self._slots.release()
 
     def _put_aside(self, redis_id: str | bytes) -> None:

@@ -46,7 +46,7 @@ class JobBroker(RedisBroker):
     def __init__(
         self, client: Client, *, namespace: str = "mobvibe", middleware: list[Middleware] | None = None
     ) -> None:
-        self._hooks: dict[str, list[Callable[..., None]]] = {}
+        self._hooks: dict[tuple[str, str], list[Callable[..., None]]] = {}
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             namespace=namespace,
@@ -75,9 +75,14 @@ class JobBroker(RedisBroker):
     # _SETTLED raises is logged, SystemExit too: it would end the thread, and its slot with it.
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        for hook in self._hooks_of(f"before_{signal}"):
+        for hook in self._hooks_of("before_", signal):
             try:
-                hook(self, *args, **kwargs)
+                if kwargs:
+                    hook(self, *args, **kwargs)
+                elif len(args) == 1:  # for each job; Python calls faster what it need not unpack
+                    hook(self, args[0])
+                else:
+                    hook(self, *args)
             except BaseException as error:
                 if signal == "process_message" and isinstance(error, SkipMessage):
                     args[0].skipped = f"skipped by {_owner(hook)}", error
@@ -89,7 +94,7 @@ class JobBroker(RedisBroker):
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         if signal == "skip_message" and _is_unseen(args[0]):
             return
-        for hook in reversed(self._hooks_of(f"after_{signal}")):
+        for hook in self._hooks_of("after_", signal):
             try:
                 hook(self, *args, **kwargs)
             except BaseException as error:
@@ -102,12 +107,16 @@ class JobBroker(RedisBroker):
         super().add_middleware(middleware, **where)
         self._hooks.clear()
 
-    def _hooks_of(self, name: str) -> list[Callable[..., None]]:
-        hooks = self._hooks.get(name)
-        if hooks is None:
-            nothing = getattr(Middleware, name, None)
-            hooks = [getattr(one, name) for one in self.middleware if getattr(type(one), name, nothing) is not nothing]
-            self._hooks[name] = hooks
+    def _hooks_of(self, moment: str, signal: str) -> list[Callable[..., None]]:
+        """In the order in which they are called."""
+        hooks = self._hooks.get((moment, signal))
+        return self._find_hooks(moment, signal) if hooks is None else hooks
+
+    def _find_hooks(self, moment: str, signal: str) -> list[Callable[..., None]]:
+        name = moment + signal
+        nothing = getattr(Middleware, name, None)
+        hooks = [getattr(one, name) for one in self.middleware if getattr(type(one), name, nothing) is not nothing]
+        self._hooks[moment, signal] = hooks = hooks[::-1] if moment == "after_" else hooks
         return hooks
 
     def declare_queue(self, queue_name: str) -> None:
@@ -188,7 +197,8 @@ class JobBroker(RedisBroker):
 
     def wake_all(self) -> None:
         """There are free slots, for any queue."""
-        self._wake(None)
+        for consumer in self._consumers.of(None):
+            consumer.wake()
 
     def exchange(self, queue_name: str, room: Room, done: Sequence[str]) -> list[Any]:
         """Acknowledge `done` and take messages for the jobs that there is room for: see lua/exchange.lua.

@@ -22,8 +22,8 @@ from bridge.settings.running_stores import process_started
 VARIABLE = "MOBVIBE_CRASH_RECORD"  # in the environment of a worker process: the file's path
 _HEADER = struct.Struct("<16s16sQ")
 _THREAD = struct.Struct("<Q16s")
-_THREADS_MOST = 1024  # what further threads run is not written down
-_SIZE = _HEADER.size + _THREADS_MOST * _THREAD.size
+_THREADS_MOST = 1023  # further threads share one more place, which is nobody's
+_SIZE = _HEADER.size + (_THREADS_MOST + 1) * _THREAD.size
 _NOBODY = bytes(16)
 _FATAL_ERROR = re.compile(rb"^Fatal Python error: (.{1,80})", re.MULTILINE)
 _FATAL_THREAD = re.compile(rb"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
@@ -49,7 +49,7 @@ class CrashRecord:
         """Raises OSError for a file that cannot be used."""
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC) if path is not None else -1
         self._map = mmap.mmap(self._file, _SIZE)
-        self._places: dict[int, int] = {}
+        self._places: dict[int, slice] = {}  # by thread: where its job is written
         self._lock = threading.Lock()
         self._ended_by: UUID | None = None
 
@@ -64,11 +64,11 @@ class CrashRecord:
 
     def begin(self, job: UUID) -> None:
         """From here on this thread runs `job`."""
-        self._write(job.bytes)
+        self._map[self._place()] = job.bytes
 
     def end(self, job: UUID) -> None:
-        self._write(_NOBODY)
-        if self._ended_by == job:  # it did not, after all
+        self._map[self._place()] = _NOBODY
+        if self._ended_by is not None and self._ended_by == job:  # it did not, after all
             self.set_ended_by(None)
 
     def set_ended_by(self, job: UUID | None) -> None:
@@ -76,14 +76,17 @@ class CrashRecord:
         self._ended_by = job
         self._map[16:32] = job.bytes if job else _NOBODY
 
-    def _write(self, job: bytes) -> None:
+    def _place(self) -> slice:
         thread = threading.get_ident()
-        place = self._places.get(thread)
-        if place is None:
-            with self._lock:
-                place = self._places[thread] = len(self._places)
-        if place < _THREADS_MOST:
-            _THREAD.pack_into(self._map, _HEADER.size + place * _THREAD.size, thread, job)
+        return self._places.get(thread) or self._new_place(thread)
+
+    def _new_place(self, thread: int) -> slice:
+        with self._lock:
+            number = min(len(self._places), _THREADS_MOST)
+            end = _HEADER.size + (number + 1) * _THREAD.size
+            _THREAD.pack_into(self._map, end - _THREAD.size, thread if number < _THREADS_MOST else 0, _NOBODY)
+            place = self._places[thread] = slice(end - len(_NOBODY), end)
+            return place
 
     def detach(self) -> None:
         """In a copy of this process, made by a fork: what that does is not the end of this one."""

@@ -8,7 +8,7 @@ from bridge.postgres.attempts import AttemptKey
 from bridge.worker.runs import Run
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # nobody changes one; frozen, it would take three times as long to make
 class Ending:
     """How a run ended. `exception` is for the log, and is logged in `context`; its text is in the report.
 

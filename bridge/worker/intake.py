@@ -79,6 +79,7 @@ class WorkerIntake:
             run = runs.get(message.key.exec)
             if run is not None and run.attempt.actor == message.actor_name:
                 message.run = run
+                run.job_text = message.message_id
                 message.urgency = run.attempt.priority
                 ours.append(message)
             elif run is not None:  # a real hand-over with a forged actor name

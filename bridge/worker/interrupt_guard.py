@@ -53,7 +53,8 @@ class InterruptGuard(Middleware):
                 run.raised_at = error.__traceback__
                 raise
             finally:
-                end_in_copy_of(process)
+                if os.getpid() != process:
+                    end_in_copy_of(process)
                 runs.leave(run)
 
         return call

@@ -140,9 +140,9 @@ class JobMiddleware(Middleware):
             raise UnseenMessageError("not begun") from error
 
     def _begin(self, broker: Broker, message: WorkerMessage, run: Run) -> None:
-        attempt = run.attempt
+        attempt, process = run.attempt, self.process
         actor = broker.actors[message.actor_name]
-        emit = drop_event if attempt.session_id is None else self.process.emitter(run)
+        emit = drop_event if attempt.session_id is None else process.emitter(run)
         job = Job(
             attempt.job_id, attempt.session_id, attempt.prompt, attempt.payload, attempt.priority, attempt.number,
             run.key.fence, emit, lambda: run.is_cancelled,
@@ -164,7 +164,7 @@ class JobMiddleware(Middleware):
         run.began = time.monotonic()
         run.has_begun = True
         set_current_job(job)
-        self.process.record.begin(job.id)
+        process.record.begin(attempt.job_id)
         job_lines.info(logger, "Processing job", run.log_fields)
 
     def after_process_message(  # type: ignore[override]
@@ -203,16 +203,17 @@ class JobMiddleware(Middleware):
         message.run = None
 
     def _end(self, run: Run, report: Report | None, exception: BaseException | None = None) -> None:
-        self.process.record.end(run.attempt.job_id)
+        process = self.process
+        process.record.end(run.attempt.job_id)
         if report is None:
             logger.info("Job dropped: its attempt is no longer ours", extra=run.log_fields)
-            self.process.end(run, None)
+            process.end(run, None)
         else:
             shown = exception if isinstance(report, Failed) else None
             # The hook of an error tracker has seen the exception by now, and noted that in the context. Another thread
             # logs the exception later: with the same context, the tracker does not report it twice.
             context = copy_context() if shown is not None else None
-            self.process.end(run, Ending(run.key, report, run, shown, context))
+            process.end(run, Ending(run.key, report, run, shown, context))
 
     # At the end.
 

@@ -14,6 +14,7 @@ from bridge.postgres.attempts import ERROR_MOST
 from bridge.postgres.json_text import to_json
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 
+_NO_RESULT = Completed(None)  # most actors return nothing
 _SHOWN_OF_A_GROUP = 5  # a group may hold thousands of alike exceptions
 
 
@@ -52,7 +53,7 @@ def skipped(by: str, reason: BaseException) -> Report:
 
 def _completed(result: Any, *, must_store: bool) -> Report:
     try:
-        return Completed(None if result is None else to_json(result, "result"))
+        return _NO_RESULT if result is None else Completed(to_json(result, "result"))
     except BaseException as error:  # noqa: BLE001 -- a result may be anything, and changed meanwhile
         reason = str(error) if isinstance(error, PayloadError) else f"the result cannot be stored: {_named(error)}"
     return Failed(reason, final=True) if must_store else Completed(None, dropped=reason)

@@ -124,14 +124,14 @@ class Reports:
         self._refused.keep(ending)
 
     def _write(self, items: Sequence[Event | Ending]) -> None:
-        if events := [item for item in items if isinstance(item, Event)]:
-            self._attempts.add_events(events)
         endings = [item for item in items if isinstance(item, Ending)]
+        if len(endings) < len(items):
+            self._attempts.add_events([item for item in items if isinstance(item, Event)])
         if not endings:
             return
         settled = self._settle(endings)
         kill_point("complete.committed")
-        if missing := [ending.key for ending in endings if ending.key.job_id not in settled]:
+        if missing := _not_in(settled, endings):
             settled |= self._attempts.recorded(missing)  # written before, but the answer was lost
         if missing := [key for key in missing if key.job_id not in settled]:
             endings = self._keep_ours(endings, self._attempts.still_held(missing))
@@ -159,7 +159,9 @@ class Reports:
         """By job id, the new status of the jobs whose report was accepted."""
         settled: dict[UUID, Status] = {}
         if completed := _only(Completed, endings):
-            settled |= self._attempts.complete(completed)
+            settled = self._attempts.complete(completed)
+        if len(completed) == len(endings):
+            return settled
         if failed := _only(Failed, endings):
             settled |= self._attempts.fail(failed)
         if cancelled := _only(Cancelled, endings):
@@ -167,6 +169,12 @@ class Reports:
         if released := _only(Released, endings):
             settled |= self._attempts.release(released)
         return settled
+
+
+def _not_in(settled: Collection[UUID], endings: Sequence[Ending]) -> list[AttemptKey]:
+    if len(settled) == len(endings):  # of as many jobs; a look at each takes longer than its report
+        return []
+    return [ending.key for ending in endings if ending.key.job_id not in settled]
 
 
 def _by_queue(endings: Sequence[Ending]) -> dict[str, tuple[int, float]]:

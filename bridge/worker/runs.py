@@ -47,6 +47,7 @@ class Run:
     ended: float | None = None
     skipped: tuple[str, BaseException] | None = None  # by the actor itself; and the SkipMessage
     raised_at: TracebackType | None = None  # where the actor raised; a middleware may remove it from the exception
+    job_text: str = ""  # the job's id, where its text is known: to make it takes as long as to log it
     has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
     is_reported: bool = False
     _log_fields: LogFields | None = None
@@ -71,12 +72,12 @@ class Run:
         if self._log_fields is not None:
             return self._log_fields
         attempt = self.attempt
-        fields = LogFields(jobId=str(attempt.job_id))
-        if attempt.session_id is not None:
-            fields["sessionId"] = str(attempt.session_id)
-        fields.update(fence=self.key.fence, attempt=attempt.number, queue=attempt.queue, actor=attempt.actor)
-        self._log_fields = fields
-        return fields
+        session = {} if attempt.session_id is None else {"sessionId": str(attempt.session_id)}
+        self._log_fields = LogFields(
+            jobId=self.job_text or str(attempt.job_id), **session,
+            fence=self.key.fence, attempt=attempt.number, queue=attempt.queue, actor=attempt.actor,
+        )  # fmt: skip
+        return self._log_fields
 
 
 WorkerMessage = JobMessage[AttemptKey, Run]
@@ -102,7 +103,9 @@ class Runs:
         with self._lock:
             for exec_ in execs:
                 self._runs.pop(exec_, None)
-                self._set_aside.pop(exec_, None)
+            if self._set_aside:
+                for exec_ in execs:
+                    self._set_aside.pop(exec_, None)
 
     def set_aside(self, key: AttemptKey) -> None:
         """The attempt is over, but Postgres refuses its report: it is held until `remove`, and takes no slot."""

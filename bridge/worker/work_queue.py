@@ -21,7 +21,8 @@ class WorkQueue:
     def __init__(self) -> None:
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._levels: dict[_Rank, deque[Any]] = {}  # in order of rank; replaced as a whole, for readers without a lock
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # taken directly where nobody is told: a condition is written in Python
+        self._all_done = threading.Condition(self._lock)
         self.precedence = Precedence()
         self.unfinished_tasks = 0
         self.qsize = self._tokens.qsize
@@ -29,7 +30,7 @@ class WorkQueue:
 
     def put(self, item: Any) -> None:
         rank = -item.message.urgency, item.priority
-        with self._changed:
+        with self._lock:
             self.unfinished_tasks += 1
             level = self._levels.get(rank)
             if level is None:
@@ -66,11 +67,11 @@ class WorkQueue:
         return next((-rank[0] for rank, level in reversed(self._levels.items()) if level), None)
 
     def task_done(self) -> None:
-        with self._changed:
+        with self._lock:
             self.unfinished_tasks -= 1
             if not self.unfinished_tasks:
-                self._changed.notify_all()
+                self._all_done.notify_all()
 
     def join(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self.unfinished_tasks)
+        with self._all_done:
+            self._all_done.wait_for(lambda: not self.unfinished_tasks)

@@ -1,12 +1,14 @@
 """One step of the dispatcher: pending jobs are handed over, or stay pending."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.errors import RedisUnavailableError
+from bridge.postgres.job_queue import JobQueue
 from bridge.transport.client import connect_redis
 from bridge.transport.publisher import Publisher
 from tests.support.invariants import check_invariants
@@ -33,6 +35,48 @@ def test_as_many_jobs_are_handed_over_as_workers_have_free_slots(steps: Steps, r
     assert client.lrange("mobvibe:coding", 0, -1) == [f"{job_id}:1".encode() for job_id in (first, second)]
     assert [rows.status(job_id) for job_id in (first, second, waiting)] == ["processing", "processing", "pending"]
     check_invariants(rows)
+
+
+def test_where_there_is_room_jobs_are_claimed_before_the_slots_are_counted_again(
+    steps: Steps, rows: Rows, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def noted(name: str) -> None:
+        call = getattr(JobQueue, name)
+
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            made.append(name)
+            return call(*args, **kwargs)
+
+        monkeypatch.setattr(JobQueue, name, noting)
+
+    noted("queue_room")
+    noted("claim_jobs")
+    monkeypatch.setattr("bridge.dispatch.capacity._COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.dispatch.capacity._COUNT_SHARE", 0)
+    steps.add_worker(slots=2)
+    ours = dispatcher(steps, Publisher(client, "mobvibe"))
+    ours.step()
+    assert made == ["queue_room", "claim_jobs"], "nothing was known"
+
+    made.clear()
+    first, second = rows.add_job(), rows.add_job()
+    ours.step()
+    assert made == ["claim_jobs", "queue_room"]
+    assert [rows.status(job_id) for job_id in (first, second)] == ["processing", "processing"]
+
+    made.clear()
+    ours.step()
+    assert made == ["queue_room"], "there is no room"
+
+    made.clear()
+    steps.add_worker(slots=2)
+    ours.request_count()
+    third = rows.add_job()
+    ours.step()
+    assert made[:2] == ["queue_room", "claim_jobs"], "what was known may be wrong by much"
+    assert rows.status(third) == "processing"
 
 
 def test_the_dispatcher_rests_until_the_next_job_is_due_and_at_most_a_poll_interval(

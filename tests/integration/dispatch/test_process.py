@@ -1,5 +1,9 @@
 """The bridge process at its start and its end."""
 
+import json
+import logging
+from uuid import UUID
+
 import psycopg
 import pytest
 import redis
@@ -29,6 +33,27 @@ def test_a_redis_that_may_evict_messages_causes_a_warning_at_the_start(
     BridgeProcess(settings).check()
 
     assert not caplog.records
+
+
+def test_a_notification_wakes_the_dispatcher_before_its_line_is_written(settings: Settings) -> None:
+    bridge = BridgeProcess(settings)
+    woken: list[bool] = []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            woken.append(bridge._dispatcher.loop._wake.is_set())
+
+    logger, handler = logging.getLogger("bridge.dispatch.process"), Slow()
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        bridge._on_new_job(json.dumps({"job_id": str(UUID(int=1)), "session_id": None, "priority": 0}))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+    assert woken == [True]
 
 
 def test_stopping_waits_for_a_running_step_but_not_for_ever(settings: Settings, rows: Rows, dsn: str) -> None:

@@ -1,5 +1,6 @@
 """How reports end attempts, and that only the holder of an attempt can end it."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -29,6 +30,22 @@ def test_a_completed_job_keeps_its_result(steps: Steps, rows: Rows) -> None:
         None,
     )
     assert attempt["claimed_at"] <= attempt["started_at"] <= attempt["finished_at"]
+
+
+@pytest.mark.parametrize(
+    "result", [r'"a \"quoted\" \\ path, {braces} and NULL"', '"NULL"', "null", "[]", r'"é\u2028\n"']
+)
+def test_a_result_is_stored_as_it_is(steps: Steps, rows: Rows, result: str) -> None:
+    job_id, attempts = rows.add_job(), [steps.started()]
+    other = rows.add_job()
+    attempts.append(steps.started())
+
+    settled = steps.book.complete([(attempts[0], Completed(result)), (attempts[1], Completed(None))])
+
+    assert set(settled) == {job_id, other}
+    text = rows.value("SELECT result::text FROM coding_jobs WHERE id = %s", [job_id])
+    assert json.loads(text) == json.loads(result)
+    assert rows.value("SELECT result IS NULL FROM coding_jobs WHERE id = %s", [other])
 
 
 def test_a_failed_attempt_waits_and_runs_again(steps: Steps, rows: Rows) -> None:

@@ -72,6 +72,16 @@ def test_a_pending_job_can_be_delayed_by_hand(steps: Steps, rows: Rows) -> None:
     assert steps.claim_one().job_id == job_id
 
 
+def test_a_queue_may_be_called_null(steps: Steps, rows: Rows) -> None:
+    names = ["NULL", "_null", "a.b-c"]
+    actors = {f"run {number}": {"queue": name, "max_retries": 3} for number, name in enumerate(names)}
+    steps.add_worker(actors=actors)
+    for actor, options in actors.items():
+        rows.add_job(actor=actor, queue=options["queue"])
+
+    assert sorted(claim.queue for claim in steps.claim()) == sorted(names)
+
+
 def test_a_claim_that_finds_nothing_fires_no_triggers(steps: Steps, rows: Rows) -> None:
     rows.all("""
         CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;

@@ -58,6 +58,22 @@ def test_a_job_that_ended_after_all_did_not_end_its_process(path: Path) -> None:
     assert take(path) == Crash(WORKER, os.getpid(), None, None)
 
 
+def test_more_threads_than_a_record_has_places_for_are_not_written_down(path: Path) -> None:
+    record = CrashRecord(str(path))
+    record.set_worker(WORKER)
+    with pytest.MonkeyPatch.context() as patch:
+        for thread in range(1, 1027):
+            patch.setattr("threading.get_ident", lambda ident=thread: ident)
+            record.begin(UUID(int=thread))
+    with path.open("ab") as file:
+        file.write(b"Fatal Python error: Aborted\n\nCurrent thread 0x%x (most recent call first):\n" % 1023)
+
+    crash = take(path)
+
+    assert crash is not None
+    assert crash.ended_by == UUID(int=1023)
+
+
 def test_a_record_of_an_earlier_process_is_left_to_it(path: Path) -> None:
     earlier = CrashRecord(str(path))
     create(path)
