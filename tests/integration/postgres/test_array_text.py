@@ -9,7 +9,8 @@ from tests.support.rows import Rows
 @pytest.mark.parametrize(
     "elements",
     [
-        [], ["a"], ["", " ", "NULL", "null"], [None, "NULL", None], ['"', "\\", '\\"', "\\\\"], ["{", "}", ",", "{a,b}"],
+        [], ["a"], ["", " ", "NULL", "null"],
+        [None, "NULL", None], ['"', "\\", '\\"', "\\\\"], ["{", "}", ",", "{a,b}"],
         ["a\nb\r\t", "ä€😀", "'", "%s"],
     ],
 )  # fmt: skip
