@@ -24,14 +24,9 @@ ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.s
 ALTER TABLE public.coding_jobs DROP COLUMN releases, DROP COLUMN retries_from_actor;
 
 -- Its claims did not set the number of attempts.
-DO $do$
-DECLARE
-    fn regproc;
-BEGIN
-    FOREACH fn IN ARRAY '{public.claim_jobs, public.change_each}'::regproc[] LOOP
-        EXECUTE regexp_replace(replace(pg_get_functiondef(fn), 'retries_from_actor = false, ', ''),
-                               ',\s*?max_retries = CASE.*?END', '');
-    END LOOP;
+DO $do$ BEGIN
+    EXECUTE regexp_replace(replace(pg_get_functiondef('public.change_each'::regproc), 'retries_from_actor = false, ', ''),
+                           ',\s*?max_retries = CASE.*?END', '');
 END $do$;
 
 CREATE OR REPLACE FUNCTION public.mobvibe_schema_version() RETURNS integer
