@@ -61,7 +61,8 @@ def test_counts_follow_a_job_through_its_life(steps: Steps, rows: Rows) -> None:
 def test_one_statement_may_insert_jobs_of_several_queues_and_statuses(rows: Rows) -> None:
     rows.all("""
         INSERT INTO coding_jobs (queue, status)
-        VALUES ('coding', 'pending'), ('coding', 'pending'), ('reports', 'pending'), ('reports', 'completed')""")
+        VALUES ('coding', 'pending'), ('coding', 'pending'), ('reports', 'pending'), ('reports', 'processing'),
+               ('reports', 'completed'), ('reports', 'failed'), ('reports', 'cancelled')""")
     check_counts(rows)
 
     for status in ("pending", "completed", "cancelled"):
