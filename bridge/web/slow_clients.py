@@ -68,8 +68,11 @@ class DeadlineProtocol(H11Protocol):
             self._head_timer = None
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Whether to keep the connection open: some clients close their side as soon as they have sent a request."""
-        if self._is_between_requests() or self.cycle.more_body:
+        """Whether to keep the connection open: some clients close their side as soon as they have sent a request.
+
+        Once an answer has begun, it is a client that leaves, and a stream ends at once.
+        """
+        if self._is_between_requests() or self.cycle.more_body or self.cycle.response_started:
             return False
         self.cycle.keep_alive = False
         return True

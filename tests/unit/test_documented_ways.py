@@ -14,7 +14,7 @@ CODE = re.compile(r"^(`{3,}).*?^\1|`[^`]+`", re.MULTILINE | re.DOTALL)
 # Everything that inserts a job: SQL with its columns, a call, a command, a request.
 INSERTS = re.compile(
     r"INSERT INTO coding_jobs \(.*?\)[^('`\n]*|COPY coding_jobs[^'`\n]*"
-    r"|\benqueue\(|\.\w*send\w*\(|mobvibe jobs send|POST /[\w/-]+"
+    r"|\benqueue\(|\.\w*send\w*\(|mobvibe jobs send|POST /functions/[\w/-]+"
 )
 VARIANTS = {".send(": ".send()", ".send_with_options(": ".send()"}
 COMMANDS = re.compile(r"(?<!from )(?<![.\w])(?:mobvibe|dramatiq|honcho|make) [a-z]+")
