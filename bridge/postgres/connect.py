@@ -1,5 +1,6 @@
 """Opens connections to Postgres, with the limits and formats that our statements rely on."""
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -8,10 +9,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from bridge.errors import SettingsError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
+
+_decode = json.JSONDecoder().decode
 
 # A link that died without an error is noticed after 5 + 3 * 2 s, or 10 s after data that was not acknowledged.
 _CONNECT_DEFAULTS = {
@@ -75,6 +79,11 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
     return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}
 
 
+def _from_json(data: str | bytes) -> Any:
+    """As `json.loads`, which looks for the encoding of bytes for as long as it reads a short payload."""
+    return _decode(data if isinstance(data, str) else str(data, "utf-8", "surrogatepass"))
+
+
 def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     """Limit statements, waits for locks and dead links, and set the formats in which we read values.
 
@@ -82,6 +91,7 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     statements in such a session would affect other clients, so only the deadline for the answer is set there, and the
     settings stay as they are. Settings that the server is too old to know are left out.
     """
+    set_json_loads(_from_json, connection)
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
     limits = {
         "statement_timeout": str(statement_timeout_ms),

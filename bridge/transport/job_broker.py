@@ -46,7 +46,7 @@ class JobBroker(RedisBroker):
     def __init__(
         self, client: Client, *, namespace: str = "mobvibe", middleware: list[Middleware] | None = None
     ) -> None:
-        self._hooks: dict[tuple[str, str], list[Callable[..., None]]] = {}
+        self._hooks: dict[str, list[Callable[..., None]]] = {}  # by name, in the order in which they are called
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             namespace=namespace,
@@ -75,7 +75,8 @@ class JobBroker(RedisBroker):
     # _SETTLED raises is logged, SystemExit too: it would end the thread, and its slot with it.
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        for hook in self._hooks_of("before_", signal):
+        name = "before_" + signal
+        for hook in self._hooks.get(name) or self._find_hooks(name):
             try:
                 if kwargs:
                     hook(self, *args, **kwargs)
@@ -94,7 +95,8 @@ class JobBroker(RedisBroker):
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         if signal == "skip_message" and _is_unseen(args[0]):
             return
-        for hook in self._hooks_of("after_", signal):
+        name = "after_" + signal
+        for hook in self._hooks.get(name) or self._find_hooks(name):
             try:
                 hook(self, *args, **kwargs)
             except BaseException as error:
@@ -107,16 +109,12 @@ class JobBroker(RedisBroker):
         super().add_middleware(middleware, **where)
         self._hooks.clear()
 
-    def _hooks_of(self, moment: str, signal: str) -> list[Callable[..., None]]:
-        """In the order in which they are called."""
-        hooks = self._hooks.get((moment, signal))
-        return self._find_hooks(moment, signal) if hooks is None else hooks
-
-    def _find_hooks(self, moment: str, signal: str) -> list[Callable[..., None]]:
-        name = moment + signal
-        nothing = getattr(Middleware, name, None)
-        hooks = [getattr(one, name) for one in self.middleware if getattr(type(one), name, nothing) is not nothing]
-        self._hooks[moment, signal] = hooks = hooks[::-1] if moment == "after_" else hooks
+    def _find_hooks(self, name: str) -> list[Callable[..., None]]:
+        hooks = self._hooks.get(name)  # none, perhaps
+        if hooks is None:
+            nothing = getattr(Middleware, name, None)
+            hooks = [getattr(one, name) for one in self.middleware if getattr(type(one), name, nothing) is not nothing]
+            self._hooks[name] = hooks = hooks[::-1] if name.startswith("after_") else hooks
         return hooks
 
     def declare_queue(self, queue_name: str) -> None:

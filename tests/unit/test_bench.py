@@ -15,6 +15,7 @@ from bench.faults import KINDS, Faults, rate
 from bench.goals import ALONE, BEST_DRAIN, DEFAULT, GOALS, Goal
 from bench.growth import Growth
 from bench.held import Held, Phase
+from bench.hops import HOPS, differences
 from bench.idle import ROLES, Idle, Memory
 from bench.insert import WAYS, Insert
 from bench.numbers import Percentiles, median, percentiles, pooled, ratio, typical
@@ -231,6 +232,18 @@ def test_overtakers_are_counted_by_how_far_they_were() -> None:
     assert found == Urgent(4, unclaimed=1, unfetched=1, not_begun=1, milliseconds=10_000)
     assert found.is_overtaken
     assert not overtaken(urgent, 10.0, {key: times[key] for key in (0, 1, 5, urgent)}, low).is_overtaken
+
+
+def test_each_hop_is_the_time_since_the_one_before_it_of_jobs_that_were_seen_at_all_of_them() -> None:
+    moments = {name: {"seen": 0.001 * number, "missed": 9.0} for number, name in enumerate(["committed", *HOPS])}
+    del moments["fetched"]["missed"]
+
+    found = differences(moments)
+
+    assert {name: [round(ms, 6) for ms in times] for name, times in found.items()} == {
+        **{name: [1.0] for name in HOPS},
+        "in all": [6.0],
+    }
 
 
 def test_innocent_jobs_are_judged_by_what_followed_each_death() -> None:
