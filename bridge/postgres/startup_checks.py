@@ -36,7 +36,9 @@ def with_retries(
                 raise type(error)(f"{error.store} at {where} {error.condition}: {error}") from error
             if failures == tries:
                 raise type(error)(f"{_what_failed(error, where)}: {error} (tried {tries} times)") from error
-            seconds = _REST_SECONDS + full_jitter(failures, base_seconds=_REST_SECONDS, cap_seconds=_REST_MOST_SECONDS)
+            seconds = _REST_SECONDS + full_jitter(
+                failures, base_seconds=2 * _REST_SECONDS, cap_seconds=_REST_MOST_SECONDS
+            )
             logger.warning(
                 "%s (%s), retry %d/%d in %.1f s", _what_failed(error, where), error, failures, tries, seconds
             )

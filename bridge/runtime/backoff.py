@@ -11,9 +11,10 @@ _CAP_SECONDS = 5.0  # a store that is back is used again soon, and one try in 2.
 
 
 def full_jitter(failures: int, *, base_seconds: float = _BASE_SECONDS, cap_seconds: float = _CAP_SECONDS) -> float:
-    """Seconds to wait after `failures` failures in a row: random, from 0 to `base_seconds` doubled once per failure.
+    """Seconds to wait after `failures` failures in a row: random, from 0 to `base_seconds`, doubled with each more.
 
-    The random range begins at 0, so that many processes that lost a store together return spread over time.
+    The random range begins at 0, so that many processes that lost a store together return spread over time. It is small
+    at first: mostly a link was cut, and the store is there.
     """
-    ceiling = min(cap_seconds, base_seconds * 2 ** min(failures, 32))
+    ceiling = min(cap_seconds, base_seconds * 2 ** min(max(failures - 1, 0), 32))
     return random.uniform(0, ceiling)  # noqa: S311 -- spreads load, protects no secret

@@ -1,7 +1,6 @@
 """The consumer of one queue in a worker process: takes messages, starts their jobs, and acknowledges them."""
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -30,7 +29,7 @@ POLL_SECONDS = 1.0  # how late a message is taken whose wake-up was lost
 _START_AGAIN_SECONDS = 0.2  # until jobs that could not be started yet are tried again, unless something ends before
 # After an error at least _RETRY_SECONDS pass, so that a store whose errors come at once is not flooded. A key of the
 # wrong type has to be corrected by an operator: two seconds later is soon enough.
-_RETRY_SECONDS, _WRONG_KEY_FIRST_SECONDS, _WRONG_KEY_REST_SECONDS = 0.1, 0.25, 2.0
+_RETRY_SECONDS, _WRONG_KEY_FIRST_SECONDS, _WRONG_KEY_REST_SECONDS = 0.05, 0.25, 2.0
 
 
 class JobConsumer(Consumer):
@@ -57,6 +56,7 @@ class JobConsumer(Consumer):
         self._next_poll = 0.0
         self._next_start = 0.0
         self._is_new = False  # nothing of those opened was asked about
+        self._failed_polls = 0
         self._failed_starts = 0
         self._start_errors = ErrorReporter(
             f"starts from {queue_name}", lambda _: "Jobs cannot be started, they wait", "Jobs are started again"
@@ -154,11 +154,13 @@ class JobConsumer(Consumer):
         except RedisUnavailableError as error:
             self._in_doubt = True
             self._broker.redis_failed(error)
-            self._next_poll = time.monotonic() + random.uniform(_RETRY_SECONDS, POLL_SECONDS)  # noqa: S311
+            self._failed_polls += 1
+            rest = full_jitter(self._failed_polls, cap_seconds=POLL_SECONDS)
+            self._next_poll = time.monotonic() + _RETRY_SECONDS + rest
             return
         finally:
             self._slots.confirm(room.jobs, taken, urgent_wait=urgent_wait)
-        self._wrong_keys = 0
+        self._wrong_keys = self._failed_polls = 0
         self._key_errors.succeeded()
         self._broker.redis_works()
 

@@ -16,11 +16,12 @@ from bridge.worker.crash_record import Crash
 
 logger = logging.getLogger(__name__)
 
-_STEADY_SECONDS = 30.0  # a process that dies sooner has probably not worked, and would die again if started at once
+_STEADY_SECONDS = 30.0  # a process that dies sooner has perhaps not worked
 
 # Slots are missing meanwhile, so one that died once starts soon; at most one start in five seconds is wasted on one
 # that dies each time, and a start takes a second of a core.
-_REST_SECONDS, _REST_BASE_SECONDS, _REST_MOST_SECONDS = 0.2, 0.25, 10.0
+_REST_SECONDS, _REST_BASE_SECONDS, _REST_MOST_SECONDS = 0.1, 0.1, 10.0
+_RESTED_SECONDS = 5.0  # one that lived for so long has had its rest before
 
 
 class Child:
@@ -37,6 +38,7 @@ class Child:
         self._on_crash = on_crash
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
+        self._had_registered = False
         self._deaths = 0
         self._start_at = 0.0
 
@@ -48,10 +50,13 @@ class Child:
             return None
         code = self._process.poll()
         if code is not None or crash_record.has_crashed(self._record):
+            self._had_registered = bool(crash_record.has_registered(self._record))
             self._report_crash()
-        if code is not None:
+            if code is None:  # its parent, Dramatiq's own process, may take a second more to end
+                os.killpg(self._process.pid, signal.SIGKILL)
+                code = self._process.wait()
             self._process = None
-            self._deaths = self._deaths + 1 if self.died_young else 0
+            self._deaths = self._deaths + 1 if self._lived < _RESTED_SECONDS else 0
             rest = _REST_SECONDS + full_jitter(
                 self._deaths, base_seconds=_REST_BASE_SECONDS, cap_seconds=_REST_MOST_SECONDS
             )
@@ -66,12 +71,17 @@ class Child:
             self._on_crash(crash)
 
     @property
-    def died_young(self) -> bool:
-        return time.monotonic() - self._began < _STEADY_SECONDS
+    def _lived(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def died_at_boot(self) -> bool:
+        """It may die each time, as it has not worked: it was not registered, and ended soon."""
+        return self._lived < _STEADY_SECONDS and not self._had_registered
 
     @property
     def is_steady(self) -> bool:
-        return self._process is not None and self._process.poll() is None and not self.died_young
+        return self._process is not None and self._process.poll() is None and self._lived >= _STEADY_SECONDS
 
     def _start(self) -> None:
         self._began = time.monotonic()
@@ -94,10 +104,10 @@ class Child:
         """Tell it to stop. One that still boots is killed: it has nothing to lose, and may import for minutes."""
         if self._process is None:
             return
-        if crash_record.has_worker(self._record):
-            self._process.send_signal(signal.SIGTERM)
-        else:
+        if crash_record.has_registered(self._record) is False:
             os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.send_signal(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
         """Until it has ended, or until the deadline (monotonic clock); then it is killed."""

@@ -104,12 +104,12 @@ def create(path: Path) -> None:
         file.truncate(_SIZE)
 
 
-def has_worker(path: Path) -> bool:
-    """Whether the process has begun to register. True where that is unknown."""
+def has_registered(path: Path) -> bool | None:
+    """Whether the process is registered, or just about to be. None: unknown, as there is no file."""
     try:
         return path.read_bytes()[: len(_NOBODY)] != _NOBODY
     except OSError:
-        return True
+        return None
 
 
 def has_crashed(path: Path) -> bool:

@@ -107,9 +107,9 @@ class Supervisor:
         """End the other children too, if this one died for a reason that would end each of them at its start."""
         if self._stop.is_set() or any(other.is_steady for other in self._children):
             return
-        if (code == _IMPORT_FAILED or child.died_young) and (error := self._import_error()):
+        if (code == _IMPORT_FAILED or child.died_at_boot) and (error := self._import_error()):
             raise error
-        if code in _STORE_UNUSABLE and child.died_young and (error := self._store_error()):
+        if code in _STORE_UNUSABLE and child.died_at_boot and (error := self._store_error()):
             raise error
 
     def _end(self) -> None:

@@ -6,6 +6,7 @@ _STARTED = "what has an exec was claimed by a bridge, as start_jobs asks; the co
 _ASKED_AGAIN = "end_failed_attempts asks for it again, and the row is locked"
 _MOVED_BELOW = "the statements below ask for it again; this saves them for a queue with nothing to move or to report"
 _QUEUES = "a queue without ready jobs then takes part, and gives none; this one is for the index"
+_NONE_DEFERRED = "check_at_once looks for such constraints itself; this saves the call where there is none"
 
 _NEVER = "isolated_until says never for the others; this one is for the index"
 _ANY = "without it the statement below finds nothing all the same; this saves work while there is no suspect"
@@ -70,5 +71,7 @@ EQUIVALENT: dict[str, str] = {
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_job: job.session_id IS NOT NULL": _NULL,
     "update_sessions: changed < found": "what is asked for then has its own conditions; this saves the look-up",
+    "settle_sessions: c.conrelid = 'public.coding_sessions'::regclass": _NONE_DEFERRED,
+    "settle_sessions: c.condeferred": _NONE_DEFERRED,
     "settle_sessions: coalesce(cardinality(p_sessions), 0) = 0": "an empty array matches no session; this saves work",
 }

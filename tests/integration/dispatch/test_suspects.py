@@ -446,6 +446,22 @@ def test_the_jobs_of_a_batch_run_one_after_the_other(fleet: Fleet, rows: Rows) -
     check_invariants_but_for_the_made_up_crashes(rows, jobs)
 
 
+def test_suspects_do_not_wait_for_the_backlog_of_an_overloaded_fleet(fleet: Fleet, rows: Rows) -> None:
+    backlog = """
+        INSERT INTO coding_jobs (actor, queue, payload)
+        SELECT 'nap', 'tests', '{"seconds": 0.05}' FROM generate_series(1, 3000)"""
+    rows.all(backlog)
+    eventually(lambda: fleet.actor_log.naps)
+    suspects = [
+        rows.add_job(actor="nap", queue="tests", payload={"seconds": 0.05}, crashes=2, retry_count=1) for _ in range(5)
+    ]
+
+    eventually(lambda: {rows.status(job_id) for job_id in suspects} == {"completed"}, seconds=20)
+
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'pending'") > 500, "most of it still waits"
+    rows.all("DELETE FROM coding_jobs WHERE status = 'pending'")
+
+
 def test_no_job_is_handed_over_to_a_worker_whose_suspect_waits(new_fleet: Callable[..., Fleet], rows: Rows) -> None:
     fleet = new_fleet(lease_ms=1500).start()
     ordinary = rows.add_job(actor="wait_at_gate", queue="tests")

@@ -239,6 +239,8 @@ def test_a_role_with_few_rights_ends_jobs(steps: Steps, rows: Rows, pair: Pair, 
 
 def test_counts_of_refusals_survive_a_fold_and_a_recount(steps: Steps, rows: Rows, pair: Pair) -> None:
     refuse(rows, "error", "failed")
+    elsewhere = rows.add_job(queue="elsewhere", session_id=rows.add_session())
+    rows.all("UPDATE coding_jobs SET updated_at = now() + interval '1 hour' WHERE id = %s", [elsewhere])
     steps.queue.cancel_job(pair.jobs[0])
 
     steps.queue.fold_job_counts(limit=1000)

@@ -52,7 +52,7 @@ def test_an_exit_code_is_reported_once_and_the_process_is_started_again(
     assert eventually(child.poll) == 3
     assert child.poll() is None, "it rests a moment"
     assert eventually(child.poll) == 3
-    assert child.died_young
+    assert child.died_at_boot
     assert not child.is_steady
     child.wait(time.monotonic())
     assert crashes == []
@@ -85,7 +85,8 @@ record.set_worker(None)
     child.wait(time.monotonic())
 
 
-def test_a_crash_is_reported_before_the_parent_of_the_process_has_ended(tmp_path: Path, crashes: Crashes) -> None:
+def test_a_crash_is_noticed_before_the_parent_of_the_process_has_ended(tmp_path: Path, crashes: Crashes) -> None:
+    """It is started again at once: it had worked, so it will not die for a reason that lies in its start."""
     script = """
 import os, time
 from uuid import UUID
@@ -97,15 +98,35 @@ time.sleep(60)  # it does not even wait for its child
 """
     child = Child([sys.executable, "-c", script], tmp_path / "crash", crashes.append)
 
-    eventually(lambda: child.poll() or crashes)
-
+    assert eventually(child.poll) == -signal.SIGKILL
     assert [crash.worker for crash in crashes] == [UUID(int=5)]
-    assert child.poll() is None
+    assert not child.died_at_boot
+    eventually(lambda: child.poll() is None and child._process)
     child.wait(time.monotonic())
 
 
 def read_worker(record: Path) -> bool:
     return record.exists() and any(record.read_bytes()[:16])
+
+
+def test_only_one_that_lived_for_a_moment_waits_longer_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crashes: Crashes, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[int] = []
+
+    def no_rest(deaths: int, **_: float) -> float:
+        failures.append(deaths)
+        return 0.0
+
+    monkeypatch.setattr(child_module, "full_jitter", no_rest)
+    child = Child([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "crash", crashes.append)
+    for lived_for in (0.0, 0.0, 6.0, 0.0):
+        child.poll()
+        eventually(lambda: child._process is not None or child.poll())
+        child._began -= lived_for
+        assert eventually(child.poll) == 3
+
+    assert failures == [1, 2, 0, 1]
 
 
 def test_a_process_that_does_not_stop_in_time_is_killed(unstoppable: Child, caplog: pytest.LogCaptureFixture) -> None:
