@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,8 @@ _SHOWN = 50  # jobs of a page: some screens, and a query of milliseconds
 _CUT = 300  # characters of a prompt or an error in a list: some lines
 _ERROR_MOST = 20_000  # characters of an error on the page of its job: the longest traceback of an actor
 _EVENTS_SHOWN = 200  # the newest ones: what a person reads; the stream has them all
+# Sequences that colour the text, move a cursor or set a title; and control characters but tabs and line feeds.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]")
 _REASON_MOST = 500  # characters: a sentence or two
 
 
@@ -82,16 +85,33 @@ def _details(services: Services, job_id: UUID) -> dict[str, Any]:
         abort(HTTPStatus.NOT_FOUND)
     job = found[0]
     attempts = services.pool.call("show_attempts", {"id": job_id, "error_most": _ERROR_MOST})
-    asked = {"session": job["session_id"], "limit": _EVENTS_SHOWN}
-    events = services.pool.call("get_session_events", asked)[::-1] if job["session_id"] else []
+    events, last = _events(services, job["session_id"]) if job["session_id"] else ([], 0)
     return {
         "job": job,
         "attempts": attempts,
-        "events": [event | {"text": _readable(event["data"])} for event in events],
+        "events": [event | {"text": _printed(event["data"])} for event in events],
+        "last_event": last,
         "payload": _readable(job["payload"]),
         "result": _readable(job["result"]) if job["result"] is not None else None,
         "actions": _actions(Status(job["status"])),
     }
+
+
+def _events(services: Services, session_id: UUID) -> tuple[list[dict[str, Any]], int]:
+    """The latest events of a session in their order, and the number behind which its stream goes on."""
+    found = services.pool.call("last_event_number", {"session": session_id})
+    if not found:  # none, or only such as an older version stored, without numbers
+        return services.pool.call("get_session_events", {"session": session_id, "limit": _EVENTS_SHOWN})[::-1], 0
+    after = max(0, found[0]["last_seq"] - _EVENTS_SHOWN)
+    asked = {"sessions": [session_id], "afters": [after], "limit": _EVENTS_SHOWN}
+    events = services.pool.call("follow_sessions", asked)
+    return events, events[-1]["seq"] if events else after
+
+
+def _printed(data: Any) -> str:
+    """What an event says: the text that a terminal printed, without its colours; or JSON."""
+    text = data.get("output", data.get("text")) if isinstance(data, dict) else None
+    return _ESCAPES.sub("", text) if isinstance(text, str) else _readable(data)
 
 
 def _actions(status: Status) -> list[dict[str, str]]:

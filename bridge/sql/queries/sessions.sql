@@ -24,3 +24,7 @@ SELECT EXISTS (SELECT FROM public.projects WHERE id = %(project)s AND user_id = 
 -- name: session_owner
 -- Whose session it is; no row: there is none. Index: primary key.
 SELECT user_id FROM public.coding_sessions WHERE id = %(session)s
+
+-- name: last_event_number
+-- The number of a session's last event; no row: it has none with a number. Index: primary key.
+SELECT last_seq FROM public.session_streams WHERE session_id = %(session)s

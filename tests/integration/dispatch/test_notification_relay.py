@@ -18,7 +18,7 @@ from tests.support.notifications import NotificationRecorder
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
-MANY, FEW = 75, 10
+MANY, FEW = 50, 10
 SECOND = timedelta(seconds=1)
 
 
@@ -204,7 +204,7 @@ def test_a_promise_that_came_and_went_unseen_is_looked_after(
         job_id = late.add_job()
         end_promise(rows)
         if hears:
-            other._heard.extend([time.monotonic() - 0.8] * MANY)  # too few for a promise, enough to look
+            other._heard.extend([time.monotonic() - 0.6] * MANY)  # too few for a promise, enough to look
         assert max(other.step() for _ in range(3)) < 1
         assert jobs_of(recorder.received()) == seen
 

@@ -86,6 +86,23 @@ def test_a_job_is_shown_with_its_attempts_and_events(client: FlaskClient, rows: 
         assert text in page
 
 
+def test_the_latest_events_are_shown_and_the_stream_goes_on_behind_them(client: FlaskClient, rows: Rows) -> None:
+    session = rows.add_session()
+    job_id = rows.add_job(session_id=session)
+    rows.all(
+        "INSERT INTO session_events (session_id, event_type, data)"
+        " SELECT %s, 'terminal', jsonb_build_object('output', E'\\x1b[31mred\\x1b[0m ' || n)"
+        " FROM generate_series(1, 250) AS n",
+        [session],
+    )
+
+    page = client.get(f"/jobs/{job_id}").text
+
+    shown = re.findall(r"<strong>terminal</strong> <pre>red (\d+)</pre>", page)
+    assert shown == [str(n) for n in range(51, 251)]
+    assert f'data-stream="/sessions/{session}/events" data-last="250"' in page
+
+
 def test_what_users_write_is_text(client: FlaskClient, rows: Rows) -> None:
     job_id = rows.add_job(prompt=HOSTILE, status="failed", actor=HOSTILE)
     rows.all("UPDATE coding_jobs SET error_message = %s WHERE id = %s", [HOSTILE, job_id])

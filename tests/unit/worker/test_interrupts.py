@@ -1,5 +1,7 @@
 """How an actor is interrupted in its thread, and when it is too late for that."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -130,3 +132,12 @@ def test_an_actor_that_swallows_its_interrupt_is_interrupted_again(monkeypatch: 
 
     thread.join()
     assert {type(error) for error in interrupts} == {LeaseLostError}
+
+
+def test_a_thread_can_be_profiled_after_an_interrupt_was_cleared() -> None:
+    code = (
+        "import sys; from bridge.worker.interrupts import clear_interrupt\n"
+        "clear_interrupt(); sys.setprofile(lambda *_: None); (lambda: None)(); sys.setprofile(None)"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
