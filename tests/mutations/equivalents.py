@@ -25,6 +25,7 @@ EQUIVALENT: dict[str, str] = {
     "number_events: e.seq < 0 (no. 3)": _PROVISIONAL,
     "claim_jobs: j.due": _DUE,
     "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
+    "promote_jobs: a.queue <> 'coding'": "an actor whose queue is the default one leaves its job where it is",
     "claim_jobs_apart: j.due": _DUE,
     "claim_jobs_apart: q.queue = ANY (p_queues)": "as in claim_jobs",
     "take_back: r.outcome = 'released'": "the others have ended by then, and release_jobs takes none that has",

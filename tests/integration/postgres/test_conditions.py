@@ -84,6 +84,41 @@ def test_run_at_is_respected_even_when_triggers_are_off(steps: Steps, rows: Rows
     assert steps.queue.claim_next_job() is None
 
 
+def test_a_job_becomes_due_where_it_is_if_no_live_worker_of_its_actors_queue_knows_the_actor(
+    rows: Rows, steps: Steps
+) -> None:
+    steps.book.stop(steps.add_worker(actors={"build": {"queue": "reports", "max_retries": 3}}))
+    steps.add_worker(queues=["reports"], actors={"print": {"queue": "reports", "max_retries": 3}})
+    job_id = rows.add_job(actor="build", queue="coding", run_at=LATER)
+    without_triggers(rows, "run_at = now() - interval '1 s', due = false, queue = 'coding'", job_id)
+
+    assert rows.value("SELECT promote_due_jobs(10)") == 1
+    assert rows.job(job_id)["queue"] == "coding"
+
+
+def test_a_job_that_a_hosts_trigger_keeps_from_becoming_due_is_no_promoted_one(rows: Rows) -> None:
+    job_id = rows.add_job(run_at=LATER)
+    without_triggers(rows, "run_at = now() - interval '1 s', due = false", job_id)
+    rows.all("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.due := false; RETURN NEW; END $$")
+    rows.all("CREATE TRIGGER z_keep BEFORE UPDATE ON coding_jobs FOR EACH ROW EXECUTE FUNCTION keep()")
+
+    with pytest.raises(psycopg.Error):
+        rows.all("SELECT promote_due_jobs(10)")
+
+
+def test_the_lowest_priority_on_its_way_is_that_of_the_queues_own_jobs_that_wait_for_their_start(
+    rows: Rows, steps: Steps
+) -> None:
+    worker = steps.add_worker(queues=["a", "b"], actors={"x": {"queue": "a", "max_retries": 3}})
+    rows.add_job(actor="x", queue="a", priority=1)
+    steps.started(worker)
+    rows.add_job(actor="x", queue="a", priority=5)
+    rows.add_job(actor="x", queue="b", priority=0)
+    assert len(steps.claim()) == 2
+
+    assert {one.queue: one.lowest for one in steps.queue.queue_room()} == {"a": 5, "b": 0}
+
+
 def test_only_jobs_that_became_due_are_promoted(rows: Rows) -> None:
     due, later, cancelled = rows.add_job(), rows.add_job(run_at=LATER), rows.add_job(status="cancelled")
     ready = rows.add_job()
