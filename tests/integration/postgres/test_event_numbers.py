@@ -453,3 +453,13 @@ def test_the_work_at_a_commit_grows_with_the_number_of_events_only(rows: Rows) -
 
     assert rows.value("SELECT count(*) FROM session_events WHERE seq = 1") == 8000
     assert many < 20 * few
+
+
+def test_an_event_whose_number_a_hosts_trigger_keeps_from_being_written_is_refused(
+    rows: Rows, session_id: UUID
+) -> None:
+    rows.all("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+    rows.all("CREATE TRIGGER keep BEFORE UPDATE ON session_events FOR EACH ROW EXECUTE FUNCTION keep()")
+
+    with pytest.raises(psycopg.errors.RaiseException, match="keeps the number of an event from being written"):
+        rows.all(INSERT, [session_id, "thinking"])

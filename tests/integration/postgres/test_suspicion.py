@@ -65,6 +65,19 @@ def test_a_job_that_was_alone_in_its_worker_is_isolated(steps: Steps, rows: Rows
     assert suspects(steps) == [job_id]
 
 
+def test_jobs_that_had_ended_in_its_worker_do_not_count_as_company(steps: Steps, rows: Rows) -> None:
+    rows.add_job()
+    job_id = rows.add_job(max_retries=9)
+    worker = steps.add_worker()
+    ended, running = [steps.start(worker, claim) for claim in steps.claim()]
+    assert ended and running
+    assert steps.complete(ended)
+    steps.queue.declare_lost(worker, ended_by=None)
+
+    assert steps.reclaim().keys() == {job_id}
+    assert crashes(rows, job_id) == [2]
+
+
 def test_a_second_crash_that_points_at_nobody_isolates(steps: Steps, rows: Rows) -> None:
     jobs = [rows.add_job(max_retries=9) for _ in range(2)]
     crash(steps, jobs)
