@@ -35,7 +35,12 @@ FUNCTIONS = {
     "complete_jobs": ["postgres/test_attempts", "worker/test_reports", "postgres/test_sessions"],
     "fail_jobs": ["postgres/test_attempts", "worker/test_reports", "postgres/test_sessions"],
     "fail_claims": ["postgres/test_attempts", "postgres/test_start"],
-    "end_failed_attempts": ["postgres/test_attempts", "postgres/test_sessions", "postgres/test_reclaim"],
+    "end_failed_attempts": [
+        "postgres/test_attempts",
+        "postgres/test_sessions",
+        "postgres/test_reclaim",
+        "postgres/test_suspicion",
+    ],
     "release_jobs": ["postgres/test_attempts", "postgres/test_claim", "postgres/test_operators"],
     "reclaim_jobs": [
         "postgres/test_reclaim",
