@@ -87,3 +87,12 @@ ORDER BY h.seconds DESC NULLS LAST LIMIT 1
 -- name: set_lock_timeout
 -- Sets how long this session waits for a lock, and returns how long it did before.
 SELECT current_setting('lock_timeout') AS previous, set_config('lock_timeout', %(value)s, false)
+
+-- name: owns_job_notifications
+-- A row if this role may vacuum the table. Asked first, as Postgres would log a warning each time.
+SELECT true AS owns FROM pg_catalog.pg_class c
+WHERE c.oid = to_regclass('public.job_notifications') AND pg_has_role(c.relowner, 'USAGE')
+
+-- name: vacuum_job_notifications
+-- Not to give space back to the system: that would wait for inserts.
+VACUUM (TRUNCATE false, SKIP_LOCKED) public.job_notifications
