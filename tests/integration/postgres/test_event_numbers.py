@@ -463,3 +463,34 @@ def test_an_event_whose_number_a_hosts_trigger_keeps_from_being_written_is_refus
 
     with pytest.raises(psycopg.errors.RaiseException, match="keeps the number of an event from being written"):
         rows.all(INSERT, [session_id, "thinking"])
+
+
+def test_events_do_not_wait_for_another_session(
+    steps: Steps, rows: Rows, session_id: UUID, open_transaction: "Callable[[], psycopg.Connection[Any]]"
+) -> None:
+    held = steps.started()
+    other = rows.add_session()
+    rows.add_job(session_id=other)
+    open_transaction().execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [other])
+    steps.link.connection.execute("SET lock_timeout = '50ms'")
+
+    assert steps.book.add_events(events(held, "thinking")) == 1
+
+
+def test_each_session_gets_its_own_events_and_its_own_unused_numbers_back(steps: Steps, rows: Rows) -> None:
+    sessions = [rows.add_session() for _ in range(3)]
+    held = []
+    for session in sessions[:2]:
+        rows.add_job(session_id=session)
+        held.append(steps.started())
+    one, other = held
+    for number in range(5):
+        rows.all(INSERT, [sessions[2], f"{number}"])
+    late = replace(one, exec=uuid4())
+
+    stored = steps.book.add_events([*events(late, "late"), *events(one, "one"), *events(other, "two", "three")])
+
+    assert stored == 3
+    assert [read_after(rows, session) for session in sessions[:2]] == [[(1, "one")], [(1, "two"), (2, "three")]]
+    last = {row["session_id"]: row["last_seq"] for row in rows.all("SELECT session_id, last_seq FROM session_streams")}
+    assert last == dict(zip(sessions, (1, 2, 5), strict=True))
