@@ -27,6 +27,7 @@ EQUIVALENT: dict[str, str] = {
     "claim_jobs: q.queue = ANY (p_queues)": "a lane is only looked up for the queues asked for; this saves the others",
     "promote_jobs: a.queue <> 'coding'": "an actor whose queue is the default one leaves its job where it is",
     "end_failed_attempts: o.exec IS NOT NULL": "a job that is not started has no worker, and makes no group of one",
+    "add_session_events: j.id = e.job (no. 2)": "exec is a job's own; this one is for the index",
     "claim_jobs_apart: j.due": _DUE,
     "claim_jobs_apart: q.queue = ANY (p_queues)": "as in claim_jobs",
     "take_back: r.outcome = 'released'": "the others have ended by then, and release_jobs takes none that has",

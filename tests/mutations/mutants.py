@@ -41,7 +41,12 @@ FUNCTIONS = {
         "postgres/test_reclaim",
         "postgres/test_suspicion",
     ],
-    "release_jobs": ["postgres/test_attempts", "postgres/test_claim", "postgres/test_operators"],
+    "release_jobs": [
+        "postgres/test_attempts",
+        "postgres/test_claim",
+        "postgres/test_operators",
+        "postgres/test_releases",
+    ],
     "reclaim_jobs": [
         "postgres/test_reclaim",
         "postgres/test_reclaim_locks",

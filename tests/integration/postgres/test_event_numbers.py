@@ -494,3 +494,19 @@ def test_each_session_gets_its_own_events_and_its_own_unused_numbers_back(steps:
     assert [read_after(rows, session) for session in sessions[:2]] == [[(1, "one")], [(1, "two"), (2, "three")]]
     last = {row["session_id"]: row["last_seq"] for row in rows.all("SELECT session_id, last_seq FROM session_streams")}
     assert last == dict(zip(sessions, (1, 2, 5), strict=True))
+
+
+def test_a_role_from_which_rows_are_hidden_numbers_no_events(rows: Rows, session_id: UUID) -> None:
+    role = f"numbering_{uuid4().hex[:8]}"
+    rows.all(f"CREATE ROLE {role}")
+    try:
+        rows.all(f"GRANT ALL ON session_events, session_streams TO {role}")
+        rows.all(f"ALTER FUNCTION number_events() OWNER TO {role}")
+        rows.all("ALTER TABLE session_events ENABLE ROW LEVEL SECURITY")
+
+        with pytest.raises(psycopg.errors.RaiseException, match=f"Role {role} cannot number events"):
+            rows.all(INSERT, [session_id, "thinking"])
+    finally:
+        rows.all(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
+        rows.all(f"DROP OWNED BY {role}")
+        rows.all(f"DROP ROLE {role}")
