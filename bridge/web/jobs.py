@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -65,15 +66,15 @@ def _operator() -> str:
 
 def _tabs(services: Services, meant: JobFilter) -> list[dict[str, Any]]:
     """A tab for each status: its filter, and how many jobs that means, where counters know it."""
-    counted = not (meant.actor or meant.session or meant.error or meant.older or meant.attempt or meant.text)
-    queues = [row for row in services.statistics.get()["queues"] if meant.queue in (None, row["queue"])]
-    rest = {name: value for name, value in meant.params().items() if name != "status"}
+    counted = meant == JobFilter(status=meant.status, queue=meant.queue)
+    queues = services.statistics.get()["queues"] if counted else []
+    counts = [row for row in queues if meant.queue in (None, row["queue"])]
     return [
         {
             "name": status.value if status else "all",
-            "q": str(JobFilter(status=status, **rest)),
+            "q": str(replace(meant, status=status)),
             "current": status is meant.status,
-            "count": sum(row[status] for row in queues) if counted and status else None,
+            "count": sum(row[status] for row in counts) if counted and status else None,
         }
         for status in (None, *Status)
     ]

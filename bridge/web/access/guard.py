@@ -79,8 +79,13 @@ def _check_change(role: Role) -> None:
     if "Authorization" in request.headers:
         return  # no browser sends this header for a foreign page
     token = request.headers.get(csrf.HEADER) or request.form.get(csrf.FIELD)
-    if not csrf.was_meant(session, token, request.headers.get("Origin"), request.host):
+    if not was_meant(token):
         _refuse_foreign_form()
+
+
+def was_meant(token: str | None) -> bool:
+    """Whether this request carries the token of our page, and comes from it."""
+    return csrf.was_meant(session, token, request.headers.get("Origin"), request.host)
 
 
 def _refuse_foreign_form() -> NoReturn:

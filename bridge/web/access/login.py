@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from bridge.web.access import csrf
 from bridge.web.access.failed_logins import FailedLogins
+from bridge.web.access.guard import was_meant
 from bridge.web.access.roles import Access
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def blueprint(access: Access) -> Blueprint:
     @pages.post("/login")
     def log_in() -> ResponseReturnValue:
         address = request.remote_addr or ""
-        if not csrf.was_meant(session, request.form.get(csrf.FIELD), request.headers.get("Origin"), request.host):
+        if not was_meant(request.form.get(csrf.FIELD)):
             return _page("This page was open for too long. Try again.", HTTPStatus.FORBIDDEN)
         if wait := math.ceil(failed_logins.wait_seconds(address)):
             page, status = _page(f"Too many wrong passwords: try again in {wait} s.", HTTPStatus.TOO_MANY_REQUESTS)
@@ -46,7 +47,7 @@ def blueprint(access: Access) -> Blueprint:
 
     @pages.post("/logout")
     def log_out() -> ResponseReturnValue:
-        if not csrf.was_meant(session, request.form.get(csrf.FIELD), request.headers.get("Origin"), request.host):
+        if not was_meant(request.form.get(csrf.FIELD)):
             abort(HTTPStatus.FORBIDDEN)
         session.clear()
         return redirect(url_for("login.show"))

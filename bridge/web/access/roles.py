@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from pydantic import SecretStr
-
 from bridge.settings import Settings
 
 # scrypt's cost for the key that signs cookies: a cookie lets its owner test guesses of the password offline, and each
@@ -39,7 +37,8 @@ class Access:
             )
             if password is not None
         ]
-        self._service_key = settings.supabase_service_role_key
+        key = settings.supabase_service_role_key
+        self._service_key = "" if key is None else key.get_secret_value()
         self._highest = Role.READER if settings.read_only else Role.ADMIN
         self.asks_for_password = bool(self._passwords)
         self.is_open = not self._passwords and not settings.is_production and is_local(settings.bind_host)
@@ -69,7 +68,7 @@ class Access:
 
     def _has_service_key(self, authorization: str) -> bool:
         scheme, _, key = authorization.partition(" ")
-        known = _text(self._service_key)
+        known = self._service_key
         return bool(known) and scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode(), known.encode())
 
     def _limited(self, role: Role) -> Role:
@@ -88,7 +87,3 @@ def name_of(host: str) -> str:
     """The name in a Host header, without its port, in small letters."""
     name, colon, port = host.strip().lower().rpartition(":")
     return name if colon and port.isdigit() else host.strip().lower()
-
-
-def _text(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()
