@@ -11,6 +11,8 @@ Replaced in a running worker process, by the functions below, which `JobMiddlewa
 - `dramatiq.worker.ConsumerThread.handle_delayed_messages`: does nothing here. See `patch_threads`.
 - `dramatiq.worker.WorkerThread.process_message`: what it raises does not end its thread, see `patch_threads`; its log
   lines about outcomes are dropped, see `drop_outcome_lines`.
+- `dramatiq.compat.StreamablePipe`: threads that print at the same time mix their texts, and one that closes its output
+  closes everyone's. See process_output.py.
 
 Replaced by subclasses:
 
@@ -77,7 +79,7 @@ def prepare_worker(worker: Worker) -> None:
     """Replace what the worker's threads will get from it. Called by `before_worker_boot`, before they are made."""
     worker.queue_prefetch = worker.worker_threads  # as an option of Dramatiq's would; our slots decide
     worker.worker_timeout = _THREAD_TIMEOUT_MS
-    _replace(worker, "work_queue", WorkQueue())  # has all that Dramatiq uses of its own queue
+    replace(worker, "work_queue", WorkQueue())  # has all that Dramatiq uses of its own queue
 
 
 def patch_threads(broker: Broker, worker: Worker) -> None:
@@ -87,9 +89,9 @@ def patch_threads(broker: Broker, worker: Worker) -> None:
     """
     for consumer in worker.consumers.values():
         # After each message Dramatiq checks a queue of delayed ones, which is always empty here.
-        _replace(consumer, "handle_delayed_messages", lambda: None)
+        replace(consumer, "handle_delayed_messages", lambda: None)
     for thread in worker.workers:
-        _replace(thread, "process_message", partial(_process_message, broker, thread.process_message))
+        replace(thread, "process_message", partial(_process_message, broker, thread.process_message))
 
 
 def drop_outcome_lines() -> None:
@@ -103,7 +105,7 @@ def _is_not_about_an_outcome(record: logging.LogRecord) -> bool:
     return not is_ending and "returned a value that is" not in text
 
 
-def _replace(owner: object, name: str, ours: object) -> None:
+def replace(owner: object, name: str, ours: object) -> None:
     """Replace an attribute of this one object: Dramatiq's class stays unchanged."""
     vars(owner)[name] = ours
 

@@ -10,6 +10,7 @@ from bridge.logs.formats import configure_logging, write_last_lines
 from bridge.runtime.parent_watch import watch_parent
 from bridge.settings import Settings
 from bridge.worker.dramatiq_patches import drop_outcome_lines
+from bridge.worker.process_output import share_output
 
 
 def set_up_worker_process(settings: Settings, grace_seconds: float) -> None:
@@ -17,6 +18,7 @@ def set_up_worker_process(settings: Settings, grace_seconds: float) -> None:
 
     The process is killed when it still runs `grace_seconds` after that.
     """
+    share_output()
     configure_logging(settings, _stderr_of_this_process(), buffered=True)
     drop_outcome_lines()
     parent = multiprocessing.parent_process()  # Dramatiq's; None if multiprocessing did not start this process

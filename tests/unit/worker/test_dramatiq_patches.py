@@ -25,6 +25,7 @@ FINGERPRINTS = {
     "dramatiq.worker.Worker.__init__": "5f30f59e3ac0a233",
     "dramatiq.worker.ConsumerThread.handle_delayed_messages": "c755911a9866c98b",
     "dramatiq.worker.WorkerThread.process_message": "751fdfd67b0e258b",
+    "dramatiq.compat.StreamablePipe": "1b0db6f6a2b63c22",
     "dramatiq.broker.Broker.emit_before": "6153a5c27e89972b",
     "dramatiq.broker.Broker.emit_after": "cb2ae2753fa47386",
     "dramatiq.broker.Broker.add_middleware": "0d1ac86bf8f42eaf",
