@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 from dramatiq.compat import StreamablePipe
 
@@ -30,7 +31,7 @@ class SharedPipe:
     """
 
     def __init__(self, pipe: StreamablePipe) -> None:
-        self._write = pipe.write
+        self._write: Callable[[str], object] = pipe.write
         self._lock = threading.RLock()  # reentrant: a signal handler may print
         os.register_at_fork(after_in_child=self._unlock)
         replace(pipe, "write", self.write)
