@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     dashboard_password: SecretStr | None = None
     dashboard_reader_password: SecretStr | None = None
     read_only: bool = False
+    hide_prompts: bool = False
+    path_prefix: str = ""
 
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"
     log_format: Literal["auto", "pretty", "json"] = "auto"
@@ -149,6 +151,14 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < SHORTEST_PASSWORD:
             raise ValueError(f"is shorter than {SHORTEST_PASSWORD} characters")
         return value
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        prefix = value.strip().rstrip("/")
+        if prefix and not re.fullmatch(r"(/(?!\.+(?:/|$))[A-Za-z0-9._~-]+)+", prefix):
+            raise ValueError("must be a path, such as /jobs-of-mine")
+        return prefix
 
     @property
     def is_production(self) -> bool:

@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from bridge.settings import Settings
-from bridge.web import error_answers, index, jobs, metrics, readyz, sessions, stats, template_filters, workers
+from bridge.web import api, error_answers, index, jobs, metrics, readyz, sessions, stats, template_filters, workers
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
@@ -20,7 +20,7 @@ def create_app(settings: Settings) -> Flask:
     services = Services(settings)
     app.extensions["mobvibe"] = services
     access = Access(settings)
-    guard.install(app, access)
+    guard.install(app, access, settings.path_prefix)
     for blueprint in (
         readyz.blueprint(services),
         metrics.blueprint(services),
@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> Flask:
         index.blueprint(services),
         jobs.blueprint(services),
         workers.blueprint(services),
+        api.blueprint(services),
         login.blueprint(access),
     ):
         app.register_blueprint(blueprint)

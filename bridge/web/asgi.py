@@ -21,6 +21,7 @@ from bridge.settings import Settings
 from bridge.web.access.visitors import Visitors
 from bridge.web.answers import SECURITY_HEADERS
 from bridge.web.app import create_app
+from bridge.web.path_prefix import PathPrefix
 from bridge.web.probes import health, liveness
 from bridge.web.streams.session_events import SessionEvents
 from bridge.web.whole_requests import WholeRequests
@@ -61,7 +62,7 @@ def create_web_app(settings: Settings) -> WebApp:
         lifespan=end_threads,
         exception_handlers={HTTPException: _failure},
     )
-    return WebApp(WholeRequests(app), session_events.feed.close)
+    return WebApp(WholeRequests(PathPrefix(app, settings.path_prefix)), session_events.feed.close)
 
 
 def _failure(_: Request, error: Exception) -> Response:

@@ -23,12 +23,16 @@ CLOSED_TEXT = (
 )
 
 
-def install(app: Flask, access: Access) -> None:
-    """Ask for a role before each request to a page, and for a token before each one that changes something."""
+def install(app: Flask, access: Access, path_prefix: str) -> None:
+    """Ask for a role before each request to a page, and for a token before each one that changes something.
+
+    Cookies are for `path_prefix` only: what else the same host serves must neither get nor replace them.
+    """
     app.secret_key = access.cookie_key()
     app.session_interface = _Cookie()
     app.config.update(
         SESSION_COOKIE_NAME=COOKIE_NAME,
+        SESSION_COOKIE_PATH=path_prefix or "/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_SECONDS,
@@ -69,7 +73,7 @@ def _guard() -> ResponseReturnValue | None:
 def _turn_away(access: Access) -> ResponseReturnValue:
     wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
     if access.asks_for_password and wants_page:
-        return redirect(url_for("login.show", next=request.full_path.rstrip("?")))
+        return redirect(url_for("login.show", next=request.script_root + request.full_path.rstrip("?")))
     return abort(401, LOGIN_TEXT) if access.asks_for_password else abort(403, CLOSED_TEXT)
 
 

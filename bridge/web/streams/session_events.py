@@ -47,6 +47,8 @@ class SessionEvents:
         if request.method == "OPTIONS":
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=_OTHER_ORIGINS)
         visitor = self._visitors.visitor(request)
+        if visitor.user is None and self._services.settings.hide_prompts:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Events are hidden (HIDE_PROMPTS), but for the session's user")
         session = _session_id(request.path_params["session_id"])
         seen = _last_event(request.headers.get("Last-Event-ID") or request.query_params.get("after"))
         await self._check_owner(visitor, session)

@@ -57,6 +57,9 @@ def test_defaults_are_the_node_workers() -> None:
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be one of"),
         ("NODE_ENV", "staging", "NODE_ENV must be one of"),
         ("REDIS_NAMESPACE", "a b", "REDIS_NAMESPACE is malformed"),
+        ("PATH_PREFIX", "geheim", "PATH_PREFIX must be a path, such as"),
+        ("PATH_PREFIX", "//geheim.example", "PATH_PREFIX must be a path"),
+        ("PATH_PREFIX", "/geheim/../x", "PATH_PREFIX must be a path"),
         ("SUPABASE_JWT_SECRET", "geheim", "shorter than 32 bytes"),
         ("SUPABASE_JWT_SECRET", SAMPLE_JWT_SECRET, "sample text"),
     ],
@@ -124,6 +127,12 @@ def test_durations_may_carry_a_unit(monkeypatch: pytest.MonkeyPatch, text: str, 
     monkeypatch.setenv("POLL_INTERVAL_MS", text)
 
     assert load_settings().poll_interval_ms == milliseconds
+
+
+@pytest.mark.parametrize(("written", "prefix"), [("/mobvibe/", "/mobvibe"), ("/", ""), (" /a/b.c ", "/a/b.c")])
+def test_a_path_prefix_ends_without_a_slash(monkeypatch: pytest.MonkeyPatch, written: str, prefix: str) -> None:
+    monkeypatch.setenv("PATH_PREFIX", written)
+    assert load_settings().path_prefix == prefix
 
 
 def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """The dashboard's login opens the streams of all sessions; without it, only a token does."""
 
 import re
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
 
+from bridge.web.tokens import make_token
 from tests.support.rows import Rows
-from tests.support.web import EventStream, WebProcess
+from tests.support.web import SECRET, EventStream, WebProcess
 
 TOKEN, COOKIE = 'name="csrf" value="([^"]+)"', "(?i)set-cookie: ([^;]+)"
 
@@ -51,3 +55,20 @@ def test_in_development_this_machine_may_follow_every_session(web: WebProcess, r
     stream.close()
 
     assert stream.status == 200
+
+
+def test_where_prompts_are_hidden_only_the_sessions_user_follows_it(
+    dsn: str, redis_url: str, rows: Rows, tmp_path: Path
+) -> None:
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, HIDE_PROMPTS="true")
+    try:
+        user = uuid4()
+        session = rows.add_session(user_id=user)
+        head = f"Authorization: Bearer {make_token(user, SECRET, timedelta(minutes=5))}\r\n".encode()
+        own, others = (EventStream(web, f"/sessions/{session}/events", sent) for sent in (head, b""))
+        own.close()
+        others.close()
+    finally:
+        web.end()
+
+    assert (own.status, others.status) == (200, 403)

@@ -1,0 +1,32 @@
+"""What operators do to jobs, by the pages and by the API: with a row in the audit trail and a line in the log."""
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from flask import abort, request, session
+
+from bridge.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+REASON_MOST = 500  # characters: a sentence or two
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")  # characters that Postgres has no place for
+
+
+def act_on_job(services: Services, job_id: UUID, action: str, reason: str | None) -> str:
+    """Retry or cancel a job; its status afterwards. Answers 404 if there is no such job."""
+    said = _NOT_STORED.sub("", reason or "").strip()[:REASON_MOST]
+    asked: dict[str, Any] = {"id": job_id, "by": operator(), "reason": said or None}
+    status = services.pool.call(f"{action}_job", asked)[0]["status"]
+    if status is None:
+        abort(HTTPStatus.NOT_FOUND)
+    logger.info("Job changed by an operator", extra={"jobId": str(job_id), "action": action, "by": asked["by"]})
+    return str(status)
+
+
+def operator() -> str:
+    """Who acts, for the audit trail."""
+    return "service role key" if "Authorization" in request.headers else str(session.get("user", "dashboard"))

@@ -1,0 +1,54 @@
+"""What the pages and the API show of jobs.
+
+With HIDE_PROMPTS nothing that users wrote, and nothing that was made of it.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from bridge.postgres.job_filter import FilterError, JobFilter, parse_filter
+from bridge.postgres.job_list import Page, list_jobs, parse_place
+from bridge.web.services import Services
+
+CUT = 300  # characters of a prompt or an error in a list: some lines
+_ERROR_MOST = 20_000  # characters of an error of one job: the longest traceback of an actor
+_EVENTS_SHOWN = 200  # the newest ones: what a person reads; the stream has them all
+_HIDDEN = {"prompt", "payload", "result"}
+
+
+class ShownJobs:
+    def __init__(self, services: Services) -> None:
+        self._call = services.pool.call
+        self.hides_prompts = services.settings.hide_prompts
+
+    def search(self, written: str, *, limit: int, after: str | None) -> tuple[JobFilter, Page]:
+        """The jobs that a filter means, `limit` of them behind the place `after`. Raises FilterError, PageError."""
+        meant = parse_filter(written)
+        if self.hides_prompts and meant.text is not None:
+            # Who may not read prompts must not find out what is in them by searching, either.
+            raise FilterError("Prompts are hidden (HIDE_PROMPTS) and not searched: search the errors with error:…")
+        place = parse_place(after) if after is not None else None
+        page = list_jobs(self._call, meant, limit=limit, error_most=CUT, after=place)
+        return meant, Page([self._without_hidden(job) for job in page.jobs], page.next)
+
+    def job(self, job_id: UUID) -> dict[str, Any] | None:
+        """Every column of one job; None if there is no such job."""
+        found = self._call("show_job", {"id": job_id})
+        return self._without_hidden(found[0]) if found else None
+
+    def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
+        """Its ended attempts, oldest first."""
+        return self._call("show_attempts", {"id": job_id, "error_most": _ERROR_MOST})
+
+    def events(self, session_id: UUID) -> tuple[list[dict[str, Any]], int]:
+        """The latest events of a session in their order, and the number behind which its stream goes on."""
+        found = self._call("last_event_number", {"session": session_id})
+        if not found:  # none, or only such as an older version stored, without numbers
+            return self._call("get_session_events", {"session": session_id, "limit": _EVENTS_SHOWN})[::-1], 0
+        after = max(0, found[0]["last_seq"] - _EVENTS_SHOWN)
+        asked = {"sessions": [session_id], "afters": [after], "limit": _EVENTS_SHOWN}
+        events = self._call("follow_sessions", asked)
+        return events, events[-1]["seq"] if events else after
+
+    def _without_hidden(self, job: dict[str, Any]) -> dict[str, Any]:
+        return job | dict.fromkeys(_HIDDEN & job.keys()) if self.hides_prompts else job

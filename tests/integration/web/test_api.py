@@ -1,0 +1,153 @@
+"""The JSON API answers as its OpenAPI file says, and does what the pages do."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from pydantic import SecretStr
+from werkzeug.test import TestResponse
+
+from bridge.settings import Settings
+from tests.support.rows import Rows
+from tests.support.steps import Steps
+from tests.support.web import client_of
+
+KEY = {"Authorization": "Bearer the-service-role-key"}
+
+
+@pytest.fixture
+def client(settings: Settings) -> FlaskClient:
+    return client_of(
+        settings, supabase_service_role_key=SecretStr("the-service-role-key"), dashboard_password=SecretStr("password")
+    )
+
+
+@pytest.fixture
+def description(client: FlaskClient) -> dict[str, Any]:
+    with client.get("/api/openapi.json", headers=KEY) as answer:
+        return dict(answer.get_json())
+
+
+def as_described(answer: TestResponse, description: dict[str, Any], path: str, method: str = "get") -> Any:
+    """The JSON of an answer, which is as the file says: not a name more or less, and each of its type."""
+    responses = description["paths"][path][method]["responses"]
+    assert str(answer.status_code) in responses
+    response = responses[str(answer.status_code)]
+    if "$ref" in response:
+        response = description["components"]["responses"]["Refused"]
+    schema = response["content"]["application/json"]["schema"] | {"components": description["components"]}
+    found = answer.get_json()
+    Draft202012Validator(_exact(schema), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(found)
+    return found
+
+
+def _exact(schema: Any) -> Any:
+    """The schema, with no names allowed but those that it describes."""
+    if isinstance(schema, list):
+        return [_exact(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    exact = {name: _exact(value) for name, value in schema.items()}
+    return exact | {"additionalProperties": False} if "properties" in exact and "required" in exact else exact
+
+
+def test_the_file_describes_each_address_and_no_other(client: FlaskClient, description: dict[str, Any]) -> None:
+    served = {
+        (str(rule).replace("<uuid:", "{").replace(">", "}"), method)
+        for rule in client.application.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if str(rule).startswith("/api/")
+    }
+    written = {(path, method.upper()) for path, methods in description["paths"].items() for method in methods}
+
+    assert {(path.replace("<any(retry, cancel):action}", "retry"), method) for path, method in served} == {
+        (path.replace("/cancel", "/retry"), method) for path, method in written
+    }
+
+
+def test_a_list_leads_to_all_jobs_that_a_filter_means(
+    client: FlaskClient, rows: Rows, description: dict[str, Any]
+) -> None:
+    meant = {str(rows.add_job(queue="reports", status="failed")) for _ in range(5)}
+    rows.add_job(queue="other")
+    seen: list[str] = []
+    after = None
+    while True:
+        asked = {"q": "queue:reports status:failed", "limit": 2} | ({"after": after} if after else {})
+        page = as_described(client.get("/api/jobs", query_string=asked, headers=KEY), description, "/api/jobs")
+        seen += [job["id"] for job in page["jobs"]]
+        after = page["next"]
+        if after is None:
+            break
+
+    assert len(seen) == 5
+    assert set(seen) == meant
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"q": "colour:red"}, "colour: is no qualifier"),
+        ({"limit": "0"}, "limit must be a number from 1 to 500"),
+        ({"limit": "999999999999999999999"}, "limit must be a number from 1 to 500"),
+        ({"limit": "²"}, "limit must be a number from 1 to 500"),
+        ({"after": "x"}, "The beginning of the page is malformed"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused(
+    client: FlaskClient, description: dict[str, Any], asked: dict[str, str], error: str
+) -> None:
+    answer = client.get("/api/jobs", query_string=asked, headers=KEY)
+
+    assert answer.status_code == 400
+    assert as_described(answer, description, "/api/jobs")["error"].startswith(error)
+
+
+def test_a_job_has_all_its_columns_and_attempts(
+    client: FlaskClient, steps: Steps, rows: Rows, description: dict[str, Any]
+) -> None:
+    job_id = rows.add_job(payload={"a": [1]})
+    started = steps.started(steps.add_worker())
+    steps.fail(started, "no luck")
+
+    job = as_described(client.get(f"/api/jobs/{job_id}", headers=KEY), description, "/api/jobs/{job_id}")
+
+    assert (job["id"], job["payload"]["a"]) == (str(job_id), [1])
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["failed"]
+    workers = as_described(client.get("/api/workers", headers=KEY), description, "/api/workers")["workers"]
+    assert len(workers) == 1
+    assert as_described(client.get(f"/api/jobs/{uuid4()}", headers=KEY), description, "/api/jobs/{job_id}")
+
+
+def test_an_action_is_audited_with_its_reason(client: FlaskClient, rows: Rows, description: dict[str, Any]) -> None:
+    job_id = rows.add_job()
+    path = "/api/jobs/{job_id}/cancel"
+
+    answer = client.post(f"/api/jobs/{job_id}/cancel", json={"reason": "a mistake\x00 \ud800"}, headers=KEY)
+
+    assert as_described(answer, description, path, "post") == {"status": "cancelled"}
+    assert rows.all("SELECT action, done_by, reason FROM job_audit") == [
+        {"action": "cancel", "done_by": "service role key", "reason": "a mistake"}
+    ]
+    again = client.post(f"/api/jobs/{job_id}/retry", headers=KEY)
+    assert as_described(again, description, "/api/jobs/{job_id}/retry", "post") == {"status": "pending"}
+    for body in ("[1]", '{"reason": 1}', "{"):
+        refused = client.post(f"/api/jobs/{job_id}/cancel", data=body, headers=KEY)
+        assert as_described(refused, description, path, "post")["error"].startswith("The body must be JSON")
+    assert rows.value("SELECT status FROM coding_jobs") == "pending"
+
+
+def test_nobody_reads_or_changes_anything_without_a_key(client: FlaskClient, rows: Rows) -> None:
+    job_id = rows.add_job()
+    for header in ({}, {"Authorization": "Bearer another"}):
+        asked = (
+            client.get("/api/jobs", headers=header),
+            client.get(f"/api/jobs/{job_id}", headers=header),
+            client.get("/api/workers", headers=header),
+            client.get("/api/openapi.json", headers=header),
+            client.post(f"/api/jobs/{job_id}/cancel", headers=header),
+        )
+        assert {answer.status_code for answer in asked} == {401}
+    assert rows.value("SELECT status FROM coding_jobs") == "pending"
