@@ -4,9 +4,9 @@ import json
 
 import click
 
-from bridge.addresses import mask_address
 from bridge.logs.terminal import visible
-from bridge.settings import Settings, load_settings
+from bridge.settings import load_settings
+from bridge.settings.shown import shown_settings
 
 _LABEL = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -38,20 +38,9 @@ def doctor(*, database: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def config(*, as_json: bool) -> None:
     """Show the settings in effect, without their secrets."""
-    shown = _shown(load_settings())
+    shown = shown_settings(load_settings())
     if as_json:
         click.echo(json.dumps(shown))
     else:
         for name, value in shown.items():
             click.echo(f"{name:<28}{'-' if value is None else value}")
-
-
-def _shown(settings: Settings) -> dict[str, str | int | None]:
-    shown: dict[str, str | int | None] = {}
-    for name, value in settings:
-        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else None
-        if name in ("database_url", "redis_url"):
-            shown[name.upper()] = mask_address(secret) if secret else None
-        elif name != "honcho_process_name":
-            shown[name.upper()] = "***" if secret else value if isinstance(value, int | None) else str(value)
-    return shown | {"effective HTTP port": settings.http_port}

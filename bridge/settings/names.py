@@ -33,10 +33,13 @@ def likely_typos(names: Iterable[str]) -> list[tuple[str, str]]:
 
 def given_names() -> list[str]:
     """The names set in the environment and in `.env`."""
-    names = list(os.environ)
+    return list(os.environ) + names_in_env_file()
+
+
+def names_in_env_file() -> list[str]:
+    """The names set in `.env`; none if it cannot be read."""
     try:
         lines = Path(".env").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        lines = []
-    names += [match[1] for line in lines if (match := re.match(r"\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", line))]
-    return names
+        return []
+    return [match[1] for line in lines if (match := re.match(r"\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", line))]

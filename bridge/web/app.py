@@ -4,6 +4,7 @@ from flask import Flask, Response
 
 from bridge.settings import Settings
 from bridge.web import api, error_answers, index, jobs, metrics, readyz, sessions, stats, template_filters, workers
+from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
@@ -29,6 +30,7 @@ def create_app(settings: Settings) -> Flask:
         index.blueprint(services),
         jobs.blueprint(services),
         workers.blueprint(services),
+        settings_page.blueprint(services),
         api.blueprint(services),
         login.blueprint(access),
     ):

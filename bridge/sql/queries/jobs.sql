@@ -122,6 +122,11 @@ SELECT a.fence, a.outcome, a.claimed_at, a.started_at, a.finished_at, w.name AS 
 FROM public.job_attempts a LEFT JOIN public.workers w ON w.id = a.worker
 WHERE a.job_id = %(id)s ORDER BY a.fence
 
+-- name: list_audit
+-- What operators did to jobs, the latest first. Index: primary key.
+SELECT id, job_id, action, done_by, reason, status_before, status_after, done_at
+FROM public.job_audit ORDER BY id DESC LIMIT %(limit)s
+
 -- name: cancel_job
 SELECT public.cancel_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS status
 

@@ -1,0 +1,1 @@
+"""The dashboard in a real Chromium. Skipped where there is none; scripts/install-browser.sh installs it."""

@@ -1,0 +1,58 @@
+"""A job is watched to its end by real processes, and a failed one runs again."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import BIN, Process
+from tests.browser.chromium import Tab
+from tests.support.rows import Rows
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep 0.4; done\n```"
+
+
+@pytest.fixture
+def working(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[None]:
+    """A bridge and a worker with the actors of this repository."""
+    environment = {
+        "DATABASE_URL": dsn, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT), "LEASE_MS": "3000",
+        "POLL_INTERVAL_MS": "1000", "MOBVIBE_DIR": str(tmp_path / "mobvibe"),
+    }  # fmt: skip
+    bridge = Process([sys.executable, "-m", "bridge", "run"], tmp_path, environment, tmp_path / "bridge.log")
+    worker = Process(
+        [str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1"], tmp_path, environment, tmp_path / "worker.log"
+    )
+    try:
+        bridge.wait_for("Bridge ready")
+        worker.wait_for("Worker ready")
+        yield
+    finally:
+        for process in (worker, bridge):
+            process.end()
+
+
+@pytest.mark.usefixtures("working")
+def test_a_job_is_watched_live_to_its_end_and_runs_again(tab: Tab, rows: Rows) -> None:
+    session = rows.add_session(initial_prompt=PROMPT)
+    job_id = rows.add_job(session_id=session, prompt=PROMPT)
+    tab.open(f"/jobs/{job_id}")
+    seen: list[str] = []
+
+    for number in (1, 2, 3):
+        tab.wait_for(".events", f"line {number}", seconds=30)
+        seen.append(rows.job(job_id)["status"])
+    tab.wait_for(".events", "completion")
+
+    assert seen[0] == "processing"  # it was shown while the job ran, not afterwards
+    assert tab.find(".events .ansi-green").text.strip().startswith("line")
+    eventually(lambda: rows.job(job_id)["status"] == "completed", what="the end of the job")
+    tab.open(f"/jobs/{job_id}")
+    tab.find("#reason-retry").send_keys("to see it again")
+    tab.button("Run again").click()
+    tab.wait_for(".events", "line 3", seconds=30)
+    eventually(lambda: len(rows.all("SELECT 1 FROM job_attempts")) == 2, seconds=30, what="a second attempt")
+    assert rows.all("SELECT action, reason FROM job_audit") == [{"action": "retry", "reason": "to see it again"}]
