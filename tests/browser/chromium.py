@@ -93,4 +93,4 @@ class Tab:
 
     def complaints(self) -> list[str]:
         """What the browser wrote to its console since the last call."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
