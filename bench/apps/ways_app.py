@@ -60,7 +60,7 @@ def send(key: int) -> None:
 
 
 def endpoint(key: int) -> None:
-    web, token = client()
+    web, token = client(), make_token(uuid4(), os.environ["SUPABASE_JWT_SECRET"], timedelta(hours=1))
     body = json.dumps({"projectId": str(uuid4()), "prompt": f"Do nothing, {key}"})
     web.request("POST", "/functions/v1/start-coding-session", body, {"Authorization": f"Bearer {token}"})
     reply = web.getresponse()
@@ -70,9 +70,8 @@ def endpoint(key: int) -> None:
 
 
 @cache
-def client() -> tuple[http.client.HTTPConnection, str]:
-    web = http.client.HTTPConnection("127.0.0.1", int(os.environ["HEALTH_CHECK_PORT"]), timeout=30)
-    return web, make_token(uuid4(), os.environ["SUPABASE_JWT_SECRET"], timedelta(hours=1))
+def client() -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", int(os.environ["HEALTH_CHECK_PORT"]), timeout=30)
 
 
 def command(key: int) -> None:

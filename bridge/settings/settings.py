@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     dashboard_reader_password: SecretStr | None = None
     read_only: bool = False
     hide_prompts: bool = False
+    open_sessions_per_user: int = Field(default=20, ge=1, le=100_000)
     path_prefix: str = ""
 
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"

@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bridge.postgres.connection import Connection
 from bridge.postgres.job_queue import enqueue
 from bridge.web.services import Services
 from bridge.web.tokens import TokenError, read_user
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 ACTOR = "run_coding_session"
 PROMPT_LEAST, PROMPT_MOST = 10, 5000  # characters: refuses a prompt that was sent by accident, and bounds a row
 EVENTS_SHOWN = 1000  # the newest ones: all events of an ordinary session, and a bound for the size of an answer
+_RETRY_SECONDS = 30  # a session takes minutes, so asking again sooner is in vain
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -32,6 +34,7 @@ class RequestError(Exception):
 
 def blueprint(services: Services) -> Blueprint:
     pages = Blueprint("sessions", __name__, url_prefix="/functions/v1")
+    pages.register_error_handler(RequestError, _refusal)
     secret = services.settings.supabase_jwt_secret
 
     def user() -> UUID:
@@ -60,10 +63,6 @@ def blueprint(services: Services) -> Blueprint:
         session = _session_id(_query_value("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
-    @pages.errorhandler(RequestError)
-    def answer(error: RequestError) -> tuple[Response, int]:
-        return jsonify(success=False, error=str(error)), error.status
-
     @pages.after_request
     def allow_other_origins(response: Response) -> Response:
         # Web builds of the app call from another origin. This is safe: a token is required, and cookies are not used.
@@ -72,6 +71,13 @@ def blueprint(services: Services) -> Blueprint:
         return response
 
     return pages
+
+
+def _refusal(error: RequestError) -> tuple[Response, int]:
+    refused = jsonify(success=False, error=str(error))
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        refused.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return refused, error.status
 
 
 def read_order(body: bytes) -> tuple[UUID, str]:
@@ -115,6 +121,7 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
     if services.pool.call("projects_table")[0]["present"] and not services.pool.call("owns_project", who)[0]["owned"]:
         raise RequestError("Project not found or access denied", 404)
     with services.pool.connection() as connection, connection.transaction():
+        _check_quota(services, connection, user)
         session = services.pool.on(connection, "create_session", who | {"prompt": prompt})[0]
         job_id = enqueue(connection, ACTOR, session_id=session["id"], prompt=prompt)
     logger.info("Coding session started", extra={"sessionId": str(session["id"]), "jobId": str(job_id)})
@@ -124,6 +131,14 @@ def _start(services: Services, user: UUID, project: UUID, prompt: str) -> dict[s
         "expiresAt": session["expires_at"].isoformat(),
         "status": session["status"],
     }
+
+
+def _check_quota(services: Services, connection: Connection, user: UUID) -> None:
+    """Raise unless the user may open another session. Its other requests wait until this transaction has ended."""
+    most = services.settings.open_sessions_per_user
+    services.pool.on(connection, "hold_user", {"user": user})
+    if services.pool.on(connection, "count_open_sessions", {"user": user, "most": most})[0]["open"] >= most:
+        raise RequestError(f"You have {most} open sessions: wait until one ends", HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def _query_value(name: str) -> str | None:

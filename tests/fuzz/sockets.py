@@ -150,7 +150,7 @@ def fuzz_server(settings: Settings, secrets: tuple[str, ...], folder: Path, coun
     token = make_token(any_uuid(dice), secret, timedelta(hours=2))
     source = RawRequestSource(dice, token)
     tally = Tally()
-    web = WebProcess(dsn, settings.redis_address(), secret, folder)
+    web = WebProcess(dsn, settings.redis_address(), secret, folder, OPEN_SESSIONS_PER_USER="100000")
     made: list[tuple[str, dict[str, str]]] = []
     try:
         for _ in range(count):

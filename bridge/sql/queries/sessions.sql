@@ -6,6 +6,17 @@ INSERT INTO public.coding_sessions (user_id, project_id, initial_prompt, status,
 VALUES (%(user)s, %(project)s, %(prompt)s, 'pending', now() + interval '30 minutes')
 RETURNING id, expires_at, status
 
+-- name: hold_user
+-- Lets no other transaction start a session of this user before this one has ended: both could take the last place.
+SELECT pg_advisory_xact_lock(hashtext('mobvibe.sessions'), hashtext(%(user)s::text))
+
+-- name: count_open_sessions
+-- How many sessions of a user are open, counted up to %(most)s. Index: coding_sessions_user_id_idx.
+SELECT count(*) AS open
+FROM (SELECT FROM public.coding_sessions
+      WHERE user_id = %(user)s AND status IN ('pending', 'active', 'paused') AND (expires_at IS NULL OR expires_at > now())
+      LIMIT %(most)s) s
+
 -- name: session_status
 -- One session of this user; no row for anybody else's. Index: primary key.
 SELECT id, project_id, initial_prompt, expires_at, started_at, completed_at, error_message, metadata, created_at, updated_at,

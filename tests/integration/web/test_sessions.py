@@ -1,6 +1,7 @@
 """The sessions API over real stores: a session is shown to its user only, and bad requests are refused."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -219,3 +220,23 @@ def test_a_project_of_somebody_else_is_refused(settings: Settings, empty_dsn: st
             answer = start(client, {"projectId": str(project), "prompt": PROMPT})
             assert (answer.status_code, answer.json["error"]) == (404, "Project not found or access denied")
         client.application.extensions["mobvibe"].pool.close()
+
+
+def test_a_user_opens_a_bounded_number_of_sessions(settings: Settings, rows: Rows) -> None:
+    client = client_of(settings, open_sessions_per_user=3)
+    for status, expires in (("completed", "1 h"), ("pending", "-1 s")):  # these are not open
+        rows.all(
+            "INSERT INTO coding_sessions (user_id, status, expires_at) VALUES (%s, %s, now() + %s::interval)",
+            [USER, status, expires],
+        )
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: start(client.application.test_client()).status_code, range(8)))
+
+    assert sorted(answers) == [201] * 3 + [429] * 5
+    assert rows.value("SELECT count(*) FROM coding_jobs") == 3
+    refused = start(client)
+    assert refused.headers["Retry-After"] == "30"
+    assert refused.json == {"success": False, "error": "You have 3 open sessions: wait until one ends"}
+    assert start(client, headers=bearer(uuid4())).status_code == 201
+    rows.all("UPDATE coding_sessions SET status = 'completed' WHERE user_id = %s", [USER])
+    assert start(client).status_code == 201
