@@ -21,9 +21,19 @@ _TEXTS = {
 
 
 def install(app: Flask) -> None:
+    app.before_request(_check_query)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(BridgeError, _unavailable)
     app.register_error_handler(Exception, _crash)
+
+
+def _check_query() -> Response | None:
+    """Refuse a query of raw bytes instead of percent codes, which cannot be read as text."""
+    try:
+        _ = request.args
+    except UnicodeDecodeError:
+        return _failure("Query is not valid UTF-8", HTTPStatus.BAD_REQUEST)
+    return None
 
 
 def _http_error(error: HTTPException) -> Response:

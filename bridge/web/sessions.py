@@ -60,7 +60,7 @@ def blueprint(services: Services) -> Blueprint:
     @pages.get("/get-session-status")
     def get_session_status() -> Response:
         owner = user()
-        session = _session_id(_query_value("sessionId"))
+        session = _session_id(request.args.get("sessionId"))
         return jsonify(success=True, data=_status(services, owner, session))
 
     @pages.after_request
@@ -139,13 +139,6 @@ def _check_quota(services: Services, connection: Connection, user: UUID) -> None
     services.pool.on(connection, "hold_user", {"user": user})
     if services.pool.on(connection, "count_open_sessions", {"user": user, "most": most})[0]["open"] >= most:
         raise RequestError(f"You have {most} open sessions: wait until one ends", HTTPStatus.TOO_MANY_REQUESTS)
-
-
-def _query_value(name: str) -> str | None:
-    try:
-        return request.args.get(name)
-    except UnicodeDecodeError:  # raw bytes instead of percent codes
-        raise RequestError("Query is not valid UTF-8") from None
 
 
 def _session_id(text: str | None) -> UUID:

@@ -23,3 +23,10 @@ def test_an_unreachable_store_is_named_without_its_address(cut_off: FlaskClient)
     assert answer.status_code == 503
     assert answer.json == {"success": False, "error": "Postgres is unavailable, try again later"}
     assert "geheim" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/api/jobs", "/", "/stats", "/settings"])
+def test_a_query_of_raw_bytes_is_refused_on_every_page(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, environ_overrides={"QUERY_STRING": "q=%&=&&=\xff"})
+
+    assert (answer.status_code, answer.json) == (400, {"success": False, "error": "Query is not valid UTF-8"})
