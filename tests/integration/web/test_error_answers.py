@@ -1,5 +1,6 @@
 """An error is a page for who reads with a browser, and JSON for everybody else."""
 
+import pytest
 from flask.testing import FlaskClient
 
 
