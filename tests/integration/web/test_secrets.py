@@ -21,8 +21,10 @@ PASSWORD, READER = f"{CANARY}-password", f"{CANARY}-reader"
 def everything_said(web: WebProcess, session: str, token: str) -> list[str]:
     """All heads and bodies of answers: good, refused and broken ones, with each kind of proof."""
     said: list[str] = []
-    proofs: tuple[dict[str, str], ...] = ({}, {"Authorization": f"Bearer {SERVICE_KEY}"}, {"Authorization": f"Bearer {token}x"},
-              {"Authorization": f"Basic {PASSWORD}"}, {"Cookie": f"mobvibe={CANARY}"})  # fmt: skip
+    proofs: tuple[dict[str, str], ...] = (
+        {}, {"Authorization": f"Bearer {SERVICE_KEY}"}, {"Authorization": f"Bearer {token}x"},
+        {"Authorization": f"Basic {PASSWORD}"}, {"Cookie": f"mobvibe={CANARY}"},
+    )  # fmt: skip
     pages = (
         "/", "/jobs", "/jobs?q=colour:red", f"/jobs/{uuid4()}", "/workers", "/settings", "/login", "/stats", "/metrics",
         "/readyz", "/health", "/api/jobs", "/api/workers", "/nothing",
