@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run test test-fast mutations bench faults faults-quick fuzz outcomes check check-dramatiq clean
+.PHONY: help install run test test-fast mutations bench faults faults-quick fuzz outcomes check check-dramatiq screenshots clean
 
 help: ## Show what can be made
 	@echo "MobVibe bridge. Needs Python 3.11 or later; everything else is installed into $(VENV)."
@@ -49,6 +49,9 @@ outcomes: install ## Let actors and middleware end in every way there is, in rea
 
 check-dramatiq: install ## Run Dramatiq's own tests against our broker (fetches its source archive, takes 6 minutes)
 	@$(BIN)/python -m tests.dramatiq_suite
+
+screenshots: install ## Take pictures of all pages into docs/images (needs Chromium: scripts/install-browser.sh)
+	@$(BIN)/python -m tests.browser.screenshots docs/images
 
 check: install ## Check format, lint, types and the text files
 	@$(BIN)/ruff format --check .

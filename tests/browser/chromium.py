@@ -72,10 +72,13 @@ class Tab:
 
     def press(self, *keys: str) -> None:
         """Press keys, as soon as the page listens to them."""
-        eventually(
-            lambda: self.driver.execute_script("return document.readyState") == "complete", what="the whole page"
-        )
+        self.wait_until_complete()
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def wait_until_complete(self) -> None:
+        """Wait until the page is loaded with its scripts."""
+        script = "return document.readyState"
+        eventually(lambda: self.driver.execute_script(script) == "complete", what="the whole page")
 
     @property
     def path(self) -> str:
