@@ -1,7 +1,6 @@
 """The pages of jobs: search them, look at one, retry and cancel it."""
 
 import json
-import re
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -16,10 +15,9 @@ from bridge.postgres.job_list import SEARCHED, Page, PageError
 from bridge.web.operators import act_on_job
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
+from bridge.web.terminal_text import coloured
 
 _SHOWN = 50  # jobs of a page: some screens, and a query of milliseconds
-# Sequences that colour the text, move a cursor or set a title; and control characters but tabs and line feeds.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -84,9 +82,9 @@ def _details(shown: ShownJobs, job_id: UUID) -> dict[str, Any]:
 
 
 def _printed(data: Any) -> str:
-    """What an event says: the text that a terminal printed, without its colours; or JSON."""
+    """What an event says: the text that a terminal printed, in its colours; or JSON."""
     text = data.get("output", data.get("text")) if isinstance(data, dict) else None
-    return _ESCAPES.sub("", text) if isinstance(text, str) else _readable(data)
+    return coloured(text) if isinstance(text, str) else _readable(data)
 
 
 def _actions(status: Status) -> list[dict[str, str]]:

@@ -98,7 +98,7 @@ def test_the_latest_events_are_shown_and_the_stream_goes_on_behind_them(client: 
 
     page = client.get(f"/jobs/{job_id}").text
 
-    shown = re.findall(r"<strong>terminal</strong> <pre>red (\d+)</pre>", page)
+    shown = re.findall(r'<strong>terminal</strong> <pre><span class="ansi-red">red</span> (\d+)</pre>', page)
     assert shown == [str(n) for n in range(51, 251)]
     assert f'data-stream="/sessions/{session}/events" data-last="250"' in page
 

@@ -1,0 +1,27 @@
+"""What a terminal printed is shown in its colours, and as nothing but text."""
+
+import pytest
+
+from bridge.web.terminal_text import coloured
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("plain", "plain"),
+        ("\x1b[32mok\x1b[0m rest", '<span class="ansi-green">ok</span> rest'),
+        (
+            "\x1b[1;31mbad\x1b[39m still bold",
+            '<span class="ansi-red bold">bad</span><span class="bold"> still bold</span>',
+        ),
+        ("\x1b[91mbright\x1b[34mblue", '<span class="ansi-red">bright</span><span class="ansi-blue">blue</span>'),
+        ("\x1b[31mred\x1b[mnone", '<span class="ansi-red">red</span>none'),
+        ("\x1b[38;5;200mother", "other"),
+        ("\x1b[2J\x1b[10;4Hmoved\x1b]0;title\x07\x08\x00", "moved"),
+        ("\x1b[31m<b>&\x1b[0m<script>", '<span class="ansi-red">&lt;b&gt;&amp;</span>&lt;script&gt;'),
+        ("\x1b[" + "9" * 10_000 + "mhuge", "huge"),
+        ("cut \x1b[3", "cut \x1b[3".replace("\x1b", "")),
+    ],
+)
+def test_colours_become_classes_and_the_rest_text(printed: str, shown: str) -> None:
+    assert coloured(printed) == shown
