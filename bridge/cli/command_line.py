@@ -10,7 +10,8 @@ from bridge.logs.terminal import visible
 
 _HOME = {
     **dict.fromkeys(("up", "run", "worker", "web"), "services"),
-    **dict.fromkeys(("jobs", "queues", "status"), "jobs"),
+    **dict.fromkeys(("jobs", "status"), "jobs"),
+    "queues": "queues",
     **dict.fromkeys(("doctor", "config"), "checks"),
     "migrate": "database",
     "healthcheck": "probes",

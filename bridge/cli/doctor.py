@@ -18,6 +18,7 @@ from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.migrations import find_changes, find_conflicts
+from bridge.postgres.queue_pauses import find_pauses
 from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.postgres.read_only import read_only
 from bridge.postgres.startup_checks import check_database
@@ -158,9 +159,17 @@ def _open_rights(link: Link) -> Iterator[Finding]:
         yield Finding("rights", "ok", "closed to roles that act for a user")
 
 
+def paused_queues(link: Link) -> Iterator[tuple[str, str]]:
+    """Queues that are paused: pairs of what was found and what to do."""
+    pending = {row["queue"]: row["pending"] for row in link.call("queue_counts")}
+    for queue, pause in find_pauses(link.call).items():
+        yield f"{pending.get(queue, 0)} wait in queue {queue!r}, {pause}", f"mobvibe queues resume {queue}"
+
+
 def waiting_in_vain(link: Link) -> Iterator[tuple[str, str]]:
-    """Jobs that no live worker can take: pairs of what was found and what to do."""
-    for row in link.call("waiting_in_vain"):
+    """Jobs that no live worker can take, in queues that are not paused: pairs of what was found and what to do."""
+    paused = find_pauses(link.call)
+    for row in [row for row in link.call("waiting_in_vain") if row["queue"] not in paused]:
         fix = "start a worker whose actors package has it, or cancel them: mobvibe jobs cancel"
         if row["actor"] == _STOCK_ACTOR:
             fix = (
@@ -188,7 +197,7 @@ def _workers(link: Link) -> Iterator[Finding]:
 
 
 def _stuck(link: Link) -> Iterator[Finding]:
-    for found, fix in waiting_in_vain(link):
+    for found, fix in [*paused_queues(link), *waiting_in_vain(link)]:
         yield Finding("jobs", "warn", found, fix)
 
 

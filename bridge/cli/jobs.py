@@ -1,16 +1,15 @@
-"""The commands `jobs …`, `queues` and `status`."""
+"""The commands `jobs …` and `status`."""
 
 import difflib
-import getpass
 import json
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import click
 
-from bridge.cli.doctor import waiting_in_vain
+from bridge.cli.arguments import TEXT, open_link, operator
+from bridge.cli.doctor import paused_queues, waiting_in_vain
 from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
 from bridge.errors import BridgeError
 from bridge.job import Status
@@ -20,29 +19,13 @@ from bridge.postgres.job_list import SEARCHED
 from bridge.postgres.job_list import list_jobs as postgres_list_jobs
 from bridge.postgres.job_queue import ACTOR_MOST, JobQueue, enqueue
 from bridge.postgres.link import Link
-from bridge.settings import load_settings
+from bridge.postgres.queue_pauses import find_pauses
 
 _STATUSES = click.Choice([status.value for status in Status])
 _EVENTS_SHOWN = 50  # the newest ones: about a screen
 _LISTED = ("id", "status", "actor", "queue", "priority", "retry_count", "max_retries", "created_at", "completed_at",
            "error_message")  # fmt: skip
 _ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error: in a table a few lines, in JSON all (Postgres' largest)
-
-
-class _Text(click.types.StringParamType):
-    """An argument that Postgres can store. Python passes a byte that is not UTF-8 as a lone surrogate."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            self.fail("is not UTF-8 text", param, ctx)
-        return str(value)
-
-
-_TEXT = _Text()
 
 
 class NoSuchJobError(BridgeError):
@@ -53,19 +36,15 @@ class UnreadableJobError(BridgeError):
     """The job holds JSON that Postgres can store and Python cannot read."""
 
 
-def open_link() -> Link:
-    return Link(load_settings().postgres_dsn(), "cli")
-
-
 @click.group()
 def jobs() -> None:
     """List, show, send, retry and cancel jobs."""
 
 
 @jobs.command("list")
-@click.argument("job_filter", metavar="[FILTER]...", type=_TEXT, nargs=-1)
+@click.argument("job_filter", metavar="[FILTER]...", type=TEXT, nargs=-1)
 @click.option("--status", type=_STATUSES, help="Only jobs with this status.")
-@click.option("--actor", type=_TEXT, help="Only jobs of this actor.")
+@click.option("--actor", type=TEXT, help="Only jobs of this actor.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="List at most this many.")
 @json_option
 def list_jobs(job_filter: tuple[str, ...], status: str | None, actor: str | None, limit: int, *, as_json: bool) -> None:
@@ -119,9 +98,9 @@ def show_job(job_id: UUID, *, as_json: bool) -> None:
 
 
 @jobs.command("send")
-@click.argument("prompt", type=_TEXT, required=False)
-@click.option("--actor", type=_TEXT, default="run_coding_session", show_default=True, help="The actor that runs it.")
-@click.option("--payload", type=_TEXT, help="A JSON object.")
+@click.argument("prompt", type=TEXT, required=False)
+@click.option("--actor", type=TEXT, default="run_coding_session", show_default=True, help="The actor that runs it.")
+@click.option("--payload", type=TEXT, help="A JSON object.")
 @click.option("--session", "session_id", type=click.UUID, help="The session it belongs to.")
 @click.option(
     "--priority", type=click.IntRange(-(2**31), 2**31 - 1), default=0, show_default=True, help="Higher goes first."
@@ -161,8 +140,16 @@ def send_job(
             max_retries=max_retries,
         )
     click.echo(job_id)
-    if warning := _warning_if_not_run(link, actor, prompt):
+    if warning := _warning_if_paused(link, job_id) or _warning_if_not_run(link, actor, prompt):
         click.echo(f"mobvibe: {visible(warning)}", err=True)
+
+
+def _warning_if_paused(link: Link, job_id: UUID) -> str | None:
+    """A warning when the job's queue is paused. None otherwise."""
+    pauses = find_pauses(link.call)
+    found = link.call("show_job", {"id": job_id}) if pauses else []
+    pause = pauses.get(found[0]["queue"]) if found else None
+    return None if pause is None else f"it waits: its queue is {pause}. To go on: mobvibe queues resume {pause.queue}"
 
 
 def _warning_if_not_run(link: Link, actor: str, prompt: str | None) -> str | None:
@@ -180,7 +167,7 @@ def _warning_if_not_run(link: Link, actor: str, prompt: str | None) -> str | Non
 
 @jobs.command("retry")
 @click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", type=_TEXT, help="Kept in the audit trail.")
+@click.option("--reason", type=TEXT, help="Kept in the audit trail.")
 def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
     """Run finished jobs again with all their retries, or waiting ones now."""
     _operate("retry_job", job_ids, reason, {Status.PENDING: "will run", Status.PROCESSING: "is running, left alone"})
@@ -188,7 +175,7 @@ def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
 
 @jobs.command("cancel")
 @click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", type=_TEXT, help="Kept in the audit trail.")
+@click.option("--reason", type=TEXT, help="Kept in the audit trail.")
 def cancel_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
     """Cancel jobs: pending ones at once, running ones with their worker's next heartbeat."""
     texts = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}
@@ -199,28 +186,12 @@ def _operate(action: str, job_ids: tuple[UUID, ...], reason: str | None, texts: 
     queue = JobQueue(open_link())
     unknown = 0
     for job_id in job_ids:
-        status = getattr(queue, action)(job_id, by=_operator(), reason=reason)
+        status = getattr(queue, action)(job_id, by=operator(), reason=reason)
         unknown += status is None
         what = "does not exist" if status is None else texts.get(status, f"is {status.value}, left alone")
         click.echo(f"{job_id} {what}")
     if unknown:
         raise SystemExit(1)
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a password file
-        return "mobvibe"
-
-
-@click.command()
-@json_option
-def queues(*, as_json: bool) -> None:
-    """Show the number of open jobs of each queue."""
-    shown = ("queue", "pending", "processing", "oldest_pending_seconds")
-    rows = [row for row in open_link().call("queue_counts") if row["pending"] or row["processing"]]
-    echo_rows([{name: row[name] for name in shown} for row in rows], as_json=as_json, empty="No open jobs.")
 
 
 @click.command()
@@ -241,9 +212,9 @@ def status(*, as_json: bool) -> None:
         **workers,
     }
     if as_json:
-        echo_json(figures)
+        echo_json(figures | {"pausedQueues": sorted(find_pauses(link.call))})
     else:
         for name, value in figures.items():
             click.echo(f"{name:<22}{'-' if value is None else value}")
-        for found, fix in waiting_in_vain(link):
+        for found, fix in [*paused_queues(link), *waiting_in_vain(link)]:
             click.echo(visible(f"{found}: {fix}"))

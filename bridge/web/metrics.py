@@ -63,6 +63,10 @@ def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
         oldest.add_metric([row["queue"]], row["oldest_pending_seconds"] or 0)
     yield depth
     yield oldest
+    paused = GaugeMetricFamily("bridge_queue_paused", "Whether a queue is paused (1) or not (0)", labels=["queue"])
+    for queue in sorted(figures["pauses"].keys() | {row["queue"] for row in figures["queues"]}):
+        paused.add_metric([queue], 1 if queue in figures["pauses"] else 0)
+    yield paused
     finished = CounterMetricFamily("bridge_jobs_finished", "Jobs that ended so far", labels=["queue", "outcome"])
     for row in figures["queues"]:
         for outcome in ("completed", "failed", "cancelled"):

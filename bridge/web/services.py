@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.errors import BridgeError, NoConnectionFreeError, SchemaError, StoreUnavailableError
 from bridge.postgres.pool import Pool
+from bridge.postgres.queue_pauses import find_pauses
 from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.settings import Settings
@@ -86,6 +87,7 @@ class Services:
     def _count(self) -> dict[str, Any]:
         return {
             "queues": self.pool.call("queue_counts"),
+            "pauses": find_pauses(self.pool.call),
             "refused_sessions": self._refused_sessions(),
             "workers": self.pool.call("worker_counts")[0],
             "vacuum_held": self.pool.call("vacuum_holder", {"seconds": HELD_SECONDS}),

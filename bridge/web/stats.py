@@ -33,7 +33,12 @@ def aggregated_stats(services: Services) -> dict[str, Any]:
         "oldestPending": None if age is None else hours_minutes_seconds(timedelta(seconds=age)),
         "oldestPendingSeconds": None if age is None else round(age, 3),
         "successRate": f"{100 * total['completed'] / finished:.1f}" if finished else "0.0",
-        "queues": [{"queue": row["queue"]} | {status: row[status] for status in _STATUSES} for row in queues],
+        "queues": [
+            {"queue": row["queue"]}
+            | {status: row[status] for status in _STATUSES}
+            | {"paused": row["queue"] in figures["pauses"]}
+            for row in queues
+        ],
         "workers": {name: int(value) for name, value in figures["workers"].items()},
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }

@@ -19,6 +19,8 @@ TABLES = (
     "job_audit",
     "job_notifications",
     "notification_relay",
+    "queue_pauses",
+    "operator_audit",
 )
 
 

@@ -13,11 +13,22 @@ DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choos
     public.release_delay, public.route_new_job, public.take_event_numbers, public.postpone_event_number,
     public.number_events, public.claim_jobs_apart, public.promote_jobs,
     public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id,
-    public.update_sessions, public.note_refused_session;
+    public.update_sessions, public.note_refused_session, public.pause_queue, public.resume_queue;
 
 ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
 
-DROP TABLE public.actor_queues, public.session_streams;
+DROP TABLE public.actor_queues, public.session_streams, public.queue_pauses, public.operator_audit;
+
+-- Its claims knew no pauses. Those that are not below are as they were otherwise.
+DO $$
+DECLARE
+    fn regprocedure;
+BEGIN
+    FOREACH fn IN ARRAY ARRAY['public.claim_next_job()', 'public.claim_suspects(text, interval, integer)']::regprocedure[] LOOP
+        EXECUTE regexp_replace(pg_get_functiondef(fn),
+            '(WHERE|AND) \w\.queue <> ALL \(ARRAY\(SELECT p\.queue FROM public\.queue_pauses p\)\)', '');
+    END LOOP;
+END $$;
 
 ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
 

@@ -5,6 +5,7 @@ from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functio
 _TABLES = (
     "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit",
     "coding_sessions", "session_events", "session_streams", "job_notifications", "notification_relay",
+    "queue_pauses", "operator_audit",
 )  # fmt: skip
 _SEQUENCES = ("coding_jobs_seq", "session_events_seq")
 _NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # called by the database and by its owner

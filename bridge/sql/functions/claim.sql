@@ -52,7 +52,7 @@ END $$;
 -- claim_jobs: claims the most urgent due jobs that live workers can run: from each queue at most its room, and
 -- p_limit in all. A span says where to search: in one queue, among priorities from low to high, behind the place
 -- `after` in the order of age. One span can cover a whole queue; several can leave out stretches where only dead
--- index entries lie. Suspects are left to claim_suspects (suspects.sql). A job that waited for its actor to be announced
+-- index entries lie. Paused queues are left out. Suspects are left to claim_suspects (suspects.sql). A job that waited for its actor to be announced
 -- gets the actor's attempts here.
 -- Raises an error if a row cannot be changed: claim_jobs_apart (refusals.sql) then tells which one.
 -- The commit need not wait for the disk: what a crash of the server undoes was not handed over, or cannot be started.
@@ -76,6 +76,7 @@ BEGIN
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
+          AND q.queue <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p))
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,
@@ -136,7 +137,7 @@ END $$;
 
 -- promote_jobs: makes the given jobs ready, which the caller has locked. A job in the default queue moves to its
 -- actor's own queue if a live worker serves that, before anybody can claim it: a worker of the default queue that
--- does not know the actor would hand it back, again and again. Raises an error if a row stays as it was. Index:
+-- does not know the actor would hand it back, again and again. While the default queue is paused, it stays. Raises an error if a row stays as it was. Index:
 -- primary key.
 CREATE OR REPLACE FUNCTION public.promote_jobs(p_ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SET search_path = ''
@@ -148,7 +149,7 @@ BEGIN
     WITH promoted AS (
         UPDATE public.coding_jobs j
         SET due = true,
-            queue = CASE WHEN j.queue = 'coding' THEN coalesce(
+            queue = CASE WHEN j.queue = 'coding' AND 'coding' <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p)) THEN coalesce(
                 (SELECT a.queue FROM public.actor_queues a
                  WHERE a.actor = j.actor AND a.queue <> 'coding' AND EXISTS (
                      SELECT FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment

@@ -2,9 +2,9 @@
 -- PostgREST; get_queue_stats is in queue_stats.sql. A MobVibe database has them already, with the same signatures: to
 -- replace their bodies is enough.
 
--- claim_next_job: claims the due job with the highest priority, and of these the oldest. There are no heartbeats
--- here: the caller has unwatched_lease() to report. Rows that cannot be changed (refusals.sql) are passed over, for
--- two seconds, and a warning names each.
+-- claim_next_job: claims the due job with the highest priority, and of these the oldest. Paused queues are left out.
+-- There are no heartbeats here: the caller has unwatched_lease() to report. Rows that cannot be changed (refusals.sql)
+-- are passed over, for two seconds, and a warning names each.
 CREATE OR REPLACE FUNCTION public.claim_next_job()
 RETURNS TABLE (job_id uuid, session_id uuid, prompt text, priority integer)
 LANGUAGE plpgsql SET search_path = ''
@@ -52,6 +52,7 @@ BEGIN
                 ORDER BY j.priority DESC, j.seq LIMIT 1 + cardinality(refused)
                 FOR UPDATE SKIP LOCKED
             ) c
+            WHERE q.queue <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p))
             ORDER BY c.priority DESC, c.seq LIMIT 1 + cardinality(refused));
         FOREACH candidate IN ARRAY ids LOOP
             BEGIN

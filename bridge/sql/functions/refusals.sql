@@ -134,6 +134,7 @@ BEGIN
         SELECT q.queue, array_agg(DISTINCT a.actor) AS actors
         FROM public.workers w CROSS JOIN LATERAL unnest(w.queues) AS q (queue) CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining AND q.queue = ANY (p_queues)
+          AND q.queue <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p))
         GROUP BY q.queue
     ), found AS MATERIALIZED (
         SELECT c.id, c.priority, c.seq, span.room,

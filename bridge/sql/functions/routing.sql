@@ -35,7 +35,7 @@ $$;
 -- Returns what it moved, by actor and queue, and the actors that no live worker knows (routed_to is NULL); of each
 -- queue it counts at most p_limit such jobs. It ends once it has moved p_limit jobs, and has then not looked at all
 -- queues. A row that is locked or cannot be changed (refusals.sql) waits for the next call; the caller's setting
--- mobvibe.skip names those to leave out.
+-- mobvibe.skip names those to leave out. Paused queues are not looked at: elsewhere their jobs would run.
 -- The commit need not wait for the disk: what a crash of the server undoes is moved again. Index: jobs_ready.
 CREATE OR REPLACE FUNCTION public.route_jobs(p_limit integer)
 RETURNS TABLE (actor text, queue text, jobs bigint, routed_to text)
@@ -64,7 +64,9 @@ BEGIN
                     WHERE j.status = 'pending' AND j.due AND j.queue > q.queue ORDER BY j.queue LIMIT 1)
             FROM queues q WHERE q.queue IS NOT NULL
         )
-        SELECT q.queue FROM queues q WHERE q.queue IS NOT NULL ORDER BY q.queue <> 'coding', q.queue
+        SELECT q.queue FROM queues q
+        WHERE q.queue IS NOT NULL AND q.queue <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p))
+        ORDER BY q.queue <> 'coding', q.queue
     LOOP
         served := ARRAY(SELECT DISTINCT a.actor FROM public.workers w CROSS JOIN LATERAL unnest(w.actors) AS a (actor)
                         WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND place = ANY (w.queues)

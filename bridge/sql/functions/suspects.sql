@@ -12,7 +12,7 @@ RETURN CASE WHEN p_crashes = 0 THEN timestamptz '-infinity'
             WHEN p_crashes = 1 THEN timestamptz '-infinity'
             ELSE p_started_at + interval '30 s' END;
 
--- claim_suspects: claims up to p_limit suspects of one queue, the most urgent first. What was claimed together is a
+-- claim_suspects: claims up to p_limit suspects of one queue that is not paused, the most urgent first. What was claimed together is a
 -- batch: one process runs it, one job after the other. For every two live worker processes, one batch may be claimed
 -- or running: suspects must not take all processes with them. A job that is not isolated any longer does not count.
 -- One caller at a time, since two would both see room for one batch: the second gets no row. Rows that cannot be
@@ -63,7 +63,7 @@ BEGIN
               AND EXISTS (SELECT FROM public.workers w
                           WHERE w.stopped_at IS NULL AND w.lease_expires_at > this_moment AND NOT w.draining
                             AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
-              AND s.id NOT IN (SELECT unnest(refused))
+              AND s.queue <> ALL (ARRAY(SELECT p.queue FROM public.queue_pauses p)) AND s.id NOT IN (SELECT unnest(refused))
             ORDER BY s.priority DESC, s.seq LIMIT p_limit
             FOR UPDATE SKIP LOCKED
         )

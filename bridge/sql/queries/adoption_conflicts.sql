@@ -42,7 +42,8 @@ WITH installed AS MATERIALIZED (
 ), tables (name, mark) AS (
     VALUES ('coding_jobs', NULL), ('coding_sessions', NULL), ('session_events', NULL),
            ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
-           ('session_streams', 'last_seq'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until')
+           ('session_streams', 'last_seq'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until'),
+           ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by')
 ), functions (name, args, arg_names, result) AS (
     VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),
            ('complete_job', 'uuid', ARRAY['job_id_param'], 'void'),

@@ -42,3 +42,13 @@ WHERE s.due AND NOT EXISTS (SELECT FROM public.workers w
                             WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp()
                               AND s.queue = ANY (w.queues) AND s.actor = ANY (w.actors))
 GROUP BY s.actor, s.queue ORDER BY jobs DESC
+
+-- name: queue_pauses
+-- The paused queues.
+SELECT queue, paused_at, paused_by, reason FROM public.queue_pauses ORDER BY queue
+
+-- name: pause_queue
+SELECT changed, paused_at, paused_by, reason FROM public.pause_queue(%(queue)s, coalesce(%(by)s, current_user), %(reason)s)
+
+-- name: resume_queue
+SELECT paused_at, paused_by, reason FROM public.resume_queue(%(queue)s, coalesce(%(by)s, current_user), %(reason)s)

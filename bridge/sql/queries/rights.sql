@@ -6,7 +6,7 @@
 SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE'),
-             ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE')) AS t (name, rights)
+             ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE'), ('queue_pauses', 'SELECT')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege(to_regclass('public.' || t.name), r.right_name)
 GROUP BY t.name
@@ -16,7 +16,7 @@ FROM (VALUES ('coding_jobs_seq'), ('session_events_seq')) AS s (name)
 WHERE NOT has_sequence_privilege(to_regclass('public.' || s.name), 'USAGE')
 UNION ALL
 SELECT 'see the rows of public.' || t.name || ' (row level security hides them)'
-FROM (VALUES ('coding_jobs'), ('coding_sessions'), ('session_events'), ('workers'), ('actor_queues')) AS t (name)
+FROM (VALUES ('coding_jobs'), ('coding_sessions'), ('session_events'), ('workers'), ('actor_queues'), ('queue_pauses')) AS t (name)
 WHERE row_security_active(to_regclass('public.' || t.name))
 UNION ALL
 SELECT 'call ' || p.oid::regprocedure
@@ -35,12 +35,12 @@ SELECT w.name || ' may execute ' || string_agg(p.oid::regprocedure::text, ', ' O
 FROM web w CROSS JOIN pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name, p.oid, 'EXECUTE')
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'cancel_attempts', 'claim_next_job',
-                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'register_worker', 'may_choose_actor')
+                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'pause_queue', 'resume_queue', 'register_worker', 'may_choose_actor')
 GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
 FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams',
-                             'job_notifications', 'notification_relay']) AS t (name)
+                             'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit']) AS t (name)
 WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
@@ -48,7 +48,7 @@ SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
   AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
-                    'job_notifications', 'notification_relay')
+                    'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit')
 HAVING count(*) > 0
 UNION ALL
 SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'

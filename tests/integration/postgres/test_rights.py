@@ -248,7 +248,9 @@ def test_calls_of_the_service_role_work_whatever_default_grants_exist(web_roles:
         rows.all("RESET ROLE")
 
 
-@pytest.mark.parametrize("table", ["job_attempts", "workers", "job_audit", "session_streams"])
+@pytest.mark.parametrize(
+    "table", ["job_attempts", "workers", "job_audit", "session_streams", "queue_pauses", "operator_audit"]
+)
 def test_web_roles_cannot_touch_our_tables(supabase: Rows, table: str) -> None:
     for role in ("anon", "authenticated"):
         supabase.all(f"SET ROLE {role}")

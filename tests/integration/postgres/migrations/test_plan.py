@@ -55,6 +55,7 @@ from tests.support.rows import Rows
         ("CREATE TABLE coding_jobs_seq (n integer)", "public.coding_jobs_seq exists already and is no sequence"),
         ("ALTER TABLE session_events DROP COLUMN data", "session_events has neither data nor event_data"),
         ("ALTER TABLE session_events DROP CONSTRAINT session_events_pkey", "session_events.id is no primary key"),
+        ("CREATE TABLE queue_pauses (n integer)", "public.queue_pauses exists already and is not the bridge's"),
         ("CREATE TABLE session_streams (n integer)", "public.session_streams exists already and is not the bridge's"),
     ],
 )
