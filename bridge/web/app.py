@@ -3,7 +3,19 @@
 from flask import Flask, Response
 
 from bridge.settings import Settings
-from bridge.web import api, error_answers, index, jobs, metrics, readyz, sessions, stats, template_filters, workers
+from bridge.web import (
+    api,
+    error_answers,
+    index,
+    jobs,
+    metrics,
+    queues,
+    readyz,
+    sessions,
+    stats,
+    template_filters,
+    workers,
+)
 from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
@@ -29,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
         sessions.blueprint(services),
         index.blueprint(services),
         jobs.blueprint(services),
+        queues.blueprint(services),
         workers.blueprint(services),
         settings_page.blueprint(services),
         api.blueprint(services),

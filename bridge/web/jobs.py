@@ -70,6 +70,7 @@ def _details(shown: ShownJobs, job_id: UUID) -> dict[str, Any]:
     events, last = shown.events(job["session_id"]) if follows else ([], 0)
     return {
         "job": job,
+        "pause": shown.pause(job["queue"]) if job["status"] == Status.PENDING else None,
         "attempts": shown.attempts(job_id),
         "follows": follows,
         "events": [event | {"text": _printed(event["data"])} for event in events],

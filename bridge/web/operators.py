@@ -1,4 +1,4 @@
-"""What operators do to jobs, by the pages and by the API: with a row in the audit trail and a line in the log."""
+"""What operators do, by the pages and by the API: with a row in the audit trail and a line in the log."""
 
 import logging
 import re
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import abort, request, session
 
+from bridge.postgres.queue_pauses import pause_queue, resume_queue
 from bridge.web.services import Services
 
 logger = logging.getLogger(__name__)
@@ -18,13 +19,25 @@ _NOT_STORED = re.compile("[\x00\ud800-\udfff]")  # characters that Postgres has 
 
 def act_on_job(services: Services, job_id: UUID, action: str, reason: str | None) -> str:
     """Retry or cancel a job; its status afterwards. Answers 404 if there is no such job."""
-    said = _NOT_STORED.sub("", reason or "").strip()[:REASON_MOST]
-    asked: dict[str, Any] = {"id": job_id, "by": operator(), "reason": said or None}
+    asked: dict[str, Any] = {"id": job_id, "by": operator(), "reason": storable_reason(reason)}
     status = services.pool.call(f"{action}_job", asked)[0]["status"]
     if status is None:
         abort(HTTPStatus.NOT_FOUND)
     logger.info("Job changed by an operator", extra={"jobId": str(job_id), "action": action, "by": asked["by"]})
     return str(status)
+
+
+def act_on_queue(services: Services, queue: str, action: str, reason: str | None) -> None:
+    """Pause or resume a queue. Raises QueueNameError."""
+    act = {"pause": pause_queue, "resume": resume_queue}[action]
+    by = operator()
+    act(services.pool.call, queue, by=by, reason=storable_reason(reason))
+    logger.info("Queue changed by an operator", extra={"queue": queue, "action": action, "by": by})
+
+
+def storable_reason(reason: str | None) -> str | None:
+    """What was given as the reason, if anything, as the audit trail can store it."""
+    return _NOT_STORED.sub("", reason or "").strip()[:REASON_MOST] or None
 
 
 def operator() -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bridge.postgres.job_filter import FilterError, JobFilter, parse_filter
 from bridge.postgres.job_list import Page, list_jobs, parse_place
+from bridge.postgres.queue_pauses import Pause, find_pauses
 from bridge.web.services import Services
 
 CUT = 300  # characters of a prompt or an error in a list: some lines
@@ -35,6 +36,10 @@ class ShownJobs:
         """Every column of one job; None if there is no such job."""
         found = self._call("show_job", {"id": job_id})
         return self._without_hidden(found[0]) if found else None
+
+    def pause(self, queue: str) -> Pause | None:
+        """The pause of a queue; None: it is not paused."""
+        return find_pauses(self._call).get(queue)
 
     def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
         """Its ended attempts, oldest first."""

@@ -15,6 +15,7 @@ PAGES = (
     "/jobs",
     "/jobs?q=status:failed",
     "/jobs?q=colour:red",
+    "/queues",
     "/workers",
     "/settings",
     "/jobs/{job}",
