@@ -4,7 +4,6 @@ from flask import Flask, Response
 
 from bridge.settings import Settings
 from bridge.web import (
-    api,
     error_answers,
     index,
     jobs,
@@ -20,6 +19,9 @@ from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
+from bridge.web.api import jobs as api_jobs
+from bridge.web.api import queues as api_queues
+from bridge.web.api import workers as api_workers
 from bridge.web.services import Services
 from bridge.web.whole_requests import MAX_BODY_BYTES
 
@@ -44,7 +46,9 @@ def create_app(settings: Settings) -> Flask:
         queues.blueprint(services),
         workers.blueprint(services),
         settings_page.blueprint(services),
-        api.blueprint(services),
+        api_jobs.blueprint(services),
+        api_queues.blueprint(services),
+        api_workers.blueprint(services),
         login.blueprint(access),
     ):
         app.register_blueprint(blueprint)

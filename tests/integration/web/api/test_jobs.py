@@ -1,70 +1,14 @@
-"""The JSON API answers as its OpenAPI file says, and does what the pages do."""
+"""Jobs by the API: listed, read, retried, cancelled."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
-from pydantic import SecretStr
-from werkzeug.test import TestResponse
 
-from bridge.settings import Settings
+from tests.integration.web.api.described import KEY, as_described
 from tests.support.rows import Rows
 from tests.support.steps import Steps
-from tests.support.web import client_of
-
-KEY = {"Authorization": "Bearer the-service-role-key"}
-
-
-@pytest.fixture
-def client(settings: Settings) -> FlaskClient:
-    return client_of(
-        settings, supabase_service_role_key=SecretStr("the-service-role-key"), dashboard_password=SecretStr("password")
-    )
-
-
-@pytest.fixture
-def description(client: FlaskClient) -> dict[str, Any]:
-    with client.get("/api/openapi.json", headers=KEY) as answer:
-        return dict(answer.get_json())
-
-
-def as_described(answer: TestResponse, description: dict[str, Any], path: str, method: str = "get") -> Any:
-    """The JSON of an answer, which is as the file says: not a name more or less, and each of its type."""
-    responses = description["paths"][path][method]["responses"]
-    assert str(answer.status_code) in responses
-    response = responses[str(answer.status_code)]
-    if "$ref" in response:
-        response = description["components"]["responses"]["Refused"]
-    schema = response["content"]["application/json"]["schema"] | {"components": description["components"]}
-    found = answer.get_json()
-    Draft202012Validator(_exact(schema), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(found)
-    return found
-
-
-def _exact(schema: Any) -> Any:
-    """The schema, with no names allowed but those that it describes."""
-    if isinstance(schema, list):
-        return [_exact(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    exact = {name: _exact(value) for name, value in schema.items()}
-    return exact | {"additionalProperties": False} if "properties" in exact and "required" in exact else exact
-
-
-def test_the_file_describes_each_address_and_no_other(client: FlaskClient, description: dict[str, Any]) -> None:
-    served = {
-        (str(rule).replace("<uuid:", "{").replace(">", "}"), method)
-        for rule in client.application.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if str(rule).startswith("/api/")
-    }
-    written = {(path, method.upper()) for path, methods in description["paths"].items() for method in methods}
-
-    assert {(path.replace("<any(retry, cancel):action}", "retry"), method) for path, method in served} == {
-        (path.replace("/cancel", "/retry"), method) for path, method in written
-    }
 
 
 def test_a_list_leads_to_all_jobs_that_a_filter_means(
@@ -136,18 +80,4 @@ def test_an_action_is_audited_with_its_reason(client: FlaskClient, rows: Rows, d
     for body in ("[1]", '{"reason": 1}', "{"):
         refused = client.post(f"/api/jobs/{job_id}/cancel", data=body, headers=KEY)
         assert as_described(refused, description, path, "post")["error"].startswith("The body must be JSON")
-    assert rows.value("SELECT status FROM coding_jobs") == "pending"
-
-
-def test_nobody_reads_or_changes_anything_without_a_key(client: FlaskClient, rows: Rows) -> None:
-    job_id = rows.add_job()
-    for header in ({}, {"Authorization": "Bearer another"}):
-        asked = (
-            client.get("/api/jobs", headers=header),
-            client.get(f"/api/jobs/{job_id}", headers=header),
-            client.get("/api/workers", headers=header),
-            client.get("/api/openapi.json", headers=header),
-            client.post(f"/api/jobs/{job_id}/cancel", headers=header),
-        )
-        assert {answer.status_code for answer in asked} == {401}
     assert rows.value("SELECT status FROM coding_jobs") == "pending"
