@@ -123,9 +123,15 @@ FROM public.job_attempts a LEFT JOIN public.workers w ON w.id = a.worker
 WHERE a.job_id = %(id)s ORDER BY a.fence
 
 -- name: list_audit
--- What operators did to jobs, the latest first. Index: primary key.
-SELECT id, job_id, action, done_by, reason, status_before, status_after, done_at
-FROM public.job_audit ORDER BY id DESC LIMIT %(limit)s
+-- What operators did to jobs and to queues, the latest first. `target`: what it was done to, if not to a job. Indexes:
+-- primary keys.
+SELECT a.*
+FROM ((SELECT job_id, NULL AS target, action, done_by, reason, status_before, status_after, done_at
+       FROM public.job_audit ORDER BY id DESC LIMIT %(limit)s)
+      UNION ALL
+      (SELECT NULL, target, action, done_by, reason, NULL, NULL, done_at
+       FROM public.operator_audit ORDER BY id DESC LIMIT %(limit)s)) a
+ORDER BY a.done_at DESC LIMIT %(limit)s
 
 -- name: cancel_job
 SELECT public.cancel_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS status

@@ -25,8 +25,12 @@ def test_what_operators_did_is_shown_with_its_reason(client: FlaskClient, rows: 
     job_id = rows.add_job()
     rows.all("SELECT cancel_job(%s, 'ada', 'a <b>mistake</b>')", [job_id])
 
+    rows.all("SELECT pause_queue('reports', 'ben', 'a bad deploy')")
+
     page = client.get("/settings").text
 
+    assert page.index("pause_queue") < page.index("cancel: pending")  # the latest first
+    assert "a bad deploy" in page
     assert "cancel: pending → cancelled" in page
     assert "ada" in page
     assert "a &lt;b&gt;mistake&lt;/b&gt;" in page
