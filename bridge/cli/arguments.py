@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from bridge.errors import BridgeError, PayloadError
+from bridge.postgres.json_text import parse_object
 from bridge.postgres.link import Link
 from bridge.settings import load_settings
 
@@ -23,6 +25,18 @@ class _Text(click.types.StringParamType):
 
 
 TEXT = _Text()
+
+
+class NoSuchJobError(BridgeError):
+    """No job has this id."""
+
+
+def payload_of(text: str) -> dict[str, Any]:
+    """The payload that the option `--payload` gives."""
+    try:
+        return parse_object(text)
+    except PayloadError as error:
+        raise click.BadParameter(str(error), param_hint="--payload") from None
 
 
 def open_link() -> Link:

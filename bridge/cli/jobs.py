@@ -1,15 +1,15 @@
 """The commands `jobs …` and `status`."""
 
 import difflib
-import json
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 import click
 
-from bridge.cli.arguments import TEXT, open_link, operator
+from bridge.cli.arguments import TEXT, NoSuchJobError, open_link, payload_of
 from bridge.cli.doctor import paused_queues, waiting_in_vain
+from bridge.cli.operators import cancel, replay, retry
 from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
 from bridge.errors import BridgeError
 from bridge.job import Status
@@ -28,17 +28,13 @@ _LISTED = ("id", "status", "actor", "queue", "priority", "retry_count", "max_ret
 _ERROR_MOST, _WHOLE = 1000, 2**31 - 1  # characters of an error: in a table a few lines, in JSON all (Postgres' largest)
 
 
-class NoSuchJobError(BridgeError):
-    """No job has this id."""
-
-
 class UnreadableJobError(BridgeError):
     """The job holds JSON that Postgres can store and Python cannot read."""
 
 
 @click.group()
 def jobs() -> None:
-    """List, show, send, retry and cancel jobs."""
+    """List, show, send, retry, cancel and replay jobs."""
 
 
 @jobs.command("list")
@@ -117,12 +113,7 @@ def send_job(
     max_retries: int | None,
 ) -> None:
     """Insert a job and print its id. For a prompt without a session, a coding session is created."""
-    try:
-        data = json.loads(payload) if payload else {}
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"is not JSON: {error}", param_hint="--payload") from None
-    if not isinstance(data, dict):
-        raise click.BadParameter("must be a JSON object", param_hint="--payload")
+    data = payload_of(payload) if payload else {}
     if not 0 < len(actor) <= ACTOR_MOST:
         raise click.BadParameter(f"must be a name of 1 to {ACTOR_MOST} characters", param_hint="--actor")
     link = open_link()
@@ -165,33 +156,8 @@ def _warning_if_not_run(link: Link, actor: str, prompt: str | None) -> str | Non
     return f"it waits: actor {actor!r} is not among those of the live workers{hint}"
 
 
-@jobs.command("retry")
-@click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", type=TEXT, help="Kept in the audit trail.")
-def retry_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
-    """Run finished jobs again with all their retries, or waiting ones now."""
-    _operate("retry_job", job_ids, reason, {Status.PENDING: "will run", Status.PROCESSING: "is running, left alone"})
-
-
-@jobs.command("cancel")
-@click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
-@click.option("--reason", type=TEXT, help="Kept in the audit trail.")
-def cancel_jobs(job_ids: tuple[UUID, ...], reason: str | None) -> None:
-    """Cancel jobs: pending ones at once, running ones with their worker's next heartbeat."""
-    texts = {Status.CANCELLED: "is cancelled", Status.PROCESSING: "will be stopped"}
-    _operate("cancel_job", job_ids, reason, texts)
-
-
-def _operate(action: str, job_ids: tuple[UUID, ...], reason: str | None, texts: dict[Status, str]) -> None:
-    queue = JobQueue(open_link())
-    unknown = 0
-    for job_id in job_ids:
-        status = getattr(queue, action)(job_id, by=operator(), reason=reason)
-        unknown += status is None
-        what = "does not exist" if status is None else texts.get(status, f"is {status.value}, left alone")
-        click.echo(f"{job_id} {what}")
-    if unknown:
-        raise SystemExit(1)
+for operation in (retry, cancel, replay):
+    jobs.add_command(operation)
 
 
 @click.command()

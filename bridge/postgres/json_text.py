@@ -18,6 +18,21 @@ def to_json(value: Any, what: str) -> str:
     return text
 
 
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object that a person wrote. Raises PayloadError, which says what is wrong with it."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise PayloadError("must be a JSON object")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it has no {constant}")
+
+
 def storable_text(text: str) -> str:
     """`text` with NUL as U+FFFD and lone surrogates as a question mark."""
     return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")

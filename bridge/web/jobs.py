@@ -1,10 +1,11 @@
-"""The pages of jobs: search them, look at one, retry and cancel it."""
+"""The pages of jobs: search them, look at one, retry and cancel it. replay.py runs a copy of one."""
 
 import json
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
+from urllib.parse import quote_plus
+from uuid import UUID, uuid4
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,6 +19,7 @@ from bridge.web.shown_jobs import ShownJobs
 from bridge.web.terminal_text import coloured
 
 _SHOWN = 50  # jobs of a page: some screens, and a query of milliseconds
+_EDITED_MOST = 24_000  # bytes of a text in a form: two of them, and what is typed, fit into a body (whole_requests.py)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -36,7 +38,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.get("/<uuid:job_id>")
     def show(job_id: UUID) -> str:
-        return render_template("job.html", **_details(shown, job_id))
+        return job_page(shown, job_id)
 
     @pages.post("/<uuid:job_id>/<any(retry, cancel):action>")
     def act(job_id: UUID, action: str) -> ResponseReturnValue:
@@ -44,6 +46,15 @@ def blueprint(services: Services) -> Blueprint:
         return redirect(url_for("jobs.show", job_id=job_id))
 
     return pages
+
+
+def job_page(shown: ShownJobs, job_id: UUID, typed: dict[str, str] | None = None, problem: str | None = None) -> str:
+    """The page of one job. `typed`: what stands in its form for a replay, and `problem` what is wrong with that."""
+    details = _details(shown, job_id)
+    texts = {} if shown.hides_prompts else {"payload": details["payload"], "prompt": details["job"]["prompt"] or ""}
+    unchanged = {name: text for name, text in texts.items() if len(quote_plus(text)) <= _EDITED_MOST}
+    fresh = unchanged | {"copy": str(uuid4()), "reason": ""}
+    return render_template("job.html", **details, typed=typed or fresh, problem=problem)
 
 
 def _tabs(services: Services, meant: JobFilter) -> list[dict[str, Any]]:
@@ -72,11 +83,12 @@ def _details(shown: ShownJobs, job_id: UUID) -> dict[str, Any]:
         "job": job,
         "pause": shown.pause(job["queue"]) if job["status"] == Status.PENDING else None,
         "attempts": shown.attempts(job_id),
+        "audit": shown.audit(job_id),
         "follows": follows,
         "events": [event | {"text": _printed(event["data"])} for event in events],
         "last_event": last,
-        "payload": None if shown.hides_prompts else _readable(job["payload"]),
-        "result": _readable(job["result"]) if job["result"] is not None else None,
+        "payload": None if shown.hides_prompts else readable(job["payload"]),
+        "result": readable(job["result"]) if job["result"] is not None else None,
         "hides_prompts": shown.hides_prompts,
         "actions": _actions(Status(job["status"])),
     }
@@ -85,7 +97,7 @@ def _details(shown: ShownJobs, job_id: UUID) -> dict[str, Any]:
 def _printed(data: Any) -> str:
     """What an event says: the text that a terminal printed, in its colours; or JSON."""
     text = data.get("output", data.get("text")) if isinstance(data, dict) else None
-    return coloured(text) if isinstance(text, str) else _readable(data)
+    return coloured(text) if isinstance(text, str) else readable(data)
 
 
 def _actions(status: Status) -> list[dict[str, str]]:
@@ -95,5 +107,6 @@ def _actions(status: Status) -> list[dict[str, str]]:
     return {Status.PENDING: [retry, cancel], Status.PROCESSING: [cancel]}.get(status, [retry])
 
 
-def _readable(value: Any) -> str:
+def readable(value: Any) -> str:
+    """JSON as the pages show it."""
     return json.dumps(value, indent=2, ensure_ascii=False)

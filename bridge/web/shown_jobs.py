@@ -13,6 +13,7 @@ from bridge.web.services import Services
 
 CUT = 300  # characters of a prompt or an error in a list: some lines
 _ERROR_MOST = 20_000  # characters of an error of one job: the longest traceback of an actor
+_AUDIT_SHOWN = 50  # the newest ones: nobody acts on one job so often
 _EVENTS_SHOWN = 200  # the newest ones: what a person reads; the stream has them all
 _HIDDEN = {"prompt", "payload", "result"}
 
@@ -22,12 +23,17 @@ class ShownJobs:
         self._call = services.pool.call
         self.hides_prompts = services.settings.hide_prompts
 
-    def search(self, written: str, *, limit: int, after: str | None) -> tuple[JobFilter, Page]:
-        """The jobs that a filter means, `limit` of them behind the place `after`. Raises FilterError, PageError."""
+    def meant(self, written: str) -> JobFilter:
+        """The filter that is written. Raises FilterError."""
         meant = parse_filter(written)
         if self.hides_prompts and meant.text is not None:
             # Who may not read prompts must not find out what is in them by searching, either.
             raise FilterError("Prompts are hidden (HIDE_PROMPTS) and not searched: search the errors with error:…")
+        return meant
+
+    def search(self, written: str, *, limit: int, after: str | None) -> tuple[JobFilter, Page]:
+        """The jobs that a filter means, `limit` of them behind the place `after`. Raises FilterError, PageError."""
+        meant = self.meant(written)
         place = parse_place(after) if after is not None else None
         page = list_jobs(self._call, meant, limit=limit, error_most=CUT, after=place)
         return meant, Page([self._without_hidden(job) for job in page.jobs], page.next)
@@ -40,6 +46,10 @@ class ShownJobs:
     def pause(self, queue: str) -> Pause | None:
         """The pause of a queue; None: it is not paused."""
         return find_pauses(self._call).get(queue)
+
+    def audit(self, job_id: UUID) -> list[dict[str, Any]]:
+        """What operators did to it, and which job it is a replay of; newest first."""
+        return self._call("show_audit", {"id": job_id, "limit": _AUDIT_SHOWN})
 
     def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
         """Its ended attempts, oldest first."""

@@ -71,6 +71,8 @@ FUNCTIONS = {
     "retry_job": ["postgres/test_operators"],
     "pause_queue": ["postgres/test_queue_pauses"],
     "resume_queue": ["postgres/test_queue_pauses"],
+    "replay_jobs": ["postgres/test_replay"],
+    "replay_job": ["postgres/test_replay"],
     "add_session_events": ["postgres/test_events", "postgres/test_event_numbers"],
     "take_event_numbers": ["postgres/test_event_numbers"],
     "number_events": ["postgres/test_event_numbers"],

@@ -13,7 +13,8 @@ DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choos
     public.release_delay, public.route_new_job, public.take_event_numbers, public.postpone_event_number,
     public.number_events, public.claim_jobs_apart, public.promote_jobs,
     public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id,
-    public.update_sessions, public.note_refused_session, public.pause_queue, public.resume_queue;
+    public.update_sessions, public.note_refused_session, public.pause_queue, public.resume_queue,
+    public.replay_job, public.replay_jobs;
 
 ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
 
@@ -33,6 +34,9 @@ END $$;
 ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.session_events_seq');
 
 ALTER TABLE public.coding_jobs DROP COLUMN releases, DROP COLUMN retries_from_actor;
+
+ALTER TABLE public.job_audit DROP COLUMN copy, DROP CONSTRAINT job_audit_action_check,
+    ADD CONSTRAINT job_audit_action_check CHECK (action IN ('retry', 'cancel'));
 
 -- Its claims did not set the number of attempts.
 DO $do$ BEGIN

@@ -55,7 +55,7 @@ WITH installed AS MATERIALIZED (
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
            ('jobs_ended', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('session_events_number', 'session_events'),
            ('session_events_unnumbered', 'session_events'), ('workers_live', 'workers'),
-           ('job_audit_of_job', 'job_audit')
+           ('job_audit_of_job', 'job_audit'), ('job_audit_copy', 'job_audit')
 )
 SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,

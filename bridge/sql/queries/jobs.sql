@@ -138,3 +138,14 @@ SELECT public.cancel_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS 
 
 -- name: retry_job
 SELECT public.retry_job(%(id)s, coalesce(%(by)s, current_user), %(reason)s) AS status
+
+
+-- name: replay_job
+SELECT public.replay_job(%(id)s, %(payload)s::text::jsonb, %(prompt)s, coalesce(%(by)s, current_user), %(reason)s,
+                         coalesce(%(copy)s::uuid, gen_random_uuid())) AS copy
+
+-- name: show_audit
+-- What operators did to one job, and which job it is a replay of; newest first. Indexes: job_audit_of_job, job_audit_copy.
+SELECT a.done_at, a.action, a.done_by, a.reason, a.job_id, a.copy
+FROM public.job_audit a WHERE a.job_id = %(id)s OR a.copy = %(id)s
+ORDER BY a.id DESC LIMIT %(limit)s

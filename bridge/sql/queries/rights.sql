@@ -35,7 +35,7 @@ SELECT w.name || ' may execute ' || string_agg(p.oid::regprocedure::text, ', ' O
 FROM web w CROSS JOIN pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name, p.oid, 'EXECUTE')
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'cancel_attempts', 'claim_next_job',
-                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'pause_queue', 'resume_queue', 'register_worker', 'may_choose_actor')
+                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'replay_job', 'pause_queue', 'resume_queue', 'register_worker', 'may_choose_actor')
 GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
