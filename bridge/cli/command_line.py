@@ -12,6 +12,7 @@ _HOME = {
     **dict.fromkeys(("up", "run", "worker", "web"), "services"),
     **dict.fromkeys(("jobs", "status"), "jobs"),
     "queues": "queues",
+    "bulk": "bulk",
     **dict.fromkeys(("doctor", "config"), "checks"),
     "migrate": "database",
     "healthcheck": "probes",

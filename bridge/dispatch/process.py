@@ -19,7 +19,7 @@ from bridge.dispatch.throughput import Throughput
 from bridge.dispatch.upkeep import Upkeep
 from bridge.errors import BridgeError, WrongKeyError
 from bridge.postgres import connection_budget
-from bridge.postgres.job_queue import CHANNEL, JobQueue
+from bridge.postgres.job_queue import BULK_CHANNEL, CHANNEL, JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.notification_outbox import NotificationOutbox
@@ -49,13 +49,13 @@ class BridgeProcess:
         self._recovery = running("recovery", dsn, self._new_recovery)
         self._reconciler = running("reconciler", dsn, self._new_reconciler)
         monitor = running("monitor", dsn, self._new_monitor, keeps_link=False)
-        upkeep = running("upkeep", dsn, self._new_upkeep)
+        self._upkeep = running("upkeep", dsn, self._new_upkeep)
         self._relay = running("relay", dsn, self._new_relay)
         self._hops: list[Running[Any]] = [
-            self._dispatcher, self._recovery, self._reconciler, monitor, upkeep, self._relay,
+            self._dispatcher, self._recovery, self._reconciler, monitor, self._upkeep, self._relay,
         ]  # fmt: skip
 
-        self._job_notifications = Listener(dsn, CHANNEL, self._on_new_job)
+        self._job_notifications = Listener(dsn, CHANNEL, self._on_new_job, {BULK_CHANNEL: self._on_bulk_operation})
         freed = names_of(self._redis, settings.redis_namespace).freed
         self._slot_messages = WakeUps(self._redis, freed, self._on_slot_message)
 
@@ -159,6 +159,9 @@ class BridgeProcess:
             logger.info("New job notification received", extra=notifications.log_fields(payload))
         if priority is not None and self._relay.hop.heard():
             self._relay.loop.wake()
+
+    def _on_bulk_operation(self, _payload: str) -> None:
+        self._upkeep.loop.wake()
 
     def _on_slot_message(self, text: str | None) -> None:
         self._recovery.hop.active()

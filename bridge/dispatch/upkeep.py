@@ -1,4 +1,7 @@
-"""Keeps the tables small: folds counts, prunes finished jobs and workers, and names what holds back vacuum."""
+"""Keeps the tables small: folds counts, prunes finished jobs and workers, names what holds back vacuum.
+
+It also acts on bulk operations: they need no loop of their own, as each batch is short.
+"""
 
 import logging
 import time
@@ -7,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+from bridge.dispatch.bulk import BulkOperations
 from bridge.dispatch.retention import Retention
 from bridge.errors import (
     BridgeError,
@@ -32,6 +36,7 @@ _PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days
 _WORKERS_KEPT = timedelta(days=7)  # so that a failure of last week can still be traced to its worker process
 _FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
 _HOLDERS, _WORKERS = "find what holds back vacuum", "delete workers that ended"
+_BULK = "act on the jobs of a bulk operation"
 T = TypeVar("T")
 
 
@@ -44,12 +49,13 @@ class Upkeep:
     def __init__(self, queue: JobQueue, *, retention: timedelta | None) -> None:
         self._queue = queue
         self._retention = None if retention is None else Retention(queue, retention)
+        self._bulk = BulkOperations(queue)
         self._check_holders_at = 0.0
         self._held_by: str | None = None
         self._prune_workers_at = 0.0
         self._errors = {
             what: ErrorReporter("upkeep", partial(_message, what), f"Upkeep goes on: {what}")
-            for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS)
+            for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS, _BULK)
         }
 
     def step(self) -> float:
@@ -62,9 +68,11 @@ class Upkeep:
         if time.monotonic() >= self._prune_workers_at:
             self._prune_workers_at = time.monotonic() + _PRUNE_WORKERS_SECONDS  # first: an error must wait, too
             self._try(_WORKERS, lambda: self._queue.prune_workers(_WORKERS_KEPT))
+        until_batch = self._try(_BULK, self._bulk.step)
         if more or folded >= _FOLD_MOST // 2:
             return 0.0
-        return _BUSY_REST_SECONDS if folded >= _MANY else _REST_SECONDS
+        rest = _BUSY_REST_SECONDS if folded >= _MANY else _REST_SECONDS
+        return rest if until_batch is None else min(rest, until_batch)
 
     def _try(self, what: str, step: Callable[[], T]) -> T | None:
         try:

@@ -40,6 +40,7 @@ _ROWS = {
         "session_id, seq, id, event_type, data, created_at",
         "sessions uuid[], afters bigint[], limit",
     ),
+    "run_bulk_batch": ("id, action, state, done, skipped, refusal, wait", "limit, looked_at"),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }
 # Function that returns one value or none → the name of the value, or an empty text; its parameters.
@@ -56,6 +57,9 @@ _VALUES = {
     "stop_worker": ("", "worker"),
     "prune_workers": ("", "age"),
     "fold_job_counts": ("folded", "limit"),
+    "plan_bulk_operation": ("id", "action, filter, conditions jsonb, by, counts boolean"),
+    "start_bulk_operation": ("state", "id, by, reason, rate integer"),
+    "stop_bulk_operation": ("state", "id, by"),
     "promise_relay": ("promised", "bridge, time"),
     "relay_notifications": ("sent", "limit"),
     "mobvibe_schema_version": ("version", ""),

@@ -13,6 +13,10 @@ from bridge.job import Status
 _WORD = re.compile(r'(?:(?P<name>[a-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))\s*')
 _AGE = re.compile(r"(\d{1,9})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FINGERPRINT = re.compile(r"[0-9a-f]{8}")
+_OLDEST = timedelta(
+    days=365_000
+)  # a thousand years: no job is so old, and Postgres has no time seven thousand years ago
 _INTEGER_MOST = 2**31 - 1  # Postgres' largest integer
 _LONGEST = 1000  # characters: a filter that a person writes needs a tenth of it
 
@@ -33,6 +37,7 @@ class JobFilter:
     older: timedelta | None = None  # its last change (made, claimed or ended) is at least so long ago
     attempt: int | None = None  # at least so many attempts have failed
     text: str | None = None  # a part of the prompt or the error message, in small or capital letters
+    fingerprint: str | None = None  # what its error has in common with others (error_fingerprint); of failed jobs only
 
     def params(self) -> dict[str, Any]:
         """The parameters of the statements that take a filter."""
@@ -63,13 +68,15 @@ def parse_filter(text: str) -> JobFilter:
             found[name] = _read(name, value)
     if words:
         found["text"] = " ".join(words)
+    if "fingerprint" in found and found.setdefault("status", Status.FAILED) is not Status.FAILED:
+        raise FilterError(f"fingerprint: only failed jobs have one, not {found['status']} ones")
     return JobFilter(**found)
 
 
 def _read(name: str, value: str) -> Any:
     readers: Mapping[str, Any] = {
         "status": _status, "queue": str, "actor": str, "session": _session, "error": str, "older": _age,
-        "attempt": _attempt,
+        "attempt": _attempt, "fingerprint": _fingerprint,
     }  # fmt: skip
     if name not in readers:
         raise FilterError(f"{name}: is no qualifier; there are {', '.join(readers)}. To search for it, quote the word")
@@ -95,15 +102,24 @@ def _age(value: str) -> timedelta:
     if match is None:
         raise FilterError("older: must be a number with s, m, h, d or w, such as 2h")
     try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        age = timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
-        raise FilterError("older: is too long ago") from None
+        age = timedelta.max
+    if age > _OLDEST:
+        raise FilterError("older: is too long ago")
+    return age
 
 
 def _attempt(value: str) -> int:
     if not value.isdecimal() or int(value) > _INTEGER_MOST:
         raise FilterError("attempt: must be a number of failed attempts, such as 2")
     return int(value)
+
+
+def _fingerprint(value: str) -> str:
+    if not _FINGERPRINT.fullmatch(value):
+        raise FilterError("fingerprint: must be eight characters 0-9 and a-f, as the page of dead letters shows them")
+    return value
 
 
 def _written(name: str, value: Any) -> str:

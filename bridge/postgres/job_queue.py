@@ -19,6 +19,7 @@ from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.queue_rows import (
+    BulkBatch,
     ClaimedJob,
     Pruned,
     QueueCapacity,
@@ -32,7 +33,7 @@ from bridge.postgres.queue_rows import (
 )
 from bridge.postgres.statements import statement
 
-CHANNEL = "new_job"
+CHANNEL, BULK_CHANNEL = "new_job", "mobvibe_bulk"
 # What a notice of our functions says when they cannot change a row: see refused_rows.py.
 _CLAIM = "cannot be handed over now"
 _RECLAIM = "cannot be taken back now"
@@ -175,6 +176,10 @@ class JobQueue:
     def prune_workers(self, age: timedelta) -> None:
         """Delete the rows of worker processes that ended longer ago than `age`."""
         self._link.call("prune_workers", {"age": age})
+
+    def run_bulk_batch(self, *, limit: int, looked_at: int) -> BulkBatch:
+        """Act on up to `limit` jobs of a bulk operation that is due, among the next `looked_at` in the table."""
+        return BulkBatch(**self._link.call("run_bulk_batch", {"limit": limit, "looked_at": looked_at})[0])
 
     def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
         """What has held back vacuum for longest, if for longer than `seconds`."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import LiteralString
 from uuid import uuid4
@@ -29,6 +29,8 @@ _STATEMENT_TIMEOUT_MS = 3_000  # shorter than _ECHO_SECONDS: who does not take L
 class Listener(Subscription):
     """Calls back for every notification on `channel`, and once with "" whenever some may have been missed.
 
+    So it does for each channel of `also`, with the callback given there.
+
     Only speed depends on it: the poll finds the same jobs later. Every PROBE_SECONDS the session sends itself a
     notification and must receive it. Reason: a pooler in transaction mode accepts LISTEN without effect, and a link may
     die without an error. Both look the same as a channel without notifications.
@@ -38,11 +40,17 @@ class Listener(Subscription):
     least_rest_seconds, most_rest_seconds = 0.1, 5.0
     failed_text = "The listener failed and starts again"
 
-    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        channel: str,
+        callback: Callable[[str], None],
+        also: Mapping[str, Callable[[str], None]] | None = None,
+    ) -> None:
         super().__init__(f"listen {channel}")
         self._dsn = dsn
         self._channel = channel
-        self._callback = callback
+        self._callbacks = {channel: callback, **(also or {})}
         self.error: StoreUnavailableError | None = None  # why it does not listen now
 
     def _receive(self) -> None:
@@ -61,14 +69,15 @@ class Listener(Subscription):
         echo = f"mobvibe_echo_{uuid4().hex}"
         with translate_postgres_errors(), connection.transaction():
             session = _session(connection)
-            connection.execute(self._on_both("LISTEN {}; LISTEN {}", echo))
+            connection.execute(self._on_all("LISTEN {}", echo))
         try:
             self._probe(connection, echo)
             self.error = None
             if not self._stopping.is_set():
                 self.subscribed.set()
                 logger.debug("Listening", extra={"channel": self._channel})
-                self._callback("")  # after LISTEN: the scan that it causes then misses nothing
+                for callback in self._callbacks.values():
+                    callback("")  # after LISTEN: the scan that it causes then misses nothing
             while not self._stopping.is_set():
                 self._pass_on(connection, PROBE_SECONDS)
                 self._probe(connection, echo)
@@ -85,12 +94,12 @@ class Listener(Subscription):
             for _ in range(_UNLISTEN_TRIES):
                 with connection.transaction():
                     if _session(connection) == session:
-                        connection.execute(self._on_both("UNLISTEN {}; UNLISTEN {}", echo))
+                        connection.execute(self._on_all("UNLISTEN {}", echo))
                         return
                 time.sleep(_UNLISTEN_REST_SECONDS)
 
-    def _on_both(self, text: LiteralString, echo: str) -> sql.Composed:
-        return sql.SQL(text).format(sql.Identifier(self._channel), sql.Identifier(echo))
+    def _on_all(self, text: LiteralString, echo: str) -> sql.Composed:
+        return sql.SQL("; ").join(sql.SQL(text).format(sql.Identifier(name)) for name in (*self._callbacks, echo))
 
     def _pass_on(self, connection: Connection, seconds: float) -> None:
         """Call back for what arrives within `seconds`; ends early when asked to stop."""
@@ -98,8 +107,7 @@ class Listener(Subscription):
             for _ in range(max(1, int(seconds / STOP_CHECK_SECONDS))):
                 WATCHDOG.turn()
                 for note in connection.notifies(timeout=STOP_CHECK_SECONDS):
-                    if note.channel == self._channel:
-                        self._callback(note.payload)
+                    self._callbacks.get(note.channel, _ignore)(note.payload)
                 if self._stopping.is_set():
                     return
 
@@ -110,8 +118,8 @@ class Listener(Subscription):
             connection.execute("SELECT pg_notify(%s, %s)", [echo, token])
             while time.monotonic() < deadline and not self._stopping.is_set():
                 for note in connection.notifies(timeout=STOP_CHECK_SECONDS):
-                    if note.channel == self._channel:
-                        self._callback(note.payload)
+                    if note.channel in self._callbacks:
+                        self._callbacks[note.channel](note.payload)
                     elif note.payload == token:
                         return
         if not self._stopping.is_set():
@@ -119,6 +127,10 @@ class Listener(Subscription):
                 "this connection does not receive its own notifications: "
                 "LISTEN needs a direct link, not a pooler in transaction mode"
             )
+
+
+def _ignore(_payload: str) -> None:
+    """The echo of an earlier probe that came late."""
 
 
 def _session(connection: Connection) -> int:

@@ -115,6 +115,23 @@ class WatchedWorkers:
     live: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BulkBatch:
+    """What was done of a bulk operation; `id` None: nothing, since none is due or another bridge is at work.
+
+    `refusal`: why the database refused a job, the first time in an operation. `wait`: seconds until a batch is due;
+    None if no operation is under way.
+    """
+
+    id: int | None
+    action: str | None
+    state: str | None
+    done: int
+    skipped: int
+    refusal: str | None
+    wait: float | None
+
+
 class Span(NamedTuple):
     """Of one queue: at most `limit` jobs, of priorities from `low` to `high`, behind the place `after`."""
 

@@ -9,9 +9,9 @@ BEGIN
         SELECT p.oid::regprocedure AS name, f.turned_off
         FROM (VALUES
             (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan'],
-             ARRAY['add_session_events', 'cancel_attempts', 'change_each', 'complete_jobs', 'end_failed_attempts',
+             ARRAY['add_session_events', 'cancel_attempts', 'cancel_jobs', 'change_each', 'complete_jobs', 'end_failed_attempts',
                    'fail_claims', 'fail_jobs', 'heartbeat_worker', 'keep_claims', 'note_refused_session', 'pause_queue', 'promote_jobs',
-                   'queue_room', 'reclaim_jobs', 'release_jobs', 'replay_jobs', 'resume_queue', 'route_each', 'start_jobs', 'take_back', 'update_sessions',
+                   'queue_room', 'reclaim_jobs', 'release_jobs', 'replay_jobs', 'resume_queue', 'retry_jobs', 'route_each', 'start_jobs', 'take_back', 'update_sessions',
                    'waiting_claims']),
             (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan', 'enable_sort'],
              ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'promote_due_jobs',

@@ -4,6 +4,7 @@ from flask import Flask, Response
 
 from bridge.settings import Settings
 from bridge.web import (
+    bulk,
     error_answers,
     index,
     jobs,
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
         index.blueprint(services),
         jobs.blueprint(services),
         replay.blueprint(services),
+        bulk.blueprint(services),
         queues.blueprint(services),
         workers.blueprint(services),
         settings_page.blueprint(services),

@@ -11,6 +11,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from bridge.job import Status
+from bridge.postgres.bulk import actions_for
 from bridge.postgres.job_filter import FilterError, JobFilter
 from bridge.postgres.job_list import SEARCHED, Page, PageError
 from bridge.web.operators import act_on_job
@@ -34,7 +35,12 @@ def blueprint(services: Services) -> Blueprint:
         except (FilterError, PageError) as error:
             empty = render_template("jobs.html", q=written, problem=str(error), page=Page([], None), tabs=[])
             return empty, HTTPStatus.BAD_REQUEST
-        return render_template("jobs.html", q=written, page=page, tabs=_tabs(services, meant), searched=SEARCHED)
+        tabs = _tabs(services, meant)
+        matching = next((tab["count"] for tab in tabs if tab["current"]), None)
+        actions = actions_for(meant.status)
+        return render_template(
+            "jobs.html", q=written, page=page, tabs=tabs, searched=SEARCHED, actions=actions, matching=matching
+        )
 
     @pages.get("/<uuid:job_id>")
     def show(job_id: UUID) -> str:
@@ -65,7 +71,7 @@ def _tabs(services: Services, meant: JobFilter) -> list[dict[str, Any]]:
     return [
         {
             "name": status.value if status else "all",
-            "q": str(replace(meant, status=status)),
+            "q": str(replace(meant, status=status, fingerprint=meant.fingerprint if status is Status.FAILED else None)),
             "current": status is meant.status,
             "count": sum(row[status] for row in counts) if counted and status else None,
         }

@@ -72,7 +72,7 @@ EQUIVALENT: dict[str, str] = {
     "claim_suspects: s.crashes > 0": _NEVER,
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
-    "cancel_job: job.session_id IS NOT NULL": _NULL,
+    "cancel_jobs: c.session_id IS NOT NULL": _NULL,
     "update_sessions: changed < found": "what is asked for then has its own conditions; this saves the look-up",
     "settle_sessions: c.conrelid = 'public.coding_sessions'::regclass": _NONE_DEFERRED,
     "settle_sessions: c.condeferred": _NONE_DEFERRED,

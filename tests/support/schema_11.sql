@@ -14,7 +14,9 @@ DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choos
     public.number_events, public.claim_jobs_apart, public.promote_jobs,
     public.route_each, public.prune_finished_jobs, public.guard_job, public.count_jobs, public.mobvibe_database_id,
     public.update_sessions, public.note_refused_session, public.pause_queue, public.resume_queue,
-    public.replay_job, public.replay_jobs;
+    public.replay_job, public.replay_jobs,
+    public.cancel_jobs, public.retry_jobs, public.changed_at, public.is_meant, public.bulk_lock, public.act_on_batch,
+    public.plan_bulk_operation, public.start_bulk_operation, public.stop_bulk_operation, public.run_bulk_batch;
 
 ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
 
@@ -35,7 +37,9 @@ ALTER TABLE public.session_events ALTER COLUMN seq SET DEFAULT nextval('public.s
 
 ALTER TABLE public.coding_jobs DROP COLUMN releases, DROP COLUMN retries_from_actor;
 
-ALTER TABLE public.job_audit DROP COLUMN copy, DROP CONSTRAINT job_audit_action_check,
+DROP TABLE public.bulk_operations;
+
+ALTER TABLE public.job_audit DROP COLUMN copy, DROP COLUMN bulk_operation, DROP CONSTRAINT job_audit_action_check,
     ADD CONSTRAINT job_audit_action_check CHECK (action IN ('retry', 'cancel'));
 
 -- Its claims did not set the number of attempts.
@@ -291,6 +295,40 @@ BEGIN
     SELECT s.actor, s.queue, count(*), h.queue
     FROM stuck s LEFT JOIN home h ON h.actor = s.actor
     GROUP BY s.actor, s.queue, h.queue;
+END $$;
+
+CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    this_moment timestamptz := clock_timestamp();
+    job public.coding_jobs;
+    note text := 'cancelled by ' || p_by || coalesce(': ' || p_reason, '');
+    status_after text;
+BEGIN
+    SELECT * INTO job FROM public.coding_jobs j WHERE j.id = p_id FOR UPDATE;
+    IF NOT FOUND OR job.status IN ('completed', 'failed', 'cancelled') THEN
+        RETURN job.status;
+    END IF;
+    status_after := CASE WHEN job.status = 'processing' AND job.exec IS NOT NULL THEN 'processing' ELSE 'cancelled' END;
+    UPDATE public.coding_jobs j
+    SET status = status_after, cancel_requested_at = this_moment, error_message = note, updated_at = this_moment,
+        completed_at = CASE status_after WHEN 'cancelled' THEN this_moment END,
+        lease_expires_at = CASE status_after WHEN 'processing' THEN j.lease_expires_at END
+    WHERE j.id = p_id;
+    IF status_after = 'processing' THEN
+        PERFORM pg_notify('mobvibe_' || job.worker, '');
+    ELSIF job.status = 'processing' THEN
+        INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome, error)
+        VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
+    END IF;
+    IF status_after = 'cancelled' AND job.session_id IS NOT NULL THEN
+        PERFORM public.settle_sessions(ARRAY[job.session_id], 'failed', ARRAY[note]);
+    END IF;
+    INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
+    VALUES (p_id, 'cancel', p_by, p_reason, job.status, status_after);
+    RETURN status_after;
 END $$;
 
 CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)

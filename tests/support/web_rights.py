@@ -12,7 +12,8 @@ _THEIRS = {
     "notify_new_job",
     "notify_job_status_change",
 }
-_FOR_ALL = {"mobvibe_schema_version", "mobvibe_database_id"}
+# An index calls the last one, as whoever fails a job.
+_FOR_ALL = {"mobvibe_schema_version", "mobvibe_database_id", "error_fingerprint"}
 
 
 def tables(rows: Rows) -> set[str]:

@@ -19,8 +19,8 @@ INSERTS = re.compile(
 VARIANTS = {".send(": ".send()", ".send_with_options(": ".send()"}
 COMMANDS = re.compile(r"(?<!from )(?<![.\w])(?:mobvibe|dramatiq|honcho|make) [a-z]+")
 NO_WORKERS = {
-    "mobvibe config", "mobvibe doctor", "mobvibe healthcheck", "mobvibe jobs", "mobvibe migrate", "mobvibe queues",
-    "mobvibe run", "mobvibe status", "mobvibe web", "make check", "make test",
+    "mobvibe bulk", "mobvibe config", "mobvibe doctor", "mobvibe healthcheck", "mobvibe jobs", "mobvibe migrate",
+    "mobvibe queues", "mobvibe run", "mobvibe status", "mobvibe web", "make check", "make test",
 }  # fmt: skip
 DEVELOPMENT = {"mobvibe up", "make run"}  # on this machine only, with stores of their own
 

@@ -1,7 +1,7 @@
 """The migrations in `sql/`: which there are, in what order, and what is in them.
 
-The order is rights, tables, functions, triggers, the version: a function can only be made after the tables it reads,
-and a trigger after the function it calls.
+The order is rights, functions that indexes call, tables, other functions, triggers, the version: a function can only be
+made after the tables it reads, an index or a trigger after the function it calls.
 """
 
 import re
@@ -48,6 +48,7 @@ def migrations() -> tuple[Migration, ...]:
     planner = "\n" + _read(_folder() / "planner_settings.sql")
     return (
         _renewed("rights", _read(_folder() / "rights.sql")),
+        _renewed("indexed_functions", _read(_folder() / "indexed_functions.sql")),
         *(Migration(name, _made_by(name), text + _CLOSE_RIGHTS) for name, text in _texts("tables").items()),
         _renewed("functions", functions + planner),
         *(_renewed(f"triggers/{name}", text + planner) for name, text in _texts("triggers").items()),

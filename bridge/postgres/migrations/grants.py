@@ -3,7 +3,7 @@
 from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functions
 
 _TABLES = (
-    "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit",
+    "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit", "bulk_operations",
     "coding_sessions", "session_events", "session_streams", "job_notifications", "notification_relay",
     "queue_pauses", "operator_audit",
 )  # fmt: skip

@@ -1,65 +1,79 @@
--- What operators do to a job. The change and its audit row are one transaction.
+-- What operators do to jobs. The change and its audit rows are one transaction. p_bulk is the bulk operation that it is
+-- part of, see bulk.sql. The functions for many jobs take those that can be changed, and return how many these were.
 
--- cancel_job: cancels a job that is pending or handed over at once. A running one is marked: its worker is notified
--- on its own channel, and stops it with its next heartbeat. Returns the status afterwards, 'processing' for a marked
--- job; NULL: there is no such job.
-CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
-RETURNS text
+-- cancel_jobs: cancels jobs that are pending or handed over at once. Running ones are marked: their workers are notified,
+-- each on its own channel, and stop them with their next heartbeat.
+CREATE OR REPLACE FUNCTION public.cancel_jobs(p_ids uuid[], p_by text, p_reason text, p_bulk bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     this_moment timestamptz := clock_timestamp();
-    job public.coding_jobs;
     note text := 'cancelled by ' || p_by || coalesce(': ' || p_reason, '');
-    status_after text;
+    changed bigint;
+    handed_over uuid[];
+    sessions uuid[];
+    workers uuid[];
 BEGIN
-    SELECT * INTO job FROM public.coding_jobs j WHERE j.id = p_id FOR UPDATE;
-    IF NOT FOUND OR job.status IN ('completed', 'failed', 'cancelled') THEN
-        RETURN job.status;
-    END IF;
-    status_after := CASE WHEN job.status = 'processing' AND job.exec IS NOT NULL THEN 'processing' ELSE 'cancelled' END;
-    UPDATE public.coding_jobs j
-    SET status = status_after, cancel_requested_at = this_moment, error_message = note, updated_at = this_moment,
-        completed_at = CASE status_after WHEN 'cancelled' THEN this_moment END,
-        lease_expires_at = CASE status_after WHEN 'processing' THEN j.lease_expires_at END
-    WHERE j.id = p_id;
-    IF status_after = 'processing' THEN
-        PERFORM pg_notify('mobvibe_' || job.worker, '');
-    ELSIF job.status = 'processing' THEN
+    WITH open AS MATERIALIZED (
+        SELECT j.id, j.status AS status_before, CASE WHEN j.status = 'processing' AND j.exec IS NOT NULL
+                                                     THEN 'processing' ELSE 'cancelled' END AS status_after
+        FROM public.coding_jobs j
+        WHERE j.id = ANY (p_ids) AND j.status IN ('pending', 'processing') ORDER BY j.id FOR UPDATE
+    ), cancelled AS (
+        UPDATE public.coding_jobs j
+        SET status = o.status_after, cancel_requested_at = this_moment, error_message = note, updated_at = this_moment,
+            completed_at = CASE o.status_after WHEN 'cancelled' THEN this_moment END,
+            lease_expires_at = CASE o.status_after WHEN 'processing' THEN j.lease_expires_at END
+        FROM open o WHERE j.id = o.id
+        RETURNING j.id, j.session_id, j.worker, o.status_before, o.status_after
+    ), noted AS (
+        INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after, bulk_operation)
+        SELECT c.id, 'cancel', p_by, p_reason, c.status_before, c.status_after, p_bulk FROM cancelled c
+    )
+    SELECT count(*), array_agg(c.id) FILTER (WHERE c.status_before = 'processing' AND c.status_after = 'cancelled'),
+           array_agg(DISTINCT c.session_id) FILTER (WHERE c.status_after = 'cancelled' AND c.session_id IS NOT NULL),
+           array_agg(DISTINCT c.worker) FILTER (WHERE c.status_after = 'processing')
+    INTO changed, handed_over, sessions, workers FROM cancelled c;
+    IF handed_over IS NOT NULL THEN
         INSERT INTO public.job_attempts (job_id, fence, claimed_at, started_at, finished_at, outcome, error)
-        VALUES (job.id, job.fence, job.claimed_at, job.started_at, this_moment, 'cancelled', note);
+        SELECT j.id, j.fence, j.claimed_at, j.started_at, this_moment, 'cancelled', note
+        FROM public.coding_jobs j WHERE j.id = ANY (handed_over);
     END IF;
-    IF status_after = 'cancelled' AND job.session_id IS NOT NULL THEN
-        PERFORM public.settle_sessions(ARRAY[job.session_id], 'failed', ARRAY[note]);
-    END IF;
-    INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
-    VALUES (p_id, 'cancel', p_by, p_reason, job.status, status_after);
-    RETURN status_after;
+    PERFORM pg_notify('mobvibe_' || w.worker, '') FROM unnest(workers) AS w (worker);
+    PERFORM public.settle_sessions(sessions, 'failed', array_fill(note, ARRAY[coalesce(cardinality(sessions), 0)]));
+    RETURN changed;
 END $$;
 
--- retry_job: makes a finished job run again, with all its retries; a pending one runs now. A job in processing stays
--- as it is. Returns the status afterwards; NULL: there is no such job.
-CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
-RETURNS text
+-- retry_jobs: makes finished jobs run again, with all their retries; pending ones run now. Jobs in processing stay as
+-- they are.
+CREATE OR REPLACE FUNCTION public.retry_jobs(p_ids uuid[], p_by text, p_reason text, p_bulk bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
-    job public.coding_jobs;
+    changed bigint;
 BEGIN
-    SELECT * INTO job FROM public.coding_jobs j WHERE j.id = p_id FOR UPDATE;
-    IF NOT FOUND OR job.status = 'processing' THEN
-        RETURN job.status;
+    WITH idle AS MATERIALIZED (
+        SELECT j.id, j.status AS status_before FROM public.coding_jobs j
+        WHERE j.id = ANY (p_ids) AND j.status <> 'processing' ORDER BY j.id FOR UPDATE
+    ), retried AS (
+        UPDATE public.coding_jobs j
+        SET status = 'pending', retry_count = CASE i.status_before WHEN 'pending' THEN j.retry_count ELSE 0 END,
+            releases = 0, error_message = NULL, result = NULL, completed_at = NULL, cancel_requested_at = NULL,
+            run_at = NULL, due = true, updated_at = clock_timestamp()
+        FROM idle i WHERE j.id = i.id
+        RETURNING j.id, i.status_before
+    ), noted AS (
+        INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after, bulk_operation)
+        SELECT r.id, 'retry', p_by, p_reason, r.status_before, 'pending', p_bulk FROM retried r
+    )
+    SELECT count(*) INTO changed FROM retried;
+    IF changed = 1 THEN
+        PERFORM pg_notify('new_job', public.new_job_payload(j.id, j.session_id, j.priority, j.created_at))
+        FROM public.coding_jobs j WHERE j.id = ANY (p_ids);
+    ELSIF changed > 1 THEN
+        PERFORM pg_notify('new_job', json_build_object('count', changed)::text);
     END IF;
-    UPDATE public.coding_jobs j
-    SET status = 'pending', retry_count = CASE job.status WHEN 'pending' THEN j.retry_count ELSE 0 END,
-        releases = 0, error_message = NULL, result = NULL, completed_at = NULL, cancel_requested_at = NULL,
-        run_at = NULL, due = true, updated_at = clock_timestamp()
-    WHERE j.id = p_id;
-    INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after)
-    VALUES (p_id, 'retry', p_by, p_reason, job.status, 'pending');
-    PERFORM pg_notify('new_job', jsonb_build_object('job_id', job.id, 'session_id', job.session_id,
-        'priority', job.priority, 'created_at', job.created_at)::text);
-    RETURN 'pending';
+    RETURN changed;
 END $$;
 
 -- replay_jobs: inserts a copy of each of these jobs, as they were when they were inserted, to run now. The old ones stay
@@ -67,7 +81,7 @@ END $$;
 -- the copy, for one job; NULL: a new one. Returns how many were inserted.
 -- 3 attempts: as in enqueue (queries/jobs.sql). The setting is for one row at a time: the trigger takes it.
 CREATE OR REPLACE FUNCTION public.replay_jobs(
-    p_ids uuid[], p_payload jsonb, p_prompt text, p_by text, p_reason text, p_copy uuid) RETURNS bigint
+    p_ids uuid[], p_payload jsonb, p_prompt text, p_by text, p_reason text, p_copy uuid, p_bulk bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
@@ -86,11 +100,32 @@ BEGIN
         FROM old o
         RETURNING id, status
     ), noted AS (
-        INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after, copy)
-        SELECT o.id, 'replay', p_by, p_reason, o.status, c.status, c.id FROM copies c JOIN old o ON o.copy = c.id
+        INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after, copy, bulk_operation)
+        SELECT o.id, 'replay', p_by, p_reason, o.status, c.status, c.id, p_bulk FROM copies c JOIN old o ON o.copy = c.id
     )
     SELECT count(*) INTO copied FROM copies;
     RETURN copied;
+END $$;
+
+-- cancel_job: cancel_jobs for one. Returns the status afterwards, 'processing' for a marked job; NULL: there is no such
+-- job.
+CREATE OR REPLACE FUNCTION public.cancel_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    PERFORM public.cancel_jobs(ARRAY[p_id], p_by, p_reason, NULL);
+    RETURN (SELECT j.status FROM public.coding_jobs j WHERE j.id = p_id);
+END $$;
+
+-- retry_job: retry_jobs for one. Returns the status afterwards; NULL: there is no such job.
+CREATE OR REPLACE FUNCTION public.retry_job(p_id uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    PERFORM public.retry_jobs(ARRAY[p_id], p_by, p_reason, NULL);
+    RETURN (SELECT j.status FROM public.coding_jobs j WHERE j.id = p_id);
 END $$;
 
 -- replay_job: inserts a copy of a job, see replay_jobs. A second call with the same p_copy inserts nothing: a form may be
@@ -103,7 +138,7 @@ AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('mobvibe.replay ' || p_copy, 0));
     IF EXISTS (SELECT FROM public.job_audit a WHERE a.copy = p_copy AND a.job_id = p_id)
-       OR public.replay_jobs(ARRAY[p_id], p_payload, p_prompt, p_by, p_reason, p_copy) = 1
+       OR public.replay_jobs(ARRAY[p_id], p_payload, p_prompt, p_by, p_reason, p_copy, NULL) = 1
     THEN
         RETURN p_copy;
     END IF;

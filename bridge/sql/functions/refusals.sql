@@ -14,7 +14,7 @@ AS $$
         OR regexp_replace(split_part(p_context, p_caller || '(', 1),
                'PL/pgSQL[^\n]*\y(guard_job|keep_due|begin_manual_attempt|notify_job_status_change|count_changed_jobs|count_no_jobs'
                '|promote_jobs|take_back|end_failed_attempts|release_jobs|settle_sessions|update_sessions|postpone_event_number'
-               '|number_events|take_event_numbers)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
+               '|number_events|take_event_numbers|cancel_jobs|retry_jobs|replay_jobs|route_new_job|count_new_jobs|notify_new_job)\(', '', 'g') ~ 'PL/(?!pgSQL)|PL/pgSQL[^\n]*\('
 $$;
 
 -- check_at_once: has a table's deferred constraints checked with each statement, or at the commit again. For

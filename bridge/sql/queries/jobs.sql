@@ -30,8 +30,8 @@ SELECT created_at FROM public.coding_jobs WHERE id = %(id)s
 -- name: list_jobs
 -- The latest jobs that a filter (job_filter.py) means, newest first: pending ones by their insertion, running ones by
 -- their claim, finished ones by their end. A page begins behind the job `before_id` of the time `before_at`. Reads the
--- latest %(looked_at)s of each kind, of pending ones in each queue; and all of a session. Indexes: jobs_oldest,
--- jobs_processing, jobs_ended, jobs_failed, jobs_of_session, primary key.
+-- latest %(looked_at)s of each kind, of pending ones in each queue, of failed ones with the fingerprint that is given; and
+-- all of a session. Indexes: jobs_oldest, jobs_processing, jobs_ended, jobs_failed, jobs_dead, jobs_of_session, primary key.
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT least(coalesce(clock_timestamp() - %(older)s::interval, 'infinity'), %(before_at)s::timestamptz) AS until,
            coalesce(%(before_at)s::timestamptz, 'infinity') AS before_at, %(before_id)s::uuid AS before_id
@@ -49,7 +49,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
               WHERE j.status = 'pending' AND j.queue = q.queue AND j.created_at <= a.until
               ORDER BY j.created_at DESC LIMIT %(looked_at)s) w
         WHERE (w.at < a.before_at OR (w.job).id < a.before_id) AND public.job_matches((w.job).queue, (w.job).actor, (w.job).retry_count, (w.job).prompt, (w.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s) ORDER BY w.at DESC, (w.job).id DESC LIMIT %(limit)s) s
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s) ORDER BY w.at DESC, (w.job).id DESC LIMIT %(limit)s) s
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'pending') = 'pending'
       AND q.queue = coalesce(%(queue)s, q.queue)
 ), running AS (
@@ -59,7 +59,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
           ORDER BY j.claimed_at DESC LIMIT %(looked_at)s) s, asked a
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'processing') = 'processing'
       AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
     ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), finished AS (
     SELECT (s.job).id, s.at
@@ -69,7 +69,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'completed') = 'completed'
       AND (s.job).status = coalesce(%(status)s, (s.job).status)
       AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
     ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), failed AS (
     SELECT (s.job).id, s.at
@@ -77,8 +77,18 @@ WITH RECURSIVE asked AS MATERIALIZED (
           WHERE j.status IN ('failed', 'cancelled') AND j.status = %(status)s
             AND j.completed_at <= (SELECT until FROM asked)
           ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
-    WHERE %(session)s::uuid IS NULL AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+    WHERE %(session)s::uuid IS NULL AND %(fingerprint)s::text IS NULL AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
+    ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
+), alike AS (
+    SELECT (s.job).id, s.at
+    FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
+          WHERE j.status = 'failed' AND public.error_fingerprint(j.error_message) = %(fingerprint)s
+            AND j.completed_at <= (SELECT until FROM asked)
+          ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
+    WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'failed') = 'failed'
+      AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, NULL)
     ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), by_hand AS (  -- finished, without completed_at
     SELECT (s.job).id, s.at
@@ -87,20 +97,19 @@ WITH RECURSIVE asked AS MATERIALIZED (
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'completed') IN ('completed', 'failed', 'cancelled')
       AND (s.job).status = coalesce(%(status)s, (s.job).status) AND s.at <= a.until
       AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
     ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), of_session AS (
     SELECT (s.job).id, s.at
-    FROM (SELECT j AS job, CASE j.status WHEN 'pending' THEN j.created_at WHEN 'processing' THEN j.claimed_at
-                                         ELSE coalesce(j.completed_at, j.updated_at) END AS at
+    FROM (SELECT j AS job, public.changed_at(j.status, j.created_at, j.claimed_at, j.completed_at, j.updated_at) AS at
           FROM public.coding_jobs j WHERE j.session_id = %(session)s::uuid) s, asked a
     WHERE (s.job).status = coalesce(%(status)s, (s.job).status) AND s.at <= a.until
       AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
-                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s)
+                               %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
     ORDER BY s.at DESC, (s.job).id DESC LIMIT %(limit)s
 ), latest AS (
     SELECT * FROM waiting UNION ALL SELECT * FROM running UNION ALL SELECT * FROM finished
-    UNION ALL SELECT * FROM failed UNION ALL SELECT * FROM by_hand UNION ALL SELECT * FROM of_session
+    UNION ALL SELECT * FROM failed UNION ALL SELECT * FROM alike UNION ALL SELECT * FROM by_hand UNION ALL SELECT * FROM of_session
     ORDER BY at DESC, id DESC LIMIT %(limit)s
 )
 SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retries, j.created_at, j.completed_at,
@@ -149,3 +158,13 @@ SELECT public.replay_job(%(id)s, %(payload)s::text::jsonb, %(prompt)s, coalesce(
 SELECT a.done_at, a.action, a.done_by, a.reason, a.job_id, a.copy
 FROM public.job_audit a WHERE a.job_id = %(id)s OR a.copy = %(id)s
 ORDER BY a.id DESC LIMIT %(limit)s
+
+-- name: list_bulk_operations
+-- The latest bulk operations that were started, newest first; or the one with %(id)s, started or not. Index: primary key.
+SELECT b.id, b.action, b.filter, b.state, CASE WHEN b.counts IS NOT NULL
+           THEN (SELECT coalesce(sum(c.value::bigint), 0)::bigint FROM jsonb_each_text(b.counts) c) END AS total,
+       b.done, b.skipped, b.first_refusal, b.jobs_per_second, b.made_by, b.reason, b.stopped_by, b.counts, b.made_at,
+       b.started_at, b.finished_at
+FROM public.bulk_operations b
+WHERE CASE WHEN %(id)s::bigint IS NULL THEN b.started_at IS NOT NULL ELSE b.id = %(id)s END
+ORDER BY b.id DESC LIMIT %(limit)s

@@ -6,7 +6,8 @@
 SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE'),
-             ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE'), ('queue_pauses', 'SELECT')) AS t (name, rights)
+             ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE'), ('queue_pauses', 'SELECT'),
+             ('job_audit', 'INSERT'), ('bulk_operations', 'SELECT,UPDATE')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege(to_regclass('public.' || t.name), r.right_name)
 GROUP BY t.name
@@ -25,7 +26,7 @@ WHERE p.pronamespace = 'public'::regnamespace
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'cancel_attempts', 'release_jobs', 'release_delay', 'reclaim_jobs',
                     'heartbeat_worker', 'hold_worker_link', 'watch_links', 'waiting_claims', 'claim_suspects', 'isolated_until', 'is_bridge', 'keep_claims', 'fail_claims',
                     'register_worker', 'keep_actor_queues', 'get_queue_stats', 'add_session_events', 'take_event_numbers',
-                    'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state')
+                    'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state', 'run_bulk_batch')
   AND NOT has_function_privilege(p.oid, 'EXECUTE')
 
 -- name: open_rights
@@ -35,12 +36,12 @@ SELECT w.name || ' may execute ' || string_agg(p.oid::regprocedure::text, ', ' O
 FROM web w CROSS JOIN pg_catalog.pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(w.name, p.oid, 'EXECUTE')
   AND p.proname IN ('claim_jobs', 'start_jobs', 'complete_jobs', 'fail_jobs', 'release_jobs', 'cancel_attempts', 'claim_next_job',
-                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'replay_job', 'pause_queue', 'resume_queue', 'register_worker', 'may_choose_actor')
+                    'complete_job', 'fail_job', 'cancel_job', 'retry_job', 'replay_job', 'start_bulk_operation', 'pause_queue', 'resume_queue', 'register_worker', 'may_choose_actor')
 GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
 FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams',
-                             'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit']) AS t (name)
+                             'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations']) AS t (name)
 WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
@@ -48,7 +49,7 @@ SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
   AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
-                    'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit')
+                    'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations')
 HAVING count(*) > 0
 UNION ALL
 SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'

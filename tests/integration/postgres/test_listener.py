@@ -1,9 +1,10 @@
-"""LISTEN behind a pooler: nothing is left on the pooler's session."""
+"""LISTEN on several channels; and behind a pooler, where nothing is left on the pooler's session."""
 
 import pytest
 
 from bridge.postgres import listener
 from bridge.postgres.listener import Listener
+from tests.support.rows import Rows
 from tests.support.session_pooler import SessionPooler
 from tests.support.waiting import eventually
 
@@ -28,3 +29,23 @@ def test_no_listen_is_left_on_a_pooled_session(
     channels = pooler.ask("SELECT pg_listening_channels()")
     assert b"new_job" not in channels
     assert b"mobvibe_echo" not in channels
+
+
+def test_each_channel_has_its_callback_which_is_also_called_at_the_start(dsn: str, rows: Rows) -> None:
+    heard: list[tuple[str, str]] = []
+    one = Listener(
+        dsn,
+        "new_job",
+        lambda text: heard.append(("new_job", text)),
+        {"other": lambda text: heard.append(("other", text))},
+    )
+    one.start()
+    try:
+        assert one.subscribed.wait(10)
+        eventually(lambda: len(heard) == 2, what="the first calls")
+        rows.all("NOTIFY other, 'a'; NOTIFY new_job, 'b'; NOTIFY third, 'c'")
+        eventually(lambda: len(heard) == 4, what="the notifications")
+    finally:
+        one.close()
+
+    assert heard == [("new_job", ""), ("other", ""), ("other", "a"), ("new_job", "b")]
