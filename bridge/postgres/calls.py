@@ -40,6 +40,10 @@ _ROWS = {
         "session_id, seq, id, event_type, data, created_at",
         "sessions uuid[], afters bigint[], limit",
     ),
+    "dead_letters": (
+        "fingerprint, jobs, is_all, first_at, last_at, example, error, queues, actors",
+        "after, groups, jobs, error_most",
+    ),
     "run_bulk_batch": ("id, action, state, done, skipped, refusal, wait", "limit, looked_at"),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }

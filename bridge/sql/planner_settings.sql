@@ -17,7 +17,7 @@ BEGIN
              ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'promote_due_jobs',
                    'prune_finished_jobs', 'route_jobs']),
             (ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort'], ARRAY['queue_counts']),
-            (ARRAY['enable_seqscan', 'enable_bitmapscan'], ARRAY['follow_sessions', 'number_events', 'take_event_numbers'])
+            (ARRAY['enable_seqscan', 'enable_bitmapscan'], ARRAY['dead_letters', 'follow_sessions', 'number_events', 'take_event_numbers'])
         ) AS f (turned_off, names)
         JOIN pg_catalog.pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY (f.names)
         WHERE 'jit=off' <> ALL (coalesce(p.proconfig, '{}'))

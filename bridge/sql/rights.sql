@@ -79,7 +79,7 @@ BEGIN
             'settle_sessions', 'update_sessions', 'note_refused_session', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'declare_lost', 'suspicion', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
-            'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'replay_job', 'replay_jobs', 'pause_queue', 'resume_queue', 'cancel_jobs', 'retry_jobs', 'changed_at', 'is_meant',
+            'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'replay_job', 'replay_jobs', 'pause_queue', 'resume_queue', 'cancel_jobs', 'retry_jobs', 'changed_at', 'is_meant', 'dead_letters',
             'bulk_lock', 'plan_bulk_operation', 'start_bulk_operation', 'stop_bulk_operation', 'act_on_batch', 'run_bulk_batch', 'add_session_events',
             'get_session_events', 'follow_sessions', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',

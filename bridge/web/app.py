@@ -5,6 +5,7 @@ from flask import Flask, Response
 from bridge.settings import Settings
 from bridge.web import (
     bulk,
+    dead,
     error_answers,
     index,
     jobs,
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> Flask:
         jobs.blueprint(services),
         replay.blueprint(services),
         bulk.blueprint(services),
+        dead.blueprint(services),
         queues.blueprint(services),
         workers.blueprint(services),
         settings_page.blueprint(services),

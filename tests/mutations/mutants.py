@@ -81,6 +81,7 @@ FUNCTIONS = {
     "act_on_batch": ["postgres/test_bulk"],
     "run_bulk_batch": ["postgres/test_bulk", "dispatch/test_bulk"],
     "is_meant": ["postgres/test_bulk"],
+    "dead_letters": ["web/test_dead", "postgres/test_fingerprint"],
     "add_session_events": ["postgres/test_events", "postgres/test_event_numbers"],
     "take_event_numbers": ["postgres/test_event_numbers"],
     "number_events": ["postgres/test_event_numbers"],

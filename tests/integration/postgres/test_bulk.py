@@ -459,6 +459,7 @@ def test_a_role_with_the_granted_rights_plans_starts_runs_and_stops(role: Limite
             started(link, action, "queue:tests")
             assert sum(batch.done for batch in run(link)) > 0, action
         assert bulk.stop(link.call, planned(link, "cancel", ""), by="ann") == "stopped"
+        assert link.call("dead_letters", {"after": None, "groups": 9, "jobs": 9, "error_most": 9}) == []
     finally:
         link.close()
 

@@ -166,7 +166,7 @@ def test_what_users_write_is_text(client: FlaskClient, rows: Rows, link: Link) -
     operation = started(link, "retry", '"<script>alert(1)</script>"')
     rows.all("UPDATE bulk_operations SET first_refusal = '<script>alert(2)', reason = '<script>alert(3)'")
 
-    for address in ("/bulk", f"/bulk/{operation}"):
+    for address in ("/bulk", f"/bulk/{operation}", "/dead"):
         assert "<script>alert" not in client.get(address).text
 
 
@@ -188,7 +188,7 @@ def test_each_change_needs_the_token_and_an_administrator(
 def test_a_reader_watches_and_has_no_buttons(settings: Settings, rows: Rows, link: Link) -> None:
     add_failed(rows, 3)
     reader = client_of(settings, read_only=True)
-    pages = ["/jobs?q=status:failed", f"/bulk/{planned(link, 'retry', 'status:failed')}", "/bulk"]
+    pages = ["/jobs?q=status:failed", f"/bulk/{planned(link, 'retry', 'status:failed')}", "/dead", "/bulk"]
     pages.append(f"/bulk/{started(link, 'retry', 'status:failed')}")
 
     for page in pages:
