@@ -86,6 +86,16 @@ def test_a_second_pause_keeps_the_first_one(steps: Steps, rows: Rows) -> None:
     assert audit(rows) == [("pause_queue", "reports", "ann", "why")]
 
 
+def test_pauses_of_two_queues_do_not_touch_each_other(steps: Steps, rows: Rows) -> None:
+    mails = pause_queue(steps.link.call, "mails", by="bob", reason=None)
+    reports = pause_queue(steps.link.call, "reports", by="ann", reason=None)
+
+    assert pause_queue(steps.link.call, "reports", by="carol", reason=None) == (reports[0], False)
+    assert resume_queue(steps.link.call, "reports", by="carol", reason=None) == reports[0]
+
+    assert find_pauses(steps.link.call) == {"mails": mails[0]}
+
+
 def test_to_resume_a_queue_that_is_not_paused_does_nothing(
     steps: Steps, rows: Rows, heard: NotificationRecorder
 ) -> None:
