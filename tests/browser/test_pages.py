@@ -31,6 +31,7 @@ def job(rows: Rows) -> UUID:
         "INSERT INTO session_events (session_id, event_type, data) VALUES (%s, 'terminal', %s)",
         [session, Jsonb({"output": "\x1b[32m3 passed\x1b[0m <b>bold</b> " + "x" * 500})],
     )
+    rows.all("SELECT pause_queue('reports', 'ann', repeat('why', 100)), pause_queue(repeat('q', 200), 'bob')")
     for status in ("pending", "completed", "cancelled"):
         rows.add_job(status=status, queue="a-queue-with-a-long-name-" + "q" * 60, actor="build_report")
     return rows.add_job(

@@ -47,9 +47,9 @@ def test_each_count_is_that_of_the_list_that_it_links_to(client: FlaskClient, ro
 
     found = row(client.get("/queues").text, "reports")
 
-    links = re.findall(r'<td data-name="(\w+)"><a href="([^"]+)">(\d+)</a>', found)
-    assert {name.lower(): int(count) for name, _, count in links} == numbers
-    for _, address, count in links:
+    links = re.findall(r'<li><a href="([^"]+)">(\d+) (\w+)</a>', found)
+    assert {name: int(count) for _, count, name in links} == numbers
+    for address, count, _ in links:
         listed = client.get(unescape(address)).text
         assert max(0, listed.count("<tr>") - 1) == int(count)  # without the heading
 
@@ -63,8 +63,8 @@ def test_the_age_of_the_oldest_job_and_the_workers_are_shown(client: FlaskClient
 
     page = client.get("/queues").text
 
-    assert '<td data-name="Oldest pending">2 h</td>' in row(page, "reports")
-    assert "2, 7 slots" in row(page, "reports")
+    assert "1 pending</a>, the oldest for 2 h" in row(page, "reports")
+    assert ">2 with 7 slots<" in row(page, "reports")
     assert '<td data-name="Workers">none</td>' in row(page, "nobodys")
 
 
