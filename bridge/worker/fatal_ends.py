@@ -58,8 +58,8 @@ def _watch_calls(record: CrashRecord) -> None:
             kill(pid, sig)
             return
         _note(record)
-        # To this thread: while another one writes down how the process ends (faulthandler), the job would run on, fail, and
-        # be reported as failed.
+        # To this thread: while another one writes down how the process ends (faulthandler), the job would run on, fail,
+        # and be reported as failed.
         signal.pthread_kill(threading.get_ident(), sig)
 
     os._exit, os.kill = noting_exit, noting_kill
