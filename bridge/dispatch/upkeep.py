@@ -1,4 +1,4 @@
-"""Keeps the tables small: folds counts, prunes finished jobs and workers, names what holds back vacuum.
+"""Keeps the tables small and the history complete: folds counts, prunes, records minutes, names what holds vacuum.
 
 It also acts on bulk operations: they need no loop of their own, as each batch is short.
 """
@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from bridge.dispatch.bulk import BulkOperations
+from bridge.dispatch.history import HistoryRecorder
 from bridge.dispatch.retention import Retention
 from bridge.errors import (
     BridgeError,
@@ -34,7 +35,7 @@ _REST_SECONDS, _BUSY_REST_SECONDS = 10.0, 1.0
 _HOLDER_CHECK_SECONDS = 60.0  # often enough for transactions that are reported after HELD_SECONDS (five minutes)
 _PRUNE_WORKERS_SECONDS = 3600.0  # often enough for rows that are kept for days
 _WORKERS_KEPT = timedelta(days=7)  # so that a failure of last week can still be traced to its worker process
-_FOLD, _PRUNE = "add up the counts of jobs", "delete finished jobs"
+_FOLD, _PRUNE, _HISTORY = "add up the counts of jobs", "delete finished jobs", "record the history"
 _HOLDERS, _WORKERS = "find what holds back vacuum", "delete workers that ended"
 _BULK = "act on the jobs of a bulk operation"
 T = TypeVar("T")
@@ -50,17 +51,19 @@ class Upkeep:
         self._queue = queue
         self._retention = None if retention is None else Retention(queue, retention)
         self._bulk = BulkOperations(queue)
+        self._history = HistoryRecorder(queue)
         self._check_holders_at = 0.0
         self._held_by: str | None = None
         self._prune_workers_at = 0.0
         self._errors = {
             what: ErrorReporter("upkeep", partial(_message, what), f"Upkeep goes on: {what}")
-            for what in (_FOLD, _PRUNE, _HOLDERS, _WORKERS, _BULK)
+            for what in (_FOLD, _PRUNE, _HISTORY, _HOLDERS, _WORKERS, _BULK)
         }
 
     def step(self) -> float:
         """One round; the seconds to rest until the next. Raises BridgeError when no part could succeed."""
         folded = self._try(_FOLD, lambda: self._queue.fold_job_counts(limit=_FOLD_MOST)) or 0
+        self._try(_HISTORY, self._history.step)  # before jobs that it counts are deleted
         more = self._retention is not None and self._try(_PRUNE, self._retention.step)
         if time.monotonic() >= self._check_holders_at:
             self._check_holders_at = time.monotonic() + _HOLDER_CHECK_SECONDS

@@ -64,6 +64,8 @@ _VALUES = {
     "plan_bulk_operation": ("id", "action, filter, conditions jsonb, by, counts boolean"),
     "start_bulk_operation": ("state", "id, by, reason, rate integer"),
     "stop_bulk_operation": ("state", "id, by"),
+    "record_history": ("minutes", ""),
+    "prune_history": ("deleted", "limit"),
     "promise_relay": ("promised", "bridge, time"),
     "relay_notifications": ("sent", "limit"),
     "mobvibe_schema_version": ("version", ""),

@@ -181,6 +181,14 @@ class JobQueue:
         """Act on up to `limit` jobs of a bulk operation that is due, among the next `looked_at` in the table."""
         return BulkBatch(**self._link.call("run_bulk_batch", {"limit": limit, "looked_at": looked_at})[0])
 
+    def record_history(self) -> int:
+        """Add up the minutes that have ended since the last call, by whichever bridge. Returns how many they were."""
+        return int(self._link.call("record_history")[0]["minutes"])
+
+    def prune_history(self, *, limit: int) -> int:
+        """Delete rows of history that are too old. Returns how many."""
+        return int(self._link.call("prune_history", {"limit": limit})[0]["deleted"])
+
     def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
         """What has held back vacuum for longest, if for longer than `seconds`."""
         rows = self._link.call("vacuum_holder", {"seconds": seconds})

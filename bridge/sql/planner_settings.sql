@@ -14,10 +14,12 @@ BEGIN
                    'queue_room', 'reclaim_jobs', 'release_jobs', 'replay_jobs', 'resume_queue', 'retry_jobs', 'route_each', 'start_jobs', 'take_back', 'update_sessions',
                    'waiting_claims']),
             (ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_bitmapscan', 'enable_sort'],
-             ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'promote_due_jobs',
+             ARRAY['claim_jobs', 'claim_jobs_apart', 'claim_next_job', 'claim_suspects', 'happened_since', 'promote_due_jobs',
                    'prune_finished_jobs', 'route_jobs']),
             (ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort'], ARRAY['queue_counts']),
-            (ARRAY['enable_seqscan', 'enable_bitmapscan'], ARRAY['dead_letters', 'follow_sessions', 'number_events', 'take_event_numbers'])
+            (ARRAY['enable_seqscan', 'enable_bitmapscan'],
+             ARRAY['add_up_hours', 'dead_letters', 'follow_sessions', 'number_events', 'prune_history', 'record_history',
+                   'take_event_numbers'])
         ) AS f (turned_off, names)
         JOIN pg_catalog.pg_proc p ON p.pronamespace = 'public'::regnamespace AND p.proname = ANY (f.names)
         WHERE 'jit=off' <> ALL (coalesce(p.proconfig, '{}'))

@@ -84,7 +84,8 @@ BEGIN
             'get_session_events', 'follow_sessions', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
             'queue_counts', 'prune_jobs', 'prune_finished_jobs', 'keep_due', 'begin_manual_attempt', 'delete_attempts_of_jobs',
-            'delete_jobs_of_sessions', 'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
+            'delete_jobs_of_sessions', 'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state', 'latency_bucket', 'available_at', 'happened_since', 'record_history',
+            'add_up_hours', 'prune_history', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', fn);
         IF web_roles IS NOT NULL THEN
@@ -98,7 +99,8 @@ BEGIN
     FOR tbl IN
         SELECT t.name FROM unnest(ARRAY['coding_jobs', 'coding_sessions', 'session_events',
                                         'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
-                                        'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations']) AS t (name)
+                                        'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations',
+                                        'queue_history', 'latency_history']) AS t (name)
         WHERE to_regclass('public.' || t.name) IS NOT NULL
     LOOP
         IF has_service_role THEN

@@ -16,7 +16,15 @@ _PROVISIONAL = (
     "provisional numbers are negative, differ from each other, and only this transaction's are seen; for the index"
 )
 
+_READ_LESS = "what happened before is left out below by its time; this one is for the index"
+
 EQUIVALENT: dict[str, str] = {
+    "happened_since: j.status IN ('completed', 'failed', 'cancelled')": "only ended jobs have an end; for the index",
+    "happened_since: j.completed_at >= p_since": _READ_LESS,
+    "happened_since: j.created_at >= p_since": _READ_LESS,
+    "happened_since: a.finished_at >= p_since": _READ_LESS,
+    "add_up_hours: m.at >= p_since": "earlier hours are added up again, to the same; this saves the work",
+    "add_up_hours: m.at >= p_since (no. 2)": "earlier hours are added up again, to the same; this saves the work",
     "number_events: NOT EXISTS (SELECT FROM public.session_events e WHERE e.seq = NEW.seq AND e.seq < 0)": _NUMBERED,
     "number_events: e.seq = NEW.seq": _NUMBERED,
     "number_events: e.seq < 0": _PROVISIONAL,

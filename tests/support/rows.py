@@ -21,6 +21,8 @@ TABLES = (
     "notification_relay",
     "queue_pauses",
     "operator_audit",
+    "queue_history",
+    "latency_history",
 )
 
 

@@ -15,7 +15,7 @@ from bridge.postgres.startup_checks import SCHEMA_VERSION
 _SECTION = re.compile(r"^-- \[(\w+)\]\n(.*?)^-- \[end\]$", re.MULTILINE | re.DOTALL)
 _INDEX = re.compile(
     r"^ *CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)"
-    r" ON (public\.(?:coding_jobs|coding_sessions|session_events) [^;]+);",
+    r" ON (public\.(?:coding_jobs|coding_sessions|session_events|job_attempts) [^;]+);",
     re.MULTILINE,
 )
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")

@@ -6,6 +6,7 @@ _TABLES = (
     "coding_jobs", "job_attempts", "job_counts", "workers", "actor_queues", "job_audit", "bulk_operations",
     "coding_sessions", "session_events", "session_streams", "job_notifications", "notification_relay",
     "queue_pauses", "operator_audit",
+    "queue_history", "latency_history",
 )  # fmt: skip
 _SEQUENCES = ("coding_jobs_seq", "session_events_seq")
 _NOT_CALLED = frozenset({"guard_job", "mobvibe_close_rights"})  # called by the database and by its owner

@@ -59,6 +59,11 @@ def prepare_sessions(connection: Connection) -> None:
         _create_indexes(connection, "coding_sessions")
 
 
+def prepare_attempts(connection: Connection) -> None:
+    if _value(connection, "SELECT to_regclass('public.job_attempts') IS NOT NULL"):
+        _create_indexes(connection, "job_attempts")
+
+
 def prepare_jobs(connection: Connection) -> None:
     """All parts of the table steps that read or write the whole of coding_jobs."""
     if not _value(connection, "SELECT to_regclass('public.coding_jobs') IS NOT NULL"):

@@ -19,7 +19,7 @@ from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.migrations.files import Migration, migrations, pending
 from bridge.postgres.migrations.locks import MigrationError, limited, with_lock_retries
-from bridge.postgres.migrations.online import prepare_events, prepare_jobs, prepare_sessions
+from bridge.postgres.migrations.online import prepare_attempts, prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres.migrations.plan import find_conflicts, schema_version
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def migrate_up(dsn: str) -> list[str]:
             raise MigrationError(f"Nothing was changed. In the way: {listed}")
         prepare_events(connection)
         prepare_sessions(connection)
+        prepare_attempts(connection)
         for migration in missing:
             if migration.name == _JOBS:
                 prepare_jobs(connection)  # the trigger guard_job exists by now

@@ -43,7 +43,8 @@ WITH installed AS MATERIALIZED (
     VALUES ('coding_jobs', NULL), ('coding_sessions', NULL), ('session_events', NULL),
            ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
            ('session_streams', 'last_seq'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until'),
-           ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq')
+           ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq'),
+           ('queue_history', 'failed_attempts'), ('latency_history', 'bucket')
 ), functions (name, args, arg_names, result) AS (
     VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),
            ('complete_job', 'uuid', ARRAY['job_id_param'], 'void'),
@@ -55,7 +56,7 @@ WITH installed AS MATERIALIZED (
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
            ('jobs_ended', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('jobs_dead', 'coding_jobs'), ('session_events_number', 'session_events'),
            ('session_events_unnumbered', 'session_events'), ('workers_live', 'workers'),
-           ('job_audit_of_job', 'job_audit'), ('job_audit_copy', 'job_audit'), ('bulk_operations_open', 'bulk_operations')
+           ('job_audit_of_job', 'job_audit'), ('job_audit_copy', 'job_audit'), ('bulk_operations_open', 'bulk_operations'), ('attempts_not_completed', 'job_attempts')
 )
 SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,

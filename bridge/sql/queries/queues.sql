@@ -52,3 +52,60 @@ SELECT changed, paused_at, paused_by, reason FROM public.pause_queue(%(queue)s, 
 
 -- name: resume_queue
 SELECT paused_at, paused_by, reason FROM public.resume_queue(%(queue)s, coalesce(%(by)s, current_user), %(reason)s)
+-- name: history
+-- What happened in each step of the last time, by history.sql; one queue, or NULL for all. A step without rows was not
+-- recorded. `spans`: how many minutes or hours of it were. Index: primary key.
+WITH steps AS (
+    SELECT t.at, make_interval(secs => %(step)s) AS length
+    FROM (SELECT date_bin(make_interval(secs => %(step)s), clock_timestamp() - interval '1 minute', '2000-01-01 00:00:00+00') AS latest) l
+    CROSS JOIN generate_series(l.latest - make_interval(secs => %(range)s - %(step)s), l.latest, make_interval(secs => %(step)s)) AS t (at)
+), spans AS (
+    SELECT h.at, count(*) FILTER (WHERE h.queue = '') AS spans, sum(h.inserted) AS inserted, sum(h.started) AS started,
+           sum(h.completed) AS completed, sum(h.failed_attempts) AS failed_attempts, sum(h.retried) AS retried,
+           sum(h.failed) AS failed, sum(h.cancelled) AS cancelled, sum(h.pending) AS pending, sum(h.processing) AS processing
+    FROM public.queue_history h
+    WHERE h.seconds = %(seconds)s AND h.at >= (SELECT min(s.at) FROM steps s)
+      AND (%(queue)s::text IS NULL OR h.queue IN ('', %(queue)s))
+    GROUP BY h.at
+)
+SELECT extract(epoch FROM s.at)::bigint AS at, coalesce(sum(m.spans), 0)::integer AS spans, sum(m.inserted)::bigint AS inserted,
+       sum(m.started)::bigint AS started, sum(m.completed)::bigint AS completed, sum(m.failed_attempts)::bigint AS failed_attempts,
+       sum(m.retried)::bigint AS retried, sum(m.failed)::bigint AS failed, sum(m.cancelled)::bigint AS cancelled,
+       max(m.pending)::bigint AS pending, max(m.processing)::bigint AS processing
+FROM steps s LEFT JOIN spans m ON m.at >= s.at AND m.at < s.at + s.length
+GROUP BY s.at ORDER BY s.at
+
+-- name: latencies
+-- The histograms of the same steps: how many attempts took a time of which bucket, by stage. Index: primary key.
+SELECT extract(epoch FROM date_bin(make_interval(secs => %(step)s), h.at, '2000-01-01 00:00:00+00'))::bigint AS at, h.stage,
+       h.bucket, sum(h.attempts)::bigint AS attempts
+FROM public.latency_history h
+WHERE h.seconds = %(seconds)s AND h.at >= to_timestamp(%(since)s) AND (%(queue)s::text IS NULL OR h.queue = %(queue)s)
+GROUP BY 1, 2, 3
+
+-- name: live
+-- What the pages show live, in one row: jobs by queue and status, the age of the oldest job that could run, among the
+-- 1000 oldest pending ones; and the live workers. Index: jobs_oldest.
+SELECT coalesce((
+           SELECT json_agg(json_build_object(
+               'queue', c.queue, 'pending', c.pending, 'processing', c.processing, 'completed', c.completed,
+               'failed', c.failed, 'cancelled', c.cancelled, 'oldest_due_seconds', (
+                   SELECT extract(epoch FROM clock_timestamp() - greatest(s.created_at, s.run_at))
+                   FROM (SELECT j.created_at, j.run_at, j.due FROM public.coding_jobs j
+                         WHERE j.status = 'pending' AND j.queue = c.queue ORDER BY j.created_at LIMIT 1000) s
+                   WHERE s.due ORDER BY s.created_at LIMIT 1)) ORDER BY c.queue)
+           FROM (SELECT o.queue, sum(o.pending)::bigint AS pending, sum(o.processing)::bigint AS processing,
+                        sum(o.completed)::bigint AS completed, sum(o.failed)::bigint AS failed, sum(o.cancelled)::bigint AS cancelled
+                 FROM public.job_counts o GROUP BY o.queue) c), '[]') AS queues,
+       count(*) AS workers, coalesce(sum(w.slots), 0) AS slots,
+       (SELECT count(*) FROM public.coding_jobs j WHERE j.status = 'processing' AND j.exec IS NOT NULL) AS busy
+FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp()
+
+-- name: attention
+-- Whether a job was handed over at least so many seconds ago and has not started; and whether a worker is silent: its
+-- lease has run out, and nobody has declared it lost yet. Indexes: jobs_processing, workers_live.
+SELECT EXISTS (SELECT FROM public.coding_jobs j
+               WHERE j.status = 'processing' AND j.exec IS NULL AND public.is_bridge(j.claimed_by)
+                 AND j.claimed_at < clock_timestamp() - make_interval(secs => %(stuck_seconds)s)) AS stuck,
+       EXISTS (SELECT FROM public.workers w
+               WHERE w.stopped_at IS NULL AND w.lease_expires_at < clock_timestamp()) AS silent

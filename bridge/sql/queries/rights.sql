@@ -7,7 +7,8 @@ SELECT 'use table public.' || t.name AS lacking
 FROM (VALUES ('coding_jobs', 'SELECT,INSERT,UPDATE'), ('job_attempts', 'SELECT,INSERT,DELETE'), ('job_counts', 'SELECT,INSERT,DELETE'), ('workers', 'SELECT,INSERT,UPDATE,DELETE'), ('actor_queues', 'SELECT,INSERT,UPDATE'),
              ('coding_sessions', 'SELECT,UPDATE'), ('session_events', 'SELECT,INSERT'), ('session_streams', 'SELECT,INSERT,UPDATE'),
              ('job_notifications', 'SELECT,UPDATE,DELETE'), ('notification_relay', 'SELECT,INSERT,UPDATE'), ('queue_pauses', 'SELECT'),
-             ('job_audit', 'INSERT'), ('bulk_operations', 'SELECT,UPDATE')) AS t (name, rights)
+             ('job_audit', 'INSERT'), ('bulk_operations', 'SELECT,UPDATE'),
+             ('queue_history', 'SELECT,INSERT,UPDATE,DELETE'), ('latency_history', 'SELECT,INSERT,UPDATE,DELETE')) AS t (name, rights)
 CROSS JOIN LATERAL unnest(string_to_array(t.rights, ',')) AS r (right_name)
 WHERE NOT has_table_privilege(to_regclass('public.' || t.name), r.right_name)
 GROUP BY t.name
@@ -41,7 +42,8 @@ GROUP BY w.name
 UNION ALL
 SELECT w.name || ' may use table ' || string_agg(t.name, ', ')
 FROM web w CROSS JOIN unnest(ARRAY['job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit', 'session_streams',
-                             'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations']) AS t (name)
+                             'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations',
+                             'queue_history', 'latency_history']) AS t (name)
 WHERE has_table_privilege(w.name, to_regclass('public.' || t.name), 'SELECT, INSERT, UPDATE, DELETE')
 GROUP BY w.name
 UNION ALL
@@ -49,7 +51,8 @@ SELECT 'row level security is off on ' || string_agg(c.relname, ', ')
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relrowsecurity AND EXISTS (SELECT FROM web)
   AND c.relname IN ('coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
-                    'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations')
+                    'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations',
+                    'queue_history', 'latency_history')
 HAVING count(*) > 0
 UNION ALL
 SELECT 'the trigger a_guard_job on coding_jobs is gone or disabled: web roles may choose any actor'

@@ -8,7 +8,8 @@ BEGIN
     SELECT string_agg(t.name, ', ') INTO taken
     FROM (VALUES ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'),
                  ('job_audit', 'done_by'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until'),
-                 ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq')) AS t (name, mark)
+                 ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq'),
+                 ('queue_history', 'failed_attempts'), ('latency_history', 'bucket')) AS t (name, mark)
     WHERE to_regclass('public.' || t.name) IS NOT NULL
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                       WHERE a.attrelid = to_regclass('public.' || t.name) AND a.attname = t.mark);
