@@ -1,4 +1,4 @@
-"""Queue statistics every MONITOR_INTERVAL_MS: one log line, and two Redis keys for dashboards without Postgres."""
+"""Queue statistics every MONITOR_INTERVAL_MS: one log line, and three Redis keys for dashboards without Postgres."""
 
 import json
 import logging
@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # Before dashboards see nothing, one update may fail and another be late.
 _KEPT_INTERVALS, _KEPT_MARGIN_SECONDS = 3, 1.0
+# Half a minute apart, a day of them: some 300 kB. They are kept for a day after the last one.
+_SAMPLES_MOST, _SAMPLES_KEPT_MS = 2880, 86_400_000
 
 
 def log_fields(stats: QueueStats) -> dict[str, Any]:
@@ -33,13 +35,15 @@ class Monitor:
     """Logs the statistics and publishes them in Redis.
 
     `<namespace>:__stats__` is a hash of plain values, `<namespace>:__stats__.json` the same as one JSON
-    object. Both expire when no bridge renews them.
+    object. `<namespace>:__stats__.samples` is a stream of what the hash held: the last 2880 or some more. All expire
+    when no bridge renews them.
     """
 
     def __init__(self, queue: JobQueue, client: Client, *, namespace: str, interval_seconds: float) -> None:
         self._queue = queue
         self._client = client
-        self._key = names_of(client, namespace).stats
+        names = names_of(client, namespace)
+        self._key, self._samples = names.stats, names.samples
         self._interval_seconds = interval_seconds
 
     def step(self) -> float:
@@ -67,3 +71,10 @@ class Monitor:
             pipeline.pexpire(self._key, ttl_ms)
             pipeline.set(f"{self._key}.json", json.dumps(values), px=ttl_ms)
             pipeline.execute()
+        self._add_sample({name: value for name, value in values.items() if value is not None})
+
+    def _add_sample(self, values: Any) -> None:
+        """By itself, because a user whose rights are of an earlier version may not do it."""
+        with translate_redis_errors():
+            self._client.xadd(self._samples, values, maxlen=_SAMPLES_MOST, approximate=True)
+            self._client.pexpire(self._samples, _SAMPLES_KEPT_MS)

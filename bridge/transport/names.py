@@ -63,6 +63,11 @@ class Names:
         return f"{self.namespace}:__stats__"
 
     @property
+    def samples(self) -> str:
+        """Stream: what the hash of statistics held before, see Monitor."""
+        return f"{self.namespace}:__stats__.samples"
+
+    @property
     def wake(self) -> str:
         """Channel: the name of a queue that messages were put on, and more in wake_message.py."""
         return f"{self.namespace}:__wake__{self._of_database}"

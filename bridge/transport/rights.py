@@ -27,8 +27,8 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "sadd": ("x",), "scard": (), "smembers": (), "srem": ("x",),
     "zadd": ("1", "x"), "zcard": (), "zrangebyscore": ("0", "0"), "zrem": ("x",),
 }  # fmt: skip
-# Not needed: a name in the list of clients, a warning about the memory policy, the kind of server.
-OPTIONAL = ("client|setname", "client|setinfo", "config|get", "info")
+# Not needed: a name in the list of clients, a warning about the memory policy, the kind of server, old statistics.
+OPTIONAL = ("client|setname", "client|setinfo", "config|get", "info", "xadd")
 _USES = {
     "script|load": "every hand-over is a script", "evalsha": "every hand-over is a script",
     "publish": "it wakes the workers",
