@@ -7,12 +7,15 @@ from bridge.web import (
     bulk,
     dead,
     error_answers,
+    history,
     index,
     jobs,
+    live,
     metrics,
     queues,
     readyz,
     replay,
+    sample_jobs,
     sessions,
     stats,
     template_filters,
@@ -22,7 +25,6 @@ from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
-from bridge.web.api import bulk as api_bulk
 from bridge.web.api import jobs as api_jobs
 from bridge.web.api import queues as api_queues
 from bridge.web.api import workers as api_workers
@@ -46,6 +48,9 @@ def create_app(settings: Settings) -> Flask:
         stats.blueprint(services),
         sessions.blueprint(services),
         index.blueprint(services),
+        history.blueprint(services),
+        live.blueprint(services),
+        sample_jobs.blueprint(services),
         jobs.blueprint(services),
         replay.blueprint(services),
         bulk.blueprint(services),
@@ -54,7 +59,6 @@ def create_app(settings: Settings) -> Flask:
         workers.blueprint(services),
         settings_page.blueprint(services),
         api_jobs.blueprint(services),
-        api_bulk.blueprint(services),
         api_queues.blueprint(services),
         api_workers.blueprint(services),
         login.blueprint(access),
@@ -69,4 +73,5 @@ def create_app(settings: Settings) -> Flask:
 def _secure(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")  # a proxy's copy would show old figures as new ones
     return response

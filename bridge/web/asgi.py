@@ -12,6 +12,8 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -23,12 +25,16 @@ from bridge.web.answers import SECURITY_HEADERS
 from bridge.web.app import create_app
 from bridge.web.path_prefix import PathPrefix
 from bridge.web.probes import health, liveness
+from bridge.web.streams.live import Live
 from bridge.web.streams.session_events import SessionEvents
 from bridge.web.whole_requests import WholeRequests
 
 # A page takes milliseconds, so few threads are busy at once. The others are for pages that wait for Postgres.
 THREADS = 16
 THREAD_NAME = "WSGI"  # how the names of these threads begin
+# Smaller answers fit into one packet anyway. Streams are never compressed: the events would wait in a buffer.
+_COMPRESSED_LEAST_BYTES = 1000
+_COMPRESSION = 5  # higher levels take several times as long for a hundredth less
 _UNBOUNDED = 0  # a thread must not wait until a slow client has taken its answer, whose size the pages bound
 
 
@@ -45,7 +51,9 @@ def create_web_app(settings: Settings) -> WebApp:
     pages = WSGIMiddleware(flask, workers=THREADS, send_queue_size=_UNBOUNDED)  # type: ignore[arg-type]
     secret = settings.supabase_jwt_secret
     visitors = Visitors(flask, flask.extensions["access"], secret.get_secret_value() if secret else None)
-    session_events = SessionEvents(flask.extensions["mobvibe"], visitors)
+    services = flask.extensions["mobvibe"]
+    session_events = SessionEvents(services, visitors)
+    live = Live(services.overview.state, visitors)
 
     @asynccontextmanager
     async def end_threads(_: Starlette) -> AsyncIterator[None]:
@@ -57,12 +65,19 @@ def create_web_app(settings: Settings) -> WebApp:
             _probe("/livez", liveness),
             _probe("/health", health),
             Route("/sessions/{session_id}/events", session_events.answer, methods=["GET", "OPTIONS"]),
+            Route("/live", live.answer, methods=["GET"]),
             Mount("/", app=pages),  # type: ignore[arg-type]  # other types for the same
         ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_LEAST_BYTES, compresslevel=_COMPRESSION)],
         lifespan=end_threads,
         exception_handlers={HTTPException: _failure},
     )
-    return WebApp(WholeRequests(PathPrefix(app, settings.path_prefix)), session_events.feed.close)
+
+    def end_streams() -> None:
+        session_events.feed.close()
+        live.close()
+
+    return WebApp(WholeRequests(PathPrefix(app, settings.path_prefix)), end_streams)
 
 
 def _failure(_: Request, error: Exception) -> Response:

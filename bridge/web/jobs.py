@@ -39,7 +39,14 @@ def blueprint(services: Services) -> Blueprint:
         matching = next((tab["count"] for tab in tabs if tab["current"]), None)
         actions = actions_for(meant.status)
         return render_template(
-            "jobs.html", q=written, page=page, tabs=tabs, searched=SEARCHED, actions=actions, matching=matching
+            "jobs.html",
+            q=written,
+            meant=meant,
+            page=page,
+            tabs=tabs,
+            searched=SEARCHED,
+            actions=actions,
+            matching=matching,
         )
 
     @pages.get("/<uuid:job_id>")

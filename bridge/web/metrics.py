@@ -9,7 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, SchemaError
+from bridge.postgres.history import PERCENTILES
 from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.web.probes import uptime_seconds
 from bridge.web.services import Services
@@ -52,6 +53,10 @@ class _Figures(Collector):
             return  # bridge_up shows why. Missing figures are better than old ones
         yield from _of_jobs(figures)
         yield from _of_workers(figures["workers"])
+        try:
+            yield _of_latencies(self._services.histories.get("1h")["latest"])
+        except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
+            return
 
 
 def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
@@ -86,6 +91,19 @@ def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
         "How long a session has kept vacuum from removing dead rows; 0 while it is below five minutes",
         value=float(held[0]["seconds"] or HELD_SECONDS) if held else 0.0,
     )
+
+
+def _of_latencies(latest: dict[str, Any]) -> Metric:
+    found = GaugeMetricFamily(
+        "bridge_latency_seconds",
+        "Percentiles of the last five recorded minutes: stage is claim, start, wait (both of them) or run",
+        labels=["stage", "quantile"],
+    )
+    for stage, percentiles in latest["latency_seconds"].items():
+        for name, seconds in percentiles.items():
+            if seconds is not None:
+                found.add_metric([stage, str(PERCENTILES[name])], seconds)
+    return found
 
 
 def _of_workers(workers: dict[str, Any]) -> Iterable[Metric]:

@@ -1,8 +1,6 @@
 """What the pages share: the stores, and cached answers, so that many viewers cost no more than one."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,9 @@ from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.settings import Settings
 from bridge.transport.client import check_redis, connect_redis
+from bridge.web.cached import Cached
+from bridge.web.histories import Histories
+from bridge.web.overview import Overview
 
 logger = logging.getLogger(__name__)
 
@@ -33,24 +34,6 @@ class Readiness:
         return all(check == "ok" for check in self.checks.values())
 
 
-class Cached:
-    """Keeps the last answer for `seconds`, and asks one question at a time: many viewers cost no more than one."""
-
-    def __init__(self, ask: Callable[[], Any], seconds: float) -> None:
-        self._ask = ask
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._answer: Any = None
-        self._asked_at = float("-inf")
-
-    def get(self) -> Any:
-        with self._lock:
-            if time.monotonic() - self._asked_at >= self._seconds:
-                self._answer = self._ask()
-                self._asked_at = time.monotonic()
-            return self._answer
-
-
 class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -66,6 +49,8 @@ class Services:
         self._redis = connect_redis(settings.redis_address(), timeout_seconds=_PROBE_SECONDS)
         self.readiness = Cached(self._check, _CACHE_SECONDS)
         self.statistics = Cached(self._count, _CACHE_SECONDS)
+        self.histories = Histories(self.pool.call)
+        self.overview = Overview(self.pool.call, self.histories)
 
     def _check(self) -> Readiness:
         return Readiness({"postgres": self._ask_postgres(), "schema": self._ask_schema(), "redis": self._ask_redis()})

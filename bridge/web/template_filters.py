@@ -6,11 +6,13 @@ from flask import Flask
 from markupsafe import Markup
 
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit, the largest first
+_PRECISE_SECONDS = 10  # below it a whole second is a large part
 
 
 def install(app: Flask) -> None:
     app.add_template_filter(ago)
     app.add_template_filter(lasted)
+    app.add_template_filter(duration)
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> Markup:
@@ -23,6 +25,13 @@ def ago(at: datetime | None, now: datetime | None = None) -> Markup:
     text = f"in {lasted(-passed)}" if future else f"{lasted(passed)} ago"
     whole = exact.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(whole, text)
+
+
+def duration(seconds: float | None) -> str:
+    """Of seconds: `340 ms`, `2.4 s`, from ten seconds on as `lasted`; a dash for None."""
+    if seconds is not None and 1 <= seconds < _PRECISE_SECONDS:
+        return f"{seconds:.1f} s"
+    return "–" if seconds is None else lasted(timedelta(seconds=seconds))  # noqa: RUF001 -- as tables have it
 
 
 def lasted(duration: timedelta) -> str:

@@ -10,6 +10,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.get("")
     def index() -> str:
-        return render_template("workers.html", workers=services.pool.call("list_workers"))
+        live = services.statistics.get()["workers"]
+        return render_template("workers.html", workers=services.pool.call("list_workers"), live_workers=live)
 
     return pages

@@ -14,7 +14,7 @@ from bridge.web.streams.feed import Event, Follower
 
 # Proxies close a connection on which nothing comes for a minute or less.
 HEARTBEAT_SECONDS = 15.0
-_RECONNECT_MILLISECONDS = 1000  # browsers wait so long before they come back; our clients add a growing delay
+RECONNECT_MILLISECONDS = 1000  # browsers wait so long before they come back; our clients add a growing delay
 
 HEADERS = SECURITY_HEADERS | {
     "Cache-Control": "no-store",
@@ -34,7 +34,7 @@ def stream(
 
 async def _texts(following: Callable[[], AbstractContextManager[Follower]], until: datetime) -> AsyncIterator[str]:
     with following() as follower:
-        yield f"retry: {_RECONNECT_MILLISECONDS}\n\n"
+        yield f"retry: {RECONNECT_MILLISECONDS}\n\n"
         while not follower.ended and datetime.now(UTC) < until:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):

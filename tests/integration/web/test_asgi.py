@@ -1,8 +1,10 @@
 """The web process as a whole: its probes answer whatever the pages wait for."""
 
+import gzip
 import json
 import socket
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,23 @@ def test_each_path_has_one_answer_in_json(web: WebProcess, method: str, path: st
     assert answered == status
     assert json.loads(body).get("success", True) is (status == 200)
     assert "Traceback" not in web.log
+
+
+def test_large_texts_are_compressed_for_who_can_read_it(web: WebProcess) -> None:
+    """Once, as the first load of a page is mostly text."""
+    with urllib.request.urlopen(request(web, "/static/vendor/uplot-1.6.32.min.js", "gzip")) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        packed = answer.read()
+    with urllib.request.urlopen(request(web, "/static/vendor/uplot-1.6.32.min.js", "identity")) as answer:
+        assert answer.headers["Content-Encoding"] is None
+        assert gzip.decompress(packed) == answer.read()
+    with urllib.request.urlopen(request(web, "/livez", "gzip")) as answer:
+        assert answer.headers["Content-Encoding"] is None
+
+
+def request(web: WebProcess, path: str, encoding: str) -> urllib.request.Request:
+    host, port = web.address
+    return urllib.request.Request(f"http://{host}:{port}{path}", headers={"Accept-Encoding": encoding})
 
 
 def test_probes_are_answered_while_all_threads_wait_for_postgres(redis_url: str, tmp_path: Path) -> None:

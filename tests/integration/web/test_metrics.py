@@ -1,7 +1,10 @@
 """/metrics."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -35,9 +38,45 @@ def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, step
     assert [samples["bridge_up", (component,)] for component in ("postgres", "schema", "redis")] == [1, 1, 1]
 
 
+NAMED = re.compile(r"\bbridge_[a-z_]+")
+DEPLOY = Path(__file__).parents[3] / "deploy"
+
+
+@pytest.mark.parametrize("file", ["grafana-prometheus.json", "alerts.yaml"])
+def test_each_metric_that_dashboards_and_alerts_name_exists(
+    client: FlaskClient, rows: Rows, steps: Steps, file: str
+) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (status, fence, created_at, claimed_at, started_at, completed_at)"
+        " SELECT 'completed', 1, t, t, t, t FROM (SELECT now() - interval '2 minutes' AS t) m"
+    )
+    rows.all("INSERT INTO job_counts (queue, ever_session_refused) VALUES ('coding', 1)")
+    steps.queue.record_history()
+
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    found = {sample.name for family in families for sample in family.samples}
+
+    named = set(NAMED.findall((DEPLOY / file).read_text()))
+    assert named
+    assert named <= found
+
+
+def test_a_queue_that_has_drained_shows_zero(client: FlaskClient, rows: Rows) -> None:
+    """A figure that is missing would be taken for its last value by some dashboards."""
+    job = rows.add_job(queue="embed")
+    rows.all("DELETE FROM coding_jobs WHERE id = %s", [job])
+
+    page = client.get("/metrics").text
+
+    assert 'bridge_queue_depth{queue="embed",state="pending"} 0.0' in page
+    assert 'bridge_oldest_pending_age_seconds{queue="embed"} 0.0' in page
+
+
 def test_metrics_are_served_on_the_older_schema(client: FlaskClient, rows: Rows) -> None:
     rows.add_job()
-    rows.all("ALTER TABLE job_counts DROP COLUMN ever_session_refused; DROP TABLE queue_pauses")
+    rows.all(
+        "ALTER TABLE job_counts DROP COLUMN ever_session_refused; DROP TABLE queue_pauses; DROP TABLE queue_history"
+    )
 
     assert 'bridge_queue_depth{queue="coding",state="pending"} 1.0' in client.get("/metrics").text
 

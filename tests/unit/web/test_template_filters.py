@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.web.template_filters import ago, lasted
+from bridge.web.template_filters import ago, duration, lasted
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -23,3 +23,11 @@ def test_a_time_is_relative_and_carries_the_exact_one() -> None:
     assert ago(NOW - timedelta(minutes=3), NOW) == f'<time datetime="{exact}" title="{exact}">3 min ago</time>'
     assert "in 3 min" in ago(NOW + timedelta(minutes=3), NOW)
     assert ago(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "\N{EN DASH}"), (0.34, "340 ms"), (1.0, "1.0 s"), (9.94, "9.9 s"), (59.9, "59 s"), (7200, "2 h")],
+)
+def test_a_short_duration_is_more_precise(seconds: float | None, shown: str) -> None:
+    assert duration(seconds) == shown

@@ -1,0 +1,87 @@
+"""What the pages show live: counts, the verdict and what needs attention, read once for all who look."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from bridge.errors import BridgeError, SchemaError
+from bridge.job import Status
+from bridge.postgres.job_list import Call
+from bridge.postgres.queue_pauses import Pause, find_pauses
+from bridge.web.cached import Cached
+from bridge.web.histories import Histories
+from bridge.web.template_filters import lasted
+from bridge.web.verdict import STUCK_SECONDS, Finding, findings, sentence
+
+SAMPLE_SECONDS = 0.5  # between two readings: an eye sees little delay, and Postgres two small statements a second
+_KEPT_SECONDS = 0.4  # shorter than that, or a reading would find the answer of the one before
+_ATTENTION_SECONDS = 5.0  # what needs attention lasts for minutes, and costs more to find
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a page shows. `id` is the same for equal contents, in each process."""
+
+    id: str
+    text: str  # `content` as JSON
+    content: dict[str, Any]
+
+
+class Overview:
+    def __init__(self, call: Call, histories: Histories) -> None:
+        self._call = call
+        self._histories = histories
+        self._state = Cached(self._read, _KEPT_SECONDS)
+        self._attention = Cached(self._look, _ATTENTION_SECONDS)
+
+    def state(self) -> State:
+        """Of the last half second. Without Postgres it says so, and has no figures (`counts` is None)."""
+        state: State = self._state.get()
+        return state
+
+    def _read(self) -> State:
+        try:
+            content = self._content()
+        except BridgeError as error:
+            verdict = {"healthy": False, "text": f"Postgres is unavailable: {error}"}
+            content = {"verdict": verdict, "counts": None, "queues": [], "workers": None, "attention": []}
+        text = json.dumps(content, separators=(",", ":"))
+        return State(hashlib.sha256(text.encode()).hexdigest()[:16], text, content)
+
+    def _content(self) -> dict[str, Any]:
+        live = self._call("live", {})[0]
+        attention, in_vain, pauses = self._attention.get()
+        latest = self._latest()
+        found = findings(live, attention, in_vain, latest, pauses)
+        return {
+            "verdict": {"healthy": not found, "text": sentence(live, found, latest)},
+            "counts": {status: sum(queue[status] for queue in live["queues"]) for status in Status},
+            "queues": [_shown(queue) for queue in live["queues"]],
+            "workers": {name: int(live[name]) for name in ("workers", "slots", "busy")},
+            "attention": [{"text": one.text, "href": _address(one)} for one in found],
+        }
+
+    def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Pause]]:
+        attention = self._call("attention", {"stuck_seconds": STUCK_SECONDS})[0]
+        return attention, self._call("waiting_in_vain", {}), find_pauses(self._call)
+
+    def _latest(self) -> dict[str, Any] | None:
+        try:
+            latest: dict[str, Any] = self._histories.get("1h")["latest"]
+        except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
+            return None
+        return latest if latest["steps"] else None
+
+
+def _shown(queue: dict[str, Any]) -> dict[str, Any]:
+    oldest = queue["oldest_due_seconds"]
+    counts = {"queue": queue["queue"]} | {status.value: queue[status] for status in Status}
+    return counts | {"oldest": None if oldest is None else lasted(timedelta(seconds=max(0.0, oldest)))}
+
+
+def _address(finding: Finding) -> str:
+    """Relative to the start page, as this process does not know under which path a proxy serves it."""
+    return finding.page if finding.q is None else f"jobs?q={quote(finding.q)}"

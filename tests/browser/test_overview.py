@@ -1,0 +1,68 @@
+"""The start page in a browser: live figures, charts, the pause, and hints of new jobs."""
+
+import time
+
+from tests.browser.chromium import Tab
+from tests.support.rows import Rows
+from tests.support.steps import Steps
+from tests.support.waiting import eventually
+
+
+def text(tab: Tab, selector: str) -> str:
+    return str(tab.find(selector).text)
+
+
+def test_a_commit_is_seen_without_a_reload_and_a_pause_keeps_the_figures(tab: Tab, rows: Rows) -> None:
+    tab.open("/")
+    tab.wait_for("#live-state", "Live")
+    began = time.monotonic()
+    rows.add_job(status="failed")
+    tab.wait_for("[data-count=failed]", "1")
+    assert time.monotonic() - began < 3, "half a second, on a quiet machine"
+
+    tab.button("Pause updates").click()
+    tab.wait_for("#live-state", "Paused")
+    rows.add_job(status="failed")
+    time.sleep(1.5)  # nothing is to happen within it
+    assert text(tab, "[data-count=failed]") == "1"
+    tab.button("Pause updates").click()
+    tab.wait_for("[data-count=failed]", "2")
+
+
+def test_charts_are_drawn_from_the_history(tab: Tab, rows: Rows, steps: Steps) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (status, fence, created_at, claimed_at, started_at, completed_at)"
+        " SELECT 'completed', 1, t, t, t, t FROM (SELECT now() - interval '2 minutes' AS t) m"
+    )
+    steps.queue.record_history()
+
+    for span in ("1h", "24h", "30d"):
+        tab.open(f"/?range={span}")
+        tab.wait_for("[data-chart=throughput] .u-legend", "completed")
+        tab.wait_for("[data-chart=wait] .u-legend", "p95")
+
+
+def test_new_jobs_wait_behind_a_link(tab: Tab, rows: Rows) -> None:
+    rows.add_job(status="failed")
+    tab.open("/jobs?q=status:failed")
+    tab.wait_for("#live-state", "Live")
+    time.sleep(1.0)  # the first figures are what the page shows
+    rows.add_job(status="failed")
+    rows.add_job(status="completed")
+
+    tab.wait_for("#new-jobs", "1 new")
+    assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'failed'") == 2
+    tab.find("#new-jobs a").click()
+    eventually(lambda: tab.driver.page_source.count('<th scope="row"><a href="/jobs/') == 2, what="both jobs")
+
+
+def test_the_page_polls_where_no_stream_can_be_had(tab: Tab, rows: Rows) -> None:
+    tab.open("/")
+    tab.driver.execute_script(
+        "window.EventSource = class { constructor() { setTimeout(() => this.onerror(), 10); } close() {} };"
+    )
+    tab.button("Pause updates").click()
+    tab.button("Pause updates").click()  # connects anew
+    rows.add_job(status="failed")
+
+    tab.wait_for("[data-count=failed]", "1", seconds=20)
