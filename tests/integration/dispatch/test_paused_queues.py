@@ -66,12 +66,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def give_a_chance(fleet: Fleet, made: list[float]) -> None:
-    """Wait until the bridge has begun and ended a step from here on: the first one may have begun before."""
+    """Wait until the bridge has made a whole step from here on (one may be under way), and rests for long."""
     assert fleet.bridge is not None
     for _ in range(2):
         before = len(made)
         fleet.bridge._dispatcher.loop.wake()
         eventually(lambda before=before: len(made) > before, what="a step")  # type: ignore[misc]
+    eventually(lambda: made[-1] > SOON_SECONDS, what="a long rest")
 
 
 # It rests.
@@ -138,12 +139,13 @@ def test_the_end_of_a_pause_wakes_a_bridge_at_once(
 
 
 def test_jobs_that_became_due_during_a_pause_run_at_its_end(
-    new_fleet: NewFleet, rows: Rows, add: Add, pause: Act, resume: Act
+    new_fleet: NewFleet, rows: Rows, add: Add, pause: Act, resume: Act, made: list[float]
 ) -> None:
-    new_fleet(poll_interval_ms=POLL_MS).start()
+    fleet = new_fleet(poll_interval_ms=POLL_MS).start()
     pause("tests")
     waiting = add("double", {"n": 1}, run_at=datetime.now(UTC) + timedelta(seconds=0.5))
     eventually(lambda: rows.job(waiting)["due"], what="a job that is due")
+    give_a_chance(fleet, made)
 
     resume("tests")
 

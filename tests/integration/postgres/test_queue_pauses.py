@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -26,7 +27,6 @@ from tests.support.rows import Rows
 from tests.support.steps import LEASE, Steps
 from tests.support.waiting import eventually
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 REPORTS = {"build_report": {"queue": "reports", "max_retries": 3}}
 
 
@@ -113,17 +113,6 @@ def test_in_plain_sql_the_role_is_the_operator(rows: Rows) -> None:
     }  # fmt: skip
     assert rows.one("SELECT paused_by FROM resume_queue('reports')") == {"paused_by": role}
     assert [row[2] for row in audit(rows)] == [role, role]
-
-
-def test_a_pause_that_is_rolled_back_leaves_nothing(steps: Steps, rows: Rows, dsn: str) -> None:
-    with psycopg.connect(dsn) as operator:
-        operator.execute("SELECT pause_queue('coding')")
-        operator.rollback()
-    rows.add_job()
-    steps.add_worker()
-
-    assert audit(rows) == []
-    assert len(steps.claim()) == 1
 
 
 @pytest.mark.parametrize("name", ["", "7up", "a/b", "a b", "ä", "x'y", 'x"y', "a\n", "..", "-", "a" * 201])
@@ -354,16 +343,28 @@ def test_of_two_operators_one_pauses_and_both_learn_who(dsn: str, rows: Rows) ->
     assert audit(rows) == [("pause_queue", "reports", first, None)]
 
 
-def test_a_pause_waits_for_one_that_is_being_ended(steps: Steps, rows: Rows, dsn: str) -> None:
-    pause(steps, "reports")
-    with psycopg.connect(dsn) as other, ThreadPoolExecutor(1) as pool:
-        other.execute("SELECT resume_queue('reports', 'bob')")
-        second = pool.submit(pause, steps, "reports", "carol")
-        eventually(lambda: rows.value(WAITING), what="a pause that waits")
-        other.commit()
-        assert second.result(10)
+def test_a_pause_is_told_of_though_another_operator_ends_pauses_all_the_time(dsn: str, rows: Rows) -> None:
+    link, other = Link(dsn, "ann"), Link(dsn, "bob")
+    done = Event()
 
-    assert rows.value("SELECT paused_by FROM queue_pauses") == "carol"
+    def end() -> None:
+        while not done.is_set():
+            resume_queue(other.call, "reports", by="bob", reason=None)
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end)
+        try:
+            made = [pause_queue(link.call, "reports", by="ann", reason=None) for _ in range(2000)]
+        finally:
+            done.set()
+            ending.result(10)
+    link.close()
+    other.close()
+
+    assert all(found.paused_by == "ann" for found, _ in made)
+    actions = [action for action, *_ in audit(rows)]
+    assert actions.count("pause_queue") == sum(is_new for _, is_new in made)
+    assert all(first != second for first, second in pairwise(actions)), "they take turns"
 
 
 def test_no_job_is_lost_while_queues_are_paused_and_resumed_under_claims(dsn: str, rows: Rows, steps: Steps) -> None:

@@ -126,13 +126,6 @@ def test_a_name_that_no_queue_can_have_is_refused_in_words(client: FlaskClient, 
     assert rows.all("SELECT * FROM queue_pauses") == []
 
 
-@pytest.mark.parametrize("name", ["/", "a\nb"])
-def test_a_name_that_no_address_can_have_is_not_found(client: FlaskClient, rows: Rows, name: str) -> None:
-    rows.add_job()
-
-    assert act(client, name, "pause").status_code == 404
-
-
 @pytest.mark.parametrize("name", ["a.b-c_d", "pause", "resume", "NULL", "q" * 200])
 def test_any_name_of_a_queue_works_in_addresses(client: FlaskClient, rows: Rows, name: str) -> None:
     rows.add_job(queue=name)
@@ -183,7 +176,9 @@ def test_a_reader_sees_the_queues_and_pauses_none(settings: Settings, rows: Rows
 
     assert "open" in row(page, "coding")
     assert "<form" not in row(page, "coding")
-    assert act(reader, "coding", "pause").status_code == 403
+    with reader.session_transaction() as cookie:
+        token = cookie["csrf"]
+    assert reader.post("/queues/coding/pause", data={"csrf": token}).status_code == 403
     assert rows.all("SELECT * FROM queue_pauses") == []
 
 
