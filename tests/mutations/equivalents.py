@@ -81,6 +81,7 @@ EQUIVALENT: dict[str, str] = {
     "fail_jobs: j.status || '' = 'processing'": _ASKED_AGAIN,
     "fail_claims: j.status || '' = 'processing'": _ASKED_AGAIN,
     "cancel_jobs: c.session_id IS NOT NULL": _NULL,
+    "replay_jobs: o.queue = 'coding'": "the trigger that reads the setting fires for that queue only",
     "update_sessions: changed < found": "what is asked for then has its own conditions; this saves the look-up",
     "settle_sessions: c.conrelid = 'public.coding_sessions'::regclass": _NONE_DEFERRED,
     "settle_sessions: c.condeferred": _NONE_DEFERRED,

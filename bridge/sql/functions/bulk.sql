@@ -58,9 +58,7 @@ BEGIN
     SET state = 'running', made_by = p_by, reason = p_reason, jobs_per_second = p_jobs_per_second,
         started_at = clock_timestamp(), next_batch_at = clock_timestamp()
     WHERE b.id = p_id AND b.state = 'planned';
-    IF FOUND THEN
-        PERFORM pg_notify('mobvibe_bulk', p_id::text);
-    END IF;
+    PERFORM pg_notify('mobvibe_bulk', p_id::text);
     RETURN (SELECT b.state FROM public.bulk_operations b WHERE b.id = p_id);
 END $$;
 
@@ -137,7 +135,7 @@ DECLARE
     mine bigint; operation public.bulk_operations; c record;
     looked_at integer; last_looked_at uuid; most integer; ids uuid[];
     tried integer := 0; acted bigint := 0; first_error text;
-    is_end boolean; next_at timestamptz;
+    is_end boolean; is_done boolean; next_at timestamptz;
 BEGIN
     FOR operation IN
         SELECT * FROM public.bulk_operations b
@@ -166,12 +164,13 @@ BEGIN
                      ORDER BY j.id LIMIT most);
         SELECT a.tried, a.acted, a.refusal INTO tried, acted, first_error FROM public.act_on_batch(operation, ids) a;
         is_end := tried = cardinality(ids) AND tried < most;  -- of what was looked at
+        is_done := is_end AND looked_at < p_looked_at;
     END IF;
     UPDATE public.bulk_operations b
     SET done = b.done + acted, skipped = b.skipped + tried - acted, first_refusal = coalesce(b.first_refusal, first_error),
         last_id = CASE WHEN is_end THEN coalesce(last_looked_at, b.last_id) ELSE coalesce(ids[tried], b.last_id) END,
-        state = CASE WHEN is_end AND looked_at < p_looked_at THEN 'done' WHEN b.state = 'stopping' THEN 'stopped' ELSE b.state END,
-        finished_at = CASE WHEN b.state = 'stopping' OR is_end AND looked_at < p_looked_at THEN clock_timestamp() END,
+        state = CASE WHEN is_done THEN 'done' WHEN b.state = 'stopping' THEN 'stopped' ELSE b.state END,
+        finished_at = CASE WHEN is_done OR b.state = 'stopping' THEN clock_timestamp() END,
         next_batch_at = clock_timestamp() + coalesce(tried / operation.jobs_per_second::double precision, 0) * interval '1 s'
     WHERE b.id = mine AND b.state IN ('running', 'stopping')
     RETURNING b.state INTO operation.state;

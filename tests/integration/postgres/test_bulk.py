@@ -16,6 +16,7 @@ from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from tests.support.bulk import ACTED, add_failed, planned, run, shown, started
 from tests.support.limited_role import LimitedRole
+from tests.support.notifications import NotificationRecorder
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.waiting import eventually
@@ -44,6 +45,8 @@ def test_an_operation_acts_once_on_each_job_that_matches(link: Link, rows: Rows,
     meant = ids(rows, "queue = 'tests'")
 
     operation = started(link, action, "queue:tests")
+    JobQueue(link).run_bulk_batch(limit=10, looked_at=9)
+    assert (shown(link, operation)["state"], shown(link, operation)["finished_at"]) == ("running", None)
     batches = run(link)
 
     assert acted_on(rows, operation) == meant
@@ -188,6 +191,7 @@ def test_a_start_that_is_sent_twice_starts_once(link: Link, rows: Rows) -> None:
     add_failed(rows, 3)
 
     assert bulk.start(link.call, operation, by="bob", reason="again", rate=1) == "done"
+    assert bulk.stop(link.call, operation, by="bob") == "done"
     assert run(link) == []
     assert shown(link, operation)["made_by"] == "ann"
 
@@ -208,6 +212,22 @@ def test_plans_that_nobody_started_are_not_listed_and_go_after_a_day(link: Link,
     fourth = planned(link, "retry", "status:failed")
     assert [row["id"] for row in rows.all("SELECT id FROM bulk_operations ORDER BY id")] == [second, third, fourth]
     assert bulk.show(link.call, first) is None
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_jobs_that_run_again_are_notified_of_as_new_ones(link: Link, rows: Rows, dsn: str, number: int) -> None:
+    add_failed(rows, number)
+    job = rows.job(ids(rows)[0])
+    listener = NotificationRecorder(dsn, "new_job")
+
+    for _ in range(2):  # the second time there is nothing to do
+        started(link, "retry", "status:failed")
+        run(link)
+
+    single = {"job_id": str(job["id"]), "session_id": None, "priority": 0, "created_at": job["created_at"].isoformat()}
+    notes = [note for _, note in listener.received()]
+    listener.connection.close()
+    assert notes == [single if number == 1 else {"count": 2}]
 
 
 # Faults.
@@ -273,10 +293,12 @@ def test_a_stop_between_two_batches_leaves_the_other_jobs_alone(link: Link, rows
     add_failed(rows, 50)
     operation = started(link, "retry", "status:failed")
     JobQueue(link).run_bulk_batch(limit=10, looked_at=100)
+    other = planned(link, "retry", "status:failed")
 
     assert bulk.stop(link.call, operation, by="bob") == "stopped"
 
     assert run(link) == []
+    assert shown(link, other)["state"] == "planned"
     end = shown(link, operation)
     assert (end["state"], end["done"], end["stopped_by"]) == ("stopped", 10, "bob")
     assert end["finished_at"] is not None
@@ -323,6 +345,27 @@ def test_a_batch_that_was_under_way_ends_a_stopped_operation(link: Link, rows: R
     assert (shown(link, operation)["state"], shown(link, operation)["done"]) == ("stopped", 10)
 
 
+def test_a_stop_between_the_choice_of_an_operation_and_its_batch_is_final(link: Link, rows: Rows, dsn: str) -> None:
+    add_failed(rows, 5)
+    operation = started(link, "retry", "status:failed")
+    slow = Link(dsn, "bridge")
+    rows.all("""
+        CREATE OR REPLACE FUNCTION bulk_lock(p_id bigint) RETURNS bigint VOLATILE LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN p_id; END $$;
+        SELECT pg_advisory_lock(7)""")
+
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(JobQueue(slow).run_bulk_batch, limit=10, looked_at=100)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+        eventually(lambda: rows.value(waits) == 1)
+        rows.all("UPDATE bulk_operations SET state = 'stopped', finished_at = now()")
+        rows.all("SELECT pg_advisory_unlock(7)")
+        assert batch.result(10).done == 0
+
+    slow.close()
+    assert (shown(link, operation)["state"], shown(link, operation)["finished_at"] is None) == ("stopped", False)
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [("RAISE 'not today';", "not today"), ("RAISE insufficient_privilege USING MESSAGE = 'mine';", "mine")],
@@ -344,6 +387,7 @@ def test_a_job_that_the_database_refuses_is_skipped_and_counted(
     assert (end["state"], end["done"], end["skipped"], end["first_refusal"]) == ("done", 16, 4, why)
     assert set(acted_on(rows, operation)) == others
     assert [batch.refusal for batch in batches if batch.refusal] == [why], "it is reported once"
+    assert len(batches) == 3, "each goes on behind the refused ones"
 
 
 def test_a_change_that_a_trigger_suppresses_is_skipped(link: Link, rows: Rows) -> None:

@@ -90,3 +90,34 @@ def test_a_role_that_fails_a_job_by_hand_needs_no_right_on_the_index(rows: Rows)
         rows.all("RESET ROLE; DROP OWNED BY app; DROP ROLE app")
 
     assert rows.value("SELECT fingerprint FROM dead_letters(NULL, 9, 9, 9)") == fingerprint(rows, "by hand")
+
+
+def test_a_group_has_the_times_and_the_example_of_its_own_failed_jobs(rows: Rows) -> None:
+    def add(error: str, hours: int | None, status: str = "failed", queue: str = "a") -> object:
+        job_id = rows.add_job(status=status, queue=queue, actor="x")
+        rows.all(
+            "UPDATE coding_jobs SET error_message = %s, completed_at = date_trunc('hour', now()) - %s * interval '1 h'"
+            " WHERE id = %s",
+            [error, hours, job_id],
+        )
+        return job_id
+
+    add("boom 1", 5)
+    latest = add("boom 22", 2, queue="b")
+    add("boom 3", None)
+    for hours in (1, 9):
+        add("boom 4", hours, status="cancelled", queue="c")
+        add("bang", hours)
+    add("other", 1, status="cancelled")
+
+    found = rows.all("""
+        SELECT jobs, is_all, example, error, queues, actors,
+               extract(epoch FROM date_trunc('hour', now()) - first_at) / 3600 AS first,
+               extract(epoch FROM date_trunc('hour', now()) - last_at) / 3600 AS last
+        FROM dead_letters(NULL, 9, 9, 4) ORDER BY jobs DESC""")
+
+    assert [(row["jobs"], row["first"], row["last"]) for row in found] == [(3, 5, 2), (2, 9, 1)]
+    del found[0]["first"], found[0]["last"]
+    assert found[0] == {
+        "jobs": 3, "is_all": True, "example": latest, "error": "boom", "queues": ["a", "b"], "actors": ["x"],
+    }  # fmt: skip
