@@ -29,7 +29,7 @@ def token_of(cookie: MutableMapping[str, Any]) -> str:
 
 
 def was_meant(cookie: MutableMapping[str, Any], token: str | None, origin: str | None, host: str) -> bool:
-    """Whether the request carries a token of this browser and comes from our own page, as far as the browser says so."""
+    """Whether the request carries a token of this browser, and comes from our own page as far as its origin is said."""
     known = cookie.get(FIELD)
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         return False
