@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from bench.dashboard_bulk import print_bulk_replay
 from bench.dashboard_clients import Http, SlowClients, Tabs
 from bench.history import add_finished_jobs
 from bench.numbers import percentiles
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--tabs", type=int, default=50, help="open tabs, 60 at most")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long their cost is measured")
     parser.add_argument("--slow", type=int, default=500, help="slow clients")
+    parser.add_argument("--replayed", type=int, default=100_000, help="failed jobs that are replayed at once")
     asked = parser.parse_args()
     _WORK.mkdir(exist_ok=True)
     with ExitStack() as stack:
@@ -68,6 +70,7 @@ def main() -> None:
         _print_tabs(costs, http, asked.tabs)
         _print_liveness(http, database, asked.tabs)
         _print_slow(http, asked.slow)
+        print_bulk_replay(stores, url, database, http, asked.replayed)
 
 
 @contextmanager
@@ -95,7 +98,8 @@ def _print_pages(http: Http, database: "psycopg.Connection[tuple[object, ...]]")
     pages = [
         "/", "/?range=24h", "/?range=30d", "/jobs", "/jobs?q=status:completed", "/jobs?q=status:failed",
         "/jobs?q=status:pending+queue:reports", "/jobs?q=no+such+words", f"/jobs/{row[0]}", "/workers",
-        "/stats", "/metrics", "/api/history?range=24h", "/live.json",
+        "/queues", "/dead", "/bulk", "/settings", "/api/jobs?q=status:failed+boom", "/stats", "/metrics",
+        "/api/history?range=24h", "/live.json",
     ]  # fmt: skip
     print(f"\n| page, {_REQUESTS} requests | p50 ms | p95 ms |\n|---|---|---|")
     for page in pages:
