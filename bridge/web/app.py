@@ -25,6 +25,7 @@ from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
+from bridge.web.api import bulk as api_bulk
 from bridge.web.api import jobs as api_jobs
 from bridge.web.api import queues as api_queues
 from bridge.web.api import workers as api_workers
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> Flask:
         workers.blueprint(services),
         settings_page.blueprint(services),
         api_jobs.blueprint(services),
+        api_bulk.blueprint(services),
         api_queues.blueprint(services),
         api_workers.blueprint(services),
         login.blueprint(access),

@@ -1,6 +1,5 @@
 """Runs a copy of a job, with the payload and prompt that its form has."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -9,13 +8,11 @@ from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from bridge.errors import PayloadError
-from bridge.postgres.json_text import parse_object, storable_text, to_json
+from bridge.postgres.json_text import parse_object
 from bridge.web.jobs import job_page, readable
-from bridge.web.operators import operator, storable_reason
+from bridge.web.operators import Copy, replay_job
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
-
-logger = logging.getLogger(__name__)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -28,38 +25,31 @@ def blueprint(services: Services) -> Blueprint:
         if not found:
             abort(HTTPStatus.NOT_FOUND)
         try:
-            asked = _changes(found[0]) | {"id": job_id, "copy": _copy(), "by": operator(), "reason": _reason()}
+            copy = replay_job(services, job_id, _copy(found[0]), request.form.get("reason"))
         except PayloadError as error:
             problem = f"Payload: {error}"
             return job_page(shown, job_id, typed=request.form.to_dict(), problem=problem), HTTPStatus.BAD_REQUEST
-        copy = services.pool.call("replay_job", asked)[0]["copy"]
-        if copy is None:  # deleted meanwhile
-            abort(HTTPStatus.NOT_FOUND)
-        logger.info("Job replayed by an operator", extra={"jobId": str(job_id), "copy": str(copy), "by": asked["by"]})
         return redirect(url_for("jobs.show", job_id=copy))
 
     return pages
 
 
-def _reason() -> str | None:
-    return storable_reason(request.form.get("reason"))
+def _copy(job: dict[str, Any]) -> Copy:
+    """What the form asks for. What it leaves alone stays exactly so: reading and writing JSON would change it."""
+    payload, prompt = (_typed(name) for name in ("payload", "prompt"))
+    return Copy(
+        None if payload in (None, readable(job["payload"])) else parse_object(payload),
+        None if prompt in (None, _plain_lines(job["prompt"] or "")) else prompt,
+        _new_id(),
+    )
 
 
-def _copy() -> UUID | None:
+def _new_id() -> UUID | None:
     """The id that the copy gets. It comes with the form: one that is sent twice makes one copy."""
     try:
         return UUID(request.form["copy"]) if "copy" in request.form else None
     except ValueError:
         abort(HTTPStatus.BAD_REQUEST)
-
-
-def _changes(job: dict[str, Any]) -> dict[str, str | None]:
-    """What the form changes. None: it stays exactly as it is, which reading and writing JSON would not give."""
-    payload, prompt = (_typed(name) for name in ("payload", "prompt"))
-    return {
-        "payload": None if payload in (None, readable(job["payload"])) else to_json(parse_object(payload), "payload"),
-        "prompt": None if prompt in (None, _plain_lines(job["prompt"] or "")) else storable_text(prompt),
-    }
 
 
 def _typed(name: str) -> str | None:

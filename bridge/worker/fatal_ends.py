@@ -10,6 +10,7 @@ import faulthandler
 import logging
 import os
 import signal
+import threading
 from functools import wraps
 from typing import Any
 
@@ -53,9 +54,13 @@ def _watch_calls(record: CrashRecord) -> None:
 
     @wraps(kill)
     def noting_kill(pid: int, sig: int) -> None:
-        if pid == os.getpid() and sig in _FATAL_SIGNALS:
-            _note(record)
-        kill(pid, sig)
+        if pid != os.getpid() or sig not in _FATAL_SIGNALS:
+            kill(pid, sig)
+            return
+        _note(record)
+        # To this thread: while another one writes down how the process ends (faulthandler), the job would run on, fail,
+        # and be reported as failed.
+        signal.pthread_kill(threading.get_ident(), sig)
 
     os._exit, os.kill = noting_exit, noting_kill
 

@@ -1,14 +1,18 @@
 """A browser for the tests of one process of pytest, and a web process for each test."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
+from tests.acceptance.processes import BIN, Process
 from tests.browser.chromium import Tab, missing, new_driver
 from tests.support.web import SECRET, WebProcess
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +32,26 @@ def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
     web = WebProcess(dsn, redis_url, SECRET, tmp_path)
     yield web
     web.end()
+
+
+@pytest.fixture
+def working(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[None]:
+    """A bridge and a worker with the actors of this repository."""
+    environment = {
+        "DATABASE_URL": dsn, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT), "LEASE_MS": "3000",
+        "POLL_INTERVAL_MS": "1000", "MOBVIBE_DIR": str(tmp_path / "mobvibe"),
+    }  # fmt: skip
+    bridge = Process([sys.executable, "-m", "bridge", "run"], tmp_path, environment, tmp_path / "bridge.log")
+    worker = Process(
+        [str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1"], tmp_path, environment, tmp_path / "worker.log"
+    )
+    try:
+        bridge.wait_for("Bridge ready")
+        worker.wait_for("Worker ready")
+        yield
+    finally:
+        for process in (worker, bridge):
+            process.end()
 
 
 @pytest.fixture

@@ -1,38 +1,12 @@
 """A job is watched to its end by real processes, and a failed one runs again."""
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.acceptance.processes import BIN, Process
 from tests.browser.chromium import Tab
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
 PROMPT = "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep 0.4; done\n```"
-
-
-@pytest.fixture
-def working(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[None]:
-    """A bridge and a worker with the actors of this repository."""
-    environment = {
-        "DATABASE_URL": dsn, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT), "LEASE_MS": "3000",
-        "POLL_INTERVAL_MS": "1000", "MOBVIBE_DIR": str(tmp_path / "mobvibe"),
-    }  # fmt: skip
-    bridge = Process([sys.executable, "-m", "bridge", "run"], tmp_path, environment, tmp_path / "bridge.log")
-    worker = Process(
-        [str(BIN / "dramatiq"), "actors", "-p", "1", "-t", "1"], tmp_path, environment, tmp_path / "worker.log"
-    )
-    try:
-        bridge.wait_for("Bridge ready")
-        worker.wait_for("Worker ready")
-        yield
-    finally:
-        for process in (worker, bridge):
-            process.end()
 
 
 @pytest.mark.usefixtures("working")

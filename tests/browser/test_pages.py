@@ -15,6 +15,10 @@ PAGES = (
     "/jobs",
     "/jobs?q=status:failed",
     "/jobs?q=colour:red",
+    "/dead",
+    "/bulk",
+    "/bulk/1?refresh=off",
+    "/bulk/2",
     "/queues",
     "/workers",
     "/settings",
@@ -34,12 +38,17 @@ def job(rows: Rows) -> UUID:
     rows.all("SELECT pause_queue('reports', 'ann', repeat('why', 100)), pause_queue(repeat('q', 200), 'bob')")
     for status in ("pending", "completed", "cancelled"):
         rows.add_job(status=status, queue="a-queue-with-a-long-name-" + "q" * 60, actor="build_report")
-    return rows.add_job(
+    failed = rows.add_job(
         status="failed",
         session_id=session,
         prompt="Add a page " + "y" * 300,
         error_message="<script>alert(1)</script>" * 9,
     )
+    rows.all("UPDATE coding_jobs SET completed_at = now() WHERE id = %s", [failed])
+    plan = "plan_bulk_operation('retry', 'status:failed', '{\"statuses\": [\"failed\"]}', 'ann', true)"
+    rows.all(f"SELECT start_bulk_operation({plan}, 'ann', 'fixed', 5)")
+    rows.all(f"SELECT {plan}")
+    return failed
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -13,8 +13,8 @@ from tests.fuzz.bad_values import NASTY, any_bytes, any_uuid, any_value, as_json
 START = "/functions/v1/start-coding-session"
 STATUS = "/functions/v1/get-session-status"
 PAGES = (
-    "/readyz", "/stats", "/metrics", "/", "/jobs", "/queues", "/workers", "/settings", "/static/index.css",
-    "/api/jobs", "/api/queues", "/api/workers",
+    "/readyz", "/stats", "/metrics", "/", "/jobs", "/dead", "/bulk", "/queues", "/workers", "/settings",
+    "/static/index.css", "/api/jobs", "/api/queues", "/api/workers",
 )  # fmt: skip
 PATHS = (START, STATUS, *PAGES)
 _METHODS = ("PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "\x7f")

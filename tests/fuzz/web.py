@@ -21,7 +21,7 @@ from tests.fuzz.http_requests import START, Request, RequestSource
 from tests.fuzz.tally import Tally, check_log
 from tests.fuzz.tokens import bad_tokens
 
-_NOT_JSON = ("/", "/jobs", "/queues", "/workers", "/settings", "/metrics", "/static/index.css")
+_NOT_JSON = ("/", "/jobs", "/dead", "/bulk", "/queues", "/workers", "/settings", "/metrics", "/static/index.css")
 
 
 def fuzz_app(settings: Settings, secrets: tuple[str, ...], count: int, seed: int) -> Tally:

@@ -8,10 +8,12 @@ from uuid import UUID
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, PayloadError
 from bridge.postgres.job_filter import FilterError
 from bridge.postgres.job_list import PageError
 from bridge.postgres.queue_pauses import QueueNameError
+
+_NAMES: dict[type, str] = {str: "text", int: "a whole number", dict: "an object"}
 
 
 class BodyError(BridgeError):
@@ -21,17 +23,31 @@ class BodyError(BridgeError):
 def new_blueprint(name: str) -> Blueprint:
     """Addresses below /api that answer 400 with the reason to a request that cannot be read."""
     addresses = Blueprint(f"api_{name}", __name__, url_prefix="/api")
-    for unreadable in (FilterError, PageError, QueueNameError, BodyError):
+    for unreadable in (FilterError, PageError, QueueNameError, PayloadError, BodyError):
         addresses.register_error_handler(unreadable, _refused)
     return addresses
 
 
+def body(**kinds: type) -> dict[str, Any]:
+    """The JSON object that is the body of the request; {} for no body.
+
+    `kinds`: its possible names, each with the type of its value; `reason` is always possible. Raises BodyError.
+    """
+    asked = request.get_json(silent=True) if request.data else {}
+    if not isinstance(asked, dict):
+        raise BodyError('The body must be JSON such as {"reason": "…"}, or empty')
+    known = kinds | {"reason": str}
+    for name, value in asked.items():
+        if name not in known:
+            raise BodyError(f"{name[:100]!r} is not known here; there are {', '.join(known)}")
+        if value is not None and (not isinstance(value, known[name]) or isinstance(value, bool)):
+            raise BodyError(f"{name} must be {_NAMES[known[name]]}")
+    return asked
+
+
 def reason() -> str | None:
     """Why, as the body of the request says it. Raises BodyError."""
-    asked = request.get_json(silent=True) if request.data else {}
-    if not isinstance(asked, dict) or not isinstance(asked.get("reason", ""), str):
-        raise BodyError('The body must be JSON such as {"reason": "…"}, or empty')
-    return asked.get("reason")
+    return body().get("reason")
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""/api/jobs: list them, read one, retry and cancel it."""
+"""/api/jobs: list them, read one, retry, cancel and replay it."""
 
 from http import HTTPStatus
 from uuid import UUID
@@ -7,8 +7,8 @@ from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from bridge.postgres.job_list import PageError
-from bridge.web.api.answers import new_blueprint, plain, reason
-from bridge.web.operators import act_on_job
+from bridge.web.api.answers import BodyError, body, new_blueprint, plain, reason
+from bridge.web.operators import Copy, act_on_job, replay_job
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
 
@@ -35,7 +35,20 @@ def blueprint(services: Services) -> Blueprint:
     def act(job_id: UUID, action: str) -> ResponseReturnValue:
         return jsonify(status=act_on_job(services, job_id, action, reason()))
 
+    @api.post("/jobs/<uuid:job_id>/replay")
+    def replay(job_id: UUID) -> ResponseReturnValue:
+        asked = body(payload=dict, prompt=str, copy=str)
+        copy = Copy(asked.get("payload"), asked.get("prompt"), _new_id(asked.get("copy")))
+        return jsonify(copy=str(replay_job(services, job_id, copy, asked.get("reason"))))
+
     return api
+
+
+def _new_id(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise BodyError("copy must be a UUID") from None
 
 
 def _limit() -> int:

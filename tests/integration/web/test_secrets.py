@@ -26,7 +26,8 @@ def everything_said(web: WebProcess, session: str, token: str) -> list[str]:
         {"Authorization": f"Basic {PASSWORD}"}, {"Cookie": f"mobvibe={CANARY}"},
     )  # fmt: skip
     pages = (
-        "/", "/jobs", "/jobs?q=colour:red", f"/jobs/{uuid4()}", "/workers", "/settings", "/login", "/stats", "/metrics",
+        "/", "/jobs", "/jobs?q=colour:red", f"/jobs/{uuid4()}", "/dead", "/bulk", "/bulk/1", "/workers",
+        "/settings", "/login", "/stats", "/metrics",
         "/readyz", "/health", "/api/jobs", "/api/workers", "/nothing",
         f"/functions/v1/get-session-status?sessionId={session}",
         f"/sessions/{uuid4()}/events?token={token}",

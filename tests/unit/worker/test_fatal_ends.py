@@ -55,6 +55,23 @@ def end(tmp_path: Path, do: str, main: str = WAIT, **environment: str) -> tuple[
     return ended.returncode, crash
 
 
+def test_a_job_that_kills_its_process_does_not_run_on(tmp_path: Path) -> None:
+    ran_on = tmp_path / "ran_on"
+    do = f"""
+for _ in range(100):
+    threading.Thread(target=rest, daemon=True).start()  # the more threads there are, the longer are they written down
+os.kill(os.getpid(), signal.SIGSEGV)
+open({str(ran_on)!r}, "w").close()
+"""
+    for _ in range(5):
+        code, crash = end(tmp_path, do)
+        assert code == -signal.SIGSEGV
+        assert crash is not None
+        assert crash.ended_by == JOB
+
+    assert not ran_on.exists()
+
+
 @pytest.mark.parametrize(
     ("do", "code"),
     [

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from bridge.settings import Settings
 from tests.support.web import client_of
 
-PAGES = ["/", "/stats", "/jobs", "/workers", "/live.json", "/api/history"]
+PAGES = ["/", "/stats", "/jobs", "/dead", "/bulk", "/workers", "/live.json", "/api/history"]
 
 
 @pytest.fixture

@@ -81,3 +81,24 @@ def test_an_action_is_audited_with_its_reason(client: FlaskClient, rows: Rows, d
         refused = client.post(f"/api/jobs/{job_id}/cancel", data=body, headers=KEY)
         assert as_described(refused, description, path, "post")["error"].startswith("The body must be JSON")
     assert rows.value("SELECT status FROM coding_jobs") == "pending"
+
+
+def test_a_copy_is_made_once_with_what_was_changed(
+    client: FlaskClient, rows: Rows, description: dict[str, Any]
+) -> None:
+    job_id, copy = rows.add_job(status="failed", payload={"a": 1}, prompt="old"), uuid4()
+    path = "/api/jobs/{job_id}/replay"
+    body = {"payload": {"a": 2}, "prompt": "new\x00", "copy": str(copy), "reason": "a typing error"}
+
+    for _ in range(2):
+        answer = client.post(f"/api/jobs/{job_id}/replay", json=body, headers=KEY)
+        assert as_described(answer, description, path, "post") == {"copy": str(copy)}
+
+    assert rows.value("SELECT count(*) FROM coding_jobs") == 2
+    made = rows.job(copy)
+    assert (made["payload"], made["prompt"], made["status"]) == ({"a": 2}, "new\ufffd", "pending")
+    for wrong in ({"payload": [1]}, {"prompt": 1}, {"copy": "x"}, {"priority": 1}):
+        refused = client.post(f"/api/jobs/{job_id}/replay", json=wrong, headers=KEY)
+        assert as_described(refused, description, path, "post")["success"] is False
+    missing = client.post(f"/api/jobs/{uuid4()}/replay", headers=KEY)
+    assert as_described(missing, description, path, "post")["error"] == "Not found"
