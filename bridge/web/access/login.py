@@ -2,8 +2,8 @@
 
 import logging
 import math
+import re
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -14,6 +14,9 @@ from bridge.web.access.guard import was_meant
 from bridge.web.access.roles import Access
 
 logger = logging.getLogger(__name__)
+
+# Two slashes begin the name of a host. Browsers take a backslash for a slash, and leave control characters out.
+_OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
 
 
 def blueprint(access: Access) -> Blueprint:
@@ -62,7 +65,4 @@ def _page(problem: str | None = None, status: int = HTTPStatus.OK) -> tuple[str,
 
 def _own_path(wanted: str | None) -> str:
     """Where to go after the login: only to a path of ours, since the address may have come from anybody."""
-    root = url_for("index.index")
-    parts = urlsplit(wanted or "")
-    is_ours = not parts.scheme and not parts.netloc and parts.path.startswith("/") and "\\" not in (wanted or "")
-    return str(wanted) if is_ours and not str(wanted).startswith("//") else root
+    return wanted if wanted is not None and _OWN_PATH.fullmatch(wanted) else url_for("index.index")

@@ -68,7 +68,19 @@ def test_a_form_of_another_page_cannot_log_in(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "", "x"]
+    "wanted",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "",
+        "x",
+        "//[x",
+        "/\n//evil.example",
+        "/\t//evil.example",
+        " ///evil.example",
+    ],
 )
 def test_the_login_leads_to_our_own_pages_only(client: FlaskClient, wanted: str) -> None:
     assert log_in(client, next_path=wanted).headers["Location"] == "/"

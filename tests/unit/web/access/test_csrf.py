@@ -23,7 +23,7 @@ def test_each_page_has_another_token_of_the_same_browser() -> None:
     ("origin", "meant"),
     [
         (None, True), ("http://bridge:8080", True), ("https://BRIDGE:8080", True),
-        ("http://bridge:9090", False), ("http://evil", False), ("null", False),
+        ("http://bridge:9090", False), ("http://evil", False), ("null", False), ("http://[evil", False),
     ],
 )  # fmt: skip
 def test_the_origin_must_be_ours(origin: str | None, meant: bool) -> None:
