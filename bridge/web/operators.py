@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import abort, request, session
+from flask import abort, g, session
 
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.queue_pauses import pause_queue, resume_queue
@@ -71,4 +71,4 @@ def storable_reason(reason: str | None) -> str | None:
 
 def operator() -> str:
     """Who acts, for the audit trail."""
-    return "service role key" if "Authorization" in request.headers else str(session.get("user", "dashboard"))
+    return "service role key" if g.has_service_key else str(session.get("user", "dashboard"))

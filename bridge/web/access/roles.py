@@ -58,21 +58,28 @@ class Access:
 
     def role(self, cookie: Mapping[str, Any], authorization: str | None, host: str) -> Role | None:
         """The role of a request, by its cookie's content, its Authorization header and the host name it asks for."""
-        if authorization is not None and self._has_service_key(authorization):
+        if self.has_service_key(authorization):
             return self._highest
         if self._passwords:
+            # Only what a login gives: who knows all passwords can sign a cookie, and with one for readers alone they do.
             known = cookie.get("role")
-            return self._limited(Role(known)) if known in set(Role) else None
+            return self._limited(Role(known)) if known in {role for role, _ in self._passwords} else None
         # Another page in the developer's browser can make a name of its own lead to this machine, but not one of these.
         return self._highest if self.is_open and name_of(host) in LOCAL_NAMES else None
 
-    def _has_service_key(self, authorization: str) -> bool:
-        scheme, _, key = authorization.partition(" ")
-        known = self._service_key
-        return bool(known) and scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode(), known.encode())
+    def has_service_key(self, authorization: str | None) -> bool:
+        """Whether an Authorization header carries the service role key."""
+        key, known = bearer(authorization), self._service_key
+        return bool(known) and key is not None and hmac.compare_digest(key.encode(), known.encode())
 
     def _limited(self, role: Role) -> Role:
         return Role.READER if self._highest is Role.READER else role
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token of an Authorization header. None: it carries none; a proxy before us may ask for a Basic password."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def is_local(host: str) -> bool:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from bridge.web.access.guard import COOKIE_NAME, SESSION_SECONDS
-from bridge.web.access.roles import Access
+from bridge.web.access.roles import Access, bearer
 from bridge.web.tokens import TokenError, read_token
 
 # A stream ends after so long at the latest, and its client must prove again who it is: a password may have changed.
@@ -38,7 +38,7 @@ class Visitors:
         """Raises HTTPException with status 401 for who is nobody we know."""
         authorization = request.headers.get("Authorization")
         until = datetime.now(UTC) + _LONGEST
-        if authorization is None:
+        if authorization is None or bearer(authorization) is None:
             if self._access.role(self._cookie(request), None, request.headers.get("Host", "")) is None:
                 raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in, or send a token in the Authorization header")
             return Visitor(None, "dashboard", until)

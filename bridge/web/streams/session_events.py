@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 # Of one visitor: the phones and tabs of a person. Of all: leaves connections for pages and probes (slow_clients.py).
 STREAMS_OF_ONE, STREAMS_OF_ALL = 20, 800
 _RETRY_SECONDS = 10  # for who is turned away: meanwhile some streams end
-# Web builds of the app call from another origin. This is safe: cookies do not travel there, so a token is required.
+# Web builds of the app call from another origin, which is safe with a user's token only: in development, the dashboard
+# asks for no cookie, and any page in the developer's browser could read the stream.
 _OTHER_ORIGINS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": "authorization, x-client-info, apikey, last-event-id",
@@ -53,7 +54,8 @@ class SessionEvents:
         seen = _last_event(request.headers.get("Last-Event-ID") or request.query_params.get("after"))
         await self._check_owner(visitor, session)
         self._check_room(visitor)
-        return stream(partial(self._following, visitor, session, seen), visitor.until, _OTHER_ORIGINS)
+        origins = _OTHER_ORIGINS if visitor.user is not None else {}
+        return stream(partial(self._following, visitor, session, seen), visitor.until, origins)
 
     @contextmanager
     def _following(self, visitor: Visitor, session: UUID, seen: int) -> Iterator[Follower]:

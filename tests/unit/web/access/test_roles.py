@@ -51,6 +51,13 @@ def test_a_cookie_carries_the_role_of_its_login(cookie: dict[str, str], role: Ro
     assert Access(settings(**PASSWORDS)).role(cookie, None, "x") is role
 
 
+def test_a_cookie_gives_only_the_roles_that_have_a_password() -> None:
+    access = Access(settings(dashboard_reader_password="battery staple"))
+
+    assert access.role({"role": "admin"}, None, "x") is None, "signed by a reader, who knows the only password"
+    assert access.role({"role": "reader"}, None, "x") is Role.READER
+
+
 def test_read_only_makes_every_login_a_reader() -> None:
     access = Access(settings(**PASSWORDS, read_only=True, supabase_service_role_key="key"))
 
