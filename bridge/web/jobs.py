@@ -94,6 +94,7 @@ def _details(shown: ShownJobs, job_id: UUID) -> dict[str, Any]:
     events, last = shown.events(job["session_id"]) if follows else ([], 0)
     return {
         "job": job,
+        "unended": job["status"] in {Status.PENDING, Status.PROCESSING},
         "pause": shown.pause(job["queue"]) if job["status"] == Status.PENDING else None,
         "attempts": shown.attempts(job_id),
         "audit": shown.audit(job_id),

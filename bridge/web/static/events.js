@@ -38,7 +38,12 @@ function add(event) {
   item.append(time, " ", type, " ", body);
   list.append(item);
   while (list.children.length > SHOWN_MOST) list.firstElementChild.remove();
-  if (follow.checked) item.scrollIntoView({ block: "nearest" });
+  showEnd();
+}
+
+// Scrolls the list only: the page stays where the reader is.
+function showEnd() {
+  if (follow.checked) list.scrollTop = list.scrollHeight;
 }
 
 // What a terminal printed, in its colours; anything else as JSON. Only ever as text, never as markup.
@@ -89,4 +94,5 @@ document.addEventListener("visibilitychange", () => {
     open();
   }
 });
+showEnd();
 open();
