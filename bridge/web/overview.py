@@ -18,7 +18,7 @@ from bridge.web.verdict import STUCK_SECONDS, Finding, findings, sentence
 
 SAMPLE_SECONDS = 0.5  # between two readings: an eye sees little delay, and Postgres two small statements a second
 _KEPT_SECONDS = 0.4  # shorter than that, or a reading would find the answer of the one before
-_ATTENTION_SECONDS = 5.0  # what needs attention lasts for minutes, and costs more to find
+_ATTENTION_SECONDS = 10.0  # what needs attention lasts for minutes, and costs more to find
 
 
 @dataclass(frozen=True, slots=True)
