@@ -83,7 +83,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
 ), alike AS (
     SELECT (s.job).id, s.at
     FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
-          WHERE j.status = 'failed' AND public.error_fingerprint(j.error_message) = %(fingerprint)s
+          WHERE %(fingerprint)s::text IS NOT NULL AND j.status = 'failed' AND public.error_fingerprint(j.error_message) = %(fingerprint)s
             AND j.completed_at <= (SELECT until FROM asked)
           ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'failed') = 'failed'
