@@ -9,8 +9,8 @@ from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.postgres.history import COUNTS, PERCENTILES, RANGES, STAGES
 from bridge.postgres.job_filter import JobFilter
-from bridge.postgres.job_list import list_jobs
 from bridge.web.services import Services
+from bridge.web.shown_jobs import ShownJobs
 
 ADDRESSES = (
     ("/health", "is this process up (the Node worker's answer)"),
@@ -20,7 +20,7 @@ ADDRESSES = (
     ("/metrics", "the same for Prometheus"),
 )
 _FAILURES_SHOWN = 5  # more are behind a link
-_ERROR_MOST = 200  # characters of an error in the list: its first line, usually
+_FAILED = JobFilter(status=Status.FAILED)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -68,7 +68,6 @@ def _row(history: dict[str, Any], number: int) -> dict[str, Any]:
 
 def _failures(services: Services) -> list[dict[str, Any]]:
     try:
-        meant = JobFilter(status=Status.FAILED)
-        return list_jobs(services.pool.call, meant, limit=_FAILURES_SHOWN, error_most=_ERROR_MOST).jobs
+        return ShownJobs(services).search(str(_FAILED), limit=_FAILURES_SHOWN, after=None)[1].jobs
     except BridgeError:
         return []

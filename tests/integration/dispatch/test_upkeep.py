@@ -37,6 +37,18 @@ def test_a_refused_step_stops_no_other_and_is_logged_once(
     assert caplog.messages[-1] == "Upkeep goes on: add up the counts of jobs"
 
 
+def test_the_history_is_recorded_before_jobs_are_deleted(steps: Steps, rows: Rows) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (status, created_at, completed_at)"
+        " SELECT 'completed', t, t FROM (SELECT now() - interval '2 minutes' AS t) m"
+    )
+
+    Upkeep(steps.queue, retention=timedelta(minutes=1)).step()
+
+    assert rows.all("SELECT FROM coding_jobs") == []
+    assert rows.value("SELECT sum(completed) FROM queue_history WHERE seconds = 60") == 1
+
+
 def test_rows_of_long_ended_workers_are_deleted_and_a_locked_one_is_skipped(steps: Steps, rows: Rows, dsn: str) -> None:
     old, held, live = (steps.add_worker() for _ in range(3))
     rows.all("UPDATE workers SET stopped_at = now() - interval '8 days' WHERE id <> %s", [live])

@@ -354,6 +354,7 @@ def test_a_range_has_a_point_for_each_step(steps: Steps, busy: datetime) -> None
     assert found["times"][-1] == busy.timestamp()
     assert found["counts"]["completed"][-2:] == [None, 3], "None: not recorded"
     assert found["depth"]["pending"][-1] == 3
+    assert (found["latest"]["steps"], found["latest"]["counts"]["completed"]) == (1, 3), "recorded ones only"
     assert found["totals"]["counts"]["completed"] == 3
     assert found["totals"]["latency_seconds"]["run"]["p50"] == pytest.approx(1.26, rel=0.01)
     assert found["latency_seconds"]["run"]["p99"][-1] > 10

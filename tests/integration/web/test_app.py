@@ -20,3 +20,10 @@ def test_wrong_paths_and_methods_are_answered_in_json(client: FlaskClient, metho
     assert answer.status_code == status
     assert answer.json is not None
     assert answer.json["success"] is False
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/queues", "/workers", "/stats", "/metrics", "/live.json", "/api/history"]
+)
+def test_no_proxy_shows_old_figures_as_new_ones(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] in ("no-store", "no-cache")
