@@ -149,3 +149,14 @@ def test_a_replay_that_a_hosts_trigger_refuses_leaves_no_trace(rows: Rows, link:
 
     assert replay(link, old) is None
     assert rows.value("SELECT count(*) FROM job_audit") == 0
+
+
+def test_several_jobs_are_replayed_at_once_each_with_its_own_row_in_the_audit(rows: Rows) -> None:
+    old = sorted([rows.add_job(payload={"n": n}) for n in range(3)])
+
+    assert rows.value("SELECT replay_jobs(%s, NULL, NULL, 'ann', NULL, NULL, NULL)", [old]) == 3
+
+    pairs = rows.all(
+        "SELECT a.job_id, j.payload FROM job_audit a JOIN coding_jobs j ON j.id = a.copy ORDER BY a.job_id"
+    )
+    assert pairs == [{"job_id": job, "payload": rows.job(job)["payload"]} for job in old]

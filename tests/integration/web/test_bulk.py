@@ -10,15 +10,15 @@ from werkzeug.test import TestResponse
 
 from bridge.postgres.link import Link
 from bridge.settings import Settings
+from bridge.web.access import csrf
 from tests.support.bulk import add_failed, planned, run, shown, started
 from tests.support.rows import Rows
 from tests.support.web import client_of
 
 
 def post(client: FlaskClient, address: str, **form: str) -> TestResponse:
-    client.get("/jobs")
     with client.session_transaction() as cookie:
-        token = str(cookie.get("csrf"))
+        token = csrf.token_of(cookie)
     return client.post(address, data={"csrf": token} | form)
 
 
