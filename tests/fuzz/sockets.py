@@ -139,7 +139,7 @@ class RawRequestSource:
             ("Content-Length: 4", "Content-Length: 5"), ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
             ("Transfer-Encoding:\x0bchunked",), ("Transfer-Encoding : chunked",), ("Content_Length: 3",
             "Content-Length: 0")))  # fmt: skip
-        return RawRequest("smuggled", self._head(*lines) + b"0\r\n\r\n" + inner, frozenset({0, 400}))
+        return RawRequest("smuggled", self._head(*lines) + b"0\r\n\r\n" + inner, frozenset({0, 400, 501}))
 
 
 def fuzz_server(settings: Settings, secrets: tuple[str, ...], folder: Path, count: int, seed: int) -> Tally:
