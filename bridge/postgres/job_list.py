@@ -7,9 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from bridge.errors import BridgeError
+from bridge.job import Status
 from bridge.postgres.job_filter import JobFilter
 
 SEARCHED = 50_000  # of each status: a list must be quick also over millions of rows, most of which the filter excludes
+# Most pages are full after so many.
+_SEARCHED_FIRST = 2_000
+_FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 # `call` of a Link or a Pool.
 Call = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
@@ -57,11 +61,26 @@ def list_jobs(
     """The latest jobs that `jobs` means, among the latest `searched` of each status. Errors and prompts are cut."""
     asked = jobs.params() | {
         "limit": limit,
-        "looked_at": searched,
         "error_most": error_most,
         "before_at": after.at if after else None,
         "before_id": after.id if after else None,
     }
-    rows = call("list_jobs", asked)
+    rows = _first_look(call, asked, jobs) if searched > _SEARCHED_FIRST else None
+    if rows is None:
+        rows = call("list_jobs", asked | {"looked_at": searched})
     last = rows[-1] if len(rows) == limit else None
     return Page(rows, Place(last["changed_at"], last["id"]) if last else None)
+
+
+def _first_look(call: Call, asked: dict[str, Any], jobs: JobFilter) -> list[dict[str, Any]] | None:
+    """The page, if it is found among the latest few jobs of a status. None: it must be searched for in all.
+
+    It is the page only if all its jobs are ordered by their end, and another one that was found ended before the last
+    of them: then every job that was not looked at ended before that, too.
+    """
+    if jobs.status not in _FINISHED or jobs.session is not None:
+        return None
+    found = call("list_jobs", asked | {"limit": asked["limit"] + 1, "looked_at": _SEARCHED_FIRST})
+    page, rest = found[: asked["limit"]], found[asked["limit"] :]
+    is_found = rest and page and rest[0]["changed_at"] < page[-1]["changed_at"]
+    return page if is_found and all(row["completed_at"] for row in found) else None

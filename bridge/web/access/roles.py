@@ -61,7 +61,7 @@ class Access:
         if self.has_service_key(authorization):
             return self._highest
         if self._passwords:
-            # Only what a login gives: who knows all passwords can sign a cookie, and with one for readers alone they do.
+            # Only what a login gives: who knows the readers' password alone must not be able to sign an administrator.
             known = cookie.get("role")
             return self._limited(Role(known)) if known in {role for role, _ in self._passwords} else None
         # Another page in the developer's browser can make a name of its own lead to this machine, but not one of these.

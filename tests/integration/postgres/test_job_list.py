@@ -102,3 +102,43 @@ def test_a_list_shows_the_beginning_of_a_long_error(link: Link, rows: Rows) -> N
 def test_a_page_that_no_list_has_given_is_refused(text: str) -> None:
     with pytest.raises(PageError, match="start at the first page"):
         parse_place(text)
+
+
+_ENDED = """
+    INSERT INTO coding_jobs (status, completed_at)
+    SELECT %s, '2026-01-01Z'::timestamptz + %s * interval '1 s' + n / %s * interval '1 s'
+    FROM generate_series(1, %s) AS n"""
+_BY_HAND = """
+    INSERT INTO coding_jobs (status, created_at, updated_at)
+    SELECT 'completed', t.at, t.at
+    FROM (SELECT '2025-01-01Z'::timestamptz + n * interval '1 s' AS at FROM generate_series(1, %s) AS n) t"""
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        [("completed", 0, 1, 2600)],
+        [("completed", 0, 10_000, 2600)],
+        [("completed", 9000, 1, 10), ("failed", 5000, 1, 2100), ("completed", 0, 1, 350)],
+    ],
+    ids=["each at its time", "all at one time", "behind many of another status"],
+)
+def test_pages_of_one_status_are_those_of_the_whole_list(
+    link: Link, rows: Rows, ended: list[tuple[str, int, int, int]]
+) -> None:
+    for jobs in ended:
+        rows.all(_ENDED, jobs)
+    rows.all(_BY_HAND, [400])
+    meant = JobFilter(status=Status.COMPLETED)
+    whole = [row["id"] for row in list_jobs(link.call, meant, limit=5000, error_most=9).jobs]
+    pages: list[UUID] = []
+    after = None
+    while True:
+        page = list_jobs(link.call, meant, limit=300, error_most=9, after=after)
+        pages += [row["id"] for row in page.jobs]
+        after = page.next
+        if after is None:
+            break
+
+    assert len(whole) == 400 + sum(number for status, _, _, number in ended if status == "completed")
+    assert pages == whole
