@@ -47,6 +47,12 @@ def test_addresses_and_cookies_are_those_of_the_prefix_whether_a_proxy_removes_i
         assert (asked.status, asked.headers["Location"]) == (302, "/mobvibe/login?next=/mobvibe/jobs?q%3Dstatus:failed")
 
 
+def test_the_prefix_alone_leads_to_the_start_page_under_whatever_name_a_proxy_has(web: WebProcess) -> None:
+    answer = get(web, "/mobvibe?range=24h")
+
+    assert (answer.status, answer.headers["Location"]) == (307, "/mobvibe/?range=24h")
+
+
 def test_probes_are_answered_with_and_without_the_prefix_and_nothing_that_resembles_it(web: WebProcess) -> None:
     asked = {
         "/livez": 200, "/mobvibe/livez": 200, "/mobvibe/health": 200,
