@@ -3,7 +3,7 @@
 The event loop waits for nothing but sockets, so that the probes are answered whatever the pages wait for.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,8 +64,8 @@ def create_web_app(settings: Settings) -> WebApp:
         routes=[
             _probe("/livez", liveness),
             _probe("/health", health),
-            Route("/sessions/{session_id}/events", session_events.answer, methods=["GET", "OPTIONS"]),
-            Route("/live", live.answer, methods=["GET"]),
+            _stream("/sessions/{session_id}/events", session_events.answer, "GET", "OPTIONS"),
+            _stream("/live", live.answer, "GET"),
             Mount("/", app=pages),  # type: ignore[arg-type]  # other types for the same
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_LEAST_BYTES, compresslevel=_COMPRESSION)],
@@ -94,3 +94,14 @@ def _probe(path: str, answer: Callable[[], dict[str, Any]]) -> Route:
 
     # All methods, or the others would be taken for paths of the pages, and answered 404.
     return Route(path, endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+
+
+def _stream(path: str, answer: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if request.method == "HEAD":  # which comes with GET: the stream would stay open, and say nothing
+            raise HTTPException(
+                HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", headers={"Allow": ", ".join(methods)}
+            )
+        return await answer(request)
+
+    return Route(path, endpoint, methods=list(methods))

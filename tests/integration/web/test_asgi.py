@@ -6,6 +6,7 @@ import socket
 import threading
 import urllib.request
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -31,6 +32,11 @@ def test_each_path_has_one_answer_in_json(web: WebProcess, method: str, path: st
     assert answered == status
     assert json.loads(body).get("success", True) is (status == 200)
     assert "Traceback" not in web.log
+
+
+@pytest.mark.parametrize("path", ["/live", f"/sessions/{UUID(int=0)}/events"])
+def test_nobody_waits_for_the_head_of_a_stream(web: WebProcess, path: str) -> None:
+    assert web.say(get(path, "HEAD"))[0] == 405
 
 
 def test_large_texts_are_compressed_for_who_can_read_it(web: WebProcess) -> None:
