@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from bridge.errors import BridgeError, SchemaError
+from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
 from bridge.job import Status
 from bridge.postgres.job_list import Call
 from bridge.postgres.queue_pauses import Pause, find_pauses
+from bridge.runtime.outages import ErrorReporter
 from bridge.web.cached import Cached
 from bridge.web.histories import Histories
 from bridge.web.template_filters import lasted
@@ -36,6 +37,9 @@ class Overview:
         self._histories = histories
         self._state = Cached(self._read, _KEPT_SECONDS)
         self._attention = Cached(self._look, _ATTENTION_SECONDS)
+        self._errors = ErrorReporter(
+            "pages", "The figures of the pages cannot be read: {}".format, "They can be read again"
+        )
 
     def state(self) -> State:
         """Of the last half second. Without Postgres it says so, and has no figures (`counts` is None)."""
@@ -45,8 +49,10 @@ class Overview:
     def _read(self) -> State:
         try:
             content = self._content()
+            self._errors.succeeded()
         except BridgeError as error:
-            verdict = {"healthy": False, "text": f"Postgres is unavailable: {error}"}
+            self._errors.failed(error)
+            verdict = {"healthy": False, "text": _why(error)}
             content = {"verdict": verdict, "counts": None, "queues": [], "workers": None, "attention": []}
         text = json.dumps(content, separators=(",", ":"))
         return State(hashlib.sha256(text.encode()).hexdigest()[:16], text, content)
@@ -74,6 +80,13 @@ class Overview:
         except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
             return None
         return latest if latest["steps"] else None
+
+
+def _why(error: BridgeError) -> str:
+    """Without addresses and roles: readers see it, too."""
+    if isinstance(error, StoreUnavailableError):
+        return f"{error.store} {error.condition}. The log of mobvibe web says why."
+    return str(error)
 
 
 def _shown(queue: dict[str, Any]) -> dict[str, Any]:
