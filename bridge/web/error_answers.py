@@ -6,7 +6,7 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from bridge.errors import BridgeError, StoreUnavailableError
+from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
 from bridge.web.whole_requests import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ def _http_error(error: HTTPException) -> Response:
 def _unavailable(error: BridgeError) -> Response:
     """Answer when a store is away or not set up. The caller can retry; the reason is in the log, for the operator."""
     logger.warning("Request failed: %s", error)
+    if isinstance(error, SchemaError):
+        older = "The database is of an older version, and lacks what this needs. Run: mobvibe migrate up"
+        return _failure(older, HTTPStatus.SERVICE_UNAVAILABLE)
     store = error.store if isinstance(error, StoreUnavailableError) else "The service"
     return _failure(f"{store} is unavailable, try again later", HTTPStatus.SERVICE_UNAVAILABLE)
 

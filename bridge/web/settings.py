@@ -1,12 +1,17 @@
 """The page of settings: those of this browser, those in effect, what to connect, and what operators did."""
 
+import logging
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, abort, g, render_template, request
 
+from bridge.errors import BridgeError
 from bridge.settings.shown import origins, shown_settings
 from bridge.web.access.roles import Role
 from bridge.web.services import Services
+
+logger = logging.getLogger(__name__)
 
 _AUDIT_SHOWN = 100  # of the latest entries: some screens
 
@@ -23,8 +28,17 @@ def blueprint(services: Services) -> Blueprint:
             "settings.html",
             settings=[(name, value, come_from.get(name, "")) for name, value in shown.items()],
             checks=services.readiness.get().checks,
-            audit=services.pool.call("list_audit", {"limit": _AUDIT_SHOWN}),
+            audit=_audit(services),
             host=request.host,
         )
 
     return pages
+
+
+def _audit(services: Services) -> list[dict[str, Any]] | None:
+    """None: it cannot be read now. The page is there all the same, as it says what is wrong with the stores."""
+    try:
+        return services.pool.call("list_audit", {"limit": _AUDIT_SHOWN})
+    except BridgeError as error:
+        logger.warning("The audit trail cannot be read: %s", error)
+        return None

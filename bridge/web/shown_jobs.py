@@ -6,6 +6,7 @@ With HIDE_PROMPTS nothing that users wrote, and nothing that was made of it.
 from typing import Any
 from uuid import UUID
 
+from bridge.errors import SchemaError
 from bridge.postgres.job_filter import FilterError, JobFilter, parse_filter
 from bridge.postgres.job_list import Page, list_jobs, parse_place
 from bridge.postgres.queue_pauses import Pause, find_pauses
@@ -49,7 +50,10 @@ class ShownJobs:
 
     def audit(self, job_id: UUID) -> list[dict[str, Any]]:
         """What operators did to it, and which job it is a replay of; newest first."""
-        return self._call("show_audit", {"id": job_id, "limit": _AUDIT_SHOWN})
+        try:
+            return self._call("show_audit", {"id": job_id, "limit": _AUDIT_SHOWN})
+        except SchemaError:  # schema 11 notes no copies, and is supported: one version older than ours
+            return []
 
     def attempts(self, job_id: UUID) -> list[dict[str, Any]]:
         """Its ended attempts, oldest first."""
@@ -57,7 +61,10 @@ class ShownJobs:
 
     def events(self, session_id: UUID) -> tuple[list[dict[str, Any]], int]:
         """The latest events of a session in their order, and the number behind which its stream goes on."""
-        found = self._call("last_event_number", {"session": session_id})
+        try:
+            found = self._call("last_event_number", {"session": session_id})
+        except SchemaError:  # schema 11 numbers no events, and is supported: one version older than ours
+            found = []
         if not found:  # none, or only such as an older version stored, without numbers
             return self._call("get_session_events", {"session": session_id, "limit": _EVENTS_SHOWN})[::-1], 0
         after = max(0, found[0]["last_seq"] - _EVENTS_SHOWN)

@@ -1,7 +1,12 @@
-"""All pages: errors are JSON."""
+"""All pages: errors are JSON, and the schema of the version before is served."""
+
+from importlib import resources
 
 import pytest
 from flask.testing import FlaskClient
+
+from bridge.postgres.startup_checks import SCHEMA_VERSION
+from tests.support.rows import Rows
 
 
 @pytest.mark.parametrize(
@@ -27,3 +32,16 @@ def test_wrong_paths_and_methods_are_answered_in_json(client: FlaskClient, metho
 )
 def test_no_proxy_shows_old_figures_as_new_ones(client: FlaskClient, path: str) -> None:
     assert client.get(path).headers["Cache-Control"] in ("no-store", "no-cache")
+
+
+def test_pages_are_served_on_the_older_schema_or_say_what_to_do(client: FlaskClient, rows: Rows) -> None:
+    if rows.value("SELECT mobvibe_schema_version()") != SCHEMA_VERSION - 1:
+        rows.all(resources.files("tests.support").joinpath("schema_11.sql").read_text("utf-8"))
+    job_id = rows.add_job(session_id=rows.add_session())
+
+    for path in ("/", f"/jobs/{job_id}", f"/api/jobs/{job_id}", "/queues", "/workers", "/settings", "/live.json"):
+        assert client.get(path).status_code == 200, path
+    for path in ("/bulk", "/api/bulk"):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert "Run: mobvibe migrate up" in answer.text
