@@ -59,10 +59,26 @@ def test_new_jobs_wait_behind_a_link(tab: Tab, rows: Rows) -> None:
 def test_the_page_polls_where_no_stream_can_be_had(tab: Tab, rows: Rows) -> None:
     tab.open("/")
     tab.driver.execute_script(
-        "window.EventSource = class { constructor() { setTimeout(() => this.onerror(), 10); } close() {} };"
+        "window.EventSource = class {"
+        " constructor() { setTimeout(() => this.onerror(), 10); } addEventListener() {} close() {} };"
     )
     tab.button("Pause updates").click()
     tab.button("Pause updates").click()  # connects anew
     rows.add_job(status="failed")
 
     tab.wait_for("[data-count=failed]", "1", seconds=20)
+
+
+def test_a_stream_without_news_is_live(tab: Tab) -> None:
+    tab.open("/")
+    tab.driver.execute_script(
+        "window.EventSource = class { constructor() { window.made = this; } close() {}"
+        " addEventListener(name, hear) { this[name] = hear; } };"
+    )
+    tab.button("Pause updates").click()
+    tab.button("Pause updates").click()  # connects anew
+    tab.wait_for("#live-state", "Connecting")
+
+    tab.driver.execute_script("window.made.alive({});")
+
+    tab.wait_for("#live-state", "Live")

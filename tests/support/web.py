@@ -124,7 +124,7 @@ class EventStream:
         while len(found) < count:
             for event in self._chunk().split("\n\n"):
                 lines = dict(line.split(": ", 1) for line in event.splitlines() if line and not line.startswith(":"))
-                if "data" in lines:
+                if "data" in lines and "event" not in lines:
                     found.append(json.loads(lines["data"]) | {"last": lines["id"]})
         return found
 

@@ -23,6 +23,7 @@ function open() {
   show(failures ? "Reconnecting" : "Connecting");
   source = new EventSource(controls.dataset.stream);
   source.onopen = listen;
+  source.addEventListener("alive", listen);
   source.onmessage = (message) => {
     listen();
     apply(JSON.parse(message.data));

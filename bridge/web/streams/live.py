@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # With the streams of sessions they leave connections for pages and probes (slow_clients.py). Further tabs poll.
 TABS_MOST = 60
+_ALIVE = "event: alive\ndata: {}\n\n"  # not a comment: browsers tell a page of none, and it knows by this that we live
 _RETRY_SECONDS = 10  # for who is turned away: meanwhile some tabs are closed
 
 
@@ -69,7 +70,7 @@ class Live:
                 tab.clear()
                 state = self._state
                 if state is None or state.id == seen:
-                    yield ": still here\n\n"
+                    yield _ALIVE
                 else:
                     seen = state.id
                     yield f"id: {state.id}\ndata: {state.text}\n\n"

@@ -168,6 +168,16 @@ def test_an_unforeseen_error_does_not_end_the_figures(readings: Readings, caplog
     assert "trying again" in caplog.text
 
 
+def test_a_tab_without_news_sees_that_the_process_lives(readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.01)
+
+    async def look() -> None:
+        async with texts(Live(readings, Anybody()), seen="0") as tab:  # type: ignore[arg-type]
+            assert await anext(tab) == "event: alive\ndata: {}\n\n", "a comment is no event in a browser"
+
+    asyncio.run(look())
+
+
 def test_a_stop_ends_each_stream(readings: Readings) -> None:
     async def look() -> None:
         one = Live(readings, Anybody())  # type: ignore[arg-type]
