@@ -35,7 +35,7 @@ def test_keys_go_to_pages_and_rows(tab: Tab, rows: Rows) -> None:
     tab.press(Keys.ENTER)
     eventually(lambda: tab.path == f"/jobs/{second}", what="the page of the job")
     tab.press("R")
-    assert focused(tab) == "reason-retry"
+    assert focused(tab) == "reason"
 
 
 def test_the_list_of_keys_opens_and_closes(tab: Tab) -> None:

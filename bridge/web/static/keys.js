@@ -10,9 +10,8 @@ const actions = {
   "/": search,
   j: () => move(1),
   k: () => move(-1),
-  x: () => row()?.querySelector("input[type=checkbox]")?.click(),
   r: () => document.getElementById("pause")?.click(),
-  R: () => document.querySelector("form[action$='/retry'] input:not([type=hidden])")?.focus(),
+  R: () => document.querySelector("button[formaction$='/retry']")?.form.elements.reason.focus(),
   t: () => chooseTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]),
   "?": () => help.showModal(),
 };
