@@ -58,13 +58,15 @@ class _Cookie(SecureCookieSessionInterface):
 
 
 def _guard() -> ResponseReturnValue | None:
-    if request.endpoint in OPEN_ENDPOINTS or request.blueprint in OPEN_BLUEPRINTS or request.endpoint is None:
+    if request.endpoint in OPEN_ENDPOINTS or request.blueprint in OPEN_BLUEPRINTS:
         return None
     access: Access = current_app.extensions["access"]
-    role = access.role(session, request.headers.get("Authorization"), request.host)
+    g.role = role = access.role(session, request.headers.get("Authorization"), request.host)
+    if request.endpoint is None:
+        return None  # there is no such page, which who may see the others reads with the links to them
     if role is None:
         return _turn_away(access)
-    g.role, g.has_service_key = role, access.has_service_key(request.headers.get("Authorization"))
+    g.has_service_key = access.has_service_key(request.headers.get("Authorization"))
     if request.method not in {"GET", "HEAD", "OPTIONS"}:
         _check_change(role)
     return None

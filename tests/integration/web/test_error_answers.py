@@ -9,7 +9,8 @@ def test_a_browser_gets_a_page(client: FlaskClient) -> None:
 
     assert answer.status_code == 404
     assert answer.content_type.startswith("text/html")
-    assert "Not found" in answer.text
+    assert "There is no such page" in answer.text
+    assert 'href="/queues"' in answer.text, "no dead end"
 
 
 def test_a_script_gets_json(client: FlaskClient) -> None:

@@ -41,6 +41,15 @@ def test_a_browser_is_sent_to_the_login_and_a_script_is_told(guarded: FlaskClien
     assert "Bearer" in script.text
 
 
+def test_a_page_that_is_not_there_leads_to_others_only_who_may_see_them(closed: FlaskClient) -> None:
+    stranger = closed.get("/nothing", headers={"Accept": "text/html"})
+    admitted = closed.get("/nothing", headers={"Accept": "text/html", "Authorization": "Bearer the key"})
+
+    assert (stranger.status_code, admitted.status_code) == (404, 404)
+    assert "<nav" not in stranger.text
+    assert "<nav" in admitted.text
+
+
 @pytest.mark.parametrize(("path", "status"), [("/readyz", 200), ("/metrics", 200), ("/static/index.css", 200)])
 def test_probes_metrics_and_assets_need_no_login(guarded: FlaskClient, path: str, status: int) -> None:
     with guarded.get(path) as answer:
