@@ -7,6 +7,17 @@ from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
+# How many pixels of a chart have the colour of its p99, in the light theme.
+INKED = """
+  const canvas = document.querySelector(arguments[0]);
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let inked = 0;
+  for (let i = 0; i < pixels.length; i += 4) {
+    if (pixels[i] === 0xa3 && pixels[i + 1] === 0x38 && pixels[i + 2] === 0x7f) inked += 1;
+  }
+  return inked;
+"""
+
 
 def text(tab: Tab, selector: str) -> str:
     return str(tab.find(selector).text)
@@ -40,6 +51,7 @@ def test_charts_are_drawn_from_the_history(tab: Tab, rows: Rows, steps: Steps) -
         tab.open(f"/?range={span}")
         tab.wait_for("[data-chart=throughput] .u-legend", "completed")
         tab.wait_for("[data-chart=wait] .u-legend", "p95")
+        assert tab.driver.execute_script(INKED, "[data-chart=wait] canvas") > 10, "a minute alone is a point"
 
 
 def test_new_jobs_wait_behind_a_link(tab: Tab, rows: Rows) -> None:

@@ -40,6 +40,12 @@ function columns(name, history) {
   return [history.times, ...SERIES[name].map(([key]) => values[key])];
 }
 
+// Which values have none beside them: a line would not show them.
+function alone(chart, series) {
+  const values = chart.data[series];
+  return values.flatMap((value, at) => (value !== null && (values[at - 1] ?? values[at + 1] ?? null) === null ? [at] : []));
+}
+
 function draw(name, element, history) {
   const isTime = name !== "throughput";
   const axis = { stroke: () => colour("ink"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { stroke: () => colour("line"), width: 1 } };
@@ -49,7 +55,7 @@ function draw(name, element, history) {
     height: HEIGHT,
     cursor: { sync: { key: "overview" }, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-    series: [{ label: "From", value: (_, time) => (time === null ? "–" : moment(time)) }, ...SERIES[name].map(([, label, number, dash]) => ({ label, stroke: () => colour(number), width: 2, dash, value: format, points: { show: false } }))],
+    series: [{ label: "From", value: (_, time) => (time === null ? "–" : moment(time)) }, ...SERIES[name].map(([, label, number, dash]) => ({ label, stroke: () => colour(number), width: 2, dash, value: format, points: { filter: alone, size: 6, fill: () => colour(number) } }))],
     axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(moment) }, { ...axis, size: 70, values: (_, ticks) => ticks.map((value) => (isTime ? seconds(value) : value.toLocaleString())) }],
   }, columns(name, history), element);
 }
