@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from bridge.web import dead
 from tests.support.bulk import add_failed
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 def groups(page: str) -> list[tuple[str, str]]:
@@ -77,3 +78,12 @@ def test_without_dead_letters_the_page_says_so(client: FlaskClient) -> None:
 
 def test_a_malformed_beginning_is_refused(client: FlaskClient) -> None:
     assert client.get("/dead?after=x' OR 1=1").status_code == 400
+
+
+def test_one_job_is_spoken_of_as_one(client: FlaskClient, rows: Rows, steps: Steps) -> None:
+    add_failed(rows, 1, error="boom")
+    steps.add_worker(slots=1)
+
+    assert "One failed job" in client.get("/dead").text
+    assert "Retry the one that matches" in client.get("/jobs?q=status:failed").text
+    assert ">1 with 1 slot<" in client.get("/queues").text
