@@ -1,8 +1,13 @@
 """An answer that is kept for some seconds."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
-from bridge.web.cached import Cached
+import pytest
+
+from bridge.errors import PostgresUnavailableError
+from bridge.web.cached import FAILURE_SECONDS, Cached
 
 HOUR = 3600.0
 
@@ -36,3 +41,28 @@ def test_many_who_ask_at_the_same_time_cost_one_question() -> None:
         viewer.join()
 
     assert len(asked) == 1
+
+
+def test_many_who_wait_for_a_silent_store_hear_of_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        if len(asked) == 1:
+            time.sleep(0.05)  # while all others come
+            raise PostgresUnavailableError("no answer")
+        return "an answer"
+
+    cached = Cached(ask, HOUR)
+
+    def view(_: int) -> str:
+        try:
+            return str(cached.get())
+        except PostgresUnavailableError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(20) as viewers:
+        assert set(viewers.map(view, range(20))) == {"no answer"}
+    later = time.monotonic() + FAILURE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert cached.get() == "an answer", "a failure is not kept for an hour"
