@@ -75,7 +75,8 @@ def _known(found: Any) -> Any:
 def _page(found: dict[str, Any], problem: str | None = None) -> Response:
     """One operation. While it runs, the header lets any browser load the page again, without a script."""
     is_running = found["state"] in ("running", "stopping")
-    refreshes = is_running and request.args.get("refresh") != "off"
+    # Not what answers a form: its address is of no page.
+    refreshes = is_running and problem is None and request.args.get("refresh") != "off"
     page = make_response(
         render_template("bulk_operation.html", one=found, problem=problem, is_running=is_running, refreshes=refreshes)
     )

@@ -55,6 +55,7 @@ def test_a_page_that_refreshes_can_be_kept_still(client: FlaskClient, rows: Rows
 
     assert "Refresh" in client.get(f"/bulk/{operation}").headers
     assert "Refresh" not in client.get(f"/bulk/{operation}?refresh=off").headers
+    assert "Refresh" not in post(client, f"/bulk/{operation}/start", rate="x").headers, "nothing is to be got there"
 
 
 def test_an_operation_is_stopped_on_its_page(client: FlaskClient, rows: Rows, link: Link) -> None:
