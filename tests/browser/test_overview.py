@@ -1,11 +1,15 @@
 """The start page in a browser: live figures, charts, the pause, and hints of new jobs."""
 
 import time
+from pathlib import Path
+
+from selenium import webdriver
 
 from tests.browser.chromium import Tab
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.waiting import eventually
+from tests.support.web import SECRET, WebProcess
 
 # How many pixels of a chart have the colour of its p99, in the light theme.
 INKED = """
@@ -94,3 +98,25 @@ def test_a_stream_without_news_is_live(tab: Tab) -> None:
     tab.driver.execute_script("window.made.alive({});")
 
     tab.wait_for("#live-state", "Live")
+
+
+def test_a_page_whose_login_is_over_leads_to_the_login(
+    driver: webdriver.Chrome, dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, DASHBOARD_PASSWORD="correct horse")
+    try:
+        tab = Tab(driver, f"http://127.0.0.1:{web.address[1]}")
+        tab.open("/workers")
+        tab.find("[name=user]").send_keys("admin")
+        tab.find("[name=password]").send_keys("correct horse")
+        tab.button("Log in").click()
+        tab.wait_for("#live-state", "Live")
+
+        driver.delete_all_cookies()
+        tab.button("Pause updates").click()
+        tab.button("Pause updates").click()  # connects anew
+
+        eventually(lambda: tab.path == "/login?next=/workers", seconds=20, what="the page of the login")
+        tab.complaints()  # of the answers 401
+    finally:
+        web.end()

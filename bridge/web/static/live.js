@@ -66,6 +66,7 @@ async function poll(left = 15) {
   stop();
   try {
     const answer = await fetch(controls.dataset.poll, { headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store" });
+    if (answer.status === 401) return location.reload(); // the login is over: the page leads to it
     if (answer.status === 200) apply(await answer.json());
     else if (answer.status !== 304) throw new Error(answer.status);
     etag = answer.headers.get("ETag") ?? etag;
