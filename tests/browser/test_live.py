@@ -45,3 +45,17 @@ def test_the_page_of_a_job_shows_its_failure_and_keeps_what_was_typed(tab: Tab, 
     tab.wait_for("h1 .status", "failed")
     tab.wait_for(".problem", "broken")
     assert tab.find("#reason").get_attribute("value") == "too old"
+
+
+def test_the_events_of_a_session_come_back_after_an_outage(tab: Tab, rows: Rows) -> None:
+    job_id = rows.add_job(session_id=rows.add_session())
+    tab.open(f"/jobs/{job_id}")
+    tab.wait_for("#stream-state", "Live")
+    tab.driver.execute_script(
+        "const real = window.EventSource; window.EventSource = class { static CLOSED = 2; readyState = 2;"
+        " constructor() { setTimeout(() => this.onerror(), 10); } close() { window.EventSource = real; } };"
+        " document.dispatchEvent(new Event('visibilitychange'));"  # connects anew
+    )
+    tab.wait_for("#stream-state", "Reconnecting")
+
+    tab.wait_for("#stream-state", "Live", seconds=15)

@@ -6,12 +6,14 @@ const list = document.querySelector("[data-stream]");
 const state = document.getElementById("stream-state");
 const follow = document.getElementById("follow");
 const SHOWN_MOST = 2000; // on the page: more make a phone slow
+const REST_MS = 5000; // after an answer that is no stream
 const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
 let last = Number(list.dataset.last);
-let source;
+let source, timer;
 
 function open() {
+  close();
   source = new EventSource(`${list.dataset.stream}?after=${last}`);
   source.onopen = () => { state.textContent = "Live"; };
   source.onmessage = (message) => {
@@ -21,9 +23,16 @@ function open() {
       add(event);
     }
   };
+  // After an answer that is no stream, the browser does not come back by itself: a store may be away for a while.
   source.onerror = () => {
-    state.textContent = source.readyState === EventSource.CLOSED ? "Closed: load the page again" : "Reconnecting";
+    state.textContent = "Reconnecting";
+    if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, REST_MS);
   };
+}
+
+function close() {
+  clearTimeout(timer);
+  source?.close();
 }
 
 function add(event) {
@@ -88,7 +97,7 @@ function span(text, classes) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
-    source.close();
+    close();
     state.textContent = "Paused";
   } else {
     open();
