@@ -6,7 +6,7 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
+from bridge.errors import BridgeError, PostgresRefusedError, SchemaError, StoreUnavailableError
 from bridge.web.whole_requests import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ def _unavailable(error: BridgeError) -> Response:
     if isinstance(error, SchemaError):
         older = "The database is of an older version, and lacks what this needs. Run: mobvibe migrate up"
         return _failure(older, HTTPStatus.SERVICE_UNAVAILABLE)
+    if isinstance(error, PostgresRefusedError):  # a host's trigger or constraint: to try again would not help
+        return _failure("The database refuses this. The log of mobvibe web says why", HTTPStatus.CONFLICT)
     store = error.store if isinstance(error, StoreUnavailableError) else "The service"
     return _failure(f"{store} is unavailable, try again later", HTTPStatus.SERVICE_UNAVAILABLE)
 

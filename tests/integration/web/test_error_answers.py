@@ -3,6 +3,9 @@
 import pytest
 from flask.testing import FlaskClient
 
+from bridge.web.access import csrf
+from tests.support.rows import Rows
+
 
 def test_a_browser_gets_a_page(client: FlaskClient) -> None:
     answer = client.get("/nothing", headers={"Accept": "text/html,*/*"})
@@ -32,3 +35,23 @@ def test_a_query_of_raw_bytes_is_refused_on_every_page(client: FlaskClient, path
     answer = client.get(path, environ_overrides={"QUERY_STRING": "q=%&=&&=\xff"})
 
     assert (answer.status_code, answer.json) == (400, {"success": False, "error": "Query is not valid UTF-8"})
+
+
+def test_what_a_hosts_trigger_refuses_is_no_outage(
+    client: FlaskClient, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = rows.add_job(status="failed")
+    rows.all(
+        "CREATE FUNCTION no_change() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'jobs of 2025 are frozen'; END $$;"
+        " CREATE TRIGGER no_change BEFORE UPDATE ON coding_jobs FOR EACH ROW EXECUTE FUNCTION no_change()"
+    )
+    client.get("/")
+    with client.session_transaction() as cookie:
+        token = csrf.token_of(cookie)
+
+    answer = client.post(f"/api/jobs/{job_id}/retry", headers={csrf.HEADER: token})
+
+    assert answer.status_code == 409
+    assert answer.json == {"success": False, "error": "The database refuses this. The log of mobvibe web says why"}
+    assert "jobs of 2025 are frozen" in caplog.text
