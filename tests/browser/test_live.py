@@ -59,3 +59,18 @@ def test_the_events_of_a_session_come_back_after_an_outage(tab: Tab, rows: Rows)
     tab.wait_for("#stream-state", "Reconnecting")
 
     tab.wait_for("#stream-state", "Live", seconds=15)
+
+
+def test_the_page_of_a_job_that_waits_long_is_asked_for_less_often(tab: Tab, rows: Rows) -> None:
+    job_id = rows.add_job()
+    quick = (
+        "const real = setTimeout; window.waits = [];"
+        " window.setTimeout = (what, ms, ...more) => { waits.push(ms); return real(what, ms / 100, ...more); };"
+    )
+    added = tab.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": quick})
+    try:
+        tab.open(f"/jobs/{job_id}")
+        eventually(lambda: tab.driver.execute_script("return waits.at(-1)") == 10_000, what="the longest wait")
+        assert tab.driver.execute_script("return waits[0]") == 1000
+    finally:
+        tab.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
