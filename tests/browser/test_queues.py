@@ -6,6 +6,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chromium import DESKTOP, PHONE, Tab
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -47,3 +48,15 @@ def test_the_keyboard_alone_pauses_a_queue(tab: Tab, rows: Rows) -> None:
 
     tab.wait_for("#queue-reports", "paused")
     assert rows.value("SELECT queue FROM queue_pauses") == "reports"
+
+
+def test_the_pages_of_queues_and_workers_keep_themselves_new(tab: Tab, rows: Rows, steps: Steps) -> None:
+    tab.open("/queues")
+    tab.wait_for(".empty", "No queue has had a job")
+    rows.add_job(queue="reports")
+    tab.wait_for("#queue-reports", "1 pending", seconds=20)
+
+    tab.open("/workers")
+    tab.wait_for(".empty", "No worker has registered")
+    steps.add_worker(slots=7)
+    tab.wait_for("[data-part=workers] tbody", "7", seconds=20)
