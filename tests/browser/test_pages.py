@@ -40,6 +40,7 @@ def job(rows: Rows) -> UUID:
         rows.add_job(status=status, queue="a-queue-with-a-long-name-" + "q" * 60, actor="build_report")
     failed = rows.add_job(
         status="failed",
+        actor="build_" + "a" * 60,
         session_id=session,
         prompt="Add a page " + "y" * 300,
         error_message="<script>alert(1)</script>" * 9,
