@@ -21,6 +21,10 @@ CLOSED_TEXT = (
     "The dashboard is closed: set DASHBOARD_PASSWORD to log in. "
     "Without a password it opens in development only, on this machine."
 )
+FOREIGN_TEXT = (
+    "This form is not from this page, or is too old: load the page again. "
+    "Scripts send the service role key as a Bearer token."
+)
 
 
 def install(app: Flask, access: Access, path_prefix: str) -> None:
@@ -96,4 +100,4 @@ def was_meant(token: str | None) -> bool:
 
 def _refuse_foreign_form() -> NoReturn:
     logger.info("Request refused", extra={"reason": "no or a wrong CSRF token, or another origin"})
-    abort(403, "This form is not from this page, or is too old: load the page again.")
+    abort(403, FOREIGN_TEXT)
