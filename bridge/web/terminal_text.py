@@ -7,6 +7,9 @@ from markupsafe import Markup
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _NORMAL, _BRIGHT, _DEFAULT = 30, 90, 39  # the first codes of the colours, and the code of none
 _STYLE = re.compile(r"\x1b\[([0-9;]*)m")
+# Colours of a palette or by their parts, which are not shown: their numbers are no codes.
+_PALETTE = re.compile(r"\b[34]8;(?:5;\d+|2;\d+;\d+;\d+)")
+_NOTHING = "999"  # a code that means nothing
 # Sequences that move a cursor, which is not here, or set a title; and control characters but tabs and line feeds.
 _OTHERS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -24,7 +27,7 @@ def coloured(text: str) -> Markup:
 
 
 def _after(styles: frozenset[str], codes: str) -> frozenset[str]:
-    for code in (int(code[:4] or 0) for code in codes.split(";")):
+    for code in (int(code[:4] or 0) for code in _PALETTE.sub(_NOTHING, codes).split(";")):
         if code == 0:
             styles = frozenset()
         elif code == 1:

@@ -7,6 +7,9 @@ const state = document.getElementById("stream-state");
 const follow = document.getElementById("follow");
 const SHOWN_MOST = 2000; // on the page: more make a phone slow
 const REST_MS = 5000; // after an answer that is no stream
+// Colours of a palette or by their parts, which are not shown: their numbers are no codes.
+const PALETTE = /\b[34]8;(5;\d+|2;\d+;\d+;\d+)/g;
+const NOTHING = "999"; // a code that means nothing
 const COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
 let last = Number(list.dataset.last);
@@ -73,7 +76,7 @@ function coloured(text) {
 
 function styled(classes, codes) {
   const next = new Set(classes);
-  for (const code of codes.split(";").map(Number)) {
+  for (const code of codes.replace(PALETTE, NOTHING).split(";").map(Number)) {
     if (code === 0) next.clear();
     if (code === 1) next.add("bold");
     const colour = code >= 30 && code < 38 ? code - 30 : code >= 90 && code < 98 ? code - 90 : undefined;

@@ -14,6 +14,7 @@ async function update() {
   if (document.hidden) return;
   const page = isPaused() ? document : await ask();
   if (page) for (const part of document.querySelectorAll("[data-part]")) renew(part, page);
+  clearTimeout(timer); // of another call that began meanwhile
   if (!page || page.querySelector("[data-reload]")) timer = setTimeout(update, page ? longer() : REST_MS);
 }
 
