@@ -496,7 +496,7 @@ def test_one_stop_signal_counts_once_whatever_handlers_the_package_sets(
 
     assert worker.wait(20) == 0
     assert rows.outcomes(job_id) == ["completed"]
-    # For a moment `pass_on` leaves Dramatiq's own handler alone: a signal within its log line makes it write that twice.
+    # For a moment `pass_on` leaves Dramatiq's handler alone: a signal within its log line makes it write that twice.
     assert worker.output.count("Stopping worker process") in ((1, 2) if PASSES_ON in (before, after) else (1,))
     assert worker.output.count("their handler") == called
     assert ("handler of a stop signal raised" in worker.output) == (RAISES in (before, after))
