@@ -9,6 +9,7 @@ from uuid import UUID
 
 from bridge.errors import BridgeError
 from bridge.job import Status
+from bridge.postgres.json_text import NOT_STORABLE
 
 _WORD = re.compile(r'(?:(?P<name>[a-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))\s*')
 _AGE = re.compile(r"(\d{1,9})([smhdw])")
@@ -53,7 +54,7 @@ def parse_filter(text: str) -> JobFilter:
     """Read a filter. Raises FilterError for a qualifier that does not exist, or a value that it cannot have."""
     if len(text) > _LONGEST:
         raise FilterError(f"The filter is longer than {_LONGEST} characters")
-    if re.search("[\x00\ud800-\udfff]", text):
+    if NOT_STORABLE.search(text):
         raise FilterError("The filter contains characters that Postgres cannot store")
     found: dict[str, Any] = {}
     words: list[str] = []

@@ -1,10 +1,13 @@
 """JSON and plain text in a form that Postgres stores: no NUL, no lone surrogates, no NaN."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bridge.errors import PayloadError
+
+NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")  # characters that Postgres has no place for
 
 
 def to_json(value: Any, what: str) -> str:

@@ -51,8 +51,13 @@ def resume_queue(call: Call, queue: str, *, by: str | None, reason: str | None) 
     return Pause(queue, **rows[0]) if rows else None
 
 
+def is_queue_name(text: str) -> bool:
+    """Whether a job can be in a queue of this name."""
+    return _NAME.fullmatch(text) is not None and len(text) <= _NAME_MOST
+
+
 def _checked(queue: str) -> str:
-    if not _NAME.fullmatch(queue) or len(queue) > _NAME_MOST:
+    if not is_queue_name(queue):
         raise QueueNameError(
             f"{queue[:_NAME_MOST]!r} is no name of a queue: that has a letter or _ first, then letters, digits, "
             f"'.', '_' and '-', {_NAME_MOST} characters at most"

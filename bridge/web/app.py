@@ -7,7 +7,6 @@ from bridge.web import (
     bulk,
     dead,
     error_answers,
-    history,
     index,
     jobs,
     live,
@@ -26,6 +25,7 @@ from bridge.web.access import guard, login
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
 from bridge.web.api import bulk as api_bulk
+from bridge.web.api import history as api_history
 from bridge.web.api import jobs as api_jobs
 from bridge.web.api import queues as api_queues
 from bridge.web.api import workers as api_workers
@@ -49,7 +49,6 @@ def create_app(settings: Settings) -> Flask:
         stats.blueprint(services),
         sessions.blueprint(services),
         index.blueprint(services),
-        history.blueprint(services),
         live.blueprint(services),
         sample_jobs.blueprint(services),
         jobs.blueprint(services),
@@ -62,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
         api_jobs.blueprint(services),
         api_bulk.blueprint(services),
         api_queues.blueprint(services),
+        api_history.blueprint(services),
         api_workers.blueprint(services),
         login.blueprint(access),
     ):

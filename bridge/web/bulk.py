@@ -1,6 +1,5 @@
 """The pages of bulk operations: plan one, start it, watch it, stop it."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -9,13 +8,10 @@ from flask.typing import ResponseReturnValue
 
 from bridge.postgres import bulk
 from bridge.postgres.job_filter import FilterError
-from bridge.web.operators import operator, storable_reason
+from bridge.web.operators import BULK_ID, known, plan_bulk, start_bulk, stop_bulk
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
 
-logger = logging.getLogger(__name__)
-
-_ID = "<int(max=9223372036854775807):operation>"  # a bigint of Postgres
 _REFRESH_SECONDS = 2  # a person sees progress, and each page costs a statement
 
 
@@ -35,41 +31,32 @@ def blueprint(services: Services) -> Blueprint:
             abort(HTTPStatus.BAD_REQUEST)
         try:
             meant = shown.meant(request.form.get("q", ""))
-            operation = bulk.plan(call, bulk.Action(action), meant, by=operator())
+            operation = plan_bulk(services, bulk.Action(action), meant)
         except FilterError as error:
             refused = render_template("bulk.html", operations=bulk.latest(call), problem=str(error))
             return refused, HTTPStatus.BAD_REQUEST
         return redirect(url_for("bulk.show", operation=operation))
 
-    @pages.get(f"/{_ID}")
+    @pages.get(f"/{BULK_ID}")
     def show(operation: int) -> Response:
-        return _page(_known(bulk.show(call, operation)))
+        return _page(known(bulk.show(call, operation)))
 
-    @pages.post(f"/{_ID}/start")
+    @pages.post(f"/{BULK_ID}/start")
     def start(operation: int) -> ResponseReturnValue:
         try:
             rate = bulk.parse_rate(request.form.get("rate", ""))
         except FilterError as error:
-            answer = _page(_known(bulk.show(call, operation)), problem=str(error))
+            answer = _page(known(bulk.show(call, operation)), problem=str(error))
             return answer, HTTPStatus.BAD_REQUEST
-        said = storable_reason(request.form.get("reason"))
-        _known(bulk.start(call, operation, by=operator(), reason=said, rate=rate))
-        logger.info("Bulk operation started by an operator", extra={"operation": operation, "by": operator()})
+        start_bulk(services, operation, rate, request.form.get("reason"))
         return redirect(url_for("bulk.show", operation=operation))
 
-    @pages.post(f"/{_ID}/stop")
+    @pages.post(f"/{BULK_ID}/stop")
     def stop(operation: int) -> ResponseReturnValue:
-        _known(bulk.stop(call, operation, by=operator()))
-        logger.info("Bulk operation stopped by an operator", extra={"operation": operation, "by": operator()})
+        stop_bulk(services, operation)
         return redirect(url_for("bulk.show", operation=operation))
 
     return pages
-
-
-def _known(found: Any) -> Any:
-    if found is None:
-        abort(HTTPStatus.NOT_FOUND)
-    return found
 
 
 def _page(found: dict[str, Any], problem: str | None = None) -> Response:

@@ -1,29 +1,29 @@
 """What operators do, by the pages and by the API: with a row in the audit trail and a line in the log."""
 
 import logging
-import re
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from flask import abort, g, session
 
-from bridge.postgres.json_text import storable_text, to_json
+from bridge.postgres import bulk
+from bridge.postgres.job_filter import JobFilter
+from bridge.postgres.json_text import NOT_STORABLE, storable_text, to_json
 from bridge.postgres.queue_pauses import pause_queue, resume_queue
 from bridge.web.services import Services
 
 logger = logging.getLogger(__name__)
 
 REASON_MOST = 500  # characters: a sentence or two
-_NOT_STORED = re.compile("[\x00\ud800-\udfff]")  # characters that Postgres has no place for
+BULK_ID = "<int(max=9223372036854775807):operation>"  # in addresses: a bigint of Postgres
+Found = TypeVar("Found")
 
 
 def act_on_job(services: Services, job_id: UUID, action: str, reason: str | None) -> str:
     """Retry or cancel a job; its status afterwards. Answers 404 if there is no such job."""
     asked: dict[str, Any] = {"id": job_id, "by": operator(), "reason": storable_reason(reason)}
-    status = services.pool.call(f"{action}_job", asked)[0]["status"]
-    if status is None:
-        abort(HTTPStatus.NOT_FOUND)
+    status = known(services.pool.call(f"{action}_job", asked)[0]["status"])
     logger.info("Job changed by an operator", extra={"jobId": str(job_id), "action": action, "by": asked["by"]})
     return str(status)
 
@@ -49,9 +49,7 @@ def replay_job(services: Services, job_id: UUID, copy: Copy, reason: str | None)
         "by": operator(),
         "reason": storable_reason(reason),
     }
-    made: UUID | None = services.pool.call("replay_job", asked)[0]["copy"]
-    if made is None:
-        abort(HTTPStatus.NOT_FOUND)
+    made: UUID = known(services.pool.call("replay_job", asked)[0]["copy"])
     logger.info("Job replayed by an operator", extra={"jobId": str(job_id), "copy": str(made), "by": asked["by"]})
     return made
 
@@ -64,9 +62,36 @@ def act_on_queue(services: Services, queue: str, action: str, reason: str | None
     logger.info("Queue changed by an operator", extra={"queue": queue, "action": action, "by": by})
 
 
+def plan_bulk(services: Services, action: bulk.Action, jobs: JobFilter) -> int:
+    """Plan an operation on all of `jobs`; its id. Raises FilterError."""
+    return bulk.plan(services.pool.call, action, jobs, by=operator())
+
+
+def start_bulk(services: Services, operation: int, rate: int | None, reason: str | None) -> str:
+    """Start a planned operation; its state. Answers 404 if there is no such operation."""
+    said = storable_reason(reason)
+    state = known(bulk.start(services.pool.call, operation, by=operator(), reason=said, rate=rate))
+    logger.info("Bulk operation started by an operator", extra={"operation": operation, "by": operator()})
+    return str(state)
+
+
+def stop_bulk(services: Services, operation: int) -> str:
+    """Begin no further batch; the operation's state. Answers 404 if there is no such operation."""
+    state = known(bulk.stop(services.pool.call, operation, by=operator()))
+    logger.info("Bulk operation stopped by an operator", extra={"operation": operation, "by": operator()})
+    return str(state)
+
+
+def known(found: Found | None) -> Found:
+    """What was found. Answers 404 if nothing was."""
+    if found is None:
+        abort(HTTPStatus.NOT_FOUND)
+    return found
+
+
 def storable_reason(reason: str | None) -> str | None:
     """What was given as the reason, if anything, as the audit trail can store it."""
-    return _NOT_STORED.sub("", reason or "").strip()[:REASON_MOST] or None
+    return NOT_STORABLE.sub("", reason or "").strip()[:REASON_MOST] or None
 
 
 def operator() -> str:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from bridge.postgres.connection import Connection
 from bridge.postgres.job_queue import enqueue
+from bridge.postgres.json_text import NOT_STORABLE
 from bridge.web.services import Services
 from bridge.web.tokens import TokenError, read_user
 
@@ -99,7 +100,7 @@ def read_order(body: bytes) -> tuple[UUID, str]:
         raise RequestError(f"Prompt must be at least {PROMPT_LEAST} characters", 422)
     if len(prompt) > PROMPT_MOST:
         raise RequestError(f"Prompt must be at most {PROMPT_MOST} characters", 422)
-    if re.search("[\x00\ud800-\udfff]", prompt):
+    if NOT_STORABLE.search(prompt):
         raise RequestError("Prompt contains characters that cannot be stored", 422)
     return UUID(project), prompt
 

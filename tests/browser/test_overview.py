@@ -27,6 +27,11 @@ def text(tab: Tab, selector: str) -> str:
     return str(tab.find(selector).text)
 
 
+def connect_anew(tab: Tab) -> None:
+    tab.button("Pause updates").click()
+    tab.button("Pause updates").click()
+
+
 def test_a_commit_is_seen_without_a_reload_and_a_pause_keeps_the_figures(tab: Tab, rows: Rows) -> None:
     tab.open("/")
     tab.wait_for("#live-state", "Live")
@@ -78,8 +83,7 @@ def test_the_page_polls_where_no_stream_can_be_had(tab: Tab, rows: Rows) -> None
         "window.EventSource = class {"
         " constructor() { setTimeout(() => this.onerror(), 10); } addEventListener() {} close() {} };"
     )
-    tab.button("Pause updates").click()
-    tab.button("Pause updates").click()  # connects anew
+    connect_anew(tab)
     rows.add_job(status="failed")
 
     tab.wait_for("[data-count=failed]", "1", seconds=20)
@@ -91,8 +95,7 @@ def test_a_stream_without_news_is_live(tab: Tab) -> None:
         "window.EventSource = class { constructor() { window.made = this; } close() {}"
         " addEventListener(name, hear) { this[name] = hear; } };"
     )
-    tab.button("Pause updates").click()
-    tab.button("Pause updates").click()  # connects anew
+    connect_anew(tab)
     tab.wait_for("#live-state", "Connecting")
 
     tab.driver.execute_script("window.made.alive({});")

@@ -9,6 +9,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from bridge.errors import BridgeError, PayloadError
+from bridge.postgres.history import RangeError
 from bridge.postgres.job_filter import FilterError
 from bridge.postgres.job_list import PageError
 from bridge.postgres.queue_pauses import QueueNameError
@@ -23,7 +24,7 @@ class BodyError(BridgeError):
 def new_blueprint(name: str) -> Blueprint:
     """Addresses below /api that answer 400 with the reason to a request that cannot be read."""
     addresses = Blueprint(f"api_{name}", __name__, url_prefix="/api")
-    for unreadable in (FilterError, PageError, QueueNameError, PayloadError, BodyError):
+    for unreadable in (FilterError, PageError, QueueNameError, RangeError, PayloadError, BodyError):
         addresses.register_error_handler(unreadable, _refused)
     return addresses
 

@@ -1,17 +1,13 @@
 """/api/bulk: retry, cancel or replay all jobs that a filter means; watch that, and stop it."""
 
-from typing import Any
-
-from flask import Blueprint, abort, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from bridge.postgres import bulk
 from bridge.web.api.answers import BodyError, body, new_blueprint, plain
-from bridge.web.operators import operator, storable_reason
+from bridge.web.operators import BULK_ID, known, plan_bulk, start_bulk, stop_bulk
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
-
-_ID = "<int(max=9223372036854775807):operation>"  # a bigint of Postgres
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -29,28 +25,21 @@ def blueprint(services: Services) -> Blueprint:
         if asked.get("action") not in set(bulk.Action):
             raise BodyError(f"action must be one of {', '.join(bulk.Action)}")
         meant = shown.meant(asked.get("q") or "")
-        planned = bulk.plan(call, bulk.Action(asked["action"]), meant, by=operator())
-        return jsonify(plain(_known(bulk.show(call, planned))))
+        planned = plan_bulk(services, bulk.Action(asked["action"]), meant)
+        return jsonify(plain(known(bulk.show(call, planned))))
 
-    @api.get(f"/bulk/{_ID}")
+    @api.get(f"/bulk/{BULK_ID}")
     def show(operation: int) -> ResponseReturnValue:
-        return jsonify(plain(_known(bulk.show(call, operation))))
+        return jsonify(plain(known(bulk.show(call, operation))))
 
-    @api.post(f"/bulk/{_ID}/start")
+    @api.post(f"/bulk/{BULK_ID}/start")
     def start(operation: int) -> ResponseReturnValue:
         asked = body(rate=int)
         rate = bulk.parse_rate("" if asked.get("rate") is None else str(asked["rate"]))
-        said = storable_reason(asked.get("reason"))
-        return jsonify(state=_known(bulk.start(call, operation, by=operator(), reason=said, rate=rate)))
+        return jsonify(state=start_bulk(services, operation, rate, asked.get("reason")))
 
-    @api.post(f"/bulk/{_ID}/stop")
+    @api.post(f"/bulk/{BULK_ID}/stop")
     def stop(operation: int) -> ResponseReturnValue:
-        return jsonify(state=_known(bulk.stop(call, operation, by=operator())))
+        return jsonify(state=stop_bulk(services, operation))
 
     return api
-
-
-def _known(found: Any) -> Any:
-    if found is None:
-        abort(404)
-    return found

@@ -13,6 +13,12 @@ from tests.support.steps import Steps
 from tests.support.web import client_of
 
 
+@pytest.fixture
+def client(settings: Settings) -> FlaskClient:
+    """As the pages' scripts ask: without a key."""
+    return client_of(settings)
+
+
 def test_the_history_of_a_range_and_of_a_queue(client: FlaskClient, rows: Rows, steps: Steps) -> None:
     for queue in ("a", "a", "b"):
         rows.all(
