@@ -4,4 +4,4 @@ from bridge.broker import connect_broker
 
 connect_broker()
 
-from actors import coding as coding  # noqa: E402 -- an actor is bound to the current broker when its module is imported
+from actors.coding import session as session  # noqa: E402 -- an actor is bound to the current broker when its module is imported

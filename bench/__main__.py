@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import documented, drain, faults, growth, held, idle, insert, latency, priority, recovery, scale
+from bench import documented, drain, faults, growth, held, idle, insert, latency, pooler, priority, recovery, scale
 from bench.as_json import as_json
 from bench.document import write_between_marks
 from bench.options import Options, read_options
@@ -24,6 +24,7 @@ from bench.stores import open_stores
 
 _WORK = Path(".bench")
 _BY_OURSELVES: dict[str, Callable[[Run], object]] = {  # what no peer takes part in; each name is one of Results
+    "pooler": pooler.measure,
     "growth": growth.measure, "held": held.measure, "insert": insert.measure, "idle": idle.measure,
     "scale": scale.measure, "priority": priority.measure, "recovery": recovery.measure, "ways": documented.measure,
     "faults": faults.measure,

@@ -16,6 +16,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "drain": {name: round(rate) for name, rates in results.drain.items() if (rate := median(rates)) is not None},
         "latency_ms": _latencies(results.latency),
         "idle_latency_ms": _latencies(results.idle_latency),
+        "pooler_ms": _latencies(results.pooler),
         "ratio": {goal.name: _rounded(goal.figure(results)) for goal in GOALS},
         "goals": {goal.name: goal.verdict(results).strip("*") for goal in GOALS},
         "growth": _growth(results) | _held(results),

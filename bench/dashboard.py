@@ -22,11 +22,13 @@ import psycopg
 
 from bench.dashboard_bulk import print_bulk_replay
 from bench.dashboard_clients import Http, SlowClients, Tabs
+from bench.dashboard_search import print_index
 from bench.history import add_finished_jobs
 from bench.numbers import percentiles
 from bench.run import say
 from bench.stores import Stores, open_stores
-from bench.web import answers, free_port
+from bench.web import answers
+from bridge.dev.embedded.server import pick_port
 
 _WORK = Path(".bench")
 _REQUESTS = 40  # of each page: a p95 is the second slowest
@@ -44,6 +46,18 @@ _OTHERS = """
     FROM generate_series(1, %s) AS n
     CROSS JOIN LATERAL (SELECT (ARRAY['pending', 'failed', 'cancelled'])[1 + n %% 3] AS status) s"""
 
+_SESSIONS = """
+    INSERT INTO coding_sessions (status, initial_prompt, created_at)
+    SELECT 'completed', 'prompt ' || n, now() - n * interval '1 s' FROM generate_series(1, 100000) AS n"""
+# Of a session of some hours: its page shows the latest thousand.
+_EVENTS = """
+    WITH session AS (INSERT INTO coding_sessions DEFAULT VALUES RETURNING id), told AS (
+        INSERT INTO session_events (session_id, event_type, data)
+        SELECT id, 'terminal',
+               jsonb_build_object('callId', n / 50, 'offset', n % 50 * 80, 'output', repeat('output ', 11))
+        FROM session, generate_series(0, 4999) AS n)
+    SELECT id FROM session"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
@@ -59,10 +73,12 @@ def main() -> None:
         stores = stack.enter_context(open_stores(Path(folder).resolve()))
         url = stack.enter_context(stores.database(migrated=True))
         say(f"inserting {asked.jobs:,} jobs")
-        add_finished_jobs(url, asked.jobs)
+        add_finished_jobs(url, asked.jobs, prompts=True)
         database = stack.enter_context(psycopg.connect(url, autocommit=True))
         database.execute(_OTHERS, [min(30_000, asked.jobs)])
+        database.execute(_SESSIONS)
         database.execute("SELECT record_history()")
+        print_index(database)
         process, http = stack.enter_context(_web(stores, url))
         _print_pages(http, database)
         _print_first_load(http)
@@ -75,7 +91,7 @@ def main() -> None:
 
 @contextmanager
 def _web(stores: Stores, url: str) -> Iterator[tuple[psutil.Process, Http]]:
-    port = free_port()
+    port = pick_port()
     settings = {"DATABASE_URL": url, "REDIS_URL": stores.redis_url, "HEALTH_CHECK_PORT": str(port), "LOG_LEVEL": "warn"}
     process = subprocess.Popen([sys.executable, "-m", "bridge", "web"], env=os.environ | settings)
     try:
@@ -94,18 +110,22 @@ def _print_pages(http: Http, database: "psycopg.Connection[tuple[object, ...]]")
     row = database.execute(
         "SELECT id FROM coding_jobs WHERE status = 'failed' ORDER BY completed_at LIMIT 1"
     ).fetchone()
+    session = database.execute(_EVENTS).fetchone()
     assert row is not None
+    assert session is not None
     pages = [
         "/", "/?range=24h", "/?range=30d", "/jobs", "/jobs?q=status:completed", "/jobs?q=status:failed",
-        "/jobs?q=status:pending+queue:reports", "/jobs?q=no+such+words", f"/jobs/{row[0]}", "/workers",
-        "/queues", "/dead", "/bulk", "/settings", "/api/jobs?q=status:failed+boom", "/stats", "/metrics",
-        "/api/history?range=24h", "/live.json",
+        "/jobs?q=status:pending+queue:reports", "/jobs?q=no+such+words", "/jobs?q=shop", "/jobs?q=page+77777",
+        "/jobs?q=status:failed+blue+shop", f"/jobs/{row[0]}", "/workers",
+        "/queues", "/dead", "/bulk", "/settings", "/sessions", f"/sessions/{session[0]}",
+        "/api/jobs?q=status:failed+boom", "/stats", "/metrics", "/api/history?range=24h", "/live.json",
     ]  # fmt: skip
     print(f"\n| page, {_REQUESTS} requests | p50 ms | p95 ms |\n|---|---|---|")
     for page in pages:
         http.get(page)  # plans are made and pages are read
         found = percentiles(http.timed(page) * 1000 for _ in range(_REQUESTS))
-        print(f"| `{page.replace(str(row[0]), '<id>')}` | {found.p50:.1f} | {found.p95:.1f} |")
+        shown = page.replace(str(row[0]), "<id>").replace(str(session[0]), "<id>")
+        print(f"| `{shown}` | {found.p50:.1f} | {found.p95:.1f} |")
 
 
 def _print_first_load(http: Http) -> None:

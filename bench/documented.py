@@ -16,7 +16,8 @@ from bench.latency import BUSY_RATE
 from bench.ledger import check_ledger
 from bench.run import Run
 from bench.ways import INSERTING, WORKING
-from bench.web import answers, free_port
+from bench.web import answers
+from bridge.dev.embedded.server import pick_port
 
 _SECRET = "a secret of the bench, of 32 bytes and more"  # noqa: S105 -- of a web process that nobody else reaches
 _WEB = ("{bin}/python", "-m", "bridge", "web")
@@ -167,6 +168,6 @@ def _open(run: Run, name: str, *commands: tuple[str, ...]) -> Iterator[Fleet]:
 def _contestant(name: str, *commands: tuple[str, ...]) -> Contestant:
     env = {
         "ACTORS_MODULE": "bridge_app", "WORKER_PROCESSES": "2", "MAX_CONCURRENT_JOBS": "16",
-        "HEALTH_CHECK_PORT": str(free_port()), "SUPABASE_JWT_SECRET": _SECRET,
+        "HEALTH_CHECK_PORT": str(pick_port()), "SUPABASE_JWT_SECRET": _SECRET,
     }  # fmt: skip
     return Contestant(f"ways-{name}", "ways_app", commands, our_rows, migrated=True, env=env)

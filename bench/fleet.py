@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,19 @@ from bench.stores import PATIENCE, Stores
 from bridge.runtime.parent_watch import dies_with_parent
 
 APPS = Path(__file__).parent / "apps"
+Addresses = Callable[[str], Mapping[str, str]]
 
 
 class Fleet:
-    def __init__(self, contestant: Contestant, stores: Stores, database_url: str, folder: Path, venv: Path) -> None:
+    def __init__(
+        self,
+        contestant: Contestant,
+        stores: Stores,
+        database_url: str,
+        folder: Path,
+        venv: Path,
+        addresses: Mapping[str, str],
+    ) -> None:
         self.contestant = contestant
         self.stores = stores
         self.database_url = database_url
@@ -34,7 +43,7 @@ class Fleet:
         self.records.mkdir()
         self.reader = Reader(self.records)
         self._venv = venv
-        env = environment(contestant, database_url, stores, str(self.records))
+        env = environment(contestant, database_url, stores, str(self.records)) | dict(addresses)
         self._env = env | {"PYTHONPATH": str(APPS), "PATH": f"{venv}:{env['PATH']}"}  # as in an activated environment
         self._log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -106,15 +115,18 @@ class Fleet:
 
 
 @contextmanager
-def open_fleet(contestant: Contestant, stores: Stores, work: Path) -> Iterator[Fleet]:
+def open_fleet(
+    contestant: Contestant, stores: Stores, work: Path, addresses: Addresses | None = None
+) -> Iterator[Fleet]:
     """A contestant with a database and records of its own, prepared but not started.
 
-    Its folder, with the log, is kept if something fails.
+    `addresses` gives more variables for its processes, from the address of its database. Its folder, with the log, is
+    kept if something fails.
     """
     venv = venvs.make(work / "venvs", (contestant.requirements and contestant.app) or "own", contestant.requirements)
     folder = Path(tempfile.mkdtemp(prefix=f"{contestant.name}-", dir=work))
     with stores.database(migrated=contestant.migrated) as database_url:
-        fleet = Fleet(contestant, stores, database_url, folder, venv)
+        fleet = Fleet(contestant, stores, database_url, folder, venv, addresses(database_url) if addresses else {})
         try:
             fleet.client("prepare")
             yield fleet

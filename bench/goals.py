@@ -49,6 +49,10 @@ def _latency_against(peer: str, which: str, *, idle: bool = False) -> Callable[[
     return figure
 
 
+def _pooled_against_direct(results: Results) -> float | None:
+    return ratio(_typical(results.pooler.get("pooled"), "p50"), _typical(results.pooler.get("direct"), "p50"))
+
+
 def _typical(rounds: Rounds | None, which: str) -> float | None:
     """`which` is p50 or p99, in milliseconds."""
     return getattr(typical(rounds), which) if rounds and any(rounds) else None
@@ -149,6 +153,8 @@ GOALS = (
          1.5, 1, _latency_against(DEFAULT, "p99")),
     Goal("idle_latency_p50_vs_dramatiq", "commit → actor start at one job a second (idle), p50 against Dramatiq alone",
          0.05, 0.02, _latency_against(ALONE, "p50", idle=True)),
+    Goal("pooler_p50", "commit → actor start at 50 jobs/s by a pooler in transaction mode against direct, p50",
+         1.3, 1.1, _pooled_against_direct),
     Goal("insert_one_client", "insert rate with triggers against a bare table: one client, a commit a row",
          0.85, 0.95, _insert("one_client"), at_least=True),
     Goal("insert_sixteen_clients", "the same, sixteen clients", 0.85, 0.95, _insert("sixteen_clients"), at_least=True),

@@ -9,7 +9,8 @@ import psutil
 from bench.contestants import procfile
 from bench.fleet import Fleet, open_fleet
 from bench.run import Run
-from bench.web import answers, free_port
+from bench.web import answers
+from bridge.dev.embedded.server import pick_port
 
 ROLES = ("bridge", "worker", "web")
 _SETTLE_SECONDS = 11.0  # an idle session of Postgres reports its counts, also those of its start, after ten seconds
@@ -41,7 +42,7 @@ class Idle:
 
 
 def measure(run: Run) -> Idle:
-    port = free_port()
+    port = pick_port()
     with open_fleet(procfile(port), run.stores, run.work) as fleet:
         fleet.start()
         fleet.wait("a registered worker", lambda: _has_worker(fleet), 60)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.contestants import CONTESTANTS, Contestant
-from bench.fleet import Fleet, open_fleet
+from bench.fleet import Addresses, Fleet, open_fleet
 from bench.run import Run
 
 BUSY_RATE = 50.0
@@ -22,7 +22,7 @@ def measure(
     at_idle: dict[str, list[list[float]]] = {name: [] for name in idle}
     for number in range(1, run.plan.latency_rounds + 1):
         for name in run.plan.of_round(number, names):
-            with run.part(f"latency, round {number}, {name}"), _warm(run, CONTESTANTS[name]) as fleet:
+            with run.part(f"latency, round {number}, {name}"), warm(run, CONTESTANTS[name]) as fleet:
                 if name in busy:
                     at_busy[name].append(trickle(fleet, BUSY_RATE, int(BUSY_RATE * run.plan.latency_seconds)))
                     time.sleep(_REST_SECONDS)
@@ -42,8 +42,9 @@ def trickle(fleet: Fleet, rate: float, jobs: int) -> list[float]:
 
 
 @contextmanager
-def _warm(run: Run, contestant: Contestant) -> Iterator[Fleet]:
-    with open_fleet(contestant, run.stores, run.work) as fleet:
+def warm(run: Run, contestant: Contestant, addresses: Addresses | None = None) -> Iterator[Fleet]:
+    """A running fleet that has worked a job. `addresses`: see `open_fleet`."""
+    with open_fleet(contestant, run.stores, run.work, addresses) as fleet:
         fleet.start()
         fleet.client("fill", "1")
         fleet.wait("the first job", lambda: fleet.done() > 0, 60)

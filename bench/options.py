@@ -10,7 +10,19 @@ from bench.document import BEGIN, END
 from bench.plan import FULL, QUICK, Plan
 
 COMPARED = ("drain", "latency")
-MEASUREMENTS = (*COMPARED, "growth", "held", "insert", "idle", "scale", "priority", "recovery", "ways", "faults")
+MEASUREMENTS = (
+    *COMPARED,
+    "pooler",
+    "growth",
+    "held",
+    "insert",
+    "idle",
+    "scale",
+    "priority",
+    "recovery",
+    "ways",
+    "faults",
+)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Plan:
         "bridge", "dramatiq", "pgqueuer", "procrastinate", "celery",
     )  # fmt: skip
     idle_latency_contestants: tuple[str, ...] = ("bridge", "dramatiq", "pgqueuer", "procrastinate", "celery")
+    pooler_rounds: int = 20  # short ones, so that both ways meet the same other load
+    pooler_seconds: float = 3.0
     growth_rows: int = 2_000_000
     growth_rounds: int = 5
     growth_claims: int = 400  # of each round
@@ -60,6 +62,7 @@ QUICK = Plan(
     idle_latency_jobs=15,
     latency_contestants=FIRST_IN_LATENCY,
     idle_latency_contestants=("bridge", "dramatiq"),
+    pooler_rounds=4,
     growth_rows=200_000,
     growth_rounds=3,
     growth_claims=100,

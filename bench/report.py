@@ -42,6 +42,7 @@ def _speed(results: Results) -> Iterator[str]:
     for words, by_name in (
         ("50 jobs/s", results.latency),
         ("one job a second", results.idle_latency),
+        ("50 jobs/s, by a pooler in transaction mode with `LISTEN_DATABASE_URL`", results.pooler),
     ):
         if by_name:
             yield f"### Commit → actor start at {words}, ms\n\n" + table(

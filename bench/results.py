@@ -22,6 +22,7 @@ class Results:
     drain: Mapping[str, Sequence[float]] = field(default_factory=dict)
     latency: Mapping[str, Rounds] = field(default_factory=dict)
     idle_latency: Mapping[str, Rounds] = field(default_factory=dict)
+    pooler: Mapping[str, Rounds] = field(default_factory=dict)
     growth: Growth | None = None
     held: Held | None = None
     insert: Mapping[str, Insert] = field(default_factory=dict)

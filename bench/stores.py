@@ -11,6 +11,7 @@ import redis
 
 from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.migrations import migrate_up
+from tests.support.running_stores import running_stores
 
 _TEMPLATE = "bench_template"
 PATIENCE = "-c statement_timeout=180s"  # for connections of the bench itself, whose queries are not worth a longer wait
@@ -24,6 +25,10 @@ class Stores:
         self._admin = psycopg.connect(embedded.postgres.url("postgres"), autocommit=True)
         self._admin.execute(f'CREATE DATABASE "{_TEMPLATE}"')
         migrate_up(embedded.postgres.url(_TEMPLATE))
+
+    @property
+    def postgres_url(self) -> str:
+        return self._embedded.postgres.url("postgres")
 
     @property
     def pids(self) -> dict[str, int]:
@@ -66,14 +71,9 @@ class Stores:
 
 @contextmanager
 def open_stores(folder: Path) -> Iterator[Stores]:
-    embedded = EmbeddedStores(folder)
-    embedded.open_folder()
-    try:
-        embedded.start()
+    with running_stores(folder) as embedded:
         stores = Stores(embedded)
         try:
             yield stores
         finally:
             stores.close()
-    finally:
-        embedded.stop()

@@ -1,15 +1,7 @@
-"""The web process of a fleet: a port for it, and whether it answers."""
+"""The web process of a fleet: whether it answers."""
 
-import socket
 import urllib.error
 import urllib.request
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

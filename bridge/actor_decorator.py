@@ -12,7 +12,6 @@ R = TypeVar("R")
 JobFunction = Callable[[Job], R] | Callable[[Job], Awaitable[R]]
 
 _MAX_RETRIES = 3  # attempts, as many as the table gives a job whose INSERT and actor do not say
-_TIME_LIMIT_MS = 600_000  # Dramatiq's own default
 
 
 @overload
@@ -33,7 +32,7 @@ def actor(
     *,
     queue_name: str = "default",
     max_retries: int = _MAX_RETRIES,
-    time_limit: float = _TIME_LIMIT_MS,
+    time_limit: float | None = None,
     actor_name: str | None = None,
     **options: Any,
 ) -> Any:
@@ -41,17 +40,19 @@ def actor(
 
     Any exception fails the attempt; `Fail` fails the job, `Retry(delay=…)` sets the wait before the next attempt.
     `max_retries` is the number of attempts of a job whose row does not set it; `time_limit` of one attempt is in
-    milliseconds. Raises RuntimeError before `connect_broker()` was called.
+    milliseconds, by default JOB_TIMEOUT_MS. Raises RuntimeError before `connect_broker()` was called.
     """
     if global_broker() is None:
         raise RuntimeError("no broker yet: call connect_broker() (from bridge.broker) before declaring actors")
+
+    if time_limit is not None:
+        options["time_limit"] = time_limit
 
     def declare(function: Callable[[Job], Any]) -> "dramatiq.Actor[[Job], Any]":
         decorate: Callable[[Callable[[Job], Any]], dramatiq.Actor[[Job], Any]] = dramatiq.actor(
             actor_name=actor_name or function.__name__,
             queue_name=queue_name,
             max_retries=max_retries,
-            time_limit=time_limit,
             takes_job=True,
             **options,
         )

@@ -1,10 +1,9 @@
-"""Addresses of Postgres and Redis: checks them, and formats them for display without the password."""
+"""Addresses of stores: checks them, and formats them for display without the password."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a percent code (@ is %40)"
-_REDIS_OPTIONS = {"db", "username", "password", "protocol", "max_connections"}
 # Does not match when the password holds an unencoded @, / or ?: that needs the message about percent codes instead.
 _SEVERAL_PORTS = re.compile(
     r"[a-z]+://(?:[^@/?#]*@)?(?=[^@/?#]*:\d)[^@/?#:,]+(?::\d+)?(?:,[^@/?#:,]+(?::\d+)?)+(?:[/?][^@]*)?$"
@@ -53,6 +52,13 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         )
 
 
+def check_web_address(address: str, example: str) -> None:
+    """Raise ValueError, which says what is wrong with an address that we read over HTTP."""
+    check_address(address, ("https", "http"), example)
+    if not re.fullmatch(r"[!-~]+", address) or "@" in urlsplit(address).netloc:
+        raise ValueError(f"holds a name, a password or a character that no web address has; expected {example}")
+
+
 def may_be_host(name: str) -> bool:
     """Whether `name` has the form of a host name, or is the path of a Unix socket."""
     try:
@@ -61,19 +67,6 @@ def may_be_host(name: str) -> bool:
     except UnicodeError:
         return False
     return True
-
-
-def check_redis_details(address: str) -> None:
-    """Raise ValueError for a mistake that the driver ignores, or reports only at its first command."""
-    parts = urlsplit(address)
-    database = parts.path.strip("/")
-    if parts.scheme != "unix" and database and not re.fullmatch(r"[0-9]{1,5}", database):
-        raise ValueError("names a database that is not a number; expected redis://:password@host:6379/0")
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _REDIS_OPTIONS and not name.startswith("ssl_"):
-            raise ValueError(f"has the option {name[:40]!r}, which is not known here: leave it out")
-        if name == "db" and not re.fullmatch(r"[0-9]{1,5}", value):
-            raise ValueError("names a database that is not a number; expected db=0")
 
 
 def in_an_address(host: str) -> str:
@@ -92,7 +85,7 @@ def host_and_port(address: str, default_port: int) -> str:
     parts = urlsplit(address)
     if not parts.hostname:
         return parts.path or address.partition("?")[0]
-    return f"{parts.hostname}:{parts.port or default_port}"
+    return f"{in_an_address(parts.hostname)}:{parts.port or default_port}"
 
 
 def host_port_and_name(address: str) -> str:

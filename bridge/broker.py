@@ -108,7 +108,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
     try:
         settings = settings or load_settings()
         settings.postgres_dsn()  # raises for an address that cannot be used
-        client = connect_redis(settings.redis_address())
+        client = connect_redis(settings.redis_address(), namespace=settings.redis_namespace)
     except SettingsError as error:
         if "pytest" in sys.modules:  # pytest reports a SystemExit at import as an internal error
             raise SettingsError(f"{error}. In tests that need no stores: bridge.testing") from None
@@ -127,7 +127,7 @@ def connect_broker(settings: Settings | None = None) -> FleetBroker:
             Watched(settings),
             job_middleware,
             AgeLimit(),
-            TimeLimit(),
+            TimeLimit(time_limit=settings.job_timeout_ms),
             ShutdownNotifications(),
             CurrentMessage(),
             JobAsyncIO(job_middleware.end_process),

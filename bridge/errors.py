@@ -38,6 +38,14 @@ class PostgresUnavailableError(StoreUnavailableError):
     store = "Postgres"
 
 
+class PostgresUnfitError(PostgresUnavailableError):
+    """The address and the server do not fit, or a pooler's sessions do not serve: somebody must change something."""
+
+    exit_code = EXIT_REFUSED
+    condition = "cannot be used this way"
+    waiting_helps = False
+
+
 class NoConnectionFreeError(PostgresUnavailableError):
     """The connection limit of Postgres, or of a pooler before it, is reached. Open connections still work."""
 
@@ -158,6 +166,10 @@ class BadMessageError(BridgeError):
         self.reason = reason
 
 
+class NotOursError(BridgeError):
+    """The attempt is not the job's current one any more: what it writes is refused, and how it ends is not reported."""
+
+
 class DirectSendError(BridgeError):
     """A message given to `.send()` cannot be a job. An actor that sends one fails, with no further attempt."""
 
@@ -173,5 +185,17 @@ class Retry(Exception):  # noqa: N818 -- a verb, as above
     """
 
     def __init__(self, message: str = "retry requested", *, delay: float | timedelta | None = None) -> None:
+        super().__init__(message)
+        self.delay = timedelta(seconds=delay) if isinstance(delay, int | float) else delay
+
+
+class Release(Exception):  # noqa: N818 -- a verb, as above
+    """Raise in an actor to hand the job back unfinished: no retry is spent, and it is attempted again.
+
+    `delay` is in seconds, or a timedelta, before it may be claimed again; None is at once. A job that is handed back
+    often waits longer, so that it cannot go round without end.
+    """
+
+    def __init__(self, message: str = "handed back", *, delay: float | timedelta | None = None) -> None:
         super().__init__(message)
         self.delay = timedelta(seconds=delay) if isinstance(delay, int | float) else delay

@@ -1,7 +1,7 @@
 """The types of the domain: a job, its statuses, and how an attempt can end. No I/O here."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -58,6 +58,18 @@ def drop_event(event_type: str, data: Mapping[str, Any]) -> None:
     """For a job without a session, and for one that a test constructs."""
 
 
+def _nothing_waits(timeout_seconds: float) -> None:
+    """For a job that a test constructs."""
+
+
+def _never_interrupted(_: Callable[[], object]) -> AbstractContextManager[None]:
+    """For a job that a test constructs."""
+    return nullcontext()
+
+
+_FLUSH_SECONDS = 30.0  # longer than a failover of Postgres mostly takes
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as its actor sees it. `attempt` counts from 1.
@@ -75,6 +87,10 @@ class Job:
     fence: int = 1
     _emit: Callable[[str, Mapping[str, Any]], None] = field(default=drop_event, repr=False, compare=False)
     _is_cancelled: Callable[[], bool] = field(default=_never_cancelled, repr=False, compare=False)
+    _flush: Callable[[float], None] = field(default=_nothing_waits, repr=False, compare=False)
+    _interruptible: Callable[[Callable[[], object]], AbstractContextManager[None]] = field(
+        default=_never_interrupted, repr=False, compare=False
+    )
 
     @property
     def cancelled(self) -> bool:
@@ -92,6 +108,27 @@ class Job:
         without a session has no stream, so the event is dropped. Raises PayloadError for data that JSON cannot hold.
         """
         self._emit(event_type, data)
+
+    def flush(self, timeout: float = _FLUSH_SECONDS) -> None:
+        """Return when all that was emitted before is stored. `timeout` is in seconds.
+
+        Raises NotOursError when this attempt is not the job's current one any more: then it must write nothing more,
+        anywhere. Raises PostgresUnavailableError (bridge.errors) when Postgres has not taken the events in time; they
+        are still stored when it is back. An event that Postgres refuses for its data is logged, and not waited for.
+
+        In an async actor: `await asyncio.to_thread(job.flush)`.
+        """
+        self._flush(timeout)
+
+    def interruptible(self, end: Callable[[], object]) -> AbstractContextManager[None]:
+        """A `with` block around a call that blocks where an interrupt does not reach it, such as a read of a socket.
+
+        When the job is cancelled, its attempt lost, its time limit exceeded, or its worker stops, `end()` is called
+        from another thread, within 0.3 s of a cancel: it must make the call return, as by a shutdown of the socket.
+        Then the usual interrupt is raised here. `end` may be called when the call has just returned by itself, and
+        again while the block goes on. What it raises is logged.
+        """
+        return self._interruptible(end)
 
 
 class Attempt(NamedTuple):

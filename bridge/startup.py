@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 
-from bridge.addresses import host_and_port
+from bridge.postgres.session_check import check_session_address
 from bridge.postgres.startup_checks import TRIES, check_database, mark_of_database, with_retries
 from bridge.settings import Settings
+from bridge.settings.redis_address import parse_redis_address
 from bridge.transport.client import Client
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.server_check import check_usable
@@ -26,7 +27,8 @@ def check_stores(
     """
     dsn, namespace = settings.postgres_dsn(), settings.redis_namespace
     check_database(dsn, connections=connections, tries=tries, rest=rest)
+    check_session_address(dsn, settings.session_dsn())
     mark = DatabaseMark(client, namespace, mark_of_database(dsn))
-    where = host_and_port(settings.redis_address(), 6379)
+    where = parse_redis_address(settings.redis_address()).where
     with_retries(lambda: check_usable(client, namespace, mark), where=where, tries=tries, rest=rest)
     return mark

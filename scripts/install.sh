@@ -24,5 +24,5 @@ if ! "$python" -m venv "$venv"; then
     exit 1
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$venv/bin/python" -m pip install -qq --constraint constraints.txt --editable '.[embedded,dev]'
+"$venv/bin/python" -m pip install -qq --constraint constraints.txt --editable '.[embedded,agent,dev,docs]'
 echo "$wanted" > "$venv/.made-from"

@@ -1,20 +1,23 @@
 """Stores for the tests: one real Postgres and one real Redis per pytest process, one database per test.
 
 TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL use servers of your own instead of the embedded ones.
-TEST_TEMPLATE names a database there to copy instead of a freshly migrated one.
+TEST_TEMPLATE names a database there to copy instead of a freshly migrated one. TEST_POOLER=transaction puts a PgBouncer
+in that mode before Postgres for the code under test, and LISTEN_DATABASE_URL leads past it. TEST_REDIS=sentinel uses a
+primary and its replica behind three Sentinels, which change places every TEST_FAILOVER_SECONDS.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-import redis
 from psycopg import sql
 
 from bridge.dev.embedded import EmbeddedStores
@@ -23,7 +26,10 @@ from bridge.postgres.migrations import migrate_up
 from bridge.runtime.outages import OPEN_OUTAGES
 from bridge.settings import Settings
 from tests.support import legacy
+from tests.support.failover_loop import NO_FAILOVER, empty, failovers, patient_client
 from tests.support.fleet import Fleet
+from tests.support.pgbouncer import PgBouncer, pgbouncer, skip_without_pgbouncer
+from tests.support.redis_groups import watched
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 from tests.support.store_folder import store_folder
@@ -89,8 +95,19 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             # As it was, with fewer iterations.
             password = sql.Literal(connection.info.password)
             connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
-        yield Servers(url.rpartition("/")[0], stores.redis.url)
+        with redis_of_all(folder, stores.redis.url) as redis_url:
+            yield Servers(url.rpartition("/")[0], redis_url)
         stores.stop()
+
+
+@contextmanager
+def redis_of_all(folder: Path, single: str) -> Iterator[str]:
+    """The address of the Redis of TEST_REDIS: one for all tests of a process."""
+    if os.environ.get("TEST_REDIS") != "sentinel":
+        yield single
+        return
+    with watched(folder / "sentinel") as group, failovers(group, float(os.environ.get("TEST_FAILOVER_SECONDS", "0"))):
+        yield group.url
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +134,13 @@ def new_database(servers: Servers, template: str) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _no_outage_of_an_earlier_test() -> None:
     OPEN_OUTAGES.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_failover_beside_a_test_that_itself_uses_redis(request: pytest.FixtureRequest) -> Iterator[None]:
+    uses = signature(request.function).parameters.keys() & {"redis_url", "client"}
+    with NO_FAILOVER if uses or request.node.get_closest_marker("steady_redis") else nullcontext():
+        yield
 
 
 @pytest.fixture
@@ -156,20 +180,54 @@ def link(dsn: str) -> Iterator[Link]:
 
 
 @pytest.fixture
-def redis_url(servers: Servers) -> Iterator[str]:
+def redis_url(servers: Servers) -> str:
     """The address of an empty Redis database. Other databases of that server may be in use by other runs."""
-    client = redis.Redis.from_url(servers.redis)
-    client.flushdb()
-    yield servers.redis
-    client.close()
+    with patient_client(servers.redis) as client:
+        empty(client)
+    return servers.redis
 
 
 @pytest.fixture
-def settings(dsn: str, redis_url: str, tmp_path: Path) -> Settings:
+def new_pgbouncer(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., PgBouncer]]:
+    """Starts a PgBouncer before the Postgres of the tests: `new_pgbouncer("session", default_pool_size=1)`."""
+    skip_without_pgbouncer()
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def new_pgbouncer(mode: str = "transaction", **settings: Any) -> PgBouncer:
+            folder = tmp_path / f"pgbouncer{next(numbers)}"
+            return stack.enter_context(pgbouncer(folder, servers.postgres, mode, **settings))
+
+        yield new_pgbouncer
+
+
+@pytest.fixture(scope="session")
+def pooler_of_all(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer | None]:
+    """The pooler of TEST_POOLER: one for all tests of a process."""
+    mode = os.environ.get("TEST_POOLER")
+    if not mode:
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("pooler")
+    with pgbouncer(folder, servers.postgres, mode, server_idle_timeout=3) as pooler:  # each database has its pool
+        yield pooler
+
+
+@pytest.fixture
+def addresses(dsn: str, pooler_of_all: PgBouncer | None) -> dict[str, str]:
+    """DATABASE_URL, and where a pooler is LISTEN_DATABASE_URL, of the code under test."""
+    if pooler_of_all is None:
+        return {"DATABASE_URL": dsn}
+    return {"DATABASE_URL": pooler_of_all.before(dsn), "LISTEN_DATABASE_URL": dsn}
+
+
+@pytest.fixture
+def settings(addresses: dict[str, str], redis_url: str, tmp_path: Path) -> Settings:
     """Settings for the stores of this test, whatever the environment says."""
     return Settings(
         _env_file=None,  # type: ignore[call-arg]
-        database_url=dsn,  # type: ignore[arg-type]
+        database_url=addresses["DATABASE_URL"],  # type: ignore[arg-type]
+        listen_database_url=addresses.get("LISTEN_DATABASE_URL"),  # type: ignore[arg-type]
         redis_url=redis_url,  # type: ignore[arg-type]
         mobvibe_dir=tmp_path / ".mobvibe",
     )

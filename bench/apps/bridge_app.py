@@ -51,6 +51,8 @@ def connection() -> "psycopg.Connection":
     global _connection  # noqa: PLW0603 -- one client, one connection
     if _connection is None:
         _connection = psycopg.connect(os.environ["DATABASE_URL"])
+        if "LISTEN_DATABASE_URL" in os.environ:  # behind a pooler, which may not know what was prepared
+            _connection.prepare_threshold = None
     return _connection
 
 

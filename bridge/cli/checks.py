@@ -6,7 +6,7 @@ import click
 
 from bridge.logs.terminal import visible
 from bridge.settings import load_settings
-from bridge.settings.shown import shown_settings
+from bridge.settings.shown import origins, shown_settings
 
 _LABEL = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -38,9 +38,11 @@ def doctor(*, database: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def config(*, as_json: bool) -> None:
     """Show the settings in effect, without their secrets."""
-    shown = shown_settings(load_settings())
+    settings = load_settings()
+    shown, come_from = shown_settings(settings), origins(settings)
     if as_json:
         click.echo(json.dumps(shown))
     else:
         for name, value in shown.items():
-            click.echo(f"{name:<28}{'-' if value is None else value}")
+            from_file = f"  (from {name}_FILE)" if come_from.get(name, "").endswith("_FILE") else ""
+            click.echo(f"{name:<28}{'-' if value is None else value}{from_file}")

@@ -12,9 +12,12 @@ _HOME = {
     **dict.fromkeys(("up", "run", "worker", "web"), "services"),
     **dict.fromkeys(("jobs", "status"), "jobs"),
     "queues": "queues",
+    "workers": "workers",
     "bulk": "bulk",
+    "sessions": "sessions",
     **dict.fromkeys(("doctor", "config"), "checks"),
     "migrate": "database",
+    "support-bundle": "support",
     "healthcheck": "probes",
 }
 
@@ -28,7 +31,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 -- click's name
         command: click.Command | None = None
         if name in _HOME:
-            command = getattr(import_module(f"bridge.cli.{_HOME[name]}"), name)
+            command = getattr(import_module(f"bridge.cli.{_HOME[name]}"), name.replace("-", "_"))
         return command
 
 

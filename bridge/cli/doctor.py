@@ -1,36 +1,30 @@
 """`mobvibe doctor`: checks everything that the bridge depends on, and names the fix. Changes nothing."""
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 from bridge.addresses import host_and_port
 from bridge.cli.doctor_connections import examine_connections, none_free
+from bridge.cli.doctor_listen import examine_listen
 from bridge.cli.doctor_redis import examine_redis
 from bridge.cli.finding import STATEMENT_TIMEOUT_MS, Finding
 from bridge.errors import BridgeError, NoConnectionFreeError
 from bridge.postgres.connect import connect
+from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
-from bridge.postgres.listener import Listener
-from bridge.postgres.migrations import find_changes, find_conflicts
+from bridge.postgres.migrations import find_changes, find_conflicts, find_resets
 from bridge.postgres.queue_pauses import find_pauses
 from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.postgres.read_only import read_only
 from bridge.postgres.startup_checks import check_database
-from bridge.settings import Settings, given_names, likely_typos, names_not_read
+from bridge.settings import Settings, given_names, likely_typos
 
 _STOCK_ACTOR = "run_coding_session"
-_POOLER_PORT = 6543  # Supabase's pooler in transaction mode
 _OLDEST_POSTGRES = 15  # the oldest version that the README promises to support
 _CLOCK_SECONDS = 5.0  # more than the check itself takes; clocks set by NTP differ by far less
-_CHANNEL = "mobvibe_doctor"
-_SUBSCRIBED_SECONDS = 6.0  # a log-in may take five (connect_timeout), and its LISTEN a moment
-_ARRIVAL_SECONDS = 3.0  # a notification arrives in milliseconds, also from a distant server
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -45,21 +39,20 @@ def preview_migration(settings: Settings) -> list[Finding]:
     """What `mobvibe migrate up` would change in this database, and what would stop it. Changes nothing."""
     with connect(settings.postgres_dsn(), "doctor") as connection, translate_postgres_errors():
         conflicts = [Finding("in the way", "fail", one.what, one.fix) for one in find_conflicts(connection)]
+        resets = list(_resets(connection))
         changes = [Finding("change", "ok", change) for change in find_changes(connection)]
-    return [*conflicts, *changes] or [Finding("schema", "ok", "up to date: nothing would change")]
+    return [*conflicts, *resets, *changes] or [Finding("schema", "ok", "up to date: nothing would change")]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for given, meant in likely_typos(given_names()):
         yield Finding("settings", "warn", f"{given} is not a setting", f"did you mean {meant}?")
-    for given, instead in names_not_read(given_names()):
-        yield Finding("settings", "warn", f"{given} is not read here", instead)
     for name, value in (("DATABASE_URL", settings.postgres_dsn), ("REDIS_URL", settings.redis_address)):
         try:
             value()
         except BridgeError as error:
             yield Finding("settings", "fail", str(error), f"set {name}, or start both stores with: mobvibe up")
-    if settings.is_production and settings.supabase_jwt_secret is None:
+    if settings.is_production and settings.supabase_jwt_secret is None and settings.jwks_url is None:
         yield Finding("settings", "warn", "SUPABASE_JWT_SECRET is not set", "without it the sessions API answers 503")
     if settings.log_level in ("trace", "debug") and settings.is_production:
         yield Finding("settings", "warn", f"LOG_LEVEL is {settings.log_level} in production", "set LOG_LEVEL=info")
@@ -108,7 +101,8 @@ def _database(dsn: str, link: Link, settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("schema", "ok", "up to date, and the role may use it")
     yield from _open_rights(link)
-    yield _listen(dsn)
+    yield from _resets(link.connection)
+    yield from examine_listen(dsn, settings.session_dsn())
     yield from _workers(link)
     yield from _stuck(link)
     yield from _vacuum(link)
@@ -128,26 +122,10 @@ def _clock(database_time: datetime) -> Finding:
     return Finding("clocks", "ok", f"within {max(apart, 0.1):.1f} s of Postgres")
 
 
-def _listen(dsn: str) -> Finding:
-    token, arrived = uuid4().hex, threading.Event()
-    listener = Listener(dsn, _CHANNEL, lambda payload: arrived.set() if payload == token else None)
-    listener.start()
-    works = listener.subscribed.wait(_SUBSCRIBED_SECONDS)
-    if works:
-        # Sent from another connection: behind a pooler in transaction mode a session may receive its own notification,
-        # as long as no other client is given its connection to the server.
-        with connect(dsn, "doctor") as connection, translate_postgres_errors():
-            connection.execute("SELECT pg_notify(%s, %s)", [_CHANNEL, token])
-        works = arrived.wait(_ARRIVAL_SECONDS)
-    listener.close()
-    if isinstance(listener.error, NoConnectionFreeError):
-        raise listener.error
-    if works:
-        return Finding("listen", "ok", "notifications arrive")
-    fix = "use a direct address or a pooler in session mode; until then new jobs wait for the poll"
-    if urlsplit(dsn).port == _POOLER_PORT:
-        fix = "port 6543 is a pooler in transaction mode: use the session pooler on port 5432"
-    return Finding("listen", "warn", "notifications do not arrive", fix)
+def _resets(connection: Connection) -> Iterator[Finding]:
+    for reset in find_resets(connection):
+        found = f"pg_cron job {reset.number} ({reset.schedule}) takes running jobs away: {reset.command}"
+        yield Finding("stuck jobs", "warn", found, reset.remedy)
 
 
 def _open_rights(link: Link) -> Iterator[Finding]:

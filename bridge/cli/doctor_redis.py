@@ -4,23 +4,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from bridge.addresses import host_and_port
+from bridge.addresses import in_an_address
 from bridge.cli.finding import STATEMENT_TIMEOUT_MS, Finding
-from bridge.errors import BridgeError, NamespaceTakenError, RedisUnavailableError
+from bridge.errors import BridgeError, NamespaceTakenError, RedisUnavailableError, SettingsError
 from bridge.postgres.link import Link
 from bridge.postgres.startup_checks import mark_of_database
 from bridge.settings import Settings
-from bridge.transport.client import CHECK_SECONDS, Client, connect_redis, memory_policy
+from bridge.settings.redis_address import RedisAddress, parse_redis_address
+from bridge.transport.client import CHECK_SECONDS, Client, connect_redis, discovery_of, memory_policy
 from bridge.transport.database_mark import DatabaseMark
 from bridge.transport.names import names_of
 from bridge.transport.namespace_users import foreign_messages, foreign_processes, our_workers
 from bridge.transport.rights import RENAMED, Lacking, lacking, rule_for
 from bridge.transport.server_check import check_server
 from bridge.transport.wrong_keys import in_a_line, keys_of, namespace_keys, way_out, wrong_keys
-
-_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,17 @@ class _Ours:
 
 
 def examine_redis(settings: Settings) -> Iterator[Finding]:
+    namespace = settings.redis_namespace
     try:
-        address = settings.redis_address()
+        address = parse_redis_address(settings.redis_address())
     except BridgeError:
         return
-    client = connect_redis(address, timeout_seconds=CHECK_SECONDS)
-    where, namespace = host_and_port(address, 6379), settings.redis_namespace
+    try:
+        client = connect_redis(settings.redis_address(), namespace=namespace, timeout_seconds=CHECK_SECONDS)
+    except SettingsError as error:
+        yield Finding("redis", "fail", str(error), "correct REDIS_URL")
+        return
+    where = address.where
     try:
         began = time.monotonic()
         info = check_server(client)
@@ -46,12 +49,12 @@ def examine_redis(settings: Settings) -> Iterator[Finding]:
         fix = "check REDIS_URL, the server and the way to it"
         yield Finding("redis", "fail", f"{where}: {error}", rule_for(client, namespace) if _of_rights(error) else fix)
         return
-    yield Finding("redis", "ok", f"{_kind(info)} answers at {where} in {took:.0f} ms")
+    yield Finding("redis", "ok", f"{_kind(info)} answers at {_place(client, where)} in {took:.0f} ms")
+    yield Finding("redis", "ok", f"the connection is of the kind: {address.road}")
     if not info:
         fix = "make sure that it is 6.2 or later and a single primary, or allow INFO"
         yield Finding("redis", "warn", "its version and role may not be asked for (INFO)", fix)
-    if urlsplit(address).scheme != "unix" and (urlsplit(address).hostname or "localhost") not in _HERE:
-        yield from _password(address)
+    yield from _password(address)
     yield _policy(client)
     yield from _namespace(client, settings, _ours(settings))
     client.close()
@@ -67,8 +70,16 @@ def _kind(info: dict[str, Any]) -> str:
     return f"Redis {info['redis_version']}" if "redis_version" in info else "Redis"
 
 
-def _password(address: str) -> Iterator[Finding]:
-    if not urlsplit(address).password:
+def _place(client: Client, where: str) -> str:
+    discovery = discovery_of(client)
+    if discovery is None or discovery.address is None:
+        return where
+    host, port = discovery.address
+    return f"{in_an_address(host)}:{port}, the primary of {where},"
+
+
+def _password(address: RedisAddress) -> Iterator[Finding]:
+    if not address.has_password and not address.is_on_this_machine:
         fix = "set requirepass or an ACL user"
         yield Finding("redis", "warn", "no password on an address outside this machine", fix)
 

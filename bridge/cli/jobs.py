@@ -14,10 +14,11 @@ from bridge.cli.output import echo_field, echo_json, echo_rows, json_option
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.logs.terminal import visible
+from bridge.postgres.enqueue import ACTOR_MOST, enqueue
 from bridge.postgres.job_filter import JobFilter, parse_filter
 from bridge.postgres.job_list import SEARCHED
 from bridge.postgres.job_list import list_jobs as postgres_list_jobs
-from bridge.postgres.job_queue import ACTOR_MOST, JobQueue, enqueue
+from bridge.postgres.job_queue import JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.queue_pauses import find_pauses
 
@@ -52,11 +53,14 @@ def list_jobs(job_filter: tuple[str, ...], status: str | None, actor: str | None
     meant = parse_filter(" ".join(job_filter))
     meant = replace(meant, status=Status(status) if status else meant.status, actor=actor or meant.actor)
     link = open_link()
-    rows = postgres_list_jobs(link.call, meant, limit=limit, error_most=_WHOLE if as_json else _ERROR_MOST).jobs
-    shown = [{name: row[name] for name in _LISTED} for row in rows]
+    page = postgres_list_jobs(link.call, meant, limit=limit, error_most=_WHOLE if as_json else _ERROR_MOST)
+    shown = [{name: row[name] for name in _LISTED} for row in page.jobs]
     echo_rows(shown, as_json=as_json, empty="No such jobs.")
     only_status = meant == JobFilter(status=meant.status) and meant.status != Status.COMPLETED
-    if len(rows) < limit and not only_status and _has_older_ones(link):
+    if meant.text is not None and meant.session is None:
+        if page.note is not None:
+            click.echo(f"{page.note}.", err=True)
+    elif len(page.jobs) < limit and not only_status and _has_older_ones(link):
         click.echo(f"Searched the latest {SEARCHED} of each kind. For older jobs use psql.", err=True)
 
 

@@ -5,7 +5,7 @@ import logging
 import click
 
 from bridge.logs.formats import configure_logging
-from bridge.settings import Settings, given_names, likely_typos, load_settings, names_not_read
+from bridge.settings import Settings, given_names, likely_typos, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -13,13 +13,11 @@ _STOP_SECONDS = 10.0  # longer than a call to a store can take: its statement ti
 
 
 def service_settings() -> Settings:
-    """The settings of a long-running process. Sets up logging, and warns of misspelled and unused variables."""
+    """The settings of a long-running process. Sets up logging, and warns of misspelled variables."""
     settings = load_settings()
     configure_logging(settings)
     for given, meant in likely_typos(given_names()):
         logger.warning("%s is not a setting; did you mean %s?", given, meant)
-    for given, instead in names_not_read(given_names()):
-        logger.warning("%s is not read here: %s", given, instead)
     return settings
 
 

@@ -8,6 +8,7 @@ from bridge.dispatch.capacity import Capacity, Crowd
 from bridge.dispatch.claim_window import ClaimWindow
 from bridge.dispatch.closed_queues import ClosedQueues
 from bridge.dispatch.hand_over import HandOver
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.dispatch.overtaking import Overtaking, Room
 from bridge.dispatch.refusals import Claims
 from bridge.dispatch.throughput import Throughput
@@ -40,6 +41,7 @@ class Dispatcher:
         on_unanswered: Callable[[], None] = lambda: None,
         throughput: Throughput | None = None,
         on_worker_started: Callable[[], None] = lambda: None,
+        hand_over_times: HandOverTimes | None = None,
         *,
         name: str,
         lease_seconds: float,
@@ -55,7 +57,8 @@ class Dispatcher:
         self._capacity = Capacity(name, on_worker_started)
         self._window = ClaimWindow()
         self._closed = ClosedQueues(publisher.check_queue)
-        self._hand_over = HandOver(queue, publisher, self._capacity, self._throughput, self._closed, name=name)
+        times = hand_over_times or HandOverTimes()
+        self._hand_over = HandOver(queue, publisher, self._capacity, self._throughput, self._closed, times, name=name)
         self._overtaking = Overtaking(queue.unstarted)
         self._due_checked_at = 0.0
         self._next_claim = 0.0
@@ -113,11 +116,12 @@ class Dispatcher:
         if (not available or self._capacity.count_is_requested()) and self._count_if_due(now):
             available = self._available(ahead)
         rooms = self._overtaking.rooms(available, self._hand_over.floors(), self._crowds(available), now)
+        asked_at = time.monotonic()
         claims = self._claim(rooms) if rooms else []
         if claims:
             kill_point("claim.committed")
             self._overtaking.claimed(claims)
-            self._hand_over.begin(claims)
+            self._hand_over.begin(claims, asked_at)
         self._count_if_due(now)  # where there was room without it, jobs need not wait for it
         if len(claims) == BATCH:
             return 0.0  # a full batch hints at more

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from bridge.dispatch.capacity import Capacity
 from bridge.dispatch.closed_queues import ClosedQueues
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.dispatch.publish_order import PublishOrder
 from bridge.dispatch.throughput import Throughput
 from bridge.errors import PostgresUnavailableError, RedisUnavailableError, WrongKeyError
@@ -37,6 +38,7 @@ class HandOver:
         capacity: Capacity,
         throughput: Throughput,
         closed: ClosedQueues,
+        times: HandOverTimes,
         *,
         name: str,
     ) -> None:
@@ -45,13 +47,14 @@ class HandOver:
         self._capacity = capacity
         self._throughput = throughput
         self._closed = closed
+        self._times = times
         self._name = name
         self._orders: defaultdict[str, PublishOrder] = defaultdict(PublishOrder)
         self._look_seconds = _LOOK_SECONDS
         self.lowest: int | None = None  # priority that was published lately
 
-    def begin(self, claims: Sequence[Claim]) -> None:
-        """Publish what may be, and keep the rest. `claims` are in order of priority."""
+    def begin(self, claims: Sequence[Claim], asked_at: float) -> None:
+        """Publish what may be, and keep the rest. `claims` are in order of priority, asked for at `asked_at`."""
         self._capacity.claimed(claims)
         queues: defaultdict[str, list[Claim]] = defaultdict(list)
         for claim in claims:
@@ -59,12 +62,13 @@ class HandOver:
         now = time.monotonic()
         for queue, ours in queues.items():
             self._orders[queue].keep(ours, now)
+            self._orders[queue].claim_times.claimed(len(ours), asked_at)
         self.go_on()
 
     def go_on(self) -> None:
         """Publish what need not be kept any longer. Raises RedisUnavailableError; nothing is kept then."""
         now, blocking = time.monotonic(), 0
-        for order in [one for one in self._orders.values() if one.kept]:
+        for queue, order in [(queue, one) for queue, one in self._orders.items() if one.kept]:
             if before := order.waits_for(now):
                 unstarted = self._queue.unstarted(before)
                 order.unstarted(unstarted)
@@ -72,7 +76,10 @@ class HandOver:
                 if unstarted:
                     continue
             claims = order.take(now)
-            self._publish(claims, self._urgent(claims[0], order.overtakers))
+            batches = order.claim_times.take(len(claims))
+            if self._publish(claims, self._urgent(claims[0], order.overtakers)):
+                for jobs, asked_at in batches:
+                    self._times.count(queue, jobs, asked_at)
         self._look_seconds = _LOOK_SECONDS + _LOOK_SECONDS_A_JOB * blocking
 
     def finish(self) -> None:
@@ -92,7 +99,8 @@ class HandOver:
         slots = self._capacity.slots().get(first.queue, 0)
         return WakeMessage(first.queue, first.priority, jobs) if 0 < jobs <= slots else None
 
-    def _publish(self, claims: list[Claim], urgent: WakeMessage | None = None) -> None:
+    def _publish(self, claims: list[Claim], urgent: WakeMessage | None = None) -> bool:
+        """Whether Redis has all of them now."""
         handed: defaultdict[str, int] = defaultdict(int)
         for claim in claims:
             handed[claim.queue] += 1
@@ -107,7 +115,7 @@ class HandOver:
             for queue in {claim.queue for claim in claims if error.concerns(claim.queue)}:
                 reason = f"could not be handed over: {error.reason_of(queue)}"
                 self._put_back([claim for claim in claims if claim.queue == queue], reason)
-            return
+            return False
         except RedisUnavailableError as error:
             self._capacity.request_count()
             self._put_back([*claims, *self._forget_kept()], f"could not be handed over: {error}")
@@ -115,6 +123,7 @@ class HandOver:
         self.lowest = min((order.lowest for order in self._orders.values()), default=None)
         kill_point("publish.sent")
         logger.debug("Jobs handed over", extra={"jobs": len(claims), "new": published})
+        return True
 
     def _forget_kept(self) -> list[Claim]:
         kept = [claim for order in self._orders.values() for claim in order.kept]

@@ -3,8 +3,9 @@
 import logging
 import time
 
-from bridge.errors import SchemaError
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.postgres.job_queue import JobQueue
+from bridge.postgres.older_schema import unless_missing
 
 logger = logging.getLogger(__name__)
 
@@ -19,10 +20,11 @@ _PRUNE_MOST = 5_000  # rows in one statement, so that it stays short: more than 
 
 
 class HistoryRecorder:
-    """Every bridge tries it, and one records: see record_history (history.sql)."""
+    """Every bridge tries it, and one records: see record_history (history.sql). Each adds its own hand-overs."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, hand_over_times: HandOverTimes) -> None:
         self._queue = queue
+        self._times = hand_over_times
         self._due_at = 0.0
 
     def step(self) -> None:
@@ -30,11 +32,12 @@ class HistoryRecorder:
         if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + _AGAIN_SECONDS  # first: an error must wait, too
-        try:
-            recorded = self._queue.record_history()
-        except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
-            return
-        if recorded:
+        if recorded := unless_missing(self._record):
             logger.debug("History recorded", extra={"minutes": recorded})
             self._due_at = time.monotonic() + _MINUTE_SECONDS - time.time() % _MINUTE_SECONDS + _AFTER_SECONDS
             self._queue.prune_history(limit=_PRUNE_MOST)
+
+    def _record(self) -> int:
+        # Taken even if this fails: what Postgres may have counted must not be counted twice.
+        self._queue.add_hand_overs(self._times.take())
+        return self._queue.record_history()

@@ -1,14 +1,13 @@
 """The bridge process put together: its hops, what wakes them, and its start and stop."""
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 from bridge.dispatch import notifications
 from bridge.dispatch.dispatcher import Dispatcher
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.dispatch.monitor import Monitor
 from bridge.dispatch.notification_relay import NotificationRelay
 from bridge.dispatch.reconciler import Reconciler
@@ -23,7 +22,9 @@ from bridge.postgres.job_queue import BULK_CHANNEL, CHANNEL, JobQueue
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.notification_outbox import NotificationOutbox
+from bridge.runtime.process_name import process_name
 from bridge.settings import Settings
+from bridge.settings.redis_address import parse_redis_address
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis, memory_policy
 from bridge.transport.epoch import RedisEpoch
@@ -40,10 +41,11 @@ class BridgeProcess:
     def __init__(self, settings: Settings) -> None:
         dsn = settings.postgres_dsn()
         self._settings = settings
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._redis = connect_redis(settings.redis_address())
+        self._name = process_name(settings.worker_id)
+        self._redis = connect_redis(settings.redis_address(), namespace=settings.redis_namespace)
         self._publisher = Publisher(self._redis, settings.redis_namespace)
         self._throughput = Throughput()
+        self._hand_over_times = HandOverTimes()
 
         self._dispatcher = running("dispatcher", dsn, self._new_dispatcher)
         self._recovery = running("recovery", dsn, self._new_recovery)
@@ -55,7 +57,9 @@ class BridgeProcess:
             self._dispatcher, self._recovery, self._reconciler, monitor, self._upkeep, self._relay,
         ]  # fmt: skip
 
-        self._job_notifications = Listener(dsn, CHANNEL, self._on_new_job, {BULK_CHANNEL: self._on_bulk_operation})
+        self._job_notifications = Listener(
+            settings.session_dsn(), CHANNEL, self._on_new_job, {BULK_CHANNEL: self._on_bulk_operation}
+        )
         freed = names_of(self._redis, settings.redis_namespace).freed
         self._slot_messages = WakeUps(self._redis, freed, self._on_slot_message)
 
@@ -68,6 +72,7 @@ class BridgeProcess:
             self._on_unanswered_claim,
             self._throughput,
             self._on_worker_started,
+            self._hand_over_times,
             name=self._name,
             lease_seconds=self._settings.lease_seconds,
             poll_seconds=self._settings.poll_interval_ms / 1000,
@@ -83,11 +88,14 @@ class BridgeProcess:
             self._publisher,
             self._throughput.suspects_per_batch,
             self._on_closed_queues,
+            self._hand_over_times,
             name=self._name,
             lease_seconds=self._settings.lease_seconds,
         )
         epoch = RedisEpoch(self._redis, self._settings.redis_namespace)
-        return Reconciler(queue, self._publisher, epoch, suspects.hand_over, self._on_closed_queues)
+        return Reconciler(
+            queue, self._publisher, epoch, suspects.hand_over, self._on_closed_queues, self._hand_over_times
+        )
 
     def _new_monitor(self, link: Link) -> Monitor:
         return Monitor(
@@ -98,7 +106,7 @@ class BridgeProcess:
         )
 
     def _new_upkeep(self, link: Link) -> Upkeep:
-        return Upkeep(JobQueue(link), retention=self._settings.retention)
+        return Upkeep(JobQueue(link), self._hand_over_times, retention=self._settings.retention)
 
     def _new_relay(self, link: Link) -> NotificationRelay:
         return NotificationRelay(NotificationOutbox(link), name=self._name)
@@ -120,7 +128,8 @@ class BridgeProcess:
         self._slot_messages.start()
         for one in self._hops:
             one.loop.start()
-        logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms})
+        road = parse_redis_address(self._settings.redis_address()).road
+        logger.info("Bridge ready", extra={"pollIntervalMs": self._settings.poll_interval_ms, "redis": road})
 
     def stop(self, timeout_seconds: float) -> bool:
         """Stop claiming and end; False when a loop was still at work `timeout_seconds` after it was asked to end.

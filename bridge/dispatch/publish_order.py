@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 
+from bridge.dispatch.hand_over_times import ClaimTimes
 from bridge.job import Claim
 from bridge.postgres.queue_rows import LOWEST_PRIORITY
 
@@ -33,6 +34,7 @@ class PublishOrder:
 
     def __init__(self) -> None:
         self.kept: list[Claim] = []
+        self.claim_times = ClaimTimes()  # of what is kept: for who measures the hand-over
         self.lowest = LOWEST_PRIORITY  # that was published lately
         self.overtakers = 0  # in what `take` gave last
         self._lowest_at = float("-inf")

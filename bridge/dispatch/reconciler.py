@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.job import Claim
 from bridge.postgres.job_queue import JobQueue
@@ -45,12 +47,14 @@ class Reconciler:
         epoch: RedisEpoch,
         hand_over_suspects: Callable[[], None] = lambda: None,
         on_closed: Callable[[WrongKeyError], object] = lambda _: None,
+        hand_over_times: HandOverTimes | None = None,
     ) -> None:
         self._queue = queue
         self._publisher = publisher
         self._epoch = epoch
         self._hand_over_suspects = hand_over_suspects
         self._on_closed = on_closed  # another application wrote a key of the queue
+        self._times = hand_over_times or HandOverTimes()
         self._reclaimed = threading.Event()
         self._next_suspects = 0.0
         self._searching = threading.Event()
@@ -106,15 +110,16 @@ class Reconciler:
     def _push_again(self) -> None:
         closed: set[Claim] = set()  # tried again with the next step
         while True:
+            asked_at = time.monotonic()
             # The oldest come first, and those published again still wait: read that many more.
             waiting = self._queue.waiting_claims(age=_ON_ITS_WAY, limit=_BATCH + len(self._pushed) + len(closed))
             lost = [claim for claim in waiting if claim not in self._pushed and claim not in closed]
             if lost:
-                closed |= self._push(lost)
+                closed |= self._push(lost, asked_at)
             if len(lost) < _BATCH:
                 return
 
-    def _push(self, lost: Sequence[Claim]) -> set[Claim]:
+    def _push(self, lost: Sequence[Claim], asked_at: float) -> set[Claim]:
         """Publish each again. Returns those that could not be published, because their queues are closed."""
         closed: set[Claim] = set()
         try:
@@ -124,7 +129,8 @@ class Reconciler:
             closed = {claim for claim in lost if error.concerns(claim.queue)}
         pushed = [claim for claim in lost if claim not in closed]
         self._pushed.update(pushed)
-        _log(pushed)
+        for queue, jobs in Counter(claim.queue for claim in pushed).items():
+            self._handed_over(queue, jobs, asked_at)
         return closed
 
     def _check(self) -> None:
@@ -134,13 +140,18 @@ class Reconciler:
         self._some_wait = bool(waiting)
         self._checked_at = began - _OVERDUE.total_seconds()
         self._next_check = now + max(_CHECK_SECONDS, _CHECK_SHARE * (now - began))
+        for queue in dict.fromkeys(claim.queue for claim in waiting):
+            self._publish_missing(queue, [claim for claim in waiting if claim.queue == queue], began)
+
+    def _publish_missing(self, queue: str, claims: Sequence[Claim], asked_at: float) -> None:
         try:
-            if waiting and self._publisher.publish(waiting):
-                _log(waiting)
+            missing = self._publisher.publish(claims)
         except WrongKeyError as error:
-            self._on_closed(error)  # messages of other queues were published
+            self._on_closed(error)
+        else:
+            self._handed_over(queue, missing, asked_at)
 
-
-def _log(claims: Sequence[Claim]) -> None:
-    if claims:
-        logger.info("Jobs handed over again", extra={"jobs": len(claims)})
+    def _handed_over(self, queue: str, jobs: int, asked_at: float) -> None:
+        if jobs:
+            self._times.count(queue, jobs, asked_at)
+            logger.info("Jobs handed over again", extra={"queue": queue, "jobs": jobs})

@@ -1,10 +1,12 @@
 """Jobs whose worker was lost while it ran them: handed over in batches, to run isolated, one after the other."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.errors import RedisUnavailableError, WrongKeyError
 from bridge.postgres.job_queue import JobQueue
 from bridge.transport.publisher import Publisher
@@ -23,6 +25,7 @@ class Suspects:
         publisher: Publisher,
         batch_size: Callable[[], int] = lambda: 1,
         on_closed: Callable[[WrongKeyError], object] = lambda _: None,
+        hand_over_times: HandOverTimes | None = None,
         *,
         name: str,
         lease_seconds: float,
@@ -31,6 +34,7 @@ class Suspects:
         self._publisher = publisher
         self._batch_size = batch_size
         self._on_closed = on_closed  # another application wrote a key of the queue
+        self._times = hand_over_times or HandOverTimes()
         self._name = name
         self._lease = timedelta(seconds=lease_seconds)
 
@@ -39,6 +43,7 @@ class Suspects:
 
         Those that Redis does not take are released, with their fences spent.
         """
+        asked_at = time.monotonic()
         claims = self._queue.claim_suspects(self._name, lease=self._lease, limit=self._batch_size())
         if not claims:
             return
@@ -53,5 +58,6 @@ class Suspects:
                 logger.debug("Suspects wait for Redis", extra={"reason": str(error)})
             self._queue.release_claims(claims, f"could not be handed over: {error}", delay=_RETRY_DELAY)
             return
+        self._times.count(claims[0].queue, len(claims), asked_at)
         for claim in claims:
             logger.info("Job runs alone: a worker was lost that ran it", extra={"jobId": str(claim.job_id)})

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TextIO
 
@@ -42,6 +42,7 @@ _PINO_LEVEL = {
     logging.ERROR: 50,
     logging.CRITICAL: 60,
 }
+_SEPARATORS = (",", ":")  # as pino writes: people search the text for "level":50
 _COLOUR = {"TRACE": 90, "DEBUG": 36, "INFO": 32, "WARN": 33, "ERROR": 31, "FATAL": 35}
 _BORN_WITH = 20  # attributes that every record has from its creation; a line's own fields come after them
 _MESSAGE_MOST, _STACK_MOST = 8_000, 32_000  # characters of an error in one line: an actor's may be of any length
@@ -112,9 +113,9 @@ def _cut(text: str, most: int) -> str:
 class PinoFormatter(JsonFormatter):
     """Formats a record as one line of JSON."""
 
-    def __init__(self) -> None:
-        super().__init__(json_ensure_ascii=False)
-        self._hostname = socket.gethostname()
+    def __init__(self, worker_id: str | None = None) -> None:
+        super().__init__(json_serializer=partial(json.dumps, separators=_SEPARATORS), json_ensure_ascii=False)
+        self._place = {"hostname": socket.gethostname()} | ({} if worker_id is None else {"workerId": worker_id})
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         return log_data
@@ -130,8 +131,7 @@ class PinoFormatter(JsonFormatter):
             "level": _pino_level(record.levelno),
             "time": int(record.created * 1000),
             "pid": record.process,
-            "hostname": self._hostname,
-        }
+        } | self._place
         log_data |= _fields(record)
         if (error := _error(record)) is not None:
             log_data["err"] = error
@@ -140,11 +140,11 @@ class PinoFormatter(JsonFormatter):
     def line(self, levelno: int, message: str, fields: LogFields, more: Mapping[str, int]) -> str:
         """Format a line from its parts, without a LogRecord."""
         if fields.text is None:
-            born = json.dumps({"pid": os.getpid(), "hostname": self._hostname} | fields, ensure_ascii=False)
-            fields.text = born[1:-1]
-        own = "".join([f'"{name}": {number}, ' for name, number in more.items()])
-        head = f'{{"level": {_pino_level(levelno)}, "time": {int(time.time() * 1000)}, {fields.text}, '
-        return f'{head}{own}"msg": {json.dumps(message, ensure_ascii=False)}}}'
+            born = {"pid": os.getpid()} | self._place | fields
+            fields.text = json.dumps(born, ensure_ascii=False, separators=_SEPARATORS)[1:-1]
+        own = "".join([f'"{name}":{number},' for name, number in more.items()])
+        head = f'{{"level":{_pino_level(levelno)},"time":{int(time.time() * 1000)},{fields.text},'
+        return f'{head}{own}"msg":{json.dumps(message, ensure_ascii=False)}}}'
 
 
 class PrettyFormatter(logging.Formatter):
@@ -184,10 +184,12 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, *, buffe
     logging.setLogRecordFactory(LeanRecord)
     logging.addLevelName(TRACE, "TRACE")
     stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- open until the process ends
-    pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and not settings.is_production)
     handler = BufferedHandler(stream) if buffered else logging.StreamHandler(stream)
     colour = _wants_colour(stream)
-    handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho) if pretty else PinoFormatter())
+    if settings.logs_are_pretty:
+        handler.setFormatter(PrettyFormatter(colour=colour, clock=not settings.under_honcho))
+    else:
+        handler.setFormatter(PinoFormatter(settings.worker_id))
     handler.addFilter(_is_wanted)
     root, level = logging.getLogger(), LEVELS[settings.log_level]
     for old in list(root.handlers):

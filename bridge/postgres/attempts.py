@@ -12,12 +12,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from bridge.errors import SchemaError
 from bridge.job import Attempt, Cancelled, Completed, Failed, Released, Status
 from bridge.postgres.array_text import array, quoted
 from bridge.postgres.json_text import storable_text, to_json
 from bridge.postgres.link import Link
+from bridge.postgres.older_schema import unless_missing
+from bridge.postgres.pooling import session_pid
 
+_NO_PID = 0  # no process of the server has it
 _HASTE_SECONDS = 0.1  # longer than most transactions hold a row lock; short, because many such waits may add up
 ERROR_MOST = 20_000  # characters sent: the database keeps fewer, and notes in the text that it was cut
 
@@ -107,7 +109,7 @@ class Attempts:
 
         False when the lock could not be taken: then the loss of this worker is only noticed when its lease is over.
         """
-        params = {"worker": worker, "pid": self._link.connection.info.backend_pid, "grace": grace}
+        params = {"worker": worker, "pid": session_pid(self._link.connection) or _NO_PID, "grace": grace}
         return bool(self._link.call("hold_worker_link", params)[0]["held"])
 
     @property
@@ -131,6 +133,15 @@ class Attempts:
 
     def stop(self, worker: UUID) -> None:
         self._link.call("stop_worker", {"worker": worker})
+
+    def is_told_to_drain(self, worker: UUID) -> bool:
+        """Whether an operator wants this worker to take no jobs."""
+        rows = self._link.call("is_told_to_drain", {"worker": worker})
+        return bool(rows and rows[0]["told"])
+
+    def stay_drained(self, worker: UUID) -> None:
+        """Under this new id, the worker is as drained as under the old one."""
+        self._link.call("stay_drained", {"worker": worker})
 
     def heartbeat(
         self, worker: UUID, lease: timedelta, keys: Sequence[AttemptKey], *, draining: bool = False
@@ -221,10 +232,10 @@ class Attempts:
             **_as_arrays([key for key, _ in reports]),
             "errors": [storable_text(cancelled.error[:ERROR_MOST]) for _, cancelled in reports],
         }
-        try:
-            return {row["job_id"]: Status.CANCELLED for row in self._link.call("cancel_attempts", params)}
-        except SchemaError:  # schema 11 lacks the function, and is supported: one version older than ours
+        rows = unless_missing(lambda: self._link.call("cancel_attempts", params))
+        if rows is None:
             return self.fail([(key, Failed(cancelled.error, final=True)) for key, cancelled in reports])
+        return {row["job_id"]: Status.CANCELLED for row in rows}
 
     def release(self, reports: Sequence[tuple[AttemptKey, Released]]) -> dict[UUID, Status]:
         """Hand attempts back unfinished; no retry is spent. A job that is handed back often waits longer and longer."""

@@ -98,11 +98,16 @@ def _conditions(action: Action, jobs: JobFilter) -> dict[str, Any]:
         given["older"] = f"{jobs.older.total_seconds()} s"
     if jobs.session is not None:
         given["session"] = str(jobs.session)
-    return given | {"statuses": _statuses(action, jobs.status)}
+    if jobs.id is not None:
+        given["id"] = [str(one) for one in jobs.id]
+    return given | {"statuses": _statuses(action, jobs)}
 
 
-def _statuses(action: Action, status: Status | None) -> list[str]:
-    if status is not None and status not in _POSSIBLE[action]:
-        possible = ", ".join(_POSSIBLE[action])
-        raise FilterError(f"status: {action.value} acts on jobs that are {possible}, not on {status.value} ones")
-    return [one.value for one in (_MEANT[action] if status is None else (status,))]
+def _statuses(action: Action, jobs: JobFilter) -> list[str]:
+    if jobs.status is not None:
+        if jobs.status not in _POSSIBLE[action]:
+            possible = ", ".join(_POSSIBLE[action])
+            raise FilterError(f"status: {action} acts on jobs that are {possible}, not on {jobs.status} ones")
+        return [jobs.status.value]
+    # Who has chosen a completed job by hand means it.
+    return [one.value for one in (_MEANT if jobs.id is None else _POSSIBLE)[action]]

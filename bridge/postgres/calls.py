@@ -5,6 +5,9 @@ the names that callers here use, and with a type where the driver cannot infer i
 """
 
 _REPORTS = "ids uuid[], fences bigint[], execs uuid[]"
+_TURN = "job_id, fence"
+_TOKENS = "input_tokens, output_tokens, cache_write_tokens, cache_read_tokens"
+_EVENTS = "types text[], data text[]::jsonb[]"
 _SPANS = "queues text[], rooms integer[], lows integer[], highs integer[], afters bigint[]"
 
 # Function that returns rows → its columns, its parameters.
@@ -44,7 +47,16 @@ _ROWS = {
         "fingerprint, jobs, is_all, first_at, last_at, example, error, queues, actors",
         "after, groups, jobs, error_most",
     ),
+    "begin_turn": ("session_id, turn, state, messages, position", "job_id, fence, lifetime"),
+    "send_prompt": ("state, job_id", "session uuid, user uuid, prompt text, most integer"),
+    "answer_question": ("state, job_id", "session uuid, user uuid, call_id text, text text"),
+    "continue_session": ("state, job_id", "session uuid, user uuid"),
+    "reserve_usage": (
+        "scope, spent_usd, limit_usd",
+        "job_id, fence, request, usd numeric, turn_usd numeric, session_usd numeric, day_usd numeric",
+    ),
     "run_bulk_batch": ("id, action, state, done, skipped, refusal, wait", "limit, looked_at"),
+    "index_jobs": ("indexed, more", "limit, looked_at"),
     "prune_finished_jobs": ("pruned, kept, kept_by, last_at, last_id, more", "age, limit, at, id"),
 }
 # Function that returns one value or none → the name of the value, or an empty text; its parameters.
@@ -55,6 +67,20 @@ _VALUES = {
         "stored",
         "events uuid[], ids uuid[], execs uuid[], types text[], data text[]::jsonb[]",
     ),
+    "end_turn": ("held", f"{_TURN}, state, question jsonb, lifetime, {_EVENTS}"),
+    "set_turn_progress": ("held", f"{_TURN}, progress real, {_EVENTS}"),
+    "add_messages": (
+        "held",
+        f"{_TURN}, position integer, begins, roles text[], contents text[]::json[], prompts bigint[], {_EVENTS}",
+    ),
+    "start_call": ("held", f"{_TURN}, call, tool, input json, {_EVENTS}"),
+    "finish_call": ("held", f"{_TURN}, call, result json, {_EVENTS}"),
+    "spend_usage": (
+        "held",
+        f"{_TURN}, request, model, {_TOKENS}, cost_usd numeric",
+    ),
+    "put_session_bundle": ("held", "job_id, fence, base, commit, data"),
+    "cancel_session": ("cancelled", "session uuid, user uuid, by text"),
     "register_worker": ("", "worker, name, slots, queues text[], actor_options jsonb, version, lease"),
     "hold_worker_link": ("held", "worker, pid, grace"),
     "declare_lost": ("", "worker, ended_by uuid"),

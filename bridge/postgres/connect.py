@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
-from bridge.errors import SettingsError
+from bridge.errors import PostgresUnfitError, SettingsError
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 
@@ -53,6 +53,9 @@ _SESSION = {
     "transaction_timeout": "0",
 }
 
+# Those among them without which values would be read or written wrongly; "ISO, DMY" is as good as "ISO".
+_FORMATS = {name: _SESSION[name] for name in ("DateStyle", "IntervalStyle", "array_nulls")}
+
 # Another client may hold a row lock for any time; the other rows must not wait behind it.
 _LOCK_TIMEOUT_MS = 2_000
 # Our statements take milliseconds: one that takes this long hangs. The time allows several waits for a lock, and is
@@ -90,6 +93,8 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     Behind a pooler the process id of the server's session is not the one that the driver was given. Limits and prepared
     statements in such a session would affect other clients, so only the deadline for the answer is set there, and the
     settings stay as they are. Settings that the server is too old to know are left out.
+
+    Raises PostgresUnfitError if such a session has a format that cannot serve.
     """
     set_json_loads(_from_json, connection)
     connection.answer_seconds = statement_timeout_ms / 1000 + _ANSWER_MARGIN_SECONDS
@@ -107,6 +112,20 @@ def prepare(connection: Connection, statement_timeout_ms: int) -> None:
     if cursor.rowcount == 0:
         connection.is_pooled = True
         connection.prepare_threshold = None
+        _check_formats(connection)
+
+
+def _check_formats(connection: Connection) -> None:
+    """Raise PostgresUnfitError if the role or database has set a format that we cannot read, or would write wrongly."""
+    for row in connection.execute(
+        "SELECT s.name, current_setting(s.name) AS value FROM unnest(%s::text[]) AS s (name)", [list(_FORMATS)]
+    ):
+        needed = _FORMATS[row["name"]]
+        if row["value"].split(",")[0] != needed:
+            raise PostgresUnfitError(
+                f"behind a pooler {row['name']} stays as the role or the database has it, {row['value']!r}, and must "
+                f"be {needed!r}: ALTER ROLE … SET {row['name']} = '{needed}', then reconnect the pooler"
+            )
 
 
 def connect(dsn: str, name: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Connection:
@@ -117,6 +136,7 @@ def connect(dsn: str, name: str, *, statement_timeout_ms: int = STATEMENT_TIMEOU
     options = connect_options(dsn, name)
     with translate_postgres_errors():
         connection = _log_in(dsn, options)
+        connection.dsn = dsn
         try:
             prepare(connection, statement_timeout_ms)
         except BaseException:

@@ -23,7 +23,10 @@ class Connection(psycopg.Connection[DictRow]):
 
     answer_seconds = 10.0  # for the first statement, as long as TCP waits (connect.py); then `prepare` sets it
     is_served = False  # a statement after the log-in was answered, too
-    is_pooled = False  # other clients share the session of the server: settings made there are not ours alone
+    # A pooler may give the session of the server to other clients: settings made there are not ours alone.
+    is_pooled = False
+    keeps_session: bool | None = None  # behind a pooler: whether it does not (pooling.py); None: not known
+    dsn = ""  # where it leads
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         return super().wait(self._bounded(gen, time.monotonic() + self.answer_seconds), *args, **kwargs)

@@ -6,7 +6,7 @@ from bridge.postgres.link import Link
 from bridge.settings import Settings
 
 BRIDGE = 7  # dispatcher, recovery, reconciler, upkeep, relay, LISTEN; and briefly the monitor's
-WORKER_PROCESS = 4  # heartbeat, starts, reports; and one for `.send()` if it is used
+WORKER_PROCESS = 4  # heartbeat, starts, reports; and one for `.send()` or for turns of sessions
 
 
 def of_web(settings: Settings) -> int:

@@ -13,11 +13,13 @@ from bridge.errors import (
     PostgresRefusedError,
     PostgresSetupError,
     PostgresUnavailableError,
+    PostgresUnfitError,
     ReadOnlyError,
     RightsError,
     SchemaError,
     UnfitSessionError,
 )
+from bridge.postgres.connect_errors import problem_of
 
 # By SQLSTATE. With any other one the statement failed, and its items are tried again one by one.
 # Connection errors, wrong password or database, resources, operator intervention, system errors: each may pass.
@@ -72,6 +74,9 @@ def translate_postgres_errors() -> Iterator[None]:
         if _is_for_lack_of_connections(error):
             advice = "mobvibe doctor says how many are needed and free"
             raise NoConnectionFreeError(f"{first_line(error)}; {advice}") from error
+        if error.sqlstate is None and (problem := problem_of(first_line(error))):
+            kind = PostgresUnfitError if problem.is_tls else PostgresUnavailableError
+            raise kind(f"{first_line(error)}; {problem.advice}") from error
         raise _kind(error)(first_line(error)) from error
 
 

@@ -1,6 +1,7 @@
 """What happened in the last hour, day or month, as columns for charts; and percentiles of the recorded latencies."""
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,9 @@ from bridge.postgres.job_list import Call
 
 COUNTS = ("inserted", "started", "completed", "failed_attempts", "retried", "failed", "cancelled")
 DEPTHS = ("pending", "processing")
-STAGES = ("claim", "start", "wait", "run")
+STAGES = ("claim", "hand_over", "start", "wait", "run")
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-_BUCKETS_PER_DECADE = 10  # as latency_bucket (history.sql) has it
+_BUCKETS_PER_DECADE, _LAST_BUCKET = 10, 81  # as latency_bucket (history.sql) has them
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400  # seconds
 _LATEST = 5  # steps: of an hour, minutes. Fewer say more of chance than of the system
 
@@ -74,6 +75,22 @@ def _totals(rows: list[dict[str, Any]], histograms: Mapping[str, Mapping[int, Co
         "counts": {count: sum(row[count] or 0 for row in rows) for count in COUNTS},
         "latency_seconds": {stage: _percentiles(of_stage[stage]) for stage in STAGES},
     }
+
+
+def read_latencies(call: Call) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Queue → stage → the percentiles of the last hour, in seconds; only queues in which something happened."""
+    histograms: defaultdict[str, dict[str, dict[int, int]]] = defaultdict(lambda: {stage: {} for stage in STAGES})
+    for row in call("latencies_of_queues", {}):
+        histograms[row["queue"]][row["stage"]][row["bucket"]] = row["attempts"]
+    return {
+        queue: {stage: _percentiles(histogram) for stage, histogram in stages.items()}
+        for queue, stages in histograms.items()
+    }
+
+
+def latency_bucket(seconds: float) -> int:
+    """The bucket of a latency, as latency_bucket (history.sql) has it."""
+    return min(_LAST_BUCKET, 1 + math.floor(_BUCKETS_PER_DECADE * math.log10(max(1000 * seconds, 1))))
 
 
 def percentile(histogram: Histogram, share: float) -> float | None:

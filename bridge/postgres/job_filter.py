@@ -10,6 +10,7 @@ from uuid import UUID
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.postgres.json_text import NOT_STORABLE
+from bridge.postgres.search_words import search_words
 
 _WORD = re.compile(r'(?:(?P<name>[a-z_]+):)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))\s*')
 _AGE = re.compile(r"(\d{1,9})([smhdw])")
@@ -19,7 +20,8 @@ _OLDEST = timedelta(
     days=365_000
 )  # a thousand years: no job is so old, and Postgres has no time seven thousand years ago
 _INTEGER_MOST = 2**31 - 1  # Postgres' largest integer
-_LONGEST = 1000  # characters: a filter that a person writes needs a tenth of it
+CHOSEN_MOST = 100  # jobs chosen one by one: two pages of them
+LONGEST = 40 * CHOSEN_MOST  # characters: each chosen job needs 37, and a filter that a person writes a hundred in all
 
 
 class FilterError(BridgeError):
@@ -37,12 +39,14 @@ class JobFilter:
     error: str | None = None  # a part of the error message, in small or capital letters
     older: timedelta | None = None  # its last change (made, claimed or ended) is at least so long ago
     attempt: int | None = None  # at least so many attempts have failed
-    text: str | None = None  # a part of the prompt or the error message, in small or capital letters
+    text: str | None = None  # words of the prompt or the error message, in small or capital letters: all of them occur
     fingerprint: str | None = None  # what its error has in common with others (error_fingerprint); of failed jobs only
+    id: tuple[UUID, ...] | None = None  # one of these, which a person has chosen: with no condition but the status
 
     def params(self) -> dict[str, Any]:
         """The parameters of the statements that take a filter."""
-        return asdict(self)
+        written = {"text": None if self.text is None else search_words(self.text)}
+        return asdict(self) | written | {"id": None if self.id is None else list(self.id)}
 
     def __str__(self) -> str:
         """The text that `parse_filter` reads as this filter."""
@@ -52,8 +56,8 @@ class JobFilter:
 
 def parse_filter(text: str) -> JobFilter:
     """Read a filter. Raises FilterError for a qualifier that does not exist, or a value that it cannot have."""
-    if len(text) > _LONGEST:
-        raise FilterError(f"The filter is longer than {_LONGEST} characters")
+    if len(text) > LONGEST:
+        raise FilterError(f"The filter is longer than {LONGEST} characters")
     if NOT_STORABLE.search(text):
         raise FilterError("The filter contains characters that Postgres cannot store")
     found: dict[str, Any] = {}
@@ -69,15 +73,19 @@ def parse_filter(text: str) -> JobFilter:
             found[name] = _read(name, value)
     if words:
         found["text"] = " ".join(words)
+        if not search_words(found["text"]):
+            raise FilterError("The search has no word: write letters or digits")
     if "fingerprint" in found and found.setdefault("status", Status.FAILED) is not Status.FAILED:
         raise FilterError(f"fingerprint: only failed jobs have one, not {found['status']} ones")
+    if "id" in found and not found.keys() <= {"id", "status"}:
+        raise FilterError("id: says which jobs; it goes together with status: only")
     return JobFilter(**found)
 
 
 def _read(name: str, value: str) -> Any:
     readers: Mapping[str, Any] = {
         "status": _status, "queue": str, "actor": str, "session": _session, "error": str, "older": _age,
-        "attempt": _attempt, "fingerprint": _fingerprint,
+        "attempt": _attempt, "fingerprint": _fingerprint, "id": _ids,
     }  # fmt: skip
     if name not in readers:
         raise FilterError(f"{name}: is no qualifier; there are {', '.join(readers)}. To search for it, quote the word")
@@ -123,10 +131,20 @@ def _fingerprint(value: str) -> str:
     return value
 
 
+def _ids(value: str) -> tuple[UUID, ...]:
+    try:
+        ids = tuple(dict.fromkeys(UUID(one) for one in value.split(",")))
+    except ValueError:
+        raise FilterError("id: must be UUIDs, with commas between them") from None
+    if len(ids) > CHOSEN_MOST:
+        raise FilterError(f"id: takes {CHOSEN_MOST} jobs at most; for more of them use a condition that they share")
+    return ids
+
+
 def _written(name: str, value: Any) -> str:
     if isinstance(value, timedelta):
         value = f"{int(value.total_seconds())}s"
-    text = str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     plain = re.fullmatch(r'[^\s":]+', text) or (name != "text" and re.fullmatch(r'[^\s"]+', text))
     quoted = text if plain else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
     return quoted if name == "text" else f"{name}:{quoted}"

@@ -9,6 +9,7 @@ from uuid import UUID
 from bridge.errors import BridgeError
 from bridge.job import Status
 from bridge.postgres.job_filter import JobFilter
+from bridge.postgres.job_search import BEGINNING, search_jobs
 
 SEARCHED = 50_000  # of each status: a list must be quick also over millions of rows, most of which the filter excludes
 # Most pages are full after so many.
@@ -53,23 +54,34 @@ class Page:
 
     jobs: list[dict[str, Any]]
     next: Place | None
+    note: str | None = None  # one line, if jobs that match may be missing: what was searched
 
 
 def list_jobs(
     call: Call, jobs: JobFilter, *, limit: int, error_most: int, after: Place | None = None, searched: int = SEARCHED
 ) -> Page:
-    """The latest jobs that `jobs` means, among the latest `searched` of each status. Errors and prompts are cut."""
+    """The latest jobs that `jobs` means, among the latest `searched` of each status; with words, among all that are
+    indexed, too. Errors and prompts are cut.
+    """
     asked = jobs.params() | {
         "limit": limit,
         "error_most": error_most,
         "before_at": after.at if after else None,
         "before_id": after.id if after else None,
+        "since": BEGINNING,
     }
-    rows = _first_look(call, asked, jobs) if searched > _SEARCHED_FIRST else None
-    if rows is None:
-        rows = call("list_jobs", asked | {"looked_at": searched})
+    if jobs.id is not None:
+        return _page(call("list_chosen_jobs", asked), limit)
+    if jobs.text is not None and jobs.session is None:
+        rows, note = search_jobs(call, asked, searched=searched)
+        return _page(rows, limit, note)
+    found = _first_look(call, asked, jobs) if searched > _SEARCHED_FIRST else None
+    return _page(call("list_jobs", asked | {"looked_at": searched}) if found is None else found, limit)
+
+
+def _page(rows: list[dict[str, Any]], limit: int, note: str | None = None) -> Page:
     last = rows[-1] if len(rows) == limit else None
-    return Page(rows, Place(last["changed_at"], last["id"]) if last else None)
+    return Page(rows, Place(last["changed_at"], last["id"]) if last else None, note)
 
 
 def _first_look(call: Call, asked: dict[str, Any], jobs: JobFilter) -> list[dict[str, Any]] | None:

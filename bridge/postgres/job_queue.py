@@ -1,26 +1,23 @@
 """Access to the job table: one method per statement, rows as objects.
 
-`JobQueue` serves the bridge and any Python client; `enqueue` serves applications, inside their own
-transaction. The calls of workers about their attempts are in `attempts.py`.
+`JobQueue` serves the bridge and any Python client. How applications insert jobs is in `enqueue.py`, the calls of
+workers about their attempts in `attempts.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import timedelta
 from uuid import UUID
 
-import psycopg
-from psycopg.rows import dict_row
-
 from bridge.job import Claim, Outcome, Status
-from bridge.postgres.actor_options import attempts_of
 from bridge.postgres.array_text import array, quoted
-from bridge.postgres.json_text import storable_text, to_json
+from bridge.postgres.json_text import storable_text
 from bridge.postgres.link import Link
 from bridge.postgres.listener import Listener
 from bridge.postgres.queue_rows import (
     BulkBatch,
     ClaimedJob,
+    HandOvers,
+    Indexed,
     Pruned,
     QueueCapacity,
     QueueStats,
@@ -31,14 +28,12 @@ from bridge.postgres.queue_rows import (
     VacuumHolder,
     WatchedWorkers,
 )
-from bridge.postgres.statements import statement
 
 CHANNEL, BULK_CHANNEL = "new_job", "mobvibe_bulk"
 # What a notice of our functions says when they cannot change a row: see refused_rows.py.
 _CLAIM = "cannot be handed over now"
 _RECLAIM = "cannot be taken back now"
 _ROUTE = "cannot be moved to another queue now"
-ACTOR_MOST = 200  # characters of an actor's name: the table's limit
 
 
 class JobQueue:
@@ -87,11 +82,7 @@ class JobQueue:
         """For each queue that live workers serve, how many more jobs they could start at once."""
         return [
             QueueCapacity(
-                row["queue"],
-                free=row["room"],
-                slots=row["slots"],
-                shared_with=row["shared_with"],
-                lowest=row["lowest"],
+                row["queue"], free=row["room"], slots=row["slots"], shared_with=row["shared_with"], lowest=row["lowest"]
             )
             for row in self._link.call("queue_room")
         ]
@@ -185,9 +176,23 @@ class JobQueue:
         """Add up the minutes that have ended since the last call, by whichever bridge. Returns how many they were."""
         return int(self._link.call("record_history")[0]["minutes"])
 
+    def add_hand_overs(self, jobs: Mapping[HandOvers, int]) -> None:
+        """Add to the history how many jobs were handed over, to what other bridges have added."""
+        columns = dict(zip(("minutes", "queues", "buckets"), map(list, zip(*jobs, strict=True)), strict=False))
+        if jobs:
+            self._link.call("add_hand_overs", columns | {"jobs": list(jobs.values())})
+
     def prune_history(self, *, limit: int) -> int:
         """Delete rows of history that are too old. Returns how many."""
         return int(self._link.call("prune_history", {"limit": limit})[0]["deleted"])
+
+    def prune_idempotency_keys(self, *, limit: int) -> int:
+        """Delete keys of start requests that are older than a day. Returns how many."""
+        return int(self._link.call("prune_idempotency_keys", {"limit": limit})[0]["deleted"])
+
+    def index_jobs(self, *, limit: int, looked_at: int) -> Indexed:
+        """Index the words of up to `limit` jobs, by whichever bridge; `looked_at`: of a sweep through all jobs."""
+        return Indexed(**self._link.call("index_jobs", {"limit": limit, "looked_at": looked_at})[0])
 
     def vacuum_holder(self, seconds: float) -> VacuumHolder | None:
         """What has held back vacuum for longest, if for longer than `seconds`."""
@@ -210,84 +215,6 @@ class JobQueue:
     def _operate(self, action: str, job_id: UUID, by: str | None, reason: str | None) -> Status | None:
         status = self._link.call(action, {"id": job_id, "by": by, "reason": reason})[0]["status"]
         return None if status is None else Status(status)
-
-
-class _NamesAnActor(Protocol):
-    actor_name: str
-    queue_name: str
-    options: dict[str, Any]
-
-
-def _check_numbers(priority: int, max_retries: int | None) -> None:
-    def fits(number: object, least: int) -> bool:
-        return isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**31
-
-    if not fits(priority, -(2**31)):
-        raise ValueError("priority must be a whole number that fits 32 bits")
-    if max_retries is not None and not fits(max_retries, 0):
-        raise ValueError("max_retries must be a whole number from 0 that fits 32 bits")
-
-
-def _check_kinds(payload: Any, prompt: Any, run_at: Any) -> None:
-    if run_at is not None and not isinstance(run_at, datetime):
-        raise ValueError(f"run_at must be a datetime; got {type(run_at).__name__}")
-    if run_at is not None and run_at.tzinfo is None:
-        raise ValueError("run_at has no time zone: use datetime.now(UTC) + … or a zone of your own")
-    if payload is not None and not isinstance(payload, Mapping):
-        raise ValueError(f"payload must be a mapping, a JSON object; got {type(payload).__name__}")
-    if prompt is not None and not isinstance(prompt, str):
-        raise ValueError(f"prompt must be text; got {type(prompt).__name__}")
-
-
-def enqueue(
-    connection: psycopg.Connection[Any],
-    actor: str | _NamesAnActor,
-    payload: Mapping[str, Any] | None = None,
-    *,
-    session_id: UUID | str | None = None,
-    prompt: str | None = None,
-    priority: int = 0,
-    run_at: datetime | None = None,
-    max_retries: int | None = None,
-) -> UUID:
-    """Insert a job in the transaction that `connection` has open. Returns the job's id.
-
-    The job exists when that transaction commits, and never if it does not. `actor` is the actor or its
-    name; `run_at` must carry a time zone. Raises PayloadError for a payload JSON cannot hold, ValueError
-    for the rest.
-    """
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError(
-            f"enqueue() needs a psycopg.Connection, the one your transaction is on; got {type(connection).__name__}"
-        )
-    named = actor if isinstance(actor, str) else getattr(actor, "actor_name", None)
-    if named is None:
-        raise TypeError(f"{actor!r} is not an actor: decorate it with @actor, or pass its name")
-    if not 0 < len(named) <= ACTOR_MOST or storable_text(named) != named:
-        raise ValueError(f"actor must be a name of 1 to {ACTOR_MOST} characters")
-    _check_numbers(priority, max_retries)
-    _check_kinds(payload, prompt, run_at)
-    if isinstance(session_id, str):
-        try:
-            session_id = UUID(session_id)
-        except ValueError:
-            raise ValueError("session_id must be a UUID") from None
-    known = None if isinstance(actor, str) else actor
-    params = {
-        "actor": named,
-        "queue": known.queue_name if known else None,
-        "payload": to_json(payload or {}, "payload"),
-        "session_id": session_id,
-        "prompt": None if prompt is None else storable_text(prompt),
-        "priority": priority,
-        "run_at": run_at,
-        "max_retries": max_retries if max_retries is not None else (attempts_of(known.options) if known else None),
-    }
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(statement("enqueue"), params).fetchone()
-        assert row is not None
-        job_id: UUID = row["id"]
-        return job_id
 
 
 def _columns(spans: Sequence[Span]) -> dict[str, str]:

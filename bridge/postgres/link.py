@@ -44,7 +44,7 @@ class Link:
             self.close()
         if self._connection is None or self._connection.closed:
             began = time.monotonic()
-            self._connection = connect(self.dsn, self._name, statement_timeout_ms=self._timeout_ms)
+            self._connection = self._connect()
             if not self._prepares:
                 self._connection.prepare_threshold = None
             self._connection.add_notify_handler(self._on_note)
@@ -53,6 +53,12 @@ class Link:
             self.opened_at = self._last_answer_at = time.monotonic()
             self.opening_seconds = self.opened_at - began
         return self._connection
+
+    def _connect(self) -> Connection:
+        return self._connect_to(self.dsn)
+
+    def _connect_to(self, dsn: str) -> Connection:
+        return connect(dsn, self._name, statement_timeout_ms=self._timeout_ms)
 
     def _is_doubtful(self, connection: Connection) -> bool:
         if (
@@ -95,8 +101,9 @@ class Link:
     def call(self, name: str, params: Params | None = None) -> list[DictRow]:
         """Run the statement of that name; its rows, if it returns any."""
         with self._kept_or_closed():
-            cursor = self.connection.execute(statement(name), params)
-            self._last_answer_at = answered_at[self.dsn] = time.monotonic()
+            connection = self.connection
+            cursor = connection.execute(statement(name), params)
+            self._last_answer_at = answered_at[connection.dsn] = time.monotonic()
             return cursor.fetchall() if cursor.description else []
 
     def tuples(self, name: str, params: Params | None = None) -> list[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from bridge.errors import PostgresUnavailableError, StoreUnavailableError
 from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
+from bridge.postgres.pooling import keeps_session
 from bridge.runtime.subscription import STOP_CHECK_SECONDS, Subscription
 from bridge.runtime.watchdog import WATCHDOG
 
@@ -24,6 +25,10 @@ _ECHO_SECONDS = 4.0  # less than PROBE_SECONDS; a busy server may be late with a
 # Behind a pooler each try may get the right session. Limited, because the process waits for it before it ends.
 _UNLISTEN_TRIES, _UNLISTEN_REST_SECONDS = 5, 0.1
 _STATEMENT_TIMEOUT_MS = 3_000  # shorter than _ECHO_SECONDS: who does not take LISTEN or the probe will not echo it
+_SHARED_REST_SECONDS = 60.0  # a pooler in transaction mode remains one until somebody changes its configuration
+_NEEDS_A_SESSION = (
+    "LISTEN needs a direct address or a pooler in session mode (LISTEN_DATABASE_URL), not one in transaction mode"
+)
 
 
 class Listener(Subscription):
@@ -32,8 +37,8 @@ class Listener(Subscription):
     So it does for each channel of `also`, with the callback given there.
 
     Only speed depends on it: the poll finds the same jobs later. Every PROBE_SECONDS the session sends itself a
-    notification and must receive it. Reason: a pooler in transaction mode accepts LISTEN without effect, and a link may
-    die without an error. Both look the same as a channel without notifications.
+    notification and must receive it. Reason: a link may die without an error, which looks the same as a channel without
+    notifications. So does a pooler that forwards none.
     """
 
     # Each try costs Postgres a process, and the poll finds the jobs meanwhile.
@@ -56,9 +61,17 @@ class Listener(Subscription):
     def _receive(self) -> None:
         connection = connect(self._dsn, "listen", statement_timeout_ms=_STATEMENT_TIMEOUT_MS)
         try:
+            self._check_session(connection)
             self._listen(connection)
         finally:
             connection.close()
+
+    def _check_session(self, connection: Connection) -> None:
+        """Raise PostgresUnavailableError behind a pooler in transaction mode: there LISTEN would stay with others."""
+        shared = keeps_session(connection) is False
+        self.most_rest_seconds = _SHARED_REST_SECONDS if shared else type(self).most_rest_seconds
+        if shared:
+            raise PostgresUnavailableError(_NEEDS_A_SESSION)
 
     def _lost(self, error: StoreUnavailableError, *, is_new: bool) -> None:
         self.error = error
@@ -124,8 +137,7 @@ class Listener(Subscription):
                         return
         if not self._stopping.is_set():
             raise PostgresUnavailableError(
-                "this connection does not receive its own notifications: "
-                "LISTEN needs a direct link, not a pooler in transaction mode"
+                f"this connection does not receive its own notifications: {_NEEDS_A_SESSION}"
             )
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bridge.errors import SchemaError
 from bridge.postgres.link import Link
+from bridge.postgres.older_schema import unless_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,13 @@ class NotificationOutbox:
 
     def promise(self, bridge: str, *, time: timedelta) -> bool:
         """Promise to `send` again and again within `time`. False: another bridge has promised, or none can."""
-        try:
-            return bool(self._link.call("promise_relay", {"bridge": bridge, "time": time})[0]["promised"])
-        except SchemaError:
-            return False
+        rows = unless_missing(lambda: self._link.call("promise_relay", {"bridge": bridge, "time": time})) or []
+        return any(row["promised"] for row in rows)
 
     def send(self, *, limit: int) -> int:
         """Send up to `limit` notifications that inserts left. Returns how many."""
-        try:
-            return int(self._link.call("relay_notifications", {"limit": limit})[0]["sent"])
-        except SchemaError:
-            return 0
+        rows = unless_missing(lambda: self._link.call("relay_notifications", {"limit": limit})) or []
+        return sum(row["sent"] for row in rows)
 
     def vacuum(self) -> None:
         """Remove dead rows, which every `send` reads; if this role may do that."""
@@ -46,8 +42,6 @@ class NotificationOutbox:
 
     def state(self, after: str | None) -> RelayState:
         """Whether inserts leave notifications. `after`: of the last answer."""
-        try:
-            state = RelayState(**self._link.call("relay_state", {"after": after})[0])
-        except SchemaError:
-            return RelayState()
+        rows = unless_missing(lambda: self._link.call("relay_state", {"after": after})) or []
+        state = RelayState(**rows[0]) if rows else RelayState()
         return RelayState() if state.drained else state  # another promise may end before the next question

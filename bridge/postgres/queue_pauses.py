@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bridge.errors import BridgeError, SchemaError
+from bridge.errors import BridgeError
 from bridge.postgres.job_list import Call
+from bridge.postgres.older_schema import unless_missing
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")  # as the tables require
 _NAME_MOST = 200  # characters, as the tables require
@@ -29,11 +30,7 @@ class Pause:
 
 def find_pauses(call: Call) -> dict[str, Pause]:
     """Queue → its pause, of each queue that is paused."""
-    try:
-        rows = call("queue_pauses", {})
-    except SchemaError:  # schema 11 has none, and is supported: one version older than ours
-        return {}
-    return {row["queue"]: Pause(**row) for row in rows}
+    return {row["queue"]: Pause(**row) for row in unless_missing(lambda: call("queue_pauses", {})) or []}
 
 
 def pause_queue(call: Call, queue: str, *, by: str | None, reason: str | None) -> tuple[Pause, bool]:

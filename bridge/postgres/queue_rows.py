@@ -22,6 +22,14 @@ class ClaimedJob:
     priority: int
 
 
+class HandOvers(NamedTuple):
+    """Hand-overs of a minute, which begins at these Unix seconds, that took a time of the same bucket."""
+
+    minute: int
+    queue: str
+    bucket: int
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A pending job whose row Postgres refuses to change. `reason` is the first line of the error."""
@@ -29,6 +37,14 @@ class Refusal:
     job_id: UUID
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """One step of the index of words: how many jobs it indexed, and whether more are left."""
+
+    indexed: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

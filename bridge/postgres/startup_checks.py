@@ -9,6 +9,7 @@ from bridge.addresses import host_and_port
 from bridge.errors import BridgeError, ReadOnlyError, RightsError, SchemaError, StoreUnavailableError
 from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
+from bridge.postgres.older_schema import unless_missing
 from bridge.postgres.read_only import read_only
 from bridge.runtime.backoff import full_jitter
 
@@ -141,8 +142,6 @@ def mark_of_database(dsn: str) -> str:
     """
     link = Link(dsn, "check")
     try:
-        return str(link.call("database_mark")[0]["mark"])
-    except SchemaError:
-        return ""
+        return "".join(row["mark"] for row in unless_missing(lambda: link.call("database_mark")) or [])
     finally:
         link.close()

@@ -6,29 +6,19 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from bridge.settings.secret_files import secret_names
 from bridge.settings.settings import Settings
-
-# Variables of the Node worker that have no effect here. A warning names them, for users who move with its environment.
-_NOT_READ = {
-    "JOB_TIMEOUT_MS": "a time limit is its actor's, @actor(time_limit=…), and a coding session's SANDBOX_TIMEOUT_MS",
-    "LOG_PRETTY": "set LOG_FORMAT=pretty or LOG_FORMAT=json",
-    "WORKER_ID": "each worker process has an id of its own, and its name is host:pid",
-}
-
-
-def names_not_read(names: Iterable[str]) -> list[tuple[str, str]]:
-    """(name, what to do instead) for variables of the Node worker that have no effect here."""
-    return [(name, _NOT_READ[name]) for name in sorted(set(names) & set(_NOT_READ))]
 
 
 def likely_typos(names: Iterable[str]) -> list[tuple[str, str]]:
-    """(given, meant) for names that are not settings but similar to one, such as POLL_INTERVAL_SEC."""
+    """(given, meant) for names that are not settings but similar to one, such as POLL_INTERVAL_SEC.
+
+    Who mistypes a name begins it as it is: IS_SANDBOX is a variable of another program.
+    """
     known = {name.upper() for name in Settings.model_fields} | {"APP_ENV"}
-    close = (
-        (name, difflib.get_close_matches(name, known, n=1, cutoff=0.8))
-        for name in sorted(set(names) - known - set(_NOT_READ))
-    )
-    return [(name, match[0]) for name, match in close if match]
+    known |= {f"{name.upper()}_FILE" for name in secret_names(Settings.model_fields)}
+    close = ((name, difflib.get_close_matches(name, known, n=1, cutoff=0.8)) for name in sorted(set(names) - known))
+    return [(name, match[0]) for name, match in close if match and match[0][0] == name[0]]
 
 
 def given_names() -> list[str]:

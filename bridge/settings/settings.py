@@ -1,43 +1,35 @@
 """All settings. A process reads them once at its start and passes them on."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.addresses import check_address, check_redis_details
+from bridge.addresses import check_address
 from bridge.errors import SettingsError
+from bridge.settings.redis_address import parse_redis_address, shares_a_slot
 from bridge.settings.running_stores import find_running_stores
+from bridge.settings.secret_files import SecretFilesSource
+from bridge.settings.session_settings import SessionSettings
+from bridge.settings.units import Milliseconds
+from bridge.settings.web_settings import WebSettings
 
-SHORTEST_PASSWORD = 8  # characters: guessing a shorter one takes days, not years
-SAMPLE_JWT_SECRET = "your-super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 -- the public sample, which is refused
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
-
-
-def _milliseconds(value: Any) -> Any:
-    """Accept 30s, 500ms and 5m as well as a plain number of milliseconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,12})\s*(ms|s|m|h)\s*", value)):
-        return int(match[1]) * _UNITS[match[2]]
-    return value
-
-
-Milliseconds = Annotated[int, BeforeValidator(_milliseconds), Field(ge=1, le=86_400_000)]
+_DEVELOPMENT = "development"
 
 
 class _RunningStoresSource(PydanticBaseSettingsSource):
-    """The addresses of a running `mobvibe up` in this folder. Used last, and never in production."""
+    """The addresses of a running `mobvibe up` in this folder. Used last, and in development alone."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # pragma: no cover -- __call__ gives all values at once
 
     def __call__(self) -> dict[str, Any]:
         state = {name.lower(): value for name, value in self.current_state.items()}
-        mode = state.get("node_env") or state.get("app_env")
+        mode = str(state.get("node_env") or state.get("app_env") or _DEVELOPMENT)
         folder = Path(state.get("mobvibe_dir") or Settings.model_fields["mobvibe_dir"].default)
-        stores = None if str(mode).strip().lower() == "production" else find_running_stores(folder)
+        stores = find_running_stores(folder) if mode.strip().lower() == _DEVELOPMENT else None
         if stores is None:
             return {}
         return {
@@ -48,7 +40,7 @@ class _RunningStoresSource(PydanticBaseSettingsSource):
         }
 
 
-class Settings(BaseSettings):
+class Settings(WebSettings, SessionSettings):
     """All settings. The environment has priority over `.env`, and `.env` over a running `mobvibe up`.
 
     An empty variable counts as not set. Names that end in `_ms` are in milliseconds, and also accept `30s`.
@@ -60,6 +52,8 @@ class Settings(BaseSettings):
     )  # fmt: skip
 
     database_url: SecretStr | None = None
+    listen_database_url: SecretStr | None = None
+    owners_database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
     redis_namespace: str = Field(default="mobvibe", pattern=r"^[A-Za-z0-9_{}.-]+$")
 
@@ -67,40 +61,20 @@ class Settings(BaseSettings):
     max_concurrent_jobs: int = Field(default=1, ge=1, le=1000)
     worker_processes: int = Field(default=1, ge=1, le=256)
     actors_module: str = Field(default="actors", pattern=r"^[A-Za-z_][\w.]*$")
+    worker_id: str | None = Field(default=None, pattern=r"^[!-~]{1,100}$")
+    job_timeout_ms: Milliseconds = 600_000  # Dramatiq's own default
     shutdown_timeout_ms: Milliseconds = 30_000
     lease_ms: Milliseconds = Field(default=30_000, ge=1000)
     monitor_interval_ms: Milliseconds = 30_000
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
 
-    health_check_port: int | None = Field(default=None, ge=1, le=65535)
-    port: int | None = Field(default=None, ge=1, le=65535)
-    bind_host: str = "127.0.0.1"
-    web_database_connections: int = Field(default=8, ge=1, le=100)
-    dashboard_user: str = Field(default="admin", min_length=1)
-    dashboard_password: SecretStr | None = None
-    dashboard_reader_password: SecretStr | None = None
-    read_only: bool = False
-    hide_prompts: bool = False
-    open_sessions_per_user: int = Field(default=20, ge=1, le=100_000)
-    path_prefix: str = ""
-
     log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] = "info"
     log_format: Literal["auto", "pretty", "json"] = "auto"
-    node_env: Literal["development", "production"] = Field(
-        default="development", validation_alias=AliasChoices("node_env", "app_env")
-    )
-
-    supabase_url: str | None = None
-    supabase_service_role_key: SecretStr | None = None
-    supabase_jwt_secret: SecretStr | None = None
+    log_pretty: bool | None = None
+    node_env: str = Field(default=_DEVELOPMENT, validation_alias=AliasChoices("node_env", "app_env"))
 
     mobvibe_dir: Path = Path(".mobvibe")
     workspaces_dir: Path | None = None
-    sandbox_timeout_ms: Milliseconds = 1_800_000
-    sandbox_memory_mb: int = Field(default=512, ge=16, le=1_048_576)
-    sandbox_processes: int = Field(default=64, ge=1, le=100_000)
-    sandbox_file_mb: int = Field(default=100, ge=1, le=1_048_576)
-
     honcho_process_name: str | None = None
 
     @classmethod
@@ -112,14 +86,30 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not offered
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, _RunningStoresSource(settings_cls)
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, EnvSettingsSource)
+        return (
+            init_settings,
+            SecretFilesSource(settings_cls, env_settings),
+            env_settings,
+            SecretFilesSource(settings_cls, dotenv_settings),
+            dotenv_settings,
+            _RunningStoresSource(settings_cls),
+        )
 
-    @field_validator("log_level", "log_format", "node_env", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _time_turns_as_jobs(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The Node worker's jobs were coding sessions: a JOB_TIMEOUT_MS is for these, too."""
+        timeout = given.get("job_timeout_ms")
+        return {"turn_timeout_ms": timeout} | given if timeout is not None and _is_valid(timeout) else given
+
+    @field_validator("log_level", "log_format", "node_env", "agent", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "listen_database_url", "owners_database_url")
     @classmethod
     def _is_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -132,38 +122,19 @@ class Settings(BaseSettings):
     @classmethod
     def _is_redis_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            check_address(value.get_secret_value(), ("redis", "rediss", "unix"), "redis://:password@host:6379/0")
-            check_redis_details(value.get_secret_value())
+            parse_redis_address(value.get_secret_value())
         return value
-
-    @field_validator("supabase_jwt_secret")
-    @classmethod
-    def _is_a_real_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            if value.get_secret_value() == SAMPLE_JWT_SECRET:
-                raise ValueError("is the sample text that everybody knows; use your project's own secret")
-            if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004 -- the key size of HS256
-                raise ValueError("is shorter than 32 bytes, which HS256 needs to be safe")
-        return value
-
-    @field_validator("dashboard_password", "dashboard_reader_password")
-    @classmethod
-    def _is_no_short_password(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_PASSWORD:
-            raise ValueError(f"is shorter than {SHORTEST_PASSWORD} characters")
-        return value
-
-    @field_validator("path_prefix")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        prefix = value.strip().rstrip("/")
-        if prefix and not re.fullmatch(r"(/(?!\.+(?:/|$))[A-Za-z0-9._~-]+)+", prefix):
-            raise ValueError("must be a path, such as /jobs-of-mine")
-        return prefix
 
     @property
     def is_production(self) -> bool:
-        return self.node_env == "production"
+        """All but development: what is open there to whoever comes is closed in `staging` and `test`, too."""
+        return self.node_env != _DEVELOPMENT
+
+    @property
+    def logs_are_pretty(self) -> bool:
+        if self.log_format != "auto":
+            return self.log_format == "pretty"
+        return not self.is_production if self.log_pretty is None else self.log_pretty
 
     @property
     def under_honcho(self) -> bool:
@@ -171,9 +142,13 @@ class Settings(BaseSettings):
 
     @property
     def http_port(self) -> int:
-        """HEALTH_CHECK_PORT, else the PORT that a platform sets, else 8080. Ignores the PORT that honcho sets."""
-        platform_port = None if self.under_honcho else self.port
-        return self.health_check_port or platform_port or 8080
+        """HEALTH_CHECK_PORT, else PORT, else 8080; where a platform routes to PORT alone, that comes first.
+
+        Ignores the PORT that honcho sets, which differs for each of its processes.
+        """
+        port = None if self.under_honcho else self.port
+        first, second = (port, self.health_check_port) if self.platform_mark else (self.health_check_port, port)
+        return first or second or 8080
 
     @property
     def lease_seconds(self) -> float:
@@ -216,11 +191,33 @@ class Settings(BaseSettings):
         too = "" if self.redis_url is not None else ". REDIS_URL is missing, too (redis://host:6379/0)"
         raise SettingsError(_missing("DATABASE_URL", "postgresql://user:password@host:5432/name") + too)
 
+    def session_dsn(self) -> str:
+        """The address for LISTEN and for locks of a session: LISTEN_DATABASE_URL, else DATABASE_URL."""
+        return self.postgres_dsn() if self.listen_database_url is None else self.listen_database_url.get_secret_value()
+
+    def owners_dsn(self) -> str:
+        """The address for migrations: OWNERS_DATABASE_URL, else DATABASE_URL."""
+        return self.postgres_dsn() if self.owners_database_url is None else self.owners_database_url.get_secret_value()
+
     def redis_address(self) -> str:
         """The address of Redis. Raises SettingsError, which says what to set, when it is missing."""
-        if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
-        raise SettingsError(_missing("REDIS_URL", "redis://host:6379/0"))
+        if self.redis_url is None:
+            raise SettingsError(_missing("REDIS_URL", "redis://host:6379/0"))
+        address = self.redis_url.get_secret_value()
+        if parse_redis_address(address).kind == "cluster" and not shares_a_slot(self.redis_namespace):
+            raise SettingsError(
+                "REDIS_URL is a cluster's, where all our keys must be in one slot: REDIS_NAMESPACE needs a part in "
+                "braces, such as REDIS_NAMESPACE={mobvibe}"
+            )
+        return address
+
+
+def _is_valid(milliseconds: Any) -> bool:
+    try:
+        TypeAdapter(Milliseconds).validate_python(milliseconds)
+    except ValidationError:
+        return False
+    return True
 
 
 def _missing(name: str, example: str) -> str:
@@ -247,6 +244,10 @@ def _explain(problem: Any) -> str:
     context = problem.get("ctx", {})
     if problem["type"] == "value_error":
         return f"{name} {context['error']}"
+    if problem["type"] == "bool_parsing":
+        return f"{name} must be true or false"
+    if problem["type"] == "string_pattern_mismatch" and name == "WORKER_ID":
+        return f"{name} must be 1 to 100 characters of ASCII without blanks"
     if problem["type"] == "literal_error":
         return f"{name} must be one of {context['expected']}"
     bounds = Settings.model_fields[name.lower()].metadata if name.lower() in Settings.model_fields else []

@@ -65,6 +65,12 @@ DECLARE
     tbl text;
     policy record;
     web_roles text;
+    ours text[] := ARRAY[
+        'coding_jobs', 'coding_sessions', 'session_events', 'session_streams', 'job_attempts', 'job_counts',
+        'workers', 'actor_queues', 'job_audit', 'job_notifications', 'notification_relay', 'queue_pauses',
+        'operator_audit', 'bulk_operations', 'queue_history', 'latency_history', 'idempotency_keys',
+        'session_turns', 'session_messages', 'session_calls', 'session_inbox', 'session_requests',
+        'session_bundles', 'job_search', 'job_search_progress', 'adopted_definitions'];
     has_service_role boolean := EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'service_role');
 BEGIN
     SELECT string_agg(quote_ident(r.rolname), ', ') INTO web_roles
@@ -79,13 +85,18 @@ BEGIN
             'settle_sessions', 'update_sessions', 'note_refused_session', 'register_worker', 'heartbeat_worker', 'worker_key',
             'hold_worker_link', 'watch_links', 'stop_worker', 'declare_lost', 'suspicion', 'prune_workers', 'keep_actor_queues', 'route_new_job',
             'route_jobs', 'claim_next_job',
-            'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'replay_job', 'replay_jobs', 'pause_queue', 'resume_queue', 'cancel_jobs', 'retry_jobs', 'changed_at', 'is_meant', 'dead_letters',
+            'complete_job', 'fail_job', 'get_queue_stats', 'cancel_job', 'retry_job', 'replay_job', 'replay_jobs', 'put_session_bundle', 'pause_queue', 'resume_queue', 'drain_worker', 'resume_worker', 'cancel_jobs', 'retry_jobs', 'changed_at', 'is_meant', 'dead_letters',
+            'session_events_after', 'hold_turn', 'begin_turn', 'end_turn', 'set_turn_progress', 'prolong_session', 'add_messages', 'start_call', 'finish_call', 'reserve_usage', 'spend_usage', 'enqueue_sent_prompt', 'enqueue_turn', 'open_session', 'send_prompt', 'answer_question', 'answer_open_question', 'continue_session', 'cancel_session', 'add_turn_events', 'completed_status',
             'bulk_lock', 'plan_bulk_operation', 'start_bulk_operation', 'stop_bulk_operation', 'act_on_batch', 'run_bulk_batch', 'add_session_events',
             'get_session_events', 'follow_sessions', 'take_event_numbers', 'postpone_event_number', 'number_events', 'notify_new_job', 'notify_job_status_change', 'count_new_jobs',
             'count_changed_jobs', 'count_deleted_jobs', 'count_no_jobs', 'count_jobs', 'recount_jobs', 'fold_job_counts',
             'queue_counts', 'prune_jobs', 'prune_finished_jobs', 'keep_due', 'begin_manual_attempt', 'delete_attempts_of_jobs',
             'delete_jobs_of_sessions', 'new_job_payload', 'promise_relay', 'relay_notifications', 'relay_state', 'latency_bucket', 'available_at', 'happened_since', 'record_history',
-            'add_up_hours', 'prune_history', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
+            'add_up_hours', 'prune_history', 'searched_text', 'job_labels', 'job_words', 'words_query', 'search_jobs', 'index_jobs', 'mobvibe_close_rights', 'guard_job', 'may_choose_actor')
+          -- With other parameters these are functions of the host.
+          AND (p.proname NOT IN ('claim_next_job', 'complete_job', 'fail_job', 'get_queue_stats', 'notify_new_job', 'notify_job_status_change')
+               OR (p.proname, oidvectortypes(p.proargtypes)) IN (('claim_next_job', ''), ('complete_job', 'uuid'), ('fail_job', 'uuid, text'),
+                   ('get_queue_stats', ''), ('notify_new_job', ''), ('notify_job_status_change', '')))
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', fn);
         IF web_roles IS NOT NULL THEN
@@ -97,21 +108,36 @@ BEGIN
     END LOOP;
 
     FOR tbl IN
-        SELECT t.name FROM unnest(ARRAY['coding_jobs', 'coding_sessions', 'session_events',
-                                        'session_streams', 'job_attempts', 'job_counts', 'workers', 'actor_queues', 'job_audit',
-                                        'job_notifications', 'notification_relay', 'queue_pauses', 'operator_audit', 'bulk_operations',
-                                        'queue_history', 'latency_history']) AS t (name)
+        SELECT t.name FROM unnest(ours) AS t (name)
         WHERE to_regclass('public.' || t.name) IS NOT NULL
     LOOP
-        IF has_service_role THEN
+        IF has_service_role AND tbl = 'adopted_definitions' THEN -- the owner runs what is in it: nobody else may write it
+            EXECUTE format('REVOKE ALL ON TABLE public.%I FROM service_role', tbl);
+        ELSIF has_service_role THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE public.%I TO service_role', tbl);
         END IF;
         CONTINUE WHEN web_roles IS NULL;
-        EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', tbl);
+        -- Where it is on, no lock: this transaction may hold locks on rows for which others wait.
+        IF NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('public.' || tbl)) THEN
+            EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', tbl);
+        END IF;
         IF tbl NOT IN ('coding_jobs', 'coding_sessions', 'session_events') THEN
             EXECUTE format('REVOKE ALL ON TABLE public.%I FROM %s', tbl, web_roles);
         END IF;
     END LOOP;
+
+    -- Supabase opens sequences, too: `setval` would give two rows the same number, or none to the next one.
+    IF web_roles IS NOT NULL THEN
+        FOR tbl IN
+            SELECT s.relname FROM pg_catalog.pg_class s
+            WHERE s.relnamespace = 'public'::regnamespace AND s.relkind = 'S'
+              AND (s.relname IN ('coding_jobs_seq', 'session_events_seq') OR EXISTS (
+                  SELECT FROM pg_catalog.pg_depend d WHERE d.objid = s.oid AND d.deptype = 'i'
+                      AND d.refobjid IN (SELECT to_regclass('public.' || t.name) FROM unnest(ours) AS t (name))))
+        LOOP
+            EXECUTE format('REVOKE ALL ON SEQUENCE public.%I FROM %s', tbl, web_roles);
+        END LOOP;
+    END IF;
 
     -- The guard. Triggers fire in the order of their names: it is the first, and does not see what other triggers
     -- change.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.errors import NamespaceTakenError, WrongKeyError
-from bridge.transport.client import Client, translate_redis_errors
+from bridge.transport.client import Client, discovery_of, translate_redis_errors
 from bridge.transport.names import names_of
 from bridge.transport.wrong_keys import named
 
@@ -29,7 +29,7 @@ class DatabaseMark:
             with translate_redis_errors():
                 yield
         except NamespaceTakenError as error:
-            raise taken(self._namespace, self.text, str(error)) from error
+            raise self._taken(str(error)) from error
 
     def take(self) -> None:
         """Make the namespace ours, or see that it still is. Raises NamespaceTakenError."""
@@ -48,17 +48,18 @@ class DatabaseMark:
             raise named(error, self._client, {self._key: "string"}) from error
         owner = (found or b"").decode("utf-8", "replace")
         if self.text and owner and owner != self.text:
-            raise taken(self._namespace, self.text, owner)
+            raise self._taken(owner)
         return owner
 
-
-def taken(namespace: str, ours: str, owner: str) -> NamespaceTakenError:
-    return NamespaceTakenError(
-        f"The Redis namespace {namespace!r} belongs to the database {_shown(owner)}, and DATABASE_URL leads to "
-        f"{_shown(ours)}. Give each bridge and its workers a namespace of their own: REDIS_NAMESPACE=… "
-        f"Only if the other database no longer exists or has moved here, take it over: redis-cli -u $REDIS_URL DEL "
-        f"{namespace}:__database__"
-    )
+    def _taken(self, owner: str) -> NamespaceTakenError:
+        discovery = discovery_of(self._client)
+        server = "-h {} -p {}".format(*discovery.address) if discovery and discovery.address else "-u $REDIS_URL"
+        return NamespaceTakenError(
+            f"The Redis namespace {self._namespace!r} belongs to the database {_shown(owner)}, and DATABASE_URL leads "
+            f"to {_shown(self.text)}. Give each bridge and its workers a namespace of their own: REDIS_NAMESPACE=… "
+            f"Only if the other database no longer exists or has moved here, take it over: redis-cli {server} DEL "
+            f"{self._key}"
+        )
 
 
 def _shown(mark: str) -> str:

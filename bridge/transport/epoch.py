@@ -1,10 +1,10 @@
-"""A key in Redis that tells whether Redis still has the messages that were published to it."""
+"""Tells whether Redis still has the messages that were published to it: by a key in it, and by which server it is."""
 
 import logging
 from uuid import uuid4
 
 from bridge.errors import WrongKeyError
-from bridge.transport.client import Client, translate_redis_errors
+from bridge.transport.client import Client, discovery_of, translate_redis_errors
 from bridge.transport.names import names_of
 from bridge.transport.wrong_keys import named
 
@@ -12,12 +12,15 @@ logger = logging.getLogger(__name__)
 
 
 class RedisEpoch:
-    """`<namespace>:__road__`: a random text. It is missing after Redis lost its data, and differs in another Redis."""
+    """`<namespace>:__road__`: a random text. It is missing after Redis lost its data, and differs in another Redis.
+
+    A replica that became the primary has the same text, but perhaps not the last messages: so a failover counts, too.
+    """
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._key = names_of(client, namespace).epoch
-        self._seen: bytes | None = None
+        self._seen: tuple[bytes | None, int] | None = None
         self._is_logged = False
 
     def has_changed(self) -> bool:
@@ -30,13 +33,14 @@ class RedisEpoch:
         self._is_logged = False
         return before is not None and before != self._seen
 
-    def _read(self) -> bytes | None:
+    def _read(self) -> tuple[bytes | None, int]:
         with translate_redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.set(self._key, uuid4().hex, nx=True)
             pipeline.get(self._key)
             seen: bytes | None = pipeline.execute()[1]
-        return seen
+        discovery = discovery_of(self._client)
+        return seen, discovery.failovers if discovery else 0
 
     def _log(self, error: WrongKeyError) -> None:
         if not self._is_logged:

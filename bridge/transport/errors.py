@@ -19,18 +19,16 @@ _REFUSED = (
     ("invalid password", "it does not know this password: correct it in REDIS_URL"),
     ("protected mode", "it is in protected mode and accepts only its own machine: give it a password (requirepass)"),
 )
+CLUSTER = (
+    "it is a node of a Redis Cluster: write redis+cluster://:password@host:6379 in REDIS_URL, "
+    "and REDIS_NAMESPACE={mobvibe}"
+)
 _UNFIT = (
-    (
-        "MOVED",
-        "it is a node of a Redis Cluster, which is not supported: use a single server or a primary with replicas",
-    ),
-    ("CROSSSLOT", "it is a Redis Cluster, which is not supported: use a single server or a primary with replicas"),
-    ("CLUSTERDOWN", "it is a node of a Redis Cluster, which is not supported: use a single server"),
+    ("MOVED", CLUSTER),
+    ("CROSSSLOT", CLUSTER),
+    ("CLUSTERDOWN", CLUSTER),
+    ("SELECT is not allowed in cluster", CLUSTER),
     ("DB index is out of range", "it has no database of the number in REDIS_URL: most have 0 to 15, some only 0"),
-    (
-        "SELECT is not allowed in cluster",
-        "it is a node of a Redis Cluster, which is not supported: use a single server",
-    ),
     ("HTTP/", "what answers there speaks HTTP: REDIS_URL needs the port of Redis, usually 6379"),
     ("Protocol Error", "what answers there is not Redis: check host and port of REDIS_URL"),
     ("WRONG_VERSION_NUMBER", "it speaks no TLS on this port: write redis:// instead of rediss://, or use its TLS port"),
@@ -38,6 +36,11 @@ _UNFIT = (
     ("certificate is not valid for", "its certificate is for another name ({text}): use that name in REDIS_URL"),
     ("Hostname mismatch", "its certificate is for another name ({text}): use that name in REDIS_URL"),
     ("IP address mismatch", "its certificate is for another name ({text}): use that name in REDIS_URL"),
+    ("certificate has expired", "its certificate has expired: renew it there"),
+    ("certificate is not yet valid", "its certificate is not valid yet: compare the clocks of both machines"),
+    ("NO_CERTIFICATE_OR_CRL_FOUND", "ssl_ca_certs in REDIS_URL names a file without a certificate: it must be PEM"),
+    ("no certificate or crl found", "ssl_ca_certs in REDIS_URL names a file without a certificate: it must be PEM"),
+    ("KEY_VALUES_MISMATCH", "ssl_certfile and ssl_keyfile in REDIS_URL do not belong together"),
     (
         "CERTIFICATE_VERIFY_FAILED",
         "its certificate is from an authority unknown here ({text}): name it, rediss://…?ssl_ca_certs=/path/ca.pem",
@@ -52,9 +55,17 @@ _UNFIT = (
 )
 _PASSING = (
     ("OOM", "its memory is full (maxmemory): raise it, or find out what fills it; nothing may be evicted"),
-    ("READONLY", "it is a replica and takes no writes: REDIS_URL needs the primary"),
+    (
+        "READONLY",
+        "it is a replica and takes no writes: REDIS_URL needs the primary, or the Sentinels: redis+sentinel://…",
+    ),
     ("MASTERDOWN", "it is a replica that has lost its primary: REDIS_URL needs the primary"),
+    (
+        "EOF occurred in violation of protocol",
+        "it ended the TLS connection: if it wants a certificate of ours, rediss://…?ssl_certfile=…&ssl_keyfile=…",
+    ),
     ("LOADING", "it is still loading its data"),
+    ("NOREPLICAS", "it has fewer replicas than min-replicas-to-write wants, and takes no writes: start them"),
 )
 _WRONG_KEY = (("WRONGTYPE", "a key of ours has another type. To see which one: mobvibe doctor"),)
 _CODES: tuple[tuple[type[Exception], str], ...] = (
@@ -85,7 +96,7 @@ def translated(error: Exception) -> RedisUnavailableError:
     for ours, meanings in _MEANINGS:
         for sign, meaning in meanings:
             if sign in seen:
-                return ours(meaning.format(text=_short(text)))
+                return ours(meaning.replace("{text}", _short(text)))
     if isinstance(error, theirs.AuthenticationError):
         return RedisAccessError(f"it refuses the login ({text}): correct user and password in REDIS_URL")
     return RedisUnavailableError(text)

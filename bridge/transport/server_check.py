@@ -4,8 +4,9 @@ import re
 from typing import Any
 
 from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitError
-from bridge.transport.client import Client, check_redis, translate_redis_errors
+from bridge.transport.client import Client, check_redis, discovery_of, translate_redis_errors
 from bridge.transport.database_mark import DatabaseMark
+from bridge.transport.errors import CLUSTER
 from bridge.transport.languages import other_language
 from bridge.transport.rights import check_rights, rule_for
 
@@ -33,22 +34,35 @@ def check_server(client: Client) -> dict[str, Any]:
             raise RedisUnfitError(language) from error
         raise
     info = _facts(client)
-    mode = str(info.get("redis_mode", info.get("server_mode", "")))
-    if mode == "sentinel":
-        raise RedisUnfitError(
-            "it is a Sentinel, which holds no data: REDIS_URL needs the primary that it watches. "
-            "Ask it: redis-cli -p PORT SENTINEL get-master-addr-by-name NAME"
-        )
-    if mode == "cluster":
-        raise RedisUnfitError(
-            "it is a node of a Redis Cluster, which is not supported: use a single server or a primary with replicas"
-        )
+    _check_mode(str(info.get("redis_mode", info.get("server_mode", ""))), client)
     version = re.match(r"(\d+)\.(\d+)", str(info.get("redis_version", "")))
     if version and (int(version[1]), int(version[2])) < _OLDEST:
         raise RedisUnfitError(f"it is Redis {info['redis_version']}: use 6.2 or later, or Valkey")
     if info.get("role") == "slave":
-        raise RedisUnavailableError("it is a replica and takes no writes: REDIS_URL needs the primary")
+        raise _is_replica(client)
     return info
+
+
+def _is_replica(client: Client) -> RedisUnavailableError:
+    if (discovery := discovery_of(client)) is None:
+        return RedisUnavailableError("it is a replica and takes no writes: REDIS_URL needs the primary")
+    discovery.distrust()
+    return RedisUnavailableError(
+        "the primary that was named is a replica and takes no writes: is a failover under way?"
+    )
+
+
+def _check_mode(mode: str, client: Client) -> None:
+    discovery = discovery_of(client)
+    if mode == "sentinel":
+        raise RedisUnfitError(
+            "it is a Sentinel, which holds no data: write redis+sentinel://:password@host1:26379,host2:26379/NAME/0 "
+            "in REDIS_URL, with the name of the primary: redis-cli -p PORT SENTINEL MASTERS"
+        )
+    if mode == "cluster" and (discovery is None or discovery.kind != "cluster"):
+        raise RedisUnfitError(CLUSTER)
+    if mode == "standalone" and discovery is not None and discovery.kind == "cluster":
+        raise RedisUnfitError("it is no cluster: write redis:// in REDIS_URL instead of redis+cluster://")
 
 
 def _facts(client: Client) -> dict[str, Any]:

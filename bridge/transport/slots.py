@@ -28,7 +28,7 @@ class Slots:
 
     The stock is what the process finishes in _STOCK_SECONDS, measured by what it has just finished; with longer jobs,
     in _SLOW_STOCK_SECONDS. For jobs of seconds that is nothing: each is taken when a thread is free. `stock=False`
-    takes one job for each thread only. While `is_isolating` says so, no slot is free.
+    takes one job for each thread only. While `takes_nothing` says so, no slot is free.
 
     A more urgent job does not wait for a slot while `least_urgent`, the lowest priority among the jobs that wait here
     for a thread, is below its own: it overtakes them. So many may come besides as there are threads. But not while jobs
@@ -40,12 +40,12 @@ class Slots:
         threads: int,
         *,
         stock: bool = True,
-        is_isolating: Callable[[], bool] = lambda: False,
+        takes_nothing: Callable[[], bool] = lambda: False,
         least_urgent: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._threads = threads
         self._keeps_stock = stock
-        self._is_isolating = is_isolating
+        self._takes_nothing = takes_nothing
         self._least_urgent = least_urgent
         self._lock = threading.Lock()
         self._held = 0
@@ -68,7 +68,7 @@ class Slots:
         """
         with self._lock:
             self._measure()
-            if self._is_isolating():
+            if self._takes_nothing():
                 free = beyond = 0
             else:
                 free = max(0, self._threads + self._stock - self._held)

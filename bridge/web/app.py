@@ -7,6 +7,7 @@ from bridge.web import (
     bulk,
     dead,
     error_answers,
+    export,
     index,
     jobs,
     live,
@@ -15,6 +16,9 @@ from bridge.web import (
     readyz,
     replay,
     sample_jobs,
+    session_archive,
+    session_pages,
+    session_turns,
     sessions,
     stats,
     template_filters,
@@ -22,6 +26,7 @@ from bridge.web import (
 )
 from bridge.web import settings as settings_page
 from bridge.web.access import guard, login
+from bridge.web.access.client_address import TrustedProxies
 from bridge.web.access.roles import Access
 from bridge.web.answers import SECURITY_HEADERS
 from bridge.web.api import bulk as api_bulk
@@ -48,10 +53,14 @@ def create_app(settings: Settings) -> Flask:
         metrics.blueprint(services),
         stats.blueprint(services),
         sessions.blueprint(services),
+        session_archive.blueprint(services),
+        session_turns.blueprint(services),
         index.blueprint(services),
         live.blueprint(services),
         sample_jobs.blueprint(services),
         jobs.blueprint(services),
+        session_pages.blueprint(services),
+        export.blueprint(services),
         replay.blueprint(services),
         bulk.blueprint(services),
         dead.blueprint(services),
@@ -63,7 +72,7 @@ def create_app(settings: Settings) -> Flask:
         api_queues.blueprint(services),
         api_history.blueprint(services),
         api_workers.blueprint(services),
-        login.blueprint(access),
+        login.blueprint(access, TrustedProxies(settings.forwarded_allow_ips)),
     ):
         app.register_blueprint(blueprint)
     error_answers.install(app)

@@ -25,6 +25,7 @@ from bridge.web.answers import SECURITY_HEADERS
 from bridge.web.app import create_app
 from bridge.web.path_prefix import PathPrefix
 from bridge.web.probes import health, liveness
+from bridge.web.public_port import PublicPort
 from bridge.web.streams.live import Live
 from bridge.web.streams.session_events import SessionEvents
 from bridge.web.whole_requests import WholeRequests
@@ -49,14 +50,14 @@ class WebApp:
 def create_web_app(settings: Settings) -> WebApp:
     flask = create_app(settings)
     pages = WSGIMiddleware(flask, workers=THREADS, send_queue_size=_UNBOUNDED)  # type: ignore[arg-type]
-    secret = settings.supabase_jwt_secret
-    visitors = Visitors(flask, flask.extensions["access"], secret.get_secret_value() if secret else None)
     services = flask.extensions["mobvibe"]
+    visitors = Visitors(flask, flask.extensions["access"], services.token_keys)
     session_events = SessionEvents(services, visitors)
     live = Live(services.overview.state, visitors)
 
     @asynccontextmanager
-    async def end_threads(_: Starlette) -> AsyncIterator[None]:
+    async def threads(_: Starlette) -> AsyncIterator[None]:
+        services.token_keys.start()
         yield
         pages.executor.shutdown(wait=False, cancel_futures=True)
 
@@ -69,7 +70,7 @@ def create_web_app(settings: Settings) -> WebApp:
             Mount("/", app=pages),  # type: ignore[arg-type]  # other types for the same
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_LEAST_BYTES, compresslevel=_COMPRESSION)],
-        lifespan=end_threads,
+        lifespan=threads,
         exception_handlers={HTTPException: _failure},
     )
 
@@ -77,7 +78,8 @@ def create_web_app(settings: Settings) -> WebApp:
         session_events.feed.close()
         live.close()
 
-    return WebApp(WholeRequests(PathPrefix(app, settings.path_prefix)), end_streams)
+    shown = app if settings.admin_port is None else PublicPort(app, settings.admin_port)
+    return WebApp(WholeRequests(PathPrefix(shown, settings.path_prefix)), end_streams)
 
 
 def _failure(_: Request, error: Exception) -> Response:

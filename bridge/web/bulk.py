@@ -30,7 +30,7 @@ def blueprint(services: Services) -> Blueprint:
         if action not in set(bulk.Action):
             abort(HTTPStatus.BAD_REQUEST)
         try:
-            meant = shown.meant(request.form.get("q", ""))
+            meant = shown.meant(_filter())
             operation = plan_bulk(services, bulk.Action(action), meant)
         except FilterError as error:
             refused = render_template("bulk.html", operations=bulk.latest(call), problem=str(error))
@@ -57,6 +57,16 @@ def blueprint(services: Services) -> Blueprint:
         return redirect(url_for("bulk.show", operation=operation))
 
     return pages
+
+
+def _filter() -> str:
+    """The filter that the form asks for: of all jobs that match, or of those that were chosen one by one."""
+    if "chosen" not in request.form:
+        return request.form.get("q", "")
+    ids = request.form.getlist("id")
+    if not ids:
+        raise FilterError("No job is selected: tick the boxes of some on the page of jobs")
+    return f"id:{','.join(ids)}"
 
 
 def _page(found: dict[str, Any], problem: str | None = None) -> Response:

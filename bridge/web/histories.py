@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from bridge.postgres.history import RANGES, RangeError, read_history
+from bridge.postgres.history import RANGES, RangeError, read_history, read_latencies
 from bridge.postgres.job_list import Call
 from bridge.web.cached import Cached
 
@@ -17,6 +17,7 @@ class Histories:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._lock = threading.Lock()
+        self._latencies = Cached(lambda: read_latencies(call), _KEPT_SECONDS["1h"])
         self._kept: OrderedDict[tuple[str, str | None], Cached] = OrderedDict()
 
     def get(self, name: str, queue: str | None = None) -> dict[str, Any]:
@@ -24,6 +25,11 @@ class Histories:
         if name not in RANGES:
             raise RangeError(f"range must be one of {', '.join(RANGES)}")
         found: dict[str, Any] = self._of(name, queue).get()
+        return found
+
+    def latencies(self) -> dict[str, Any]:
+        """As `read_latencies`. The answer is shared: do not change it."""
+        found: dict[str, Any] = self._latencies.get()
         return found
 
     def _of(self, name: str, queue: str | None) -> Cached:

@@ -12,14 +12,19 @@ from flask.typing import ResponseReturnValue
 
 from bridge.job import Status
 from bridge.postgres.bulk import actions_for
-from bridge.postgres.job_filter import FilterError, JobFilter
+from bridge.postgres.job_filter import LONGEST, FilterError, JobFilter
 from bridge.postgres.job_list import SEARCHED, Page, PageError
+from bridge.postgres.older_schema import unless_missing
 from bridge.web.operators import act_on_job
 from bridge.web.services import Services
 from bridge.web.shown_jobs import ShownJobs
 from bridge.web.terminal_text import coloured
 
 _SHOWN = 50  # jobs of a page: some screens, and a query of milliseconds
+_NO_LIST = (
+    "Jobs cannot be listed: the database has the schema of an older version. Run: mobvibe migrate up. "
+    "The counts are right, and the page of a job (/jobs/ID) shows it"
+)
 _EDITED_MOST = 24_000  # bytes of a text in a form: two of them, and what is typed, fit into a body (whole_requests.py)
 
 
@@ -31,11 +36,19 @@ def blueprint(services: Services) -> Blueprint:
     def index() -> ResponseReturnValue:
         written = request.args.get("q", "")
         try:
-            meant, page = shown.search(written, limit=_SHOWN, after=request.args.get("after"))
+            meant = shown.meant(written)
+            found = unless_missing(lambda: shown.search(written, limit=_SHOWN, after=request.args.get("after")))
         except (FilterError, PageError) as error:
-            empty = render_template("jobs.html", q=written, problem=str(error), page=Page([], None), tabs=[])
+            empty = render_template(
+                "jobs.html", q=written, problem=str(error), page=Page([], None), tabs=[], longest=LONGEST
+            )
             return empty, HTTPStatus.BAD_REQUEST
         tabs = _tabs(services, meant)
+        if found is None:
+            return render_template(
+                "jobs.html", q=written, meant=meant, problem=_NO_LIST, page=Page([], None), tabs=tabs
+            )
+        _, page = found
         matching = next((tab["count"] for tab in tabs if tab["current"]), None)
         actions = actions_for(meant.status)
         return render_template(
@@ -47,6 +60,7 @@ def blueprint(services: Services) -> Blueprint:
             searched=SEARCHED,
             actions=actions,
             matching=matching,
+            longest=LONGEST,
         )
 
     @pages.get("/<uuid:job_id>")

@@ -9,8 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bridge.errors import BridgeError, SchemaError
+from bridge.errors import BridgeError
 from bridge.postgres.history import PERCENTILES
+from bridge.postgres.older_schema import unless_missing
 from bridge.postgres.queue_rows import HELD_SECONDS
 from bridge.web.probes import uptime_seconds
 from bridge.web.services import Services
@@ -19,7 +20,7 @@ from bridge.web.services import Services
 def blueprint(services: Services) -> Blueprint:
     pages = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    registry.register(_Figures(services))
+    registry.register(Figures(services))
     ProcessCollector(registry=registry)
 
     @pages.get("/metrics")
@@ -29,7 +30,7 @@ def blueprint(services: Services) -> Blueprint:
     return pages
 
 
-class _Figures(Collector):
+class Figures(Collector):
     """Metrics, read from Postgres when Prometheus asks, so that every web process gives the same figures."""
 
     def __init__(self, services: Services) -> None:
@@ -53,10 +54,8 @@ class _Figures(Collector):
             return  # bridge_up shows why. Missing figures are better than old ones
         yield from _of_jobs(figures)
         yield from _of_workers(figures["workers"])
-        try:
-            yield _of_latencies(self._services.histories.get("1h")["latest"])
-        except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
-            return
+        if history := unless_missing(lambda: self._services.histories.get("1h")):
+            yield _of_latencies(history["latest"])
 
 
 def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
@@ -96,7 +95,7 @@ def _of_jobs(figures: dict[str, Any]) -> Iterable[Metric]:
 def _of_latencies(latest: dict[str, Any]) -> Metric:
     found = GaugeMetricFamily(
         "bridge_latency_seconds",
-        "Percentiles of the last five recorded minutes: stage is claim, start, wait (both of them) or run",
+        "Percentiles of the last five recorded minutes: stage is claim, hand_over, start, wait or run",
         labels=["stage", "quantile"],
     )
     for stage, percentiles in latest["latency_seconds"].items():

@@ -1,6 +1,8 @@
 """What operators do, by the pages and by the API: with a row in the audit trail and a line in the log."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -9,6 +11,7 @@ from flask import abort, g, session
 
 from bridge.postgres import bulk
 from bridge.postgres.job_filter import JobFilter
+from bridge.postgres.job_list import Call
 from bridge.postgres.json_text import NOT_STORABLE, storable_text, to_json
 from bridge.postgres.queue_pauses import pause_queue, resume_queue
 from bridge.web.services import Services
@@ -60,6 +63,24 @@ def act_on_queue(services: Services, queue: str, action: str, reason: str | None
     by = operator()
     act(services.pool.call, queue, by=by, reason=storable_reason(reason))
     logger.info("Queue changed by an operator", extra={"queue": queue, "action": action, "by": by})
+
+
+def act_on_worker(services: Services, worker_id: UUID, action: str, reason: str | None) -> bool:
+    """Drain or resume a worker process; whether it is to drain now. Answers 404 if no such process is registered."""
+    asked: dict[str, Any] = {"worker": worker_id, "by": operator(), "reason": storable_reason(reason)}
+    draining = known(services.pool.call(f"{action}_worker", asked)[0]["draining"])
+    logger.info("Worker changed by an operator", extra={"worker": str(worker_id), "action": action, "by": asked["by"]})
+    return bool(draining)
+
+
+def act_on_session(services: Services, session_id: UUID, action: str, act: Callable[[Call], Found]) -> Found:
+    """What `act` returns, and a row in the audit trail in the same transaction. `action` names the SQL function."""
+    asked = {"action": action, "target": str(session_id), "by": operator()}
+    with services.pool.connection() as connection, connection.transaction():
+        done = act(partial(services.pool.on, connection))
+        services.pool.on(connection, "note_operator", asked)
+    logger.info("Session changed by an operator", extra={"sessionId": str(session_id)} | asked)
+    return done
 
 
 def plan_bulk(services: Services, action: bulk.Action, jobs: JobFilter) -> int:

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from bridge.errors import BridgeError, SchemaError, StoreUnavailableError
+from bridge.errors import BridgeError, StoreUnavailableError
 from bridge.job import Status
 from bridge.postgres.job_list import Call
+from bridge.postgres.older_schema import unless_missing
 from bridge.postgres.queue_pauses import Pause, find_pauses
 from bridge.runtime.outages import ErrorReporter
 from bridge.web.cached import Cached
@@ -75,11 +76,8 @@ class Overview:
         return attention, self._call("waiting_in_vain", {}), find_pauses(self._call)
 
     def _latest(self) -> dict[str, Any] | None:
-        try:
-            latest: dict[str, Any] = self._histories.get("1h")["latest"]
-        except SchemaError:  # schema 11 has no history, and is supported: one version older than ours
-            return None
-        return latest if latest["steps"] else None
+        history = unless_missing(lambda: self._histories.get("1h"))
+        return history["latest"] if history and history["latest"]["steps"] else None
 
 
 def _why(error: BridgeError) -> str:
@@ -90,9 +88,10 @@ def _why(error: BridgeError) -> str:
 
 
 def _shown(queue: dict[str, Any]) -> dict[str, Any]:
-    oldest = queue["oldest_due_seconds"]
+    seconds = queue["oldest_due_seconds"]
+    oldest = None if seconds is None else lasted(timedelta(seconds=max(0.0, seconds)))
     counts = {"queue": queue["queue"]} | {status.value: queue[status] for status in Status}
-    return counts | {"oldest": None if oldest is None else lasted(timedelta(seconds=max(0.0, oldest)))}
+    return counts | {"oldest": f"at least {oldest}" if queue["is_least"] else oldest}
 
 
 def _address(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""The page of queues: what is in them, who takes it, and which are paused."""
+"""The page of queues: what is in them, who takes it, how long that takes, and which are paused."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from bridge.job import Status
 from bridge.postgres.job_filter import JobFilter
+from bridge.postgres.older_schema import unless_missing
 from bridge.postgres.queue_pauses import QueueNameError, find_pauses
 from bridge.web.operators import act_on_queue
 from bridge.web.services import Services
@@ -34,7 +35,8 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def _page(services: Services, problem: str | None = None) -> str:
-    return render_template("queues.html", queues=_queues(services), statuses=list(Status), problem=problem)
+    latencies = unless_missing(services.histories.latencies)
+    return render_template("queues.html", queues=_queues(services), latencies=latencies, problem=problem)
 
 
 def _queues(services: Services) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, abort, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from bridge.postgres.job_queue import enqueue
+from bridge.postgres.enqueue import enqueue
 from bridge.web.services import Services
 
 logger = logging.getLogger(__name__)

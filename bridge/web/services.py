@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import BridgeError, NoConnectionFreeError, SchemaError, StoreUnavailableError
+from bridge.postgres.older_schema import unless_missing
 from bridge.postgres.pool import Pool
 from bridge.postgres.queue_pauses import find_pauses
 from bridge.postgres.queue_rows import HELD_SECONDS
@@ -15,6 +16,7 @@ from bridge.transport.client import check_redis, connect_redis
 from bridge.web.cached import Cached
 from bridge.web.histories import Histories
 from bridge.web.overview import Overview
+from bridge.web.token_keys import TokenKeys
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Readiness:
 class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.token_keys = TokenKeys.of(settings)
         self.pool = Pool(settings.postgres_dsn(), "web", size=settings.web_database_connections)
         # Probes have a connection of their own: a busy pool must not make the process look dead.
         self._probe = Pool(
@@ -46,7 +49,9 @@ class Services:
             timeout_seconds=_PROBE_SECONDS,
             statement_timeout_ms=int(_PROBE_SECONDS * 1000),
         )
-        self._redis = connect_redis(settings.redis_address(), timeout_seconds=_PROBE_SECONDS)
+        self._redis = connect_redis(
+            settings.redis_address(), namespace=settings.redis_namespace, timeout_seconds=_PROBE_SECONDS
+        )
         self.readiness = Cached(self._check, _CACHE_SECONDS)
         self.statistics = Cached(self._count, _CACHE_SECONDS)
         self.histories = Histories(self.pool.call)
@@ -73,16 +78,10 @@ class Services:
         return {
             "queues": self.pool.call("queue_counts"),
             "pauses": find_pauses(self.pool.call),
-            "refused_sessions": self._refused_sessions(),
+            "refused_sessions": unless_missing(lambda: self.pool.call("refused_sessions")) or [],
             "workers": self.pool.call("worker_counts")[0],
             "vacuum_held": self.pool.call("vacuum_holder", {"seconds": HELD_SECONDS}),
         }
-
-    def _refused_sessions(self) -> list[dict[str, Any]]:
-        try:
-            return self.pool.call("refused_sessions")
-        except SchemaError:  # schema 11 does not count them, and is supported: one version older than ours
-            return []
 
 
 def _ok_or_why(ask: Callable[[], object]) -> str:

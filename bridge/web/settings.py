@@ -1,13 +1,15 @@
-"""The page of settings: those of this browser, those in effect, what to connect, and what operators did."""
+"""The page of settings: of this browser, and in effect; what to connect, and what operators did."""
 
+import io
 import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, abort, g, render_template, request
+from flask import Blueprint, Response, abort, g, render_template, request, send_file
 
 from bridge.errors import BridgeError
 from bridge.settings.shown import origins, shown_settings
+from bridge.support.bundle import bundle_name, make_bundle
 from bridge.web.access.roles import Role
 from bridge.web.services import Services
 
@@ -20,13 +22,24 @@ def blueprint(services: Services) -> Blueprint:
     pages = Blueprint("settings", __name__, url_prefix="/settings")
     shown, come_from = shown_settings(services.settings), origins(services.settings)
 
+    @pages.get("/support-bundle")
+    def support_bundle() -> Response:
+        if g.role is not Role.ADMIN:
+            abort(HTTPStatus.FORBIDDEN, "The support bundle is for administrators.")
+        bundle = io.BytesIO(
+            make_bundle(services.settings, services.pool.call, lambda: [services.readiness.get().checks])
+        )
+        answer = send_file(bundle, mimetype="application/zip", as_attachment=True, download_name=bundle_name())
+        answer.headers["Cache-Control"] = "no-store"  # Flask lets a browser keep files
+        return answer
+
     @pages.get("")
     def index() -> str:
-        if g.role is not Role.ADMIN:  # it names hosts and roles
-            abort(HTTPStatus.FORBIDDEN, "Settings are for administrators.")
+        # Those in effect name hosts and roles.
+        in_effect = shown.items() if g.role is Role.ADMIN else ()
         return render_template(
             "settings.html",
-            settings=[(name, value, come_from.get(name, "")) for name, value in shown.items()],
+            settings=[(name, value, come_from.get(name, "")) for name, value in in_effect],
             checks=services.readiness.get().checks,
             audit=_audit(services),
             host=request.host,

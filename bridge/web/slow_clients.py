@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0  # ample for 64 kB over a poor mobile link, in either direction
 HEAD_MOST_BYTES = 65_536  # of a request's head: the longest token and cookies together need a tenth of it
-# Far more than viewers and clients of the API; and below the 1024 open files that a process may usually have, since a
-# process without a free one accepts nobody.
-CONNECTIONS_MOST = 900
+# Leaves room for pages and probes beside the streams of sessions and of tabs (streams/). A process without a free file
+# accepts nobody: it is allowed enough of them at its start (open_files.py).
+CONNECTIONS_MOST = 1200
 
 
 class DeadlineProtocol(H11Protocol):

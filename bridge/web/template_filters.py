@@ -1,9 +1,12 @@
-"""How times and durations are shown in templates."""
+"""How times, durations, what a terminal printed and diffs are shown in templates."""
 
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 from markupsafe import Markup
+
+from bridge.web.diff_text import diffed
+from bridge.web.terminal_text import coloured, last_style
 
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit, the largest first
 _PRECISE_SECONDS = 10  # below it a whole second is a large part
@@ -13,6 +16,9 @@ def install(app: Flask) -> None:
     app.add_template_filter(ago)
     app.add_template_filter(lasted)
     app.add_template_filter(duration)
+    app.add_template_filter(coloured)
+    app.add_template_filter(last_style)
+    app.add_template_filter(diffed)
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> Markup:

@@ -1,4 +1,4 @@
-"""What a terminal printed, as HTML: its colours as classes, everything else as text. static/events.js does the same."""
+"""What a terminal printed, as HTML: its colours as classes, everything else as text. static/ansi.js does the same."""
 
 import re
 
@@ -24,6 +24,14 @@ def coloured(text: str) -> Markup:
         elif plain := _OTHERS.sub("", part):
             shown += Markup('<span class="{}">{}</span>').format(" ".join(sorted(styles)), plain) if styles else plain
     return shown
+
+
+def last_style(text: str) -> str:
+    """The classes in which a text goes on that follows this one."""
+    styles: frozenset[str] = frozenset()
+    for codes in _STYLE.findall(text):
+        styles = _after(styles, codes)
+    return " ".join(sorted(styles))
 
 
 def _after(styles: frozenset[str], codes: str) -> frozenset[str]:

@@ -1,7 +1,11 @@
-"""The page of worker processes."""
+"""The page of worker processes: what they do; drain and resume one."""
 
-from flask import Blueprint, render_template
+from uuid import UUID
 
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from bridge.web.operators import act_on_worker
 from bridge.web.services import Services
 
 
@@ -12,5 +16,10 @@ def blueprint(services: Services) -> Blueprint:
     def index() -> str:
         live = services.statistics.get()["workers"]
         return render_template("workers.html", workers=services.pool.call("list_workers"), live_workers=live)
+
+    @pages.post("/<uuid:worker_id>/<any(drain, resume):action>")
+    def act(worker_id: UUID, action: str) -> ResponseReturnValue:
+        act_on_worker(services, worker_id, action, request.form.get("reason"))
+        return redirect(url_for("workers.index", _anchor=f"worker-{worker_id}"))
 
     return pages

@@ -23,6 +23,7 @@ def build_process(settings: Settings, broker: JobBroker, worker: Worker, record:
         abilities_of(broker, worker),
         broker.announce_freed,
         on_isolated_over=broker.start_again,
+        on_resumed=lambda: _resume(broker),
         record=record,
         on_announced=lambda: broker.announce_freed({}),
         on_urgent=broker.urgent_began,
@@ -30,12 +31,15 @@ def build_process(settings: Settings, broker: JobBroker, worker: Worker, record:
         end=lambda process: leave_now(process, broker, worker, exit_code=1),
     )
     waiting: Any = worker.work_queue  # a WorkQueue, see prepare_worker
-    slots = Slots(
-        worker.worker_threads, is_isolating=process.quarantine.is_isolating, least_urgent=waiting.least_urgent
-    )
+    slots = Slots(worker.worker_threads, takes_nothing=process.takes_nothing, least_urgent=waiting.least_urgent)
     waiting.precedence = process.runs.precedence
     broker.take_jobs(WorkerIntake(broker, process), slots)
     return process
+
+
+def _resume(broker: JobBroker) -> None:
+    broker.wake_all()
+    broker.announce_freed({})
 
 
 def leave_now(process: WorkerProcess, broker: JobBroker, worker: Worker, *, exit_code: int = 0) -> None:

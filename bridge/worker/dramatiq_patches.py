@@ -16,7 +16,7 @@ Replaced in a running worker process, by the functions below, which `JobMiddlewa
 
 Replaced by subclasses:
 
-- `dramatiq.broker.Broker.emit_before`, `dramatiq.broker.Broker.emit_after`: JobBroker calls only the hooks that a
+- `dramatiq.broker.Broker.emit_before`, `dramatiq.broker.Broker.emit_after`: HookedBroker calls only the hooks that a
   middleware defines, and what a hook raises does not end the thread that runs the jobs.
 - `dramatiq.broker.Broker.add_middleware`: FleetBroker keeps our middleware first, and forgets the list of hooks.
 - `dramatiq.broker.Broker.close`: ends what ours have beside Dramatiq's, such as the link that `.send()` inserts over.

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from bridge.postgres.attempts import AttemptKey, Attempts, Verdict
 from bridge.runtime.backoff import full_jitter
 from bridge.runtime.clock import now
 from bridge.runtime.loop import Loop
+from bridge.runtime.process_name import process_name
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError
 from bridge.worker.runs import Runs
@@ -44,7 +43,8 @@ class Heartbeat:
     nothing.
 
     While `is_isolating` is true, this worker takes no jobs, and tells bridges so, as when it drains: jobs that they
-    handed over would only wait and come back. `on_worker` gets the id before it is registered, and None when this
+    handed over would only wait and come back. So it does while an operator has drained it; `on_resumed` is called when
+    bridges know that it takes jobs again. `on_worker` gets the id before it is registered, and None when this
     worker has signed off. `after_beat` is called when Postgres has just answered, `after_announcement` when more
     abilities were announced.
     """
@@ -57,8 +57,10 @@ class Heartbeat:
         give_back: Callable[[AttemptKey], None],
         *,
         lease_seconds: float,
+        worker_id: str | None = None,
         is_isolating: Callable[[], bool] = lambda: False,
         on_worker: Callable[[UUID | None], None] = lambda _: None,
+        on_resumed: Callable[[], None] = lambda: None,
         after_beat: Callable[[], None] = lambda: None,
         after_announcement: Callable[[], None] = lambda: None,
     ) -> None:
@@ -66,6 +68,7 @@ class Heartbeat:
         self._runs = runs
         self._abilities = abilities
         self._give_back = give_back
+        self._worker_id = worker_id
         self._lease = timedelta(seconds=lease_seconds)
         self._rest_seconds = min(lease_seconds / 3, _REST_MOST_SECONDS)
         self._next_beat = 0.0
@@ -80,6 +83,8 @@ class Heartbeat:
         self._is_isolating = is_isolating
         self._on_worker = on_worker
         self._announced_draining = False
+        self._on_resumed = on_resumed
+        self.is_told_to_drain = False  # by an operator
         self._after_beat = after_beat
         self._after_announcement = after_announcement
         self._loop = Loop("heartbeat", self._step)
@@ -125,7 +130,7 @@ class Heartbeat:
         self._has_more.clear()  # before reading the abilities: those added meanwhile are announced again
         self._attempts.register(
             self._worker,
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=process_name(self._worker_id),
             slots=self._announced_slots,
             queues=self._abilities.queues,
             actors=self._abilities.actors,
@@ -141,7 +146,7 @@ class Heartbeat:
         return self._has_more.is_set() or self._slots() != self._announced_slots
 
     def _takes_nothing(self) -> bool:
-        return self._draining or self._is_isolating()
+        return self._draining or self.is_told_to_drain or self._is_isolating()
 
     def _step(self) -> float:
         was_linked = self._attempts.is_linked
@@ -175,7 +180,7 @@ class Heartbeat:
         began, draining = now(), self._takes_nothing()
         verdicts = self._attempts.heartbeat(self._worker, self._lease, self._runs.held_keys(), draining=draining)
         self._trip_seconds = now() - began
-        self._announced_draining = draining and verdicts is not None
+        was_draining, self._announced_draining = self._announced_draining, draining and verdicts is not None
         self._show_life()  # again: the call may have been slow, or used a new link because the old one was dead
         if verdicts is None:
             self._start_over()
@@ -195,6 +200,19 @@ class Heartbeat:
                         "Job handed back: it was started here and never run", extra={"jobId": str(key.job_id)}
                     )
                     self._give_back(key)
+        if was_draining and not draining:
+            self._on_resumed()
+        self._obey_operator()
+
+    def _obey_operator(self) -> None:
+        told = self._attempts.is_told_to_drain(self._worker)
+        if told == self.is_told_to_drain:
+            return
+        self.is_told_to_drain = told
+        if told:
+            logger.info("This worker takes no more jobs: an operator drains it")
+        else:
+            logger.info("This worker takes jobs again: an operator has resumed it")
 
     def _start_over(self) -> None:
         with self._lock:
@@ -202,6 +220,8 @@ class Heartbeat:
         stopped = self._runs.interrupt_all(LeaseLostError)
         self._runs.forget_set_aside([key.exec for key in self._runs.held_keys()])
         self._register()
+        if self.is_told_to_drain:
+            self._attempts.stay_drained(self._worker)
         self._shown = None
         self._show_life()
         logger.warning(

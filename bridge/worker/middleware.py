@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Collection
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Middleware, Worker
@@ -145,7 +146,8 @@ class JobMiddleware(Middleware):
         emit = drop_event if attempt.session_id is None else process.emitter(run)
         job = Job(
             attempt.job_id, attempt.session_id, attempt.prompt, attempt.payload, attempt.priority, attempt.number,
-            run.key.fence, emit, lambda: run.is_cancelled,
+            run.key.fence, emit, lambda: run.is_cancelled, partial(process.flush, run),
+            run.blocking_calls.interruptible,
         )  # fmt: skip
         try:
             if actor.options.get("takes_job"):

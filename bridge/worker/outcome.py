@@ -8,7 +8,7 @@ import dramatiq.errors
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 
-from bridge.errors import DirectSendError, Fail, PayloadError, Retry
+from bridge.errors import DirectSendError, Fail, NotOursError, PayloadError, Release, Retry
 from bridge.job import Cancelled, Completed, Failed, Released, Report
 from bridge.postgres.attempts import ERROR_MOST
 from bridge.postgres.json_text import to_json
@@ -62,12 +62,14 @@ def _completed(result: Any, *, must_store: bool) -> Report:
 def _ended_by(exception: BaseException, throws: Any) -> Report | None:
     cause = _deciding(exception)
     match cause:
-        case LeaseLostError():
+        case LeaseLostError() | NotOursError():
             return None
         case LeaseOverError() | JobCancelledError() | WorkerStoppingError() | Shutdown():
             return Released()
         case Fail() | DirectSendError():  # a message that cannot be a job now cannot be one later
             return Failed(_text(cause) or type(cause).__name__, final=True)
+        case Release():
+            return Released(cause.delay)
         case Retry():
             return Failed(_text(cause) or type(cause).__name__, delay=cause.delay)
         case dramatiq.errors.Retry():
@@ -81,9 +83,12 @@ def _ended_by(exception: BaseException, throws: Any) -> Report | None:
 
 
 def _deciding(exception: BaseException) -> BaseException:
-    """The exception of a group that decides the report: an interrupt before a Fail, a Fail before a Retry."""
+    """The exception of a group that decides the report: an interrupt before a Fail, a Fail before a Retry.
+
+    Before all: the attempt is not ours any more, so that nothing is reported.
+    """
     leaves = list(_leaves(exception))
-    for kind in (Interrupt, Fail, DirectSendError, Retry):
+    for kind in (NotOursError, Interrupt, Fail, DirectSendError, Release, Retry):
         for one in leaves:
             if isinstance(one, kind):
                 return one

@@ -13,10 +13,12 @@ from bridge.job import Failed, Released
 from bridge.postgres.attempts import AttemptKey, Attempts, Event
 from bridge.postgres.json_text import to_json
 from bridge.postgres.link import Link
+from bridge.postgres.session_link import SessionLink
 from bridge.settings import Settings
 from bridge.worker.abilities import WorkerAbilities
 from bridge.worker.crash_record import CrashRecord
 from bridge.worker.ending import Ending
+from bridge.worker.flush import Flush
 from bridge.worker.heartbeat import Heartbeat
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.quarantine import Quarantine
@@ -48,9 +50,9 @@ class WorkerProcess:
     """Everything between Dramatiq's hooks and the database, from boot to shutdown.
 
     `on_settled` gets what was reported; `on_isolated_over` is called when one of them ran isolated, so that the next
-    may begin; `on_announced` when bridges know of an actor that was declared late; `on_urgent` with queue and priority
-    when a job began that others wait for. `threads` gives those that take or work jobs; `end` must end the process that
-    it gets, by way of `close`.
+    may begin; `on_resumed` when bridges know that a drained process takes jobs again; `on_announced` when they know of
+    an actor that was declared late; `on_urgent` with queue and priority when a job began that others wait for.
+    `threads` gives those that take or work jobs; `end` must end the process that it gets, by way of `close`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class WorkerProcess:
         on_settled: OnSettled,
         *,
         on_isolated_over: Callable[[], None] = lambda: None,
+        on_resumed: Callable[[], None] = lambda: None,
         record: CrashRecord | None = None,
         on_announced: Callable[[], None] = lambda: None,
         on_urgent: Callable[[str, int], None] = lambda _queue, _priority: None,
@@ -86,13 +89,15 @@ class WorkerProcess:
             self.runs, partial(self._starts.keep, lease=lease), keep_seconds=settings.lease_seconds / 3
         )
         self._heartbeat = Heartbeat(
-            Attempts(Link(dsn, "heartbeat", statement_timeout_ms=_HEARTBEAT_TIMEOUT_MS)),
+            Attempts(SessionLink(dsn, settings.session_dsn(), "heartbeat", statement_timeout_ms=_HEARTBEAT_TIMEOUT_MS)),
             self.runs,
             abilities,
             self.reports.give_back,
             lease_seconds=settings.lease_seconds,
+            worker_id=settings.worker_id,
             is_isolating=self.quarantine.is_isolating,
             on_worker=self.record.set_worker,
+            on_resumed=on_resumed,
             after_beat=self._after_beat,
             after_announcement=on_announced,
         )
@@ -101,6 +106,10 @@ class WorkerProcess:
         """Register with Postgres and begin to work. Raises PostgresUnavailableError."""
         self._heartbeat.open()
         self.reports.open()
+
+    def takes_nothing(self) -> bool:
+        """Whether it takes no jobs now: it is isolating one, or an operator drains it. For any thread."""
+        return self.quarantine.is_isolating() or self._heartbeat.is_told_to_drain
 
     def announce(self, abilities: WorkerAbilities) -> None:
         """Tell bridges that this process knows more actors than at its boot. Returns at once."""
@@ -134,6 +143,12 @@ class WorkerProcess:
 
         return emit
 
+    def flush(self, run: Run, timeout_seconds: float) -> None:
+        """Behind the job's `flush`."""
+        flush = Flush(run.key)
+        self.reports.submit(flush)
+        flush.wait(timeout_seconds)
+
     def wind_down(self, on_stuck: Callable[[], None]) -> None:
         """Give running jobs the grace time, then interrupt them. Calls `on_stuck` if even that does not end them."""
         self._gone_at = time.monotonic() + self._grace_seconds + _STUCK_SECONDS + _FLUSH_SECONDS
@@ -156,6 +171,7 @@ class WorkerProcess:
 
     def _after_beat(self) -> None:
         self.reports.retry_refused()
+        self.runs.end_overdue_calls()
         self._leave_if_unresponsive()
 
     def _leave_if_unresponsive(self) -> None:

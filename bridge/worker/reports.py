@@ -15,6 +15,7 @@ from bridge.runtime.group_commit import GroupCommit
 from bridge.runtime.kill_points import kill_point
 from bridge.worker.ending import Ending
 from bridge.worker.ending_log import fields_of, log_ending
+from bridge.worker.flush import Flush
 from bridge.worker.interrupts import LeaseLostError
 from bridge.worker.refused_reports import RefusedReports, plainer
 from bridge.worker.runs import Runs
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 OnSettled = Callable[[Mapping[str, tuple[int, float]]], None]  # queue → jobs settled, milliseconds they ran
 _SUPPRESSED = "the update of the job's row was suppressed: see the triggers and rules of coding_jobs"
+Item = Event | Flush | Ending
 R = TypeVar("R", Completed, Failed, Released, Cancelled)
 
 
@@ -39,7 +41,7 @@ class Reports:
         self._runs = runs
         self._on_settled = on_settled
         self._refused = RefusedReports(runs)
-        self._writer = GroupCommit[Event | Ending](
+        self._writer = GroupCommit[Item](
             "reports",
             self._write,
             on_refused=self._on_refused,
@@ -53,7 +55,7 @@ class Reports:
     def open(self) -> None:
         self._writer.start()
 
-    def submit(self, item: Event | Ending) -> None:
+    def submit(self, item: Item) -> None:
         self._writer.submit(item)
 
     def give_back(self, key: AttemptKey) -> None:
@@ -78,8 +80,11 @@ class Reports:
             logger.error("Report given up: %s; the attempt will count as crashed", why, extra={"jobId": str(job_id)})
         return left
 
-    def _on_refused(self, item: Event | Ending, error: BridgeError) -> Event | Ending | None:
+    def _on_refused(self, item: Item, error: BridgeError) -> Item | None:
         """The simpler report to write instead. None: the report is kept, or it was an event, which is dropped."""
+        if isinstance(item, Flush):
+            item.failed(error)
+            return None
         if isinstance(item, Event):
             logger.error("One of the events was refused", extra=fields_of(item, error))
             return None
@@ -90,14 +95,14 @@ class Reports:
             logger.error("One of the reports was refused", extra=fields_of(item, error))
         return instead
 
-    def _on_stuck(self, item: Event | Ending, error: BridgeError) -> None:
+    def _on_stuck(self, item: Item, error: BridgeError) -> None:
         """Only this row needs a right or table that is missing: a report is kept unchanged, an event is dropped."""
-        if isinstance(item, Event):
-            self._on_refused(item, error)
-        else:
+        if isinstance(item, Ending):
             self._keep(item, str(error))
+        else:
+            self._on_refused(item, error)
 
-    def _probe(self, items: Sequence[Event | Ending]) -> None:
+    def _probe(self, items: Sequence[Item]) -> None:
         """Make the calls that these items need, for no attempt. Raises the error that every report would get."""
         if any(isinstance(item, Event) for item in items):
             self._attempts.add_events([])
@@ -123,10 +128,10 @@ class Reports:
             )
         self._refused.keep(ending)
 
-    def _write(self, items: Sequence[Event | Ending]) -> None:
+    def _write(self, items: Sequence[Item]) -> None:
         endings = [item for item in items if isinstance(item, Ending)]
         if len(endings) < len(items):
-            self._attempts.add_events([item for item in items if isinstance(item, Event)])
+            self._write_events(items)
         if not endings:
             return
         settled = self._settle(endings)
@@ -147,6 +152,14 @@ class Reports:
                 log_ending(ending, status)
             else:
                 ending.context.run(log_ending, ending, status)
+
+    def _write_events(self, items: Sequence[Item]) -> None:
+        if events := [item for item in items if isinstance(item, Event)]:
+            self._attempts.add_events(events)
+        if flushes := [item for item in items if isinstance(item, Flush)]:
+            held = self._attempts.still_held([flush.key for flush in flushes])
+            for flush in flushes:
+                flush.written(held)
 
     def _keep_ours(self, endings: Sequence[Ending], ours: Collection[UUID]) -> list[Ending]:
         """Keep those whose row did not change although they are ours: a trigger returned NULL. Returns the others."""

@@ -19,6 +19,7 @@ from bridge.logs.fields import LogFields
 from bridge.postgres.attempts import AttemptKey
 from bridge.runtime.clock import now
 from bridge.transport.intake import JobMessage
+from bridge.worker.blocking_calls import BlockingCalls
 from bridge.worker.interrupts import (
     JobCancelledError,
     LeaseLostError,
@@ -31,6 +32,7 @@ from bridge.worker.precedence import Precedence
 # The time that an interrupted actor has to clean up before it is interrupted again. Several tries fit into the grace
 # after which its process ends (UNRESPONSIVE_SECONDS).
 _AGAIN_SECONDS = 5.0
+_LIMIT_MARGIN_SECONDS = 2.0  # Dramatiq looks once a second whether a time limit is exceeded
 
 
 @dataclass(eq=False)
@@ -50,6 +52,7 @@ class Run:
     job_text: str = ""  # the job's id, where its text is known: to make it takes as long as to log it
     has_begun: bool = False  # hooks or the actor run; before that the job waits for a thread
     is_reported: bool = False
+    blocking_calls: BlockingCalls = field(default_factory=BlockingCalls)
     _log_fields: LogFields | None = None
 
     @property
@@ -185,7 +188,17 @@ class Runs:
             run.last_interrupted_at = moment
             if run.thread is not None and run.interrupt is not None:
                 interrupt_thread(run.thread, run.interrupt)
-            return is_first and run.thread is not None
+            is_running = run.thread is not None
+        # Only now: a call that returned before could go on as if nothing had happened.
+        run.blocking_calls.end(run.log_fields)
+        return is_first and is_running
+
+    def end_overdue_calls(self) -> None:
+        """End the blocking calls of runs that exceed their time limit: Dramatiq has interrupted them."""
+        moment = time.monotonic() - _LIMIT_MARGIN_SECONDS
+        for run in self.all():
+            if run.blocking_calls and run.began + run.limit < moment:
+                run.blocking_calls.end(run.log_fields)
 
     def unresponsive(self, after_seconds: float) -> list[Run]:
         """Runs that still run `after_seconds` after they were interrupted, or after their time limit."""

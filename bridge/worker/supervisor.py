@@ -10,6 +10,7 @@ from bridge.runtime import liveness_file
 from bridge.runtime.liveness import Liveness
 from bridge.runtime.signals import StoppedError, StopSignal
 from bridge.settings import Settings
+from bridge.settings.redis_address import parse_redis_address
 from bridge.startup import check_stores
 from bridge.transport.client import connect_redis
 from bridge.worker import losses
@@ -89,7 +90,11 @@ class Supervisor:
             raise error
         logger.info(
             "Starting workers",
-            extra={"processes": len(self._children), "slots": self._settings.max_concurrent_jobs},
+            extra={
+                "processes": len(self._children),
+                "slots": self._settings.max_concurrent_jobs,
+                "redis": parse_redis_address(self._settings.redis_address()).road,
+            },
         )
         try:
             while not self._stop.is_set():
@@ -131,7 +136,7 @@ class Supervisor:
         """Why no worker process can start with these stores; None if the next one may."""
         settings = self._settings
         self._liveness.say(_STORE_CHECK_SECONDS)
-        client = connect_redis(settings.redis_address())
+        client = connect_redis(settings.redis_address(), namespace=settings.redis_namespace)
         try:
             with self._stop.raising():
                 check_stores(settings, client, tries=1)

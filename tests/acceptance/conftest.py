@@ -9,6 +9,7 @@ import pytest
 from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.migrations import migrate_up
 from tests.acceptance.processes import Fleet, Launched
+from tests.support.running_stores import running_stores
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,17 +46,14 @@ def launch(project: Path) -> Iterator[type[Launched]]:
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[EmbeddedStores]:
     """Stores of this test's own, which it may stop. Their data survives their crash."""
-    stores = EmbeddedStores(tmp_path / "stores", {"max_connections": "50"})
-    stores.open_folder()
-    stores.start()
-    migrate_up(stores.postgres.url())
-    yield stores
-    stores.stop()
+    with running_stores(tmp_path / "stores", {"max_connections": "50"}) as stores:
+        migrate_up(stores.postgres.url())
+        yield stores
 
 
 @pytest.fixture
-def outside(project: Path, dsn: str, redis_url: str) -> Iterator[Fleet]:
+def outside(project: Path, addresses: dict[str, str], redis_url: str) -> Iterator[Fleet]:
     """Starts single processes against the stores of the test run."""
-    fleet = Fleet(project, {"DATABASE_URL": dsn, "REDIS_URL": redis_url, "LEASE_MS": "3000"})
+    fleet = Fleet(project, addresses | {"REDIS_URL": redis_url, "LEASE_MS": "3000"})
     yield fleet
     fleet.end_all()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -10,9 +9,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-import redis
 
+from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import Fleet, Process
+from tests.support.failover_loop import patient_client
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -58,9 +58,7 @@ def dashboard(outside: Fleet, redis_url: str) -> Iterator[Dashboard]:
         if os.environ.get("DRAMATIQ_DASHBOARD") == "required":
             pytest.fail(needs)
         pytest.skip(needs)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = pick_port()
     log = outside.project.parent / "dashboard.log"
     command = [str(BIN / "waitress-serve"), f"--listen=127.0.0.1:{port}", "app:app"]
     process = Process(
@@ -81,7 +79,7 @@ def test_its_buttons_neither_lose_nor_double_a_job(
     written, gate = tmp_path / "written", tmp_path / "gate"
     for _ in range(JOBS):
         rows.add_job(actor="write_line_and_wait", queue="topic", payload={"file": str(written), "gate": str(gate)})
-    client = redis.Redis.from_url(redis_url)
+    client = patient_client(redis_url)
     eventually(lambda: client.hlen("mobvibe:topic.msgs") > 1, what="messages that wait in Redis")
 
     assert "topic" in dashboard.page("/")

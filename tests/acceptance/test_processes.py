@@ -12,11 +12,11 @@ from uuid import UUID
 import psutil
 import psycopg
 import pytest
-import redis
 
 from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, worker_children
 from tests.support.commands import mobvibe
+from tests.support.failover_loop import patient_client
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -114,6 +114,32 @@ def test_a_killed_worker_child_costs_one_attempt(outside: Fleet, rows: Rows, eff
     check_invariants(rows)
 
 
+def test_a_drained_worker_ends_its_jobs_and_takes_no_others_until_it_is_resumed(
+    outside: Fleet, rows: Rows, effects: Path, gate: Path
+) -> None:
+    outside.bridge()
+    outside.worker(threads=4)
+    first = add_waiting(rows, effects, gate)
+    eventually(effects.exists)
+    drained = rows.value("SELECT id FROM workers")
+
+    rows.all("SELECT drain_worker(%s)", [drained])
+    eventually(lambda: rows.value("SELECT draining FROM workers"), seconds=3, what="an obeyed drain")
+    gate.touch()
+    eventually(lambda: rows.job(first)["status"] == "completed")
+    add_lines(rows, effects, 10)
+    other = outside.worker(threads=1)
+    eventually(lambda: completed(rows) == 11, seconds=20)
+    by_worker = rows.all("SELECT worker, count(*) FROM job_attempts WHERE job_id <> %s GROUP BY 1", [first])
+    assert [(row["worker"] == drained, row["count"]) for row in by_worker] == [(False, 10)]
+
+    assert other.stop() == 0
+    rows.all("SELECT resume_worker(%s)", [drained])
+    last = add_waiting(rows, effects, gate)
+    eventually(lambda: rows.job(last)["status"] == "completed", seconds=5)
+    check_invariants(rows)
+
+
 def test_the_supervisor_restarts_dead_workers(outside: Fleet, rows: Rows, effects: Path, gate: Path) -> None:
     outside.bridge()
     supervisor = outside.start(sys.executable, "-m", "bridge", "worker")
@@ -185,7 +211,7 @@ def test_emptying_redis_again_and_again_loses_nothing(
 ) -> None:
     outside.bridge()
     outside.worker(processes=2, threads=4)
-    with redis.Redis.from_url(redis_url) as client:
+    with patient_client(redis_url) as client:
         for round_ in range(1, 6):
             add_lines(rows, effects, 300)
             for part in (50, 100, 200):
@@ -285,7 +311,7 @@ def test_after_the_bridge_stopped_every_hand_over_is_in_redis(outside: Fleet, ro
     assert bridge.stop(15) == 0
 
     assert "Bridge stopped cleanly" in bridge.output
-    with redis.Redis.from_url(redis_url) as client:
+    with patient_client(redis_url) as client:
         handed_over = client.llen("mobvibe:coding")
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'processing'") == handed_over == 20
 
@@ -330,7 +356,7 @@ def test_jobs_of_the_sample_actor_wait_in_production(outside: Fleet, rows: Rows)
 
     assert rows.status(job_id) == "pending"
     assert rows.attempts(job_id) == []
-    assert "in production it is not registered" in worker.output
+    assert "run_coding_session is not registered, and its jobs wait: " in worker.output
     result = mobvibe("status", cwd=outside.project, **outside.environment)
     assert "1 wait for actor 'run_coding_session'" in result.out
     assert "ACTORS_MODULE" in result.out
@@ -497,9 +523,11 @@ def test_one_stop_signal_counts_once_whatever_handlers_the_package_sets(
     assert worker.wait(20) == 0
     assert rows.outcomes(job_id) == ["completed"]
     # For a moment `pass_on` leaves Dramatiq's handler alone: a signal within its log line makes it write that twice.
-    assert worker.output.count("Stopping worker process") in ((1, 2) if PASSES_ON in (before, after) else (1,))
+    passes_on = PASSES_ON in (before, after)
+    assert worker.output.count("Stopping worker process") in ((1, 2) if passes_on else (1,))
     assert worker.output.count("their handler") == called
-    assert ("handler of a stop signal raised" in worker.output) == (RAISES in (before, after))
+    # A second write within the first one may also raise, in Python itself.
+    assert passes_on or ("handler of a stop signal raised" in worker.output) == (RAISES in (before, after))
 
 
 @pytest.mark.parametrize(("before", "after"), [(CHAINS, ""), ("", CHAINS), (RAISES, "")])

@@ -54,6 +54,11 @@ class Tab:
         """The first element, as soon as there is one."""
         return eventually(lambda: self.driver.find_elements(By.CSS_SELECTOR, css), what=css)[0]
 
+    def attribute(self, css: str, name: str) -> str:
+        """Of the first element, which may be replaced meanwhile."""
+        script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])"
+        return str(eventually(lambda: self.driver.execute_script(script, css, name), what=f"{name} of {css}"))
+
     def button(self, text: str) -> WebElement:
         path = f"//button[normalize-space()='{text}']"
         return eventually(lambda: self.driver.find_elements(By.XPATH, path), what=f"the button {text!r}")[0]

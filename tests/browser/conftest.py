@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,15 @@ def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
 @pytest.fixture
 def working(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[None]:
     """A bridge and a worker with the actors of this repository."""
+    with at_work(dsn, redis_url, tmp_path):
+        yield
+
+
+@contextmanager
+def at_work(dsn: str, redis_url: str, tmp_path: Path, **variables: str) -> Iterator[None]:
     environment = {
         "DATABASE_URL": dsn, "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT), "LEASE_MS": "3000",
-        "POLL_INTERVAL_MS": "1000", "MOBVIBE_DIR": str(tmp_path / "mobvibe"),
+        "POLL_INTERVAL_MS": "1000", "MOBVIBE_DIR": str(tmp_path / "mobvibe"), **variables,
     }  # fmt: skip
     bridge = Process([sys.executable, "-m", "bridge", "run"], tmp_path, environment, tmp_path / "bridge.log")
     worker = Process(

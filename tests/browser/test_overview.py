@@ -27,6 +27,16 @@ def text(tab: Tab, selector: str) -> str:
     return str(tab.find(selector).text)
 
 
+def wait_for_the_stream_to_say(tab: Tab, failed: int) -> None:
+    """Wait on a stream beside that of the page until it has figures, which a page that listens has got by then, too."""
+    tab.driver.execute_script(
+        "window.beside = new EventSource(document.querySelector('.live').dataset.stream);"
+        " window.beside.onmessage = (message) => { window.said = JSON.parse(message.data).counts.failed; };"
+    )
+    eventually(lambda: tab.driver.execute_script("return window.said") == failed, what="the figure in the stream")
+    tab.driver.execute_script("window.beside.close()")
+
+
 def connect_anew(tab: Tab) -> None:
     tab.button("Pause updates").click()
     tab.button("Pause updates").click()
@@ -43,7 +53,7 @@ def test_a_commit_is_seen_without_a_reload_and_a_pause_keeps_the_figures(tab: Ta
     tab.button("Pause updates").click()
     tab.wait_for("#live-state", "Paused")
     rows.add_job(status="failed")
-    time.sleep(1.5)  # nothing is to happen within it
+    wait_for_the_stream_to_say(tab, failed=2)
     assert text(tab, "[data-count=failed]") == "1"
     tab.button("Pause updates").click()
     tab.wait_for("[data-count=failed]", "2")
@@ -67,7 +77,7 @@ def test_new_jobs_wait_behind_a_link(tab: Tab, rows: Rows) -> None:
     rows.add_job(status="failed")
     tab.open("/jobs?q=status:failed")
     tab.wait_for("#live-state", "Live")
-    time.sleep(1.0)  # the first figures are what the page shows
+    tab.find("#new-jobs[data-first]")
     rows.add_job(status="failed")
     rows.add_job(status="completed")
 

@@ -1,4 +1,7 @@
-"""Every page: nothing to complain of for axe and the console, in both themes, on a desk and on a phone."""
+"""Every page: nothing to complain of for axe and the console, in both themes, on a desk and on a phone.
+
+Rows of docs/reference/security.md: S15.
+"""
 
 from uuid import UUID
 
@@ -24,6 +27,10 @@ PAGES = (
     "/settings",
     "/jobs/{job}",
     "/jobs/{none}",
+    "/sessions",
+    "/sessions/{session}",
+    "/sessions/{session}?before=3",
+    "/sessions/{none}",
 )
 
 
@@ -35,9 +42,11 @@ def job(rows: Rows) -> UUID:
         "INSERT INTO session_events (session_id, event_type, data) VALUES (%s, 'terminal', %s)",
         [session, Jsonb({"output": "\x1b[32m3 passed\x1b[0m <b>bold</b> " + "x" * 500})],
     )
+    add_conversation(rows, session)
     rows.all("SELECT pause_queue('reports', 'ann', repeat('why', 100)), pause_queue(repeat('q', 200), 'bob')")
     for status in ("pending", "completed", "cancelled"):
         rows.add_job(status=status, queue="a-queue-with-a-long-name-" + "q" * 60, actor="build_report")
+    rows.all("INSERT INTO latency_history SELECT 60, now(), queue, 'hand_over', 31, 1 FROM coding_jobs GROUP BY queue")
     failed = rows.add_job(
         status="failed",
         actor="build_" + "a" * 60,
@@ -52,12 +61,42 @@ def job(rows: Rows) -> UUID:
     return failed
 
 
+def add_conversation(rows: Rows, session: UUID) -> None:
+    """An entry of each kind, and a question that is open, with a long word each."""
+    word = "w" * 300
+    for kind, data in (
+        ("turn_started", {"turn": 1, "prompt": word}),
+        ("thinking", {"message": 1, "text": word, "offset": 0}),
+        ("text", {"message": 1, "text": word, "offset": 0}),
+        ("tool_started", {"callId": "a", "tool": "bash", "input": {"command": word}}),
+        ("terminal", {"callId": "a", "output": f"\x1b[31m{word}", "offset": 9}),
+        ("tool_finished", {"callId": "a", "tool": "bash", "content": "", "isError": True}),
+        ("file_change", {"path": word, "added": 1, "removed": 1, "diff": f"@@ -1 +1 @@\n+{word}\n-{word}\n"}),
+        ("progress", {"done": 0, "total": 1, "items": [{"text": word, "status": "doing"}]}),
+        ("usage", {"inputTokens": 5, "outputTokens": 5, "costUsd": 0.01}),
+        ("error", {"message": word}),
+        ("completion", {"turn": 1}),
+        ("question", {"callId": "q", "text": word, "choices": [word]}),
+    ):
+        rows.all(
+            "INSERT INTO session_events (session_id, event_type, data) VALUES (%s, %s, %s)",
+            [session, kind, Jsonb(data)],
+        )
+    question = {"callId": "q", "question": word, "choices": ["yes", word]}
+    rows.all(
+        "INSERT INTO session_turns (session_id, turn, job_id, fence, state, question, progress)"
+        " VALUES (%s, 1, gen_random_uuid(), 1, 'asked', %s, 0.5)",
+        [session, Jsonb(question)],
+    )
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_each_page_is_accessible_and_fits(tab: Tab, job: UUID, size: tuple[int, int], theme: str) -> None:
+def test_each_page_is_accessible_and_fits(tab: Tab, job: UUID, rows: Rows, size: tuple[int, int], theme: str) -> None:
+    session = rows.job(job)["session_id"]
     wrong: list[str] = []
     for page in PAGES:
-        path = page.format(job=job, none="00000000-0000-4000-8000-000000000000")
+        path = page.format(job=job, none="00000000-0000-4000-8000-000000000000", session=session)
         tab.open(path, size=size, theme=theme)
         wrong += [f"{page}: {violation}" for violation in tab.violations()]
         if tab.scrolls_sideways:

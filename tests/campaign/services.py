@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -16,6 +17,13 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 _RESTART_SECONDS = 0.3
 _PLAIN = ("PATH", "HOME", "LANG", "TMPDIR")
+
+
+class Started(Protocol):
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
 
 
 class Service:
@@ -28,7 +36,7 @@ class Service:
         self._command = list(command)
         self._environment = {key: os.environ[key] for key in _PLAIN if key in os.environ} | dict(environment)
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._died_at: float | None = None
         self._next: dict[str, str] = {}
         self.keep_running = True

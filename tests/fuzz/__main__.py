@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bridge.dev.embedded import EmbeddedStores
 from bridge.postgres.migrations import migrate_up
 from tests.fuzz.run import Size, run
+from tests.support.running_stores import running_stores
 from tests.support.stopping import run_command
 
 
@@ -28,15 +28,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = options.keep or Path(made)
         folder.mkdir(exist_ok=True)
-        stores = EmbeddedStores(Path(made) / "stores")
-        stores.open_folder()
-        stores.start()
-        try:
+        with running_stores(Path(made) / "stores") as stores:
             dsn = stores.postgres.url()
             migrate_up(dsn)
             tallies = run(Size(seed, options.requests, options.messages), dsn, stores.redis.url, folder)
-        finally:
-            stores.stop()
     for title, tally in tallies.items():
         sys.stdout.write(tally.as_table(title) + "\n\n")
     holds = all(tally.holds for tally in tallies.values())

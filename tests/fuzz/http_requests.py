@@ -13,7 +13,7 @@ from tests.fuzz.bad_values import NASTY, any_bytes, any_uuid, any_value, as_json
 START = "/functions/v1/start-coding-session"
 STATUS = "/functions/v1/get-session-status"
 PAGES = (
-    "/readyz", "/stats", "/metrics", "/", "/jobs", "/dead", "/bulk", "/queues", "/workers", "/settings",
+    "/readyz", "/stats", "/metrics", "/", "/jobs", "/dead", "/bulk", "/sessions", "/queues", "/workers", "/settings",
     "/static/index.css", "/api/jobs", "/api/queues", "/api/workers",
 )  # fmt: skip
 PATHS = (START, STATUS, *PAGES)

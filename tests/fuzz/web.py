@@ -21,7 +21,9 @@ from tests.fuzz.http_requests import START, Request, RequestSource
 from tests.fuzz.tally import Tally, check_log
 from tests.fuzz.tokens import bad_tokens
 
-_NOT_JSON = ("/", "/jobs", "/dead", "/bulk", "/queues", "/workers", "/settings", "/metrics", "/static/index.css")
+_NOT_JSON = (
+    "/", "/jobs", "/dead", "/bulk", "/sessions", "/queues", "/workers", "/settings", "/metrics", "/static/index.css",
+)  # fmt: skip
 
 
 def fuzz_app(settings: Settings, secrets: tuple[str, ...], count: int, seed: int) -> Tally:

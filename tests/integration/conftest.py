@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from bridge.broker import connect_broker
+from bridge.settings import Settings
 from tests.conftest import Servers
 from tests.support import redis_servers
 from tests.support.commands import CommandResult, Run, mobvibe
@@ -16,6 +18,8 @@ from tests.support.limited_role import LimitedRole
 from tests.support.proxy import Proxy, by_way_of, proxy_before
 from tests.support.redis_servers import Open
 from tests.support.rows import Rows
+from tests.support.steps import Steps
+from tests.support.turns import TurnSteps, close_records
 
 
 @pytest.fixture
@@ -54,9 +58,9 @@ def role(servers: Servers, dsn: str, rows: Rows) -> Iterator[LimitedRole]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, dsn: str, redis_url: str) -> Run:
+def run(tmp_path: Path, addresses: dict[str, str], redis_url: str) -> Run:
     def run(*args: str, **environment: str) -> CommandResult:
-        return mobvibe(*args, cwd=tmp_path, **({"DATABASE_URL": dsn, "REDIS_URL": redis_url} | environment))
+        return mobvibe(*args, cwd=tmp_path, **(addresses | {"REDIS_URL": redis_url} | environment))
 
     return run
 
@@ -67,3 +71,12 @@ def add(dsn: str, rows: Rows) -> Add:
         return rows.add_job(actor=actor, queue=columns.pop("queue", "tests"), payload=payload or {}, **columns)
 
     return add
+
+
+@pytest.fixture
+def turns(settings: Settings, steps: Steps, rows: Rows) -> Iterator[TurnSteps]:
+    """With a broker whose settings name this test's stores: `open_record` reads them."""
+    broker = connect_broker(settings)
+    yield TurnSteps(steps, rows)
+    broker.close()
+    close_records()

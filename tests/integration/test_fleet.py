@@ -4,9 +4,9 @@ import threading
 
 import psycopg
 import pytest
-import redis
 
 from bridge import enqueue
+from tests.support.failover_loop import patient_client
 from tests.support.fleet import Add, Fleet, NewFleet, finished
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
@@ -98,7 +98,7 @@ def test_no_job_is_lost_when_redis_loses_everything(new_fleet: NewFleet, rows: R
     quick = new_fleet(lease_ms=1500)
     quick.start_worker()
     job_ids = [add("double", {"n": n}) for n in range(4)]
-    client = redis.Redis.from_url(redis_url)
+    client = patient_client(redis_url)
     quick.broker.draining = True  # no worker takes what the bridge hands over
     quick.start_bridge()
     eventually(lambda: client.llen("mobvibe:tests") == 4)
@@ -125,6 +125,7 @@ def test_a_job_of_an_unknown_actor_waits_and_runs_when_a_worker_knows_it(
     assert finished(rows, job_id)["status"] == "completed"
 
 
+@pytest.mark.steady_redis
 def test_a_scheduled_job_starts_on_time(fleet: Fleet, rows: Rows) -> None:
     job_id = rows.value(
         "INSERT INTO coding_jobs (actor, queue, payload, run_at)"

@@ -1,6 +1,8 @@
 """Random histories on the real functions: after every step each row is compared with an expected one.
 
 TEST_SIZE=nightly runs many more, and different ones each time.
+
+Rows of docs/reference/security.md: S29.
 """
 
 from collections import Counter

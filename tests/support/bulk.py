@@ -10,6 +10,7 @@ from bridge.postgres.queue_rows import BulkBatch
 from tests.support.rows import Rows
 
 ACTED = "SELECT job_id FROM job_audit WHERE bulk_operation = %s ORDER BY job_id"
+BATCHES_MOST = 1_000  # of an operation of a test: one that never ends fails at once
 
 
 def planned(link: Link, action: str, jobs: str) -> int:
@@ -27,6 +28,7 @@ def run(link: Link, *, limit: int = 10, looked_at: int = 25) -> list[BulkBatch]:
     batches = []
     while (batch := JobQueue(link).run_bulk_batch(limit=limit, looked_at=looked_at)).id is not None:
         batches.append(batch)
+        assert len(batches) < BATCHES_MOST, "no end of batches"
     return batches
 
 

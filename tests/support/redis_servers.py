@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from bridge.dev.embedded.redis import find_program
 from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
@@ -24,7 +26,7 @@ Open = Callable[..., int]  # takes lines of a configuration, returns the port
 
 
 @contextlib.contextmanager
-def server(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
+def server(folder: Path, *lines: str, sentinel: bool = False, program: Path | None = None) -> Iterator[int]:
     """Start a server with these lines in its configuration. Returns its port."""
     folder.mkdir(parents=True, exist_ok=True)
     port = pick_port()
@@ -32,7 +34,7 @@ def server(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
     settings = [f"bind {HOST}", f"port {port}", f"dir {folder}"]
     config.write_text("\n".join([*settings, *([] if sentinel else ['save ""']), *lines, ""]))
     process = ServerProcess("redis", folder, stop_signal=signal.SIGKILL)
-    process.start([find_program(), config, *(["--sentinel"] if sentinel else [])], lambda: answers(port))
+    process.start([program or find_program(), config, *(["--sentinel"] if sentinel else [])], lambda: answers(port))
     try:
         yield port
     finally:
@@ -40,7 +42,7 @@ def server(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
 
 
 def answers(port: int) -> bool:
-    client = redis.Redis(port=port, protocol=2)
+    client = redis.Redis(port=port, protocol=2, retry=Retry(NoBackoff(), 0))  # its own retries rest for seconds
     try:
         client.ping()
     except redis.AuthenticationError:

@@ -23,6 +23,15 @@ TABLES = (
     "operator_audit",
     "queue_history",
     "latency_history",
+    "idempotency_keys",
+    "session_turns",
+    "session_messages",
+    "session_calls",
+    "session_inbox",
+    "session_requests",
+    "session_bundles",
+    "job_search",
+    "job_search_progress",
 )
 
 

@@ -16,11 +16,24 @@ DROP FUNCTION public.cancel_attempts, public.keep_actor_queues, public.may_choos
     public.update_sessions, public.note_refused_session, public.pause_queue, public.resume_queue,
     public.replay_job, public.replay_jobs,
     public.cancel_jobs, public.retry_jobs, public.changed_at, public.is_meant, public.bulk_lock, public.act_on_batch,
+    public.session_events_after, public.hold_turn, public.begin_turn, public.end_turn, public.set_turn_progress, public.prolong_session,
+    public.add_messages, public.start_call, public.finish_call, public.reserve_usage, public.spend_usage,
+    public.enqueue_sent_prompt, public.enqueue_turn, public.open_session, public.send_prompt, public.answer_question,
+    public.answer_open_question, public.continue_session, public.cancel_session, public.add_turn_events, public.completed_status,
+    public.index_jobs, public.search_jobs, public.words_query, public.job_words, public.job_labels,
     public.plan_bulk_operation, public.start_bulk_operation, public.stop_bulk_operation, public.run_bulk_batch;
 
 ALTER FUNCTION public.begin_manual_attempt() RENAME TO take_by_hand;
 
-DROP TABLE public.actor_queues, public.session_streams, public.queue_pauses, public.operator_audit;
+DROP TABLE public.session_turns, public.session_messages, public.session_calls, public.session_inbox, public.session_requests;
+
+DROP TABLE public.actor_queues, public.session_streams, public.queue_pauses, public.operator_audit, public.idempotency_keys,
+    public.job_search, public.job_search_progress;
+
+DO $$ BEGIN
+    EXECUTE regexp_replace(pg_get_functiondef('public.delete_attempts_of_jobs()'::regprocedure),
+                           'DELETE FROM public.job_search .*?;', '');
+END $$;
 
 -- Its claims knew no pauses. Those that are not below are as they were otherwise.
 DO $$

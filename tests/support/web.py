@@ -89,6 +89,10 @@ class WebProcess:
         with self.connect() as connection:
             return say(connection, data, seconds, end_of_data=end_of_data)
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(20)
+
     def end(self) -> None:
         self._process.terminate()
         try:

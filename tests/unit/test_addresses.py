@@ -12,6 +12,10 @@ from bridge.addresses import host_and_port, host_port_and_name, mask_address
         ("redis://:geheim@h:6379/0", "redis://:***@h:6379/0"),
         ("postgresql://h/d?user=u&password=geheim&x=1", "postgresql://h/d?user=u&password=***&x=1"),
         ("postgresql://h/d", "postgresql://h/d"),
+        (
+            "redis+sentinel://u:geheim@h,i/m/0?sentinel_password=geheim",
+            "redis+sentinel://u:***@h,i/m/0?sentinel_password=***",
+        ),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, masked: str) -> None:
@@ -21,6 +25,7 @@ def test_an_address_is_shown_without_its_password(address: str, masked: str) -> 
 def test_an_address_is_shown_in_a_short_form() -> None:
     assert host_and_port("postgresql://u:p@db.example:6543/d", 5432) == "db.example:6543"
     assert host_and_port("redis://127.0.0.1", 6379) == "127.0.0.1:6379"
+    assert host_and_port("postgresql://u:p@[2001:db8::1]/d", 5432) == "[2001:db8::1]:5432"
     assert host_and_port("unix:///tmp/redis.sock", 6379) == "/tmp/redis.sock"
 
 

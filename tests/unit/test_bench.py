@@ -26,6 +26,7 @@ from bench.recovery import RUNS_ALONE, End, Trial, judge
 from bench.report import as_markdown
 from bench.results import Results
 from bench.scale import Scale
+from bench.sessions_world import Figure
 from tests.campaign.evidence import Effect, Evidence
 from tests.campaign.faults import KINDS as CAMPAIGN_KINDS
 
@@ -44,6 +45,7 @@ def complete() -> Results:
         drain={"bridge": [900, 1000, 5000], "dramatiq": [250], "pgqueuer_best": [500]},
         latency={"bridge": [[3.0] * 99 + [9.0]], "dramatiq": [[10.0] * 100], "pgqueuer": [[6.0], [4.0, 4.0]]},
         idle_latency={"bridge": [[3.0], [5.0]], "dramatiq": [[100.0]]},
+        pooler={"direct": [[2.0]], "pooled": [[2.3]]},
         growth=Growth(2000, [[1.0] * 3, [2.0]], [[3.0] * 3, [4.0]], [[1.0] * 3], [[6.0] * 3]),
         held=Held(120, Phase([1.0, 1.0, 1.0, 2.0], 1.5, [3.0]), Phase([7.0, 7.0, 7.0, 14.0], 10.5, [20.0])),
         insert={way: Insert([80.0, 90.0, 100.0], [100.0]) for way in WAYS},
@@ -106,6 +108,7 @@ def test_a_ratio_needs_both_sides() -> None:
         ("latency_p50_vs_pgqueuer", 0.6),  # against the median of its rounds
         ("latency_p99_vs_pgqueuer", 1.8),
         ("idle_latency_p50_vs_dramatiq", 0.04),
+        ("pooler_p50", 1.15),
         ("insert_one_client", 0.9),
         ("growth_claim_p99", 2.0),
         ("growth_stats_p50", 6.0),
@@ -152,8 +155,8 @@ def test_moonshots_are_at_least_as_strict_as_musts() -> None:
 
 def test_the_json_object_has_its_keys_in_every_run() -> None:
     keys = [
-        "drain", "latency_ms", "idle_latency_ms", "ratio", "goals", "growth", "insert", "idle", "rss_mb", "scale",
-        "priority", "recovery", "ways", "faults", "failed",
+        "drain", "latency_ms", "idle_latency_ms", "pooler_ms", "ratio", "goals", "growth", "insert", "idle", "rss_mb",
+        "scale", "priority", "recovery", "ways", "faults", "failed",
     ]  # fmt: skip
     for results in (complete(), Results()):
         found = json.loads(json.dumps(as_json(results)))
@@ -208,7 +211,7 @@ def test_the_goals_come_first_and_every_table_is_well_formed() -> None:
     assert "| bridge | 1,000 | 900 to 5,000 | 1.00 x |" in text
     tables = [list(lines) for is_table, lines in itertools.groupby(text.splitlines(), lambda line: line[:1] == "|")
               if is_table]  # fmt: skip
-    assert len(tables) == 15
+    assert len(tables) == 16
     for table in tables:
         assert len({line.count("|") for line in table}) == 1, table[0]
 
@@ -331,3 +334,9 @@ def test_plans_name_contestants_that_exist() -> None:
     for plan in (QUICK, FULL):
         for names in (plan.drain_contestants or (), plan.once, plan.latency_contestants, plan.idle_latency_contestants):
             assert set(names) <= set(CONTESTANTS)
+
+
+def test_a_figure_of_sessions_that_was_not_measured_is_not_met() -> None:
+    assert Figure("time", 20, 20, "ms").is_met
+    assert not Figure("time", 20.1, 20, "ms").is_met
+    assert not Figure("time", None, 20, "ms").is_met

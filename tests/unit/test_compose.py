@@ -16,7 +16,8 @@ PROCESSES = ("migrate", "bridge", "worker", "web")
 THEIRS = {"DATABASE_URL": "postgresql://app:pa-ss@db.example:5432/app", "REDIS_URL": "rediss://redis.example:6380/1"}
 # Of the container, not of its settings.
 DECIDED = {"HEALTH_CHECK_PORT": "8080", "BIND_HOST": "0.0.0.0", "MOBVIBE_DIR": "/tmp/mobvibe"}  # noqa: S104
-INTERNAL = {"HONCHO_PROCESS_NAME", "PORT"}
+OWNERS = "OWNERS_DATABASE_URL"  # of one service alone
+INTERNAL = {"PLATFORM_MARK", "HONCHO_PROCESS_NAME", "PORT"}
 
 
 def interpolated(value: Any, environment: Mapping[str, str]) -> Any:
@@ -106,12 +107,22 @@ def test_without_any_store_the_processes_name_what_is_missing(monkeypatch: pytes
     assert settings.database_url is None
 
 
-@pytest.mark.parametrize("name", sorted({name.upper() for name in Settings.model_fields} - INTERNAL - set(DECIDED)))
+@pytest.mark.parametrize(
+    "name", sorted({name.upper() for name in Settings.model_fields} - INTERNAL - set(DECIDED) - {OWNERS})
+)
 def test_every_setting_of_the_file_is_passed_on_and_the_environment_wins(name: str) -> None:
     for service in PROCESSES:
         assert composed({}, dotenv={name: "of-the-file"})[service]["environment"][name] == "of-the-file"
         services = composed({name: "of-the-environment"}, dotenv={name: "of-the-file"})
         assert services[service]["environment"][name] == "of-the-environment"
+
+
+def test_the_owners_address_reaches_the_migration_alone() -> None:
+    given = {OWNERS: "postgresql://postgres:geheim@db.example/app"}
+
+    for services in (composed(THEIRS | given), composed(THEIRS, dotenv=given)):
+        assert services["migrate"]["environment"][OWNERS] == given[OWNERS]
+        assert {services[name]["environment"][OWNERS] for name in ("bridge", "worker", "web")} == {""}
 
 
 def test_the_example_filled_in_gives_the_settings_that_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -44,10 +44,13 @@ def bare_numbers(source: str) -> list[str]:
     skipped = {id(part) for node in tree.body if numeric_constants(node) for part in ast.walk(node)}
     found = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and "BaseSettings" in map(ast.unparse, node.bases):
+        if isinstance(node, ast.ClassDef) and are_settings(node.bases):
             skipped |= {id(part) for part in node.body}  # .env.example says why
         for name, value in values(node) if id(node) not in skipped else ():
-            is_plain = not _OF_TIME.fullmatch(name) and number_in(value) in {1, -1}
+            is_plain = not _OF_TIME.fullmatch(name) and number_in(value) in (
+                1,
+                -1,
+            )  # also asked of a dict, which no set can hold
             lines = range(value.lineno, (value.end_lineno or value.lineno) + 1)
             above = value.lineno - 1 in comments and text[value.lineno - 2].lstrip().startswith("#")
             has_reason = above or bool(comments & {*lines})
@@ -56,10 +59,14 @@ def bare_numbers(source: str) -> list[str]:
     return [name for _, name in sorted(found.items())]
 
 
+def are_settings(bases: list[ast.expr]) -> bool:
+    return any(ast.unparse(base).endswith("Settings") for base in bases)
+
+
 def values(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """The places where a constant could stand, by name."""
     match node:
-        case ast.ClassDef(body=body, bases=bases) if "BaseSettings" not in map(ast.unparse, bases):
+        case ast.ClassDef(body=body, bases=bases) if not are_settings(bases):
             yield from (pair for one in body for pair in assigned(one))
         case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments) | ast.Lambda(args=arguments):
             ordered = [*arguments.posonlyargs, *arguments.args]

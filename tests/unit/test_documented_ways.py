@@ -20,7 +20,8 @@ VARIANTS = {".send(": ".send()", ".send_with_options(": ".send()"}
 COMMANDS = re.compile(r"(?<!from )(?<![.\w])(?:mobvibe|dramatiq|honcho|make) [a-z]+")
 NO_WORKERS = {
     "mobvibe bulk", "mobvibe config", "mobvibe doctor", "mobvibe healthcheck", "mobvibe jobs", "mobvibe migrate",
-    "mobvibe queues", "mobvibe run", "mobvibe status", "mobvibe web", "make check", "make test",
+    "mobvibe queues", "mobvibe run", "mobvibe sessions", "mobvibe status", "mobvibe support", "mobvibe web",
+    "mobvibe workers", "make check", "make image", "make rollout", "make test",
 }  # fmt: skip
 DEVELOPMENT = {"mobvibe up", "make run"}  # on this machine only, with stores of their own
 

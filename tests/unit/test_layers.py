@@ -11,12 +11,12 @@ BRIDGE = Path(__file__).parents[2] / "bridge"
 LAYERS = [
     {"words"},
     {"settings"},
-    {"runtime"},
+    {"runtime", "snapshots"},
     {"logs", "postgres", "transport"},
-    {"startup"},
+    {"startup", "support"},
     {"dispatch", "worker", "web"},
     {"dev", "broker"},
-    {"cli", "testing"},
+    {"cli", "sessions", "testing"},
     {"__main__", "the package"},  # which imports what users import by its name: for them, and for none of us
 ]
 WORDS = {"actor_decorator", "addresses", "errors", "job"}

@@ -1,12 +1,8 @@
-"""What users get: files in the wheel, the image, the manifests, the Procfile, the documents."""
+"""What users get: files in the wheel, the image, the Procfile, the documents."""
 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
-
-import pytest
-import yaml
 
 from bridge.settings import Settings
 
@@ -48,23 +44,8 @@ def test_the_procfile_has_the_three_processes() -> None:
     ]
 
 
-def test_the_image_is_built_in_stages_runs_without_privileges_and_is_probed() -> None:
-    text = (ROOT / "Dockerfile").read_text()
-    assert text.count("\nFROM ") == 2
-    assert all("-slim" in line for line in text.splitlines() if line.startswith("FROM "))
-    assert re.search(r"^USER 10001$", text, re.MULTILINE)
-    # Not a check of readiness: an unreachable store is no reason to end running jobs.
-    probe = "HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3"
-    assert f'{probe} CMD ["mobvibe", "healthcheck", "bridge", "worker", "web"]' in text  # as honcho runs them
-    assert "embedded" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
-    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
-        for name in source.split():
-            assert (ROOT / name).exists(), name
-            assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines(), name
-
-
 def test_every_setting_is_in_the_example_and_the_readme() -> None:
-    internal = {"honcho_process_name", "port", "mobvibe_dir", "workspaces_dir"}
+    internal = {"honcho_process_name", "platform_mark", "port", "mobvibe_dir", "workspaces_dir"}
     example = (ROOT / ".env.example").read_text()
     readme = (ROOT / "README.md").read_text()
     for name in set(Settings.model_fields) - internal:
@@ -89,44 +70,3 @@ def test_the_links_of_the_documents_have_targets() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
-
-
-@pytest.fixture(scope="module")
-def manifests() -> dict[tuple[str, str], Any]:
-    items: list[Any] = yaml.safe_load((ROOT / "deploy/kubernetes.yaml").read_text())["items"]
-    return {(item["kind"], item["metadata"]["name"].removeprefix("mobvibe-")): item for item in items}
-
-
-@pytest.mark.parametrize(("name", "verb"), [("bridge", "run"), ("worker", "worker"), ("web", "web")])
-def test_kubernetes_runs_each_process_by_itself(manifests: dict[Any, Any], name: str, verb: str) -> None:
-    spec = manifests["Deployment", name]["spec"]
-    pod = spec["template"]["spec"]
-    assert [container["command"] for container in pod["containers"]] == [["mobvibe", verb]]
-    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
-    assert pod["securityContext"]["runAsUser"] == 10001
-    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
-
-
-def test_kubernetes_restarts_a_process_that_hangs_and_not_one_that_waits_for_a_store(manifests: dict[Any, Any]) -> None:
-    probes = {
-        name: manifests["Deployment", name]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
-        for name in ("bridge", "worker", "web")
-    }
-    assert probes["bridge"]["exec"]["command"] == ["mobvibe", "healthcheck", "bridge"]
-    assert probes["worker"]["exec"]["command"] == ["mobvibe", "healthcheck", "worker"]
-    assert probes["web"]["httpGet"]["path"] == "/livez"
-    assert {probe["timeoutSeconds"] for probe in probes.values()} == {5}, (
-        "starting Python takes a second on a busy node"
-    )
-
-
-def test_kubernetes_migrates_and_gives_workers_time_to_stop(manifests: dict[Any, Any]) -> None:
-    migrate = manifests["Job", "migrate"]["spec"]["template"]["spec"]["containers"][0]
-    assert migrate["command"] == ["mobvibe", "migrate", "up"]
-    timeout_ms = int(manifests["ConfigMap", "mobvibe"]["data"]["SHUTDOWN_TIMEOUT_MS"])
-    worker = manifests["Deployment", "worker"]["spec"]["template"]["spec"]
-    assert worker["terminationGracePeriodSeconds"] * 1000 > timeout_ms + 8000
-
-
-def test_kubernetes_sets_only_existing_settings(manifests: dict[Any, Any]) -> None:
-    assert {name.lower() for name in manifests["ConfigMap", "mobvibe"]["data"]} <= set(Settings.model_fields)

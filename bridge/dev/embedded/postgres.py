@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bridge.dev.embedded.identity import Identity, find_identity
-from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, start_on_a_free_port
 from bridge.errors import EmbeddedStoreError, PostgresUnavailableError
 from bridge.postgres.connect import connect
 from bridge.runtime.parent_watch import dies_with_parent
@@ -73,16 +73,19 @@ class EmbeddedPostgres:
         # ended. So a pid file is stale, and its number may belong to another process now.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         self._password = password_file.read_text().strip()
-        self._port = pick_port(preferred_port)
+        start_on_a_free_port(lambda port: self._start(programs, identity, port), preferred_port)
+        self._create_database()
+
+    def _start(self, programs: Path, identity: Identity, port: int) -> None:
+        self._port = port
         dies = dies_with_parent(signal.SIGINT)
 
         def in_child() -> None:
             identity.in_child()
             dies()  # after the change of user, which would reset it
 
-        settings = [f"-c{name}={value}" for name, value in (self._options | {"port": str(self._port)}).items()]
+        settings = [f"-c{name}={value}" for name, value in (self._options | {"port": str(port)}).items()]
         self._server.start([programs / "postgres", "-D", self._data, *settings], self._serves, in_child=in_child)
-        self._create_database()
 
     def stop(self) -> None:
         self._server.stop()

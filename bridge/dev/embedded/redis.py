@@ -5,7 +5,7 @@ import signal
 from importlib.util import find_spec
 from pathlib import Path
 
-from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, start_on_a_free_port
 from bridge.errors import EmbeddedStoreError, RedisUnavailableError
 from bridge.runtime.parent_watch import dies_with_parent
 from bridge.transport.client import check_redis, connect_redis
@@ -47,9 +47,12 @@ class EmbeddedRedis:
     def start(self, preferred_port: int | None = None) -> None:
         """Start the server. Raises EmbeddedStoreError."""
         program = find_program()
-        self._port = pick_port(preferred_port)
+        start_on_a_free_port(lambda port: self._start(program, port), preferred_port)
+
+    def _start(self, program: Path, port: int) -> None:
+        self._port = port
         config = {
-            "bind": HOST, "port": str(self._port), "requirepass": self._password, "dir": str(self._folder),
+            "bind": HOST, "port": str(port), "requirepass": self._password, "dir": str(self._folder),
             "save": '""', "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no",
         }  # fmt: skip
         # On standard input: every user of the machine could read a password among the arguments.

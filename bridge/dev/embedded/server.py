@@ -18,6 +18,9 @@ _CHECK_SECONDS = 0.01  # between looks whether it is ready: the rest of the star
 _GRACE_SECONDS = 4.0  # for its stop signal: enough to write a small database to the disk
 # SIGQUIT lets Postgres end at once. After SIGKILL only a system call can last, such as a write to a slow disk.
 _QUIT_SECONDS, _KILL_SECONDS = 1.0, 5.0
+_PORTS_TRIED = 3  # two in a row are seldom taken within a second
+# What Postgres and Redis say then.
+_PORT_IS_TAKEN = ("could not create any TCP/IP sockets", "Failed listening on port", "Address already in use")
 _LINES = 50  # of the log: an error at its end may have some lines of details after it
 
 
@@ -103,6 +106,20 @@ def pick_port(preferred: int | None = None) -> int:
                 probe.bind((HOST, port))
                 return int(probe.getsockname()[1])
     raise EmbeddedStoreError(f"No free port on {HOST}")
+
+
+def start_on_a_free_port(start: Callable[[int], None], preferred: int | None = None) -> None:
+    """Call `start` with the preferred port when it is free, else with any free port.
+
+    With another one if it was taken before the server had it: any connection that leaves this machine may do so.
+    """
+    for tried in range(1, _PORTS_TRIED + 1):
+        try:
+            start(pick_port(preferred))
+            break
+        except EmbeddedStoreError as error:
+            if tried == _PORTS_TRIED or not any(words in str(error) for words in _PORT_IS_TAKEN):
+                raise
 
 
 def _reason_in(log: Path) -> str:

@@ -18,7 +18,7 @@ SAMPLE_ACTOR = "run_coding_session"
 PROJECT = UUID("00000000-0000-4000-8000-000000000002")
 ORDER = {
     "projectId": str(PROJECT),
-    "prompt": "Say hello.\n```sh\necho Hello from the MobVibe bridge\n```",
+    "prompt": "Say hello.\n```sh\necho Hello from the MobVibe bridge | tee hello.txt\n```",
 }
 _NAMED_MOST = 10  # actors: fits into a line or two
 

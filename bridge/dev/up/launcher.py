@@ -31,7 +31,7 @@ from bridge.settings.running_stores import (
     remove_running_stores,
     write_running_stores,
 )
-from bridge.web.server import check_port
+from bridge.web.ports import check_port
 from bridge.web.tokens import make_token
 
 DEVELOPER = UUID("00000000-0000-4000-8000-000000000001")
@@ -65,7 +65,7 @@ class Launcher:
         """Run everything until a stop signal. Raises BridgeError, in one line, when it cannot be started."""
         if self._settings.is_production:
             raise EmbeddedStoreError(
-                "mobvibe up is for development and NODE_ENV is production. "
+                f"mobvibe up is for development and NODE_ENV is {self._settings.node_env}. "
                 "Set DATABASE_URL and REDIS_URL, run mobvibe migrate up, and start the processes of the Procfile."
             )
         adopt_orphans()
@@ -76,7 +76,7 @@ class Launcher:
             check_actors_package(self._settings.actors_module, self._procfile())
             running = self._start_stores()
             self._start_processes(running)
-            web = WebProcess(self._port)
+            web = WebProcess(self._settings.admin_port or self._port)
             if self._wait(web.is_up, stop, _READY_SECONDS):
                 token = make_token(DEVELOPER, running.supabase_jwt_secret, _TOKEN_LIFETIME)
                 actors = announced_actors(running.database_url)
@@ -155,7 +155,8 @@ class Launcher:
         return file.read_text().strip()
 
     def _start_processes(self, running: RunningStores) -> None:
-        environment = os.environ | {
+        in_files = {f"{name}_FILE" for name in ("DATABASE_URL", "REDIS_URL", "SUPABASE_JWT_SECRET")}
+        environment = {name: value for name, value in os.environ.items() if name not in in_files} | {
             "DATABASE_URL": running.database_url,
             "REDIS_URL": running.redis_url,
             "SUPABASE_JWT_SECRET": running.supabase_jwt_secret,

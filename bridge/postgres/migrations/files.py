@@ -23,6 +23,7 @@ _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)")
 ORIGINAL_FUNCTIONS = frozenset(
     {"claim_next_job", "complete_job", "fail_job", "get_queue_stats", "notify_new_job", "notify_job_status_change"}
 )
+_OF_THE_HOST = frozenset({"may_choose_actor"})  # `migrate down` keeps it, for it holds grants that the host has made
 _FIRST_VERSION = 12  # of a schema whose tables are known; below it every step runs, and skips what exists
 _CLOSE_RIGHTS = "\nDO $do$ BEGIN PERFORM public.mobvibe_close_rights(); END $do$;\n"
 
@@ -47,7 +48,8 @@ def migrations() -> tuple[Migration, ...]:
     functions = "\n".join(_texts("functions").values())
     planner = "\n" + _read(_folder() / "planner_settings.sql")
     return (
-        _renewed("rights", _read(_folder() / "rights.sql")),
+        # What the database had before is written down in the transaction of the first change.
+        _renewed("rights", _read(_folder() / "adoption.sql") + "\n" + _read(_folder() / "rights.sql")),
         _renewed("indexed_functions", _read(_folder() / "indexed_functions.sql")),
         *(Migration(name, _made_by(name), text + _CLOSE_RIGHTS) for name, text in _texts("tables").items()),
         _renewed("functions", functions + planner),
@@ -62,14 +64,30 @@ def pending(version: int) -> list[Migration]:
 
 
 @cache
+def way_back() -> dict[str, str]:
+    """Name → text of the steps of `migrate down`, each one transaction, in their order. The last drops data."""
+    steps = _texts("down")
+    names = ", ".join(f"'{name}'" for name in private_functions() if name not in _OF_THE_HOST)
+    steps["0004_functions"] = steps["0004_functions"].replace("'functions'", names)
+    return steps
+
+
+@cache
 def sections() -> dict[str, str]:
     """Name → text of the steps that are done beforehand on a table with rows."""
-    return {name: text for one in migrations() for name, text in _SECTION.findall(one.text)}
+    texts = [one.text for one in migrations()] + list(way_back().values())
+    return {name: text for one in texts for name, text in _SECTION.findall(one)}
 
 
 def indexes() -> dict[str, tuple[str, str]]:
     """Indexes of tables that may be large: name → `UNIQUE ` or nothing, and `public.<table> (…) WHERE …`."""
     return {name: (unique, definition) for one in migrations() for unique, name, definition in _INDEX.findall(one.text)}
+
+
+def host_indexes() -> dict[str, str]:
+    """The bridge's indexes on tables that a MobVibe database has without it: name → table."""
+    tables = {name: definition.split(" ")[0].removeprefix("public.") for name, (_, definition) in indexes().items()}
+    return {name: table for name, table in tables.items() if table != "job_attempts"}
 
 
 def private_functions() -> list[str]:

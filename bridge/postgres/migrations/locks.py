@@ -45,8 +45,13 @@ def limited(connection: Connection) -> None:
     )
 
 
-def with_lock_retries(connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES) -> T:
-    """Run one step in its own transaction, and again if a lock or a deadlock stopped it. Raises MigrationError."""
+def with_lock_retries(
+    connection: Connection, name: str, step: Callable[[], T], *, tries: int = TRIES, again: str = "mobvibe migrate up"
+) -> T:
+    """Run one step in its own transaction, and again if a lock or a deadlock stopped it. Raises MigrationError.
+
+    `again` is the command to repeat after an error.
+    """
     rest = _FIRST_REST_SECONDS
     for attempt in range(1, tries + 1):
         try:
@@ -59,7 +64,7 @@ def with_lock_retries(connection: Connection, name: str, step: Callable[[], T], 
             if attempt == tries:
                 raise MigrationError(
                     f"{name} could not be done: {why}. It was rolled back and tried {tries} times; what came before "
-                    "it stays, and does no harm. End that transaction, then run again: mobvibe migrate up"
+                    f"it stays, and does no harm. End that transaction, then run again: {again}"
                 ) from error
             logger.warning("%s waits for %s, try %d of %d in %.1f s", name, why, attempt + 1, tries, rest)
             time.sleep(rest)

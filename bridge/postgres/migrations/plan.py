@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.errors import SchemaError
 from bridge.postgres.connection import Connection
-from bridge.postgres.migrations.files import pending, private_functions
+from bridge.postgres.migrations.files import host_indexes, pending, private_functions
 from bridge.postgres.read_only import read_only
 from bridge.postgres.startup_checks import SCHEMA_VERSION
 from bridge.postgres.statements import statement
@@ -55,7 +55,9 @@ def find_changes(connection: Connection) -> list[str]:
     """What a migration would change in existing tables; empty if the schema is up to date. Only reads."""
     if not pending(schema_version(connection)):
         return []
-    changes = [str(row["change"]) for row in connection.execute(statement("changes")).fetchall()]
+    ours = host_indexes()
+    marks = {"tables": list(ours.values()), "indexes": list(ours)}
+    changes = [str(row["change"]) for row in connection.execute(statement("changes"), marks).fetchall()]
     if changes and not find_conflicts(connection):
         row = connection.execute(statement("changed_rows")).fetchone()
         assert row is not None

@@ -18,6 +18,7 @@ from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.migrations.files import Migration, migrations, pending
+from bridge.postgres.migrations.grants import rights
 from bridge.postgres.migrations.locks import MigrationError, limited, with_lock_retries
 from bridge.postgres.migrations.online import prepare_attempts, prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres.migrations.plan import find_conflicts, schema_version
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _TURN_SECONDS = 600.0  # for another run of this command: a table with many rows takes minutes
 # Short at first: most runs have nothing to do, and end at once.
 _FIRST_REST_SECONDS, _REST_MOST_SECONDS = 0.2, 5.0
+_PATH = "SET LOCAL search_path = public, pg_temp;\n"  # a role may have another path
 _JOBS, _COUNTS = "0002_jobs", "triggers/counts"
 
 
@@ -36,30 +38,50 @@ class MigrationState:
     applied: bool
 
 
-def migrate_up(dsn: str) -> list[str]:
+def migrate_up(dsn: str, *, grant_to: str | None = None) -> list[str]:
     """Bring the schema to this version. Returns the names of the migrations that were applied.
+
+    The role `grant_to`, which must exist, gets the rights that this version needs, even when no migration is missing.
 
     Each is a transaction of its own and safe to run twice. Steps that take long on a table with rows are done before,
     while jobs run. Raises MigrationError if something stops a migration, if possible before the first change.
     """
-    with _our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
+    with our_turn(dsn), connect(dsn, "migrate") as connection, translate_postgres_errors():
+        if grant_to is not None:
+            _check_role(connection, grant_to)
         missing = pending(schema_version(connection))
-        if not missing:
-            return []
-        if conflicts := find_conflicts(connection):
-            listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
-            raise MigrationError(f"Nothing was changed. In the way: {listed}")
-        prepare_events(connection)
-        prepare_sessions(connection)
-        prepare_attempts(connection)
-        for migration in missing:
-            if migration.name == _JOBS:
-                prepare_jobs(connection)  # the trigger guard_job exists by now
-            if migration.name == _COUNTS:
-                _apply_and_count(dsn, connection, migration)
-            else:
-                with_lock_retries(connection, _title(migration), partial(connection.execute, migration.text.encode()))
+        if missing:
+            _apply(dsn, connection, missing)
+        if grant_to is not None:
+            with_lock_retries(
+                connection, f"GRANT to {grant_to}", partial(connection.execute, f"{_PATH}{rights(grant_to)}".encode())
+            )
     return [migration.name for migration in missing]
+
+
+def _check_role(connection: Connection, role: str) -> None:
+    row = connection.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s) AS found", [role]).fetchone()
+    if not row or not row["found"]:
+        raise MigrationError(
+            f"Nothing was changed. There is no role {role!r} to grant to: make it first (docs/how-to/role.md)"
+        )
+
+
+def _apply(dsn: str, connection: Connection, missing: list[Migration]) -> None:
+    if conflicts := find_conflicts(connection):
+        listed = "; ".join(f"{one.what} (→ {one.fix})" for one in conflicts)
+        raise MigrationError(f"Nothing was changed. In the way: {listed}")
+    for migration in missing:
+        if migration is missing[1]:  # the first one has written down what the database had before
+            prepare_events(connection)
+            prepare_sessions(connection)
+            prepare_attempts(connection)
+        if migration.name == _JOBS:
+            prepare_jobs(connection)  # the trigger guard_job exists by now
+        if migration.name == _COUNTS:
+            _apply_and_count(dsn, connection, migration)
+        else:
+            with_lock_retries(connection, _title(migration), partial(connection.execute, migration.text.encode()))
 
 
 def migration_states(dsn: str) -> list[MigrationState]:
@@ -101,7 +123,7 @@ def _apply_and_count(dsn: str, connection: Connection, migration: Migration) -> 
 
 
 @contextmanager
-def _our_turn(dsn: str) -> Iterator[None]:
+def our_turn(dsn: str) -> Iterator[None]:
     """One run at a time. The lock belongs to a transaction, and is tried repeatedly: no statement waits for it.
 
     Danger: a waiting statement keeps a snapshot, for which CREATE INDEX CONCURRENTLY of the other run would wait.
@@ -119,10 +141,10 @@ def _our_turn(dsn: str) -> Iterator[None]:
                     return
             if time.monotonic() > until:
                 raise MigrationError(
-                    f"Another mobvibe migrate up has been running for {_TURN_SECONDS:.0f} s: wait for its end"
+                    f"Another mobvibe migrate has been running for {_TURN_SECONDS:.0f} s: wait for its end"
                 )
             if not is_logged:
-                logger.info("Another mobvibe migrate up is running: waiting for its end")
+                logger.info("Another mobvibe migrate is running: waiting for its end")
                 is_logged = True
             time.sleep(rest)
             rest = min(rest * 2, _REST_MOST_SECONDS)

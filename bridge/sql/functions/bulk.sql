@@ -30,7 +30,7 @@ BEGIN
     IF p_counts THEN
         SELECT * INTO c FROM jsonb_to_record(meant) AS r (
             statuses text[], until timestamptz, session uuid, queue text, actor text, attempt integer, error text, text text,
-            fingerprint text);
+            fingerprint text, id uuid[]);
         SELECT coalesce(jsonb_object_agg(n.status, n.jobs), '{}') INTO found
         FROM (SELECT j.status, count(*) AS jobs FROM public.coding_jobs j
               WHERE public.is_meant(j.status, j.seq, j.session_id,
@@ -38,6 +38,7 @@ BEGIN
                                       c.statuses, newest, c.session, c.until)
                 AND public.job_matches(j.queue, j.actor, j.retry_count, j.prompt, j.error_message,
                                        c.queue, c.actor, c.attempt, c.error, c.text, c.fingerprint)
+                AND (c.id IS NULL OR j.id = ANY (c.id))
               GROUP BY j.status) n;
     END IF;
     INSERT INTO public.bulk_operations (action, filter, conditions, last_seq, counts, made_by)
@@ -150,10 +151,10 @@ BEGIN
     IF operation.state = 'running' THEN
         SELECT * INTO c FROM jsonb_to_record(operation.conditions) AS r (
             statuses text[], until timestamptz, session uuid, queue text, actor text, attempt integer, error text, text text,
-            fingerprint text);
+            fingerprint text, id uuid[]);
         most := least(p_limit, operation.jobs_per_second);
         SELECT count(*), (array_agg(w.id ORDER BY w.id DESC))[1] INTO looked_at, last_looked_at
-        FROM (SELECT j.id FROM public.coding_jobs j WHERE j.id > operation.last_id ORDER BY j.id LIMIT p_looked_at) w;
+        FROM (SELECT j.id FROM public.coding_jobs j WHERE j.id > operation.last_id AND (c.id IS NULL OR j.id = ANY (c.id)) ORDER BY j.id LIMIT p_looked_at) w;
         ids := ARRAY(SELECT j.id FROM public.coding_jobs j
                      WHERE j.id > operation.last_id AND j.id <= last_looked_at
                        AND public.is_meant(j.status, j.seq, j.session_id,
@@ -161,6 +162,7 @@ BEGIN
                                              c.statuses, operation.last_seq, c.session, c.until)
                        AND public.job_matches(j.queue, j.actor, j.retry_count, j.prompt, j.error_message,
                                               c.queue, c.actor, c.attempt, c.error, c.text, c.fingerprint)
+                       AND (c.id IS NULL OR j.id = ANY (c.id))
                      ORDER BY j.id LIMIT most);
         SELECT a.tried, a.acted, a.refusal INTO tried, acted, first_error FROM public.act_on_batch(operation, ids) a;
         is_end := tried = cardinality(ids) AND tried < most;  -- of what was looked at

@@ -161,7 +161,8 @@ BEGIN
     RETURN extract(epoch FROM until - coalesce(last + interval '1 minute', since))::integer / 60;
 END $$;
 
--- add_up_hours: the hours from p_since on, from their minutes. Index: primary key.
+-- add_up_hours: the hours from p_since on, from their minutes. Bridges add hand-overs to both themselves (queues.sql): the
+-- rows of these are not locked here, so that nobody waits. Index: primary key.
 CREATE OR REPLACE FUNCTION public.add_up_hours(p_since timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -182,7 +183,7 @@ BEGIN
         processing = greatest(h.processing, excluded.processing);
     INSERT INTO public.latency_history AS h (seconds, at, queue, stage, bucket, attempts)
     SELECT 3600, date_bin('1 hour', m.at, origin), m.queue, m.stage, m.bucket, sum(m.attempts)
-    FROM public.latency_history m WHERE m.seconds = 60 AND m.at >= p_since
+    FROM public.latency_history m WHERE m.seconds = 60 AND m.at >= p_since AND m.stage <> 'hand_over'
     GROUP BY 2, 3, 4, 5
     ON CONFLICT (seconds, at, queue, stage, bucket) DO UPDATE SET attempts = greatest(h.attempts, excluded.attempts);
 END $$;

@@ -1,7 +1,15 @@
 -- Lists of jobs, for people.
 
+-- searched_text: what words are searched in, in small letters. Only the first 10,000 characters of prompt and error count, so
+-- that each job is searched in a time that is known. Inlined, as the next.
+CREATE OR REPLACE FUNCTION public.searched_text(p_prompt text, p_error text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN lower(coalesce(left(p_prompt, 10000), '') || ' ' || coalesce(left(p_error, 10000), ''));
+
 -- job_matches: whether a filter means a job, see job_filter.py. Takes the job's columns, then the filter's conditions; one
--- that is NULL holds for any job. Texts are searched as they are, in small or capital letters.
+-- that is NULL holds for any job. Errors are searched for p_error as it is, in small or capital letters. p_text is words
+-- with a space between, all of which must occur; one with * at its end is the beginning of a word. Between words are all
+-- ASCII characters but letters and digits. First all words are looked for as they are, which is quicker.
 -- Without SET and with an expression for a body, so that Postgres inlines it: a list calls it for thousands of rows. It
 -- takes columns and not the row: a host must be able to drop or change its table.
 CREATE OR REPLACE FUNCTION public.job_matches(
@@ -12,7 +20,13 @@ RETURN (p_queue IS NULL OR p_job_queue = p_queue)
    AND (p_actor IS NULL OR p_job_actor = p_actor)
    AND (p_attempt IS NULL OR p_job_retry_count >= p_attempt)
    AND (p_error IS NULL OR strpos(lower(p_job_error), lower(p_error)) > 0)
-   AND (p_text IS NULL OR strpos(lower(p_job_prompt), lower(p_text)) > 0 OR strpos(lower(p_job_error), lower(p_text)) > 0)
+   AND (p_text IS NULL
+        OR public.searched_text(p_job_prompt, p_job_error)
+               LIKE ALL (string_to_array('%' || replace(replace(lower(p_text), '*', ''), ' ', '%,%') || '%', ','))
+           AND public.searched_text(p_job_prompt, p_job_error) COLLATE "C" ~ ALL (string_to_array(replace(
+               '(^|[\x01-\x2f:-@\[-`{-\x7f])' || replace(lower(p_text), ' ', '([\x01-\x2f:-@\[-`{-\x7f]|$),(^|[\x01-\x2f:-@\[-`{-\x7f])')
+                   || '([\x01-\x2f:-@\[-`{-\x7f]|$)',
+               '*([\x01-\x2f:-@\[-`{-\x7f]|$)', ''), ',')))
    AND (p_fingerprint IS NULL OR public.error_fingerprint(p_job_error) = p_fingerprint);
 
 -- changed_at: when a job was made, claimed or ended, whichever it did last. Inlined, as above.

@@ -51,6 +51,7 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     changed bigint;
+    one uuid;
 BEGIN
     WITH idle AS MATERIALIZED (
         SELECT j.id, j.status AS status_before FROM public.coding_jobs j
@@ -66,10 +67,10 @@ BEGIN
         INSERT INTO public.job_audit (job_id, action, done_by, reason, status_before, status_after, bulk_operation)
         SELECT r.id, 'retry', p_by, p_reason, r.status_before, 'pending', p_bulk FROM retried r
     )
-    SELECT count(*) INTO changed FROM retried;
+    SELECT count(*), (array_agg(r.id))[1] INTO changed, one FROM retried r;
     IF changed = 1 THEN
         PERFORM pg_notify('new_job', public.new_job_payload(j.id, j.session_id, j.priority, j.created_at))
-        FROM public.coding_jobs j WHERE j.id = ANY (p_ids);
+        FROM public.coding_jobs j WHERE j.id = one;
     ELSIF changed > 1 THEN
         PERFORM pg_notify('new_job', json_build_object('count', changed)::text);
     END IF;

@@ -26,7 +26,7 @@ BEGIN
         SELECT array_agg(o.id), array_agg(o.completed_at), count(*) INTO ids, ends, tried
         FROM (SELECT j.id, j.completed_at FROM public.coding_jobs j
               WHERE j.completed_at < clock_timestamp() - p_age AND j.status IN ('completed', 'failed', 'cancelled')
-                AND j.completed_at >= p_at::timestamptz AND (j.completed_at, j.id) > (p_at::timestamptz, p_id)
+                AND (j.completed_at, j.id) > (p_at::timestamptz, p_id)
               ORDER BY j.completed_at, j.id LIMIT p_limit FOR UPDATE SKIP LOCKED) o;
     END IF;
     IF tried = 0 THEN

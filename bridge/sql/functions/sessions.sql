@@ -1,7 +1,16 @@
 -- Sessions: their status follows that of their jobs.
 
+-- completed_status: the status of a session whose jobs have all completed: it is paused while a question of its last turn
+-- is open. It runs with the owner's rights: who may end a job needs no right on the turns. Index: session_turns_open.
+CREATE OR REPLACE FUNCTION public.completed_status(p_session uuid) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM public.session_turns t WHERE t.session_id = p_session AND t.state = 'asked')
+                THEN 'paused' ELSE 'completed' END
+$$;
+
 -- update_sessions: gives sessions the status that follows from their jobs. A session completes with the last of its
--- open jobs. Its row is locked before open jobs are looked for: otherwise the last two jobs could each see the other
+-- open jobs, or is paused. Its row is locked before open jobs are looked for: otherwise the last two jobs could each see the other
 -- one open.
 CREATE OR REPLACE FUNCTION public.update_sessions(p_sessions uuid[], p_status text, p_errors text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = ''
@@ -17,12 +26,14 @@ BEGIN
     SELECT count(*) INTO found
     FROM (SELECT FROM public.coding_sessions s WHERE s.id = ANY (p_sessions) ORDER BY s.id FOR NO KEY UPDATE) l;
     UPDATE public.coding_sessions s
-    SET status = p_status,
+    SET status = r.status,
         error_message = CASE p_status WHEN 'failed' THEN r.error END,
         started_at = CASE p_status WHEN 'active' THEN coalesce(s.started_at, this_moment) ELSE s.started_at END,
-        completed_at = CASE p_status WHEN 'active' THEN NULL ELSE this_moment END,
+        completed_at = CASE WHEN r.status NOT IN ('active', 'paused') THEN this_moment END,
         updated_at = this_moment
-    FROM (SELECT DISTINCT ON (u.id) u.id, u.error FROM unnest(p_sessions, p_errors) AS u (id, error)) r
+    FROM (SELECT DISTINCT ON (u.id) u.id, u.error,
+              CASE p_status WHEN 'completed' THEN public.completed_status(u.id) ELSE p_status END AS status
+          FROM unnest(p_sessions, p_errors) AS u (id, error)) r
     WHERE s.id = r.id AND s.status <> 'expired'
       AND (p_status <> 'active' OR s.status <> 'active')
       AND (p_status <> 'completed' OR NOT EXISTS (
@@ -30,7 +41,8 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed < found AND EXISTS (
         SELECT FROM public.coding_sessions s
-        WHERE s.id = ANY (p_sessions) AND s.status NOT IN (p_status, 'expired')
+        WHERE s.id = ANY (p_sessions) AND s.status <> 'expired'
+          AND s.status <> CASE p_status WHEN 'completed' THEN public.completed_status(s.id) ELSE p_status END
           AND (p_status <> 'completed' OR NOT EXISTS (
               SELECT FROM public.coding_jobs o WHERE o.session_id = s.id AND o.status IN ('pending', 'processing'))))
     THEN

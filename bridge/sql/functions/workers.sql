@@ -121,6 +121,45 @@ AS $$
     SELECT public.keep_actor_queues(false)
 $$;
 
+-- drain_worker: an operator wants a worker process to take no more jobs, until it is resumed; those that it has, it runs to
+-- their end. It is notified, and obeys with its next heartbeat. One that drains already stays as it is. Returns true; NULL:
+-- no such worker is registered now.
+CREATE OR REPLACE FUNCTION public.drain_worker(p_worker uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    worker_name text;
+BEGIN
+    UPDATE public.workers w SET drain_requested_at = clock_timestamp()
+    WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.drain_requested_at IS NULL
+    RETURNING w.name INTO worker_name;
+    IF FOUND THEN
+        INSERT INTO public.operator_audit (action, target, done_by, reason) VALUES ('drain_worker', worker_name, p_by, p_reason);
+        PERFORM pg_notify('mobvibe_' || p_worker, '');
+    END IF;
+    RETURN (SELECT true FROM public.workers w WHERE w.id = p_worker AND w.stopped_at IS NULL);
+END $$;
+
+-- resume_worker: a worker process that was drained takes jobs again, with its next heartbeat. Returns false; NULL: no such
+-- worker is registered now.
+CREATE OR REPLACE FUNCTION public.resume_worker(p_worker uuid, p_by text DEFAULT current_user, p_reason text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    worker_name text;
+BEGIN
+    UPDATE public.workers w SET drain_requested_at = NULL
+    WHERE w.id = p_worker AND w.stopped_at IS NULL AND w.drain_requested_at IS NOT NULL
+    RETURNING w.name INTO worker_name;
+    IF FOUND THEN
+        INSERT INTO public.operator_audit (action, target, done_by, reason) VALUES ('resume_worker', worker_name, p_by, p_reason);
+        PERFORM pg_notify('mobvibe_' || p_worker, '');
+    END IF;
+    RETURN (SELECT false FROM public.workers w WHERE w.id = p_worker AND w.stopped_at IS NULL);
+END $$;
+
 -- declare_lost: says that a worker's process has ended, for who saw that: its jobs need wait neither for its lease nor
 -- for its link. p_ended_by: the job that ended it; NULL where its end pointed at none.
 CREATE OR REPLACE FUNCTION public.declare_lost(p_worker uuid, p_ended_by uuid) RETURNS void

@@ -44,7 +44,11 @@ WITH installed AS MATERIALIZED (
            ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'), ('job_audit', 'done_by'), ('job_counts', 'ever_completed'),
            ('session_streams', 'last_seq'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until'),
            ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq'),
-           ('queue_history', 'failed_attempts'), ('latency_history', 'bucket')
+           ('queue_history', 'failed_attempts'), ('latency_history', 'bucket'), ('idempotency_keys', 'request_hash'),
+           ('session_turns', 'fence'), ('session_messages', 'begins'), ('session_calls', 'started_fence'),
+           ('session_inbox', 'taken_at'), ('session_requests', 'reserved_usd'),
+           ('session_bundles', 'base'),
+           ('job_search', 'words'), ('job_search_progress', 'swept_id'), ('adopted_definitions', 'definition')
 ), functions (name, args, arg_names, result) AS (
     VALUES ('claim_next_job', '', NULL::text[], 'TABLE(job_id uuid, session_id uuid, prompt text, priority integer)'),
            ('complete_job', 'uuid', ARRAY['job_id_param'], 'void'),
@@ -56,7 +60,10 @@ WITH installed AS MATERIALIZED (
            ('jobs_processing', 'coding_jobs'), ('jobs_of_session', 'coding_jobs'), ('jobs_oldest', 'coding_jobs'),
            ('jobs_ended', 'coding_jobs'), ('jobs_failed', 'coding_jobs'), ('jobs_dead', 'coding_jobs'), ('session_events_number', 'session_events'),
            ('session_events_unnumbered', 'session_events'), ('workers_live', 'workers'),
-           ('job_audit_of_job', 'job_audit'), ('job_audit_copy', 'job_audit'), ('bulk_operations_open', 'bulk_operations'), ('attempts_not_completed', 'job_attempts')
+           ('job_audit_of_job', 'job_audit'), ('job_audit_copy', 'job_audit'), ('job_audit_single', 'job_audit'), ('bulk_operations_open', 'bulk_operations'), ('attempts_not_completed', 'job_attempts'),
+           ('idempotency_keys_age', 'idempotency_keys'),
+           ('session_turns_open', 'session_turns'), ('session_messages_begin', 'session_messages'), ('session_calls_of_message', 'session_calls'),
+           ('session_inbox_waiting', 'session_inbox'), ('session_requests_of_user', 'session_requests'), ('session_requests_of_session', 'session_requests')
 )
 SELECT 'public.' || t.name || ' is a ' || CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'relation of another kind' END AS what,
@@ -67,6 +74,10 @@ SELECT 'public.' || t.name || ' exists already and is not the bridge''s', format
 FROM tables t JOIN pg_catalog.pg_class c ON c.oid = to_regclass('public.' || t.name)
 WHERE t.mark IS NOT NULL AND c.relkind = 'r' AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = t.mark AND NOT a.attisdropped)
+UNION ALL
+SELECT 'public.adopted_definitions exists already and is not the bridge''s', 'ALTER TABLE public.adopted_definitions RENAME TO …'
+WHERE to_regclass('public.adopted_definitions') IS NOT NULL -- before the first migration, which makes it with these functions
+  AND to_regprocedure('public.mobvibe_close_rights()') IS NULL AND to_regprocedure('public.mobvibe_schema_version()') IS NULL
 UNION ALL
 SELECT format('column %%s.%%s is missing', f.tbl, f.col), format('ALTER TABLE public.%%I ADD COLUMN %%I %%s', f.tbl, f.col, f.type)
 FROM found f WHERE f.is_original AND NOT f.is_there
@@ -205,3 +216,41 @@ FROM events e WHERE pg_has_role(e.owner, 'USAGE') AND row_security_active(e.oid)
 -- Values that no job can have, quoted for SQL.
 SELECT quote_literal(left(j.status, 40)) AS status, count(*) AS jobs FROM public.coding_jobs j
 WHERE j.status NOT IN ('pending', 'processing', 'completed', 'failed', 'cancelled') GROUP BY 1 ORDER BY 2 DESC LIMIT 10
+
+-- name: foreign_definitions
+-- A table for the way back that another role has made, which would have its statements executed with our rights.
+SELECT c.relowner::regrole::text AS owner FROM pg_catalog.pg_class c
+WHERE c.oid = to_regclass('public.adopted_definitions') AND c.relowner NOT IN (
+    SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = current_user
+    UNION ALL SELECT j.relowner FROM pg_catalog.pg_class j WHERE j.oid = to_regclass('public.coding_jobs'))
+
+-- name: way_back_risks
+-- What the Node worker would harm or be harmed by, if it got this database back now, each with its remedy. One row for
+-- each kind.
+SELECT 'live: ' || string_agg(p.what, ', ') AS what, 'stop all bridges and workers' AS fix
+FROM (SELECT 'worker ' || w.name AS what FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp()
+      UNION
+      SELECT 'bridge ' || r.bridge FROM public.notification_relay r WHERE r.relays_until > clock_timestamp()
+      UNION
+      SELECT a.application_name || ' (process ' || a.pid || ')' FROM pg_catalog.pg_stat_activity a
+      WHERE a.datname = current_database() AND a.application_name IN
+          ('mobvibe dispatcher', 'mobvibe recovery', 'mobvibe starts', 'mobvibe reports', 'mobvibe heartbeat')
+      ORDER BY 1 LIMIT 5) p
+HAVING count(*) > 0
+UNION ALL
+SELECT count(*) || ' waiting jobs of other actors (' || string_agg(DISTINCT u.actor, ', ') || ')', 'let workers end them, or: mobvibe jobs cancel'
+FROM (SELECT CASE WHEN j.actor = 'run_coding_session' THEN 'without a session or prompt' ELSE left(j.actor, 40) END AS actor
+      FROM public.coding_jobs j
+      WHERE j.status = 'pending' AND (j.actor <> 'run_coding_session' OR j.session_id IS NULL OR j.prompt IS NULL)) u
+HAVING count(*) > 0
+UNION ALL
+SELECT count(*) || ' jobs that wait for their time (run_at)', 'let it come, or: mobvibe jobs cancel'
+FROM public.coding_jobs j
+WHERE j.status = 'pending' AND j.actor = 'run_coding_session' AND j.session_id IS NOT NULL AND j.prompt IS NOT NULL
+  AND j.run_at > clock_timestamp() AND j.retry_count = 0 AND j.crashes = 0 AND j.releases = 0
+HAVING count(*) > 0
+UNION ALL
+SELECT 'paused queues with waiting jobs: ' || string_agg(p.queue, ', '), 'the Node worker knows no pauses: mobvibe queues resume'
+FROM public.queue_pauses p
+WHERE EXISTS (SELECT FROM public.coding_jobs j WHERE j.status = 'pending' AND j.queue = p.queue AND j.actor = 'run_coding_session')
+HAVING count(*) > 0

@@ -64,7 +64,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
 ), finished AS (
     SELECT (s.job).id, s.at
     FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
-          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at <= (SELECT until FROM asked)
+          WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at <= (SELECT until FROM asked) AND j.completed_at > %(since)s::text::timestamp AT TIME ZONE 'UTC'
           ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
     WHERE %(session)s::uuid IS NULL AND coalesce(%(status)s, 'completed') = 'completed'
       AND (s.job).status = coalesce(%(status)s, (s.job).status)
@@ -75,7 +75,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
     SELECT (s.job).id, s.at
     FROM (SELECT j AS job, j.completed_at AS at FROM public.coding_jobs j
           WHERE j.status IN ('failed', 'cancelled') AND j.status = %(status)s
-            AND j.completed_at <= (SELECT until FROM asked)
+            AND j.completed_at <= (SELECT until FROM asked) AND j.completed_at > %(since)s::text::timestamp AT TIME ZONE 'UTC'
           ORDER BY j.completed_at DESC LIMIT %(looked_at)s) s, asked a
     WHERE %(session)s::uuid IS NULL AND %(fingerprint)s::text IS NULL AND (s.at < a.before_at OR (s.job).id < a.before_id) AND public.job_matches((s.job).queue, (s.job).actor, (s.job).retry_count, (s.job).prompt, (s.job).error_message,
                                %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
@@ -118,6 +118,59 @@ SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retrie
 FROM latest l JOIN public.coding_jobs j USING (id)
 ORDER BY l.at DESC, l.id DESC
 
+-- name: list_chosen_jobs
+-- As list_jobs, the jobs with the ids %(id)s. Index: primary key.
+SELECT c.*
+FROM (SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retries, j.created_at, j.completed_at,
+             left(j.error_message, %(error_most)s) AS error_message, left(j.prompt, %(error_most)s) AS prompt, j.session_id,
+             j.claimed_at, j.started_at, j.run_at, j.worker,
+             public.changed_at(j.status, j.created_at, j.claimed_at, j.completed_at, j.updated_at) AS changed_at
+      FROM public.coding_jobs j WHERE j.id = ANY (%(id)s::uuid[]) AND j.status = coalesce(%(status)s, j.status)) c
+WHERE %(before_id)s::uuid IS NULL OR (c.changed_at, c.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid)
+ORDER BY c.changed_at DESC, c.id DESC LIMIT %(limit)s
+
+-- name: list_indexed_jobs
+-- Of the latest %(candidates)s jobs that the index finds for the words, and that have not changed since, those that the
+-- filter means, as list_jobs has them. Indexes: job_search_latest, job_search_words, primary key.
+SELECT j.id, j.status, j.actor, j.queue, j.priority, j.retry_count, j.max_retries, j.created_at, j.completed_at,
+       left(j.error_message, %(error_most)s) AS error_message, left(j.prompt, %(error_most)s) AS prompt, j.session_id,
+       j.claimed_at, j.started_at, j.run_at, j.worker, s.at AS changed_at
+FROM (SELECT * FROM public.search_jobs(
+             %(text)s, %(status)s, %(queue)s, %(actor)s,
+             least(clock_timestamp() - %(older)s::interval, coalesce(%(before_at)s::timestamptz, 'infinity')),
+             coalesce(CASE WHEN clock_timestamp() - %(older)s::interval < %(before_at)s::timestamptz THEN NULL ELSE %(before_id)s::uuid END,
+                      'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+             %(candidates)s, %(walked)s)
+      ORDER BY at DESC, job_id DESC) s
+CROSS JOIN LATERAL (SELECT * FROM public.coding_jobs j WHERE j.id = s.job_id OFFSET 0) j  -- one by one, until the page is full
+WHERE s.at = public.changed_at(j.status, j.created_at, j.claimed_at, j.completed_at, j.updated_at)
+  AND j.status = coalesce(%(status)s, j.status)
+  AND public.job_matches(j.queue, j.actor, j.retry_count, j.prompt, j.error_message,
+                         %(queue)s, %(actor)s, %(attempt)s, %(error)s, %(text)s, %(fingerprint)s)
+ORDER BY s.at DESC, s.job_id DESC LIMIT %(limit)s
+
+-- name: count_indexed_jobs
+-- How many jobs the index finds for the words, up to %(candidates)s. Indexes: job_search_latest, job_search_words.
+SELECT count(*) AS jobs
+FROM public.search_jobs(
+             %(text)s, %(status)s, %(queue)s, %(actor)s,
+             least(clock_timestamp() - %(older)s::interval, coalesce(%(before_at)s::timestamptz, 'infinity')),
+             coalesce(CASE WHEN clock_timestamp() - %(older)s::interval < %(before_at)s::timestamptz THEN NULL ELSE %(before_id)s::uuid END,
+                      'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+             %(candidates)s, %(walked)s)
+
+-- name: search_progress
+-- Up to which end jobs are indexed, and from when on one may not be, since it committed late: a minute before. Both in UTC.
+-- No row: none is indexed yet.
+SELECT (p.ended_at AT TIME ZONE 'UTC')::text AS reached, (p.ended_at AT TIME ZONE 'UTC' - interval '1 minute')::text AS since
+FROM public.job_search_progress p
+
+-- name: has_ended_since
+-- Whether more than %(searched)s jobs have ended since %(since)s. Index: jobs_ended.
+SELECT EXISTS (SELECT FROM public.coding_jobs j
+               WHERE j.status IN ('completed', 'failed', 'cancelled') AND j.completed_at > %(since)s::text::timestamp AT TIME ZONE 'UTC'
+               ORDER BY j.completed_at OFFSET %(searched)s LIMIT 1) AS found
+
 -- name: show_job
 -- One job, every column. Index: primary key.
 SELECT id, status, actor, queue, priority, session_id, prompt, payload, result, error_message, retry_count, max_retries,
@@ -132,14 +185,18 @@ FROM public.job_attempts a LEFT JOIN public.workers w ON w.id = a.worker
 WHERE a.job_id = %(id)s ORDER BY a.fence
 
 -- name: list_audit
--- What operators did to jobs and to queues, the latest first. `target`: what it was done to, if not to a job. Indexes:
--- primary keys.
+-- What operators did to single jobs, to queues and to all jobs of a filter, the latest first. `target`: what it was done
+-- to, if not to a job. The jobs of a bulk operation are not listed one by one. Indexes: job_audit_single, primary keys.
 SELECT a.*
-FROM ((SELECT job_id, NULL AS target, action, done_by, reason, status_before, status_after, done_at
-       FROM public.job_audit ORDER BY id DESC LIMIT %(limit)s)
+FROM ((SELECT job_id, NULL AS target, NULL::bigint AS operation, action, done_by, reason, status_before, status_after, NULL AS stopped_by,
+              done_at
+       FROM public.job_audit WHERE bulk_operation IS NULL ORDER BY id DESC LIMIT %(limit)s)
       UNION ALL
-      (SELECT NULL, target, action, done_by, reason, NULL, NULL, done_at
-       FROM public.operator_audit ORDER BY id DESC LIMIT %(limit)s)) a
+      (SELECT NULL, target, NULL, action, done_by, reason, NULL, NULL, NULL, done_at
+       FROM public.operator_audit ORDER BY id DESC LIMIT %(limit)s)
+      UNION ALL
+      (SELECT NULL, filter, id, action, made_by, reason, NULL, state, stopped_by, started_at
+       FROM public.bulk_operations WHERE started_at IS NOT NULL ORDER BY id DESC LIMIT %(limit)s)) a
 ORDER BY a.done_at DESC LIMIT %(limit)s
 
 -- name: cancel_job

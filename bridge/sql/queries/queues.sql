@@ -83,20 +83,63 @@ FROM public.latency_history h
 WHERE h.seconds = %(seconds)s AND h.at >= to_timestamp(%(since)s) AND (%(queue)s::text IS NULL OR h.queue = %(queue)s)
 GROUP BY 1, 2, 3
 
+-- name: add_hand_overs
+-- Adds hand-overs of one bridge to what all bridges have counted in the same minutes and hours. In the order of the key:
+-- otherwise two bridges could wait for each other. None is added before the migration that allows them. Index: primary key.
+INSERT INTO public.latency_history AS h (seconds, at, queue, stage, bucket, attempts)
+SELECT s.seconds, date_bin(make_interval(secs => s.seconds), to_timestamp(n.minute), '2000-01-01 00:00:00+00'), n.queue,
+       'hand_over', n.bucket, sum(n.jobs)
+FROM unnest(%(minutes)s::bigint[], %(queues)s::text[], %(buckets)s::smallint[], %(jobs)s::bigint[]) AS n (minute, queue, bucket, jobs)
+CROSS JOIN (VALUES (60), (3600)) AS s (seconds)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint c
+    WHERE c.conrelid = 'public.latency_history'::regclass AND c.conname = 'latency_history_stage_check')
+GROUP BY 1, 2, 3, 5
+ORDER BY 1, 2, 3, 5
+ON CONFLICT (seconds, at, queue, stage, bucket) DO UPDATE SET attempts = h.attempts + excluded.attempts
+
+-- name: latencies_of_queues
+-- The histograms of the last hour, by queue and stage. Index: primary key.
+SELECT h.queue, h.stage, h.bucket, sum(h.attempts)::bigint AS attempts
+FROM public.latency_history h
+WHERE h.seconds = 60 AND h.at >= clock_timestamp() - interval '1 hour'
+GROUP BY 1, 2, 3
+
 -- name: live
--- What the pages show live, in one row: jobs by queue and status, the age of the oldest job that could run, among the
--- 1000 oldest pending ones; and the live workers. Index: jobs_oldest.
+-- What the pages show live, in one row: jobs by queue and status, for how long a job has been able to run; and the live
+-- workers. Due jobs of one priority are read in the order of their insertion, up to 20, of up to 50 priorities of a queue:
+-- after the first that was never put off none has waited longer. `is_least`: that one was not found, and a job may have
+-- waited longer. Index: jobs_ready.
+WITH RECURSIVE counts AS (
+    SELECT o.queue, sum(o.pending)::bigint AS pending, sum(o.processing)::bigint AS processing,
+           sum(o.completed)::bigint AS completed, sum(o.failed)::bigint AS failed, sum(o.cancelled)::bigint AS cancelled
+    FROM public.job_counts o GROUP BY o.queue
+), priorities AS (
+    SELECT c.queue, p.priority, 1 AS number
+    FROM counts c CROSS JOIN LATERAL (
+        SELECT j.priority FROM public.coding_jobs j
+        WHERE j.status = 'pending' AND j.due AND j.queue = c.queue ORDER BY j.priority LIMIT 1) p
+    UNION ALL
+    SELECT l.queue, p.priority, l.number + 1
+    FROM priorities l CROSS JOIN LATERAL (
+        SELECT j.priority FROM public.coding_jobs j
+        WHERE j.status = 'pending' AND j.due AND j.queue = l.queue AND j.priority > l.priority ORDER BY j.priority LIMIT 1) p
+    WHERE l.number < 50
+), oldest AS (
+    SELECT p.queue, min(f.since) AS since, max(p.number) = 50 OR bool_or(f.is_least) AS is_least
+    FROM priorities p CROSS JOIN LATERAL (
+        SELECT min(greatest(s.created_at, s.run_at)) AS since, count(*) = 20 AND bool_and(s.run_at IS NOT NULL) AS is_least
+        FROM (SELECT j.created_at, j.run_at FROM public.coding_jobs j
+              WHERE j.status = 'pending' AND j.due AND j.queue = p.queue AND j.priority = p.priority
+              ORDER BY j.seq LIMIT 20) s) f
+    GROUP BY p.queue
+)
 SELECT coalesce((
            SELECT json_agg(json_build_object(
                'queue', c.queue, 'pending', c.pending, 'processing', c.processing, 'completed', c.completed,
-               'failed', c.failed, 'cancelled', c.cancelled, 'oldest_due_seconds', (
-                   SELECT extract(epoch FROM clock_timestamp() - greatest(s.created_at, s.run_at))
-                   FROM (SELECT j.created_at, j.run_at, j.due FROM public.coding_jobs j
-                         WHERE j.status = 'pending' AND j.queue = c.queue ORDER BY j.created_at LIMIT 1000) s
-                   WHERE s.due ORDER BY s.created_at LIMIT 1)) ORDER BY c.queue)
-           FROM (SELECT o.queue, sum(o.pending)::bigint AS pending, sum(o.processing)::bigint AS processing,
-                        sum(o.completed)::bigint AS completed, sum(o.failed)::bigint AS failed, sum(o.cancelled)::bigint AS cancelled
-                 FROM public.job_counts o GROUP BY o.queue) c), '[]') AS queues,
+               'failed', c.failed, 'cancelled', c.cancelled,
+               'oldest_due_seconds', extract(epoch FROM clock_timestamp() - d.since), 'is_least', d.is_least) ORDER BY c.queue)
+           FROM counts c LEFT JOIN oldest d ON d.queue = c.queue), '[]') AS queues,
        count(*) AS workers, coalesce(sum(w.slots), 0) AS slots,
        (SELECT count(*) FROM public.coding_jobs j WHERE j.status = 'processing' AND j.exec IS NOT NULL) AS busy
 FROM public.workers w WHERE w.stopped_at IS NULL AND w.lease_expires_at > clock_timestamp()

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS public.coding_sessions (
 );
 
 CREATE INDEX IF NOT EXISTS coding_sessions_user_id_idx ON public.coding_sessions (user_id);
+CREATE INDEX IF NOT EXISTS coding_sessions_created ON public.coding_sessions (created_at DESC, id DESC);
 
 CREATE TABLE IF NOT EXISTS public.session_events (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -9,7 +9,11 @@ BEGIN
     FROM (VALUES ('job_attempts', 'fence'), ('workers', 'lease_expires_at'), ('actor_queues', 'max_retries'),
                  ('job_audit', 'done_by'), ('job_notifications', 'job_id'), ('notification_relay', 'relays_until'),
                  ('queue_pauses', 'paused_by'), ('operator_audit', 'done_by'), ('bulk_operations', 'last_seq'),
-                 ('queue_history', 'failed_attempts'), ('latency_history', 'bucket')) AS t (name, mark)
+                 ('queue_history', 'failed_attempts'), ('latency_history', 'bucket'),
+                 ('idempotency_keys', 'request_hash'),
+                 ('session_turns', 'fence'), ('session_messages', 'begins'), ('session_calls', 'started_fence'),
+                 ('session_inbox', 'taken_at'), ('session_requests', 'reserved_usd'),
+                 ('job_search', 'words'), ('job_search_progress', 'swept_id')) AS t (name, mark)
     WHERE to_regclass('public.' || t.name) IS NOT NULL
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                       WHERE a.attrelid = to_regclass('public.' || t.name) AND a.attname = t.mark);
@@ -85,6 +89,23 @@ DO $$ BEGIN
     END IF;
 END $$;
 -- [end]
+
+-- The ledger: one row for each attempt that ended, written by the statement that ends it. Because of the primary key
+-- no attempt can end twice. There is no foreign key, since its check would cost each report a look-up: a trigger
+-- (triggers/jobs.sql) deletes the rows of a deleted job.
+CREATE TABLE IF NOT EXISTS public.job_attempts (
+    job_id uuid NOT NULL,
+    fence bigint NOT NULL,
+    exec uuid,
+    worker uuid,
+    claimed_at timestamptz,
+    started_at timestamptz,
+    finished_at timestamptz NOT NULL,
+    outcome text NOT NULL
+        CHECK (outcome IN ('completed', 'failed', 'released', 'reclaimed', 'crashed', 'cancelled')),
+    error text,
+    PRIMARY KEY (job_id, fence)
+);
 
 -- The changes below are not events in the life of a job. The host's triggers, which may write updated_at or notify
 -- other programs, are off for them if this role may do that.
@@ -184,16 +205,22 @@ FROM (SELECT w.id, nextval('public.coding_jobs_seq') AS seq
             WHERE seq = 0 AND status IN ('pending', 'processing') ORDER BY created_at, id) w) waiting
 WHERE j.id = waiting.id;
 
--- Jobs that an old worker runs during this migration: it has an hour to report, as after claim_next_job().
-UPDATE public.coding_jobs
-SET claimed_at = coalesce(started_at, now()), claimed_by = 'claim_next_job', fence = 1,
-    lease_expires_at = now() + interval '1 hour'
-WHERE status = 'processing' AND fence = 0;
-
 DO $$ BEGIN
     PERFORM set_config('session_replication_role', 'origin', true);
 EXCEPTION WHEN insufficient_privilege THEN
     NULL;
+END $$;
+
+-- Ids in the order of time, where the server can make them: the jobs in work then share a few pages of each index. Before
+-- the indexes: a stronger lock after theirs would be a deadlock with an old worker's claim.
+DO $$
+BEGIN
+    IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = 'public.coding_jobs'::regclass AND a.attname = 'id' AND pg_get_expr(d.adbin, d.adrelid) LIKE '%uuidv7%')
+    THEN
+        ALTER TABLE public.coding_jobs ALTER COLUMN id SET DEFAULT pg_catalog.uuidv7();
+    END IF;
 END $$;
 
 CREATE INDEX IF NOT EXISTS jobs_ready ON public.coding_jobs (queue, priority DESC, seq)
@@ -214,34 +241,6 @@ DO $$ BEGIN
         ALTER TABLE public.coding_jobs SET (fillfactor = 50);
     END IF;
 END $$;
-
--- Ids in the order of time, where the server can make them: the jobs in work then share a few pages of each index.
-DO $$
-BEGIN
-    IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-        WHERE d.adrelid = 'public.coding_jobs'::regclass AND a.attname = 'id' AND pg_get_expr(d.adbin, d.adrelid) LIKE '%uuidv7%')
-    THEN
-        ALTER TABLE public.coding_jobs ALTER COLUMN id SET DEFAULT pg_catalog.uuidv7();
-    END IF;
-END $$;
-
--- The ledger: one row for each attempt that ended, written by the statement that ends it. Because of the primary key
--- no attempt can end twice. There is no foreign key, since its check would cost each report a look-up: a trigger
--- (triggers/jobs.sql) deletes the rows of a deleted job.
-CREATE TABLE IF NOT EXISTS public.job_attempts (
-    job_id uuid NOT NULL,
-    fence bigint NOT NULL,
-    exec uuid,
-    worker uuid,
-    claimed_at timestamptz,
-    started_at timestamptz,
-    finished_at timestamptz NOT NULL,
-    outcome text NOT NULL
-        CHECK (outcome IN ('completed', 'failed', 'released', 'reclaimed', 'crashed', 'cancelled')),
-    error text,
-    PRIMARY KEY (job_id, fence)
-);
 
 -- Worker processes, a row for each. A heartbeat writes that row only, however many jobs the process runs.
 CREATE TABLE IF NOT EXISTS public.workers (

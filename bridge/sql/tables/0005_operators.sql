@@ -4,6 +4,8 @@ ALTER TABLE public.job_audit ADD COLUMN IF NOT EXISTS copy uuid, ADD COLUMN IF N
 COMMENT ON COLUMN public.job_audit.copy IS 'The job that a replay of job_id inserted';
 -- A replay is done once, however often its form is sent.
 CREATE UNIQUE INDEX IF NOT EXISTS job_audit_copy ON public.job_audit (copy) WHERE copy IS NOT NULL;
+-- The jobs of a bulk operation are many, and in no list of what operators did.
+CREATE INDEX IF NOT EXISTS job_audit_single ON public.job_audit (id) WHERE bulk_operation IS NULL;
 -- NOT VALID: old rows have older actions, and checking them would hold up who operates meanwhile.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c

@@ -18,4 +18,7 @@ CREATE TABLE IF NOT EXISTS public.operator_audit (
     done_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON COLUMN public.operator_audit.action IS 'The name of the function that was called, such as pause_queue';
-COMMENT ON COLUMN public.operator_audit.target IS 'What it was called for, such as the name of the queue';
+COMMENT ON COLUMN public.operator_audit.target IS 'What it was called for, such as the name of the queue or worker';
+
+ALTER TABLE public.workers ADD COLUMN IF NOT EXISTS drain_requested_at timestamptz;
+COMMENT ON COLUMN public.workers.drain_requested_at IS 'Since when an operator wants it to take no jobs; it obeys with its next heartbeat';

@@ -117,6 +117,24 @@ BEGIN
         END $fn$
     $sql$, json_column);
 
+    -- add_turn_events: appends events to a session, for a caller that has checked that it may, and locked the session as
+    -- add_session_events does.
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION public.add_turn_events(p_session uuid, p_types text[], p_data jsonb[]) RETURNS void
+        LANGUAGE plpgsql SET search_path = ''
+        AS $fn$
+        DECLARE
+            before bigint;
+        BEGIN
+            IF cardinality(p_types) > 0 THEN
+                before := public.take_event_numbers(p_session, cardinality(p_types));
+                INSERT INTO public.session_events (session_id, event_type, %1$I, created_at, seq)
+                SELECT p_session, e.type, e.data, clock_timestamp(), before + e.place
+                FROM unnest(p_types, p_data) WITH ORDINALITY AS e (type, data, place);
+            END IF;
+        END $fn$
+    $sql$, json_column);
+
     -- get_session_events: the latest p_limit events of a session, the latest first. Index: session_events_number.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION public.get_session_events(p_session uuid, p_limit integer DEFAULT 1000)
@@ -125,6 +143,18 @@ BEGIN
         AS $fn$
             SELECT e.id, e.event_type, e.%1$I, e.created_at FROM public.session_events e
             WHERE e.session_id = p_session ORDER BY e.seq DESC NULLS LAST, e.created_at DESC LIMIT p_limit
+        $fn$
+    $sql$, json_column);
+
+    -- session_events_after: up to p_limit events of a session behind the number p_after, in their order: what a client of
+    -- Realtime has missed. Row security applies to who calls it. Index: session_events_number.
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION public.session_events_after(p_session uuid, p_after bigint, p_limit integer DEFAULT 1000)
+        RETURNS TABLE (seq bigint, id uuid, event_type text, data jsonb, created_at timestamptz)
+        LANGUAGE sql STABLE SET search_path = ''
+        AS $fn$
+            SELECT e.seq, e.id, e.event_type, e.%1$I, e.created_at FROM public.session_events e
+            WHERE e.session_id = p_session AND e.seq > greatest(p_after, 0) ORDER BY e.seq LIMIT least(p_limit, 1000)
         $fn$
     $sql$, json_column);
 

@@ -117,16 +117,17 @@ END $$;
 
 -- The next two run with the owner's rights: a role that may delete a job or a session needs no rights on the rows
 -- that depend on it.
--- delete_attempts_of_jobs: the ledger of the deleted jobs. Index: primary key.
+-- delete_attempts_of_jobs: the ledger and the words of the deleted jobs. Indexes: primary keys.
 CREATE OR REPLACE FUNCTION public.delete_attempts_of_jobs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     DELETE FROM public.job_attempts a USING deleted d WHERE a.job_id = d.id;
+    DELETE FROM public.job_search s USING deleted d WHERE s.job_id = d.id;
     RETURN NULL;
 END $$;
 
--- delete_jobs_of_sessions: the jobs and events of the deleted sessions, and their numbering.
+-- delete_jobs_of_sessions: the jobs, turns, events and snapshots of the deleted sessions, and their numbering.
 CREATE OR REPLACE FUNCTION public.delete_jobs_of_sessions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -134,6 +135,11 @@ BEGIN
     DELETE FROM public.coding_jobs j USING deleted d WHERE j.session_id = d.id;
     DELETE FROM public.session_events e USING deleted d WHERE e.session_id = d.id;
     DELETE FROM public.session_streams s USING deleted d WHERE s.session_id = d.id;
+    DELETE FROM public.session_turns t USING deleted d WHERE t.session_id = d.id;
+    DELETE FROM public.session_messages m USING deleted d WHERE m.session_id = d.id;
+    DELETE FROM public.session_calls c USING deleted d WHERE c.session_id = d.id;
+    DELETE FROM public.session_inbox i USING deleted d WHERE i.session_id = d.id;
+    DELETE FROM public.session_bundles b USING deleted d WHERE b.session_id = d.id;
     RETURN NULL;
 END $$;
 

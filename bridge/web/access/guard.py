@@ -3,7 +3,7 @@
 import logging
 from typing import Any, NoReturn
 
-from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, abort, current_app, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 COOKIE_NAME = "mobvibe"
 SESSION_SECONDS = 12 * 3600  # a working day
 OPEN_ENDPOINTS = {"static", "login.show", "login.log_in", "login.log_out"}
-OPEN_BLUEPRINTS = {"readyz", "metrics", "sessions"}  # probes and scrapers know no login; the API has tokens of its own
+# Probes and scrapers know no login; users of sessions have tokens.
+OPEN_BLUEPRINTS = {"readyz", "metrics", "sessions", "session_archive", "session_turns"}
 LOGIN_TEXT = "Log in, or send the service role key as a Bearer token."
 CLOSED_TEXT = (
     "The dashboard is closed: set DASHBOARD_PASSWORD to log in. "
@@ -65,7 +66,7 @@ def _guard() -> ResponseReturnValue | None:
     if request.endpoint in OPEN_ENDPOINTS or request.blueprint in OPEN_BLUEPRINTS:
         return None
     access: Access = current_app.extensions["access"]
-    g.role = role = access.role(session, request.headers.get("Authorization"), request.host)
+    g.role = role = access.role(session, request.headers.get("Authorization"), request.host, port_of(request))
     if request.endpoint is None:
         return None  # there is no such page, which who may see the others reads with the links to them
     if role is None:
@@ -91,6 +92,11 @@ def _check_change(role: Role) -> None:
     token = request.headers.get(csrf.HEADER) or request.form.get(csrf.FIELD)
     if not was_meant(token):
         _refuse_foreign_form()
+
+
+def port_of(of: Request) -> int | None:
+    """The port that took the connection, whatever its Host header says."""
+    return of.server[1] if of.server else None
 
 
 def was_meant(token: str | None) -> bool:

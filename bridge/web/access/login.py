@@ -9,9 +9,11 @@ from flask import Blueprint, abort, redirect, render_template, request, session,
 from flask.typing import ResponseReturnValue
 
 from bridge.web.access import csrf
-from bridge.web.access.failed_logins import FailedLogins
+from bridge.web.access.client_address import TrustedProxies
+from bridge.web.access.failed_logins import FailedLogins, guesser
 from bridge.web.access.guard import was_meant
-from bridge.web.access.roles import Access
+from bridge.web.access.known_browsers import known_role, remember
+from bridge.web.access.roles import Access, Role
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ logger = logging.getLogger(__name__)
 _OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
 
 
-def blueprint(access: Access) -> Blueprint:
+def blueprint(access: Access, proxies: TrustedProxies) -> Blueprint:
     pages = Blueprint("login", __name__)
     failed_logins = FailedLogins()
 
@@ -31,22 +33,27 @@ def blueprint(access: Access) -> Blueprint:
 
     @pages.post("/login")
     def log_in() -> ResponseReturnValue:
-        address = request.remote_addr or ""
+        address = proxies.client(request.remote_addr or "", request.headers.get("X-Forwarded-For"))
+        user = request.form.get("user", "")
+        who = guesser(address, user, known_role())
         if not was_meant(request.form.get(csrf.FIELD)):
             return _page("This page was open for too long. Try again.", HTTPStatus.FORBIDDEN)
-        if wait := math.ceil(failed_logins.wait_seconds(address)):
+        if wait := math.ceil(failed_logins.wait_seconds(who)):
             page, status = _page(f"Too many wrong passwords: try again in {wait} s.", HTTPStatus.TOO_MANY_REQUESTS)
             return page, status, {"Retry-After": str(wait)}
-        role = access.log_in(request.form.get("user", ""), request.form.get("password", ""))
+        role = access.log_in(user, request.form.get("password", ""))
         if role is None:
-            failed_logins.failed(address)
+            failed_logins.failed(who)
             logger.warning("Login refused", extra={"address": address})
             return _page("This name and password do not match.", HTTPStatus.UNAUTHORIZED)
-        failed_logins.succeeded(address)
+        if role is Role.ADMIN:  # who knows the readers' password must not guess the other one between two such logins
+            failed_logins.succeeded(who)
         session.clear()  # with a new token: the old one was known before the login
         session.permanent = True
-        session.update(role=role.value, user=request.form.get("user"))
-        return redirect(_own_path(request.form.get("next")))
+        session.update(role=role.value, user=user)
+        answer = redirect(_own_path(request.form.get("next")))
+        remember(answer, role)  # type: ignore[arg-type]  # werkzeug's type for the same
+        return answer
 
     @pages.post("/logout")
     def log_out() -> ResponseReturnValue:

@@ -41,7 +41,8 @@ class Access:
         self._service_key = "" if key is None else key.get_secret_value()
         self._highest = Role.READER if settings.read_only else Role.ADMIN
         self.asks_for_password = bool(self._passwords)
-        self.is_open = not self._passwords and not settings.is_production and is_local(settings.bind_host)
+        self._admin_port = settings.admin_port
+        self.is_open = not self._passwords and not settings.is_production and is_local(settings.pages_host)
 
     def cookie_key(self) -> bytes:
         """The key that signs cookies. The same in all web processes, and another once a password changes."""
@@ -56,8 +57,14 @@ class Access:
         roles = [role for role, known in self._passwords if hmac.compare_digest(password.encode(), known.encode())]
         return self._limited(roles[0]) if same_user and roles else None
 
-    def role(self, cookie: Mapping[str, Any], authorization: str | None, host: str) -> Role | None:
-        """The role of a request, by its cookie's content, its Authorization header and the host name it asks for."""
+    def role(
+        self, cookie: Mapping[str, Any], authorization: str | None, host: str, port: int | None = None
+    ) -> Role | None:
+        """The role of a request, by its cookie's content, its Authorization header and the host name it asks for.
+
+        `port`: the one that took the connection. With ADMIN_PORT, nobody is an administrator at the public port for
+        saying that he asks for this machine.
+        """
         if self.has_service_key(authorization):
             return self._highest
         if self._passwords:
@@ -65,7 +72,8 @@ class Access:
             known = cookie.get("role")
             return self._limited(Role(known)) if known in {role for role, _ in self._passwords} else None
         # Another page in the developer's browser can make a name of its own lead to this machine, but not one of these.
-        return self._highest if self.is_open and name_of(host) in LOCAL_NAMES else None
+        is_open = self.is_open and self._admin_port in (None, port)
+        return self._highest if is_open and name_of(host) in LOCAL_NAMES else None
 
     def has_service_key(self, authorization: str | None) -> bool:
         """Whether an Authorization header carries the service role key."""

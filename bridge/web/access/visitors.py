@@ -13,7 +13,9 @@ from starlette.requests import Request
 
 from bridge.web.access.guard import COOKIE_NAME, SESSION_SECONDS
 from bridge.web.access.roles import Access, bearer
-from bridge.web.tokens import TokenError, read_token
+from bridge.web.jwks import KeysUnavailableError
+from bridge.web.token_keys import TokenKeys
+from bridge.web.tokens import KEYS_UNAVAILABLE_TEXT, NO_KEYS_TEXT, TokenError, read_token
 
 # A stream ends after so long at the latest, and its client must prove again who it is: a password may have changed.
 _LONGEST = timedelta(hours=1)
@@ -29,30 +31,32 @@ class Visitor:
 
 
 class Visitors:
-    def __init__(self, app: Flask, access: Access, jwt_secret: str | None) -> None:
+    def __init__(self, app: Flask, access: Access, keys: TokenKeys) -> None:
         self._app = app
         self._access = access
-        self._jwt_secret = jwt_secret
+        self._keys = keys
 
     def visitor(self, request: Request) -> Visitor:
-        """Raises HTTPException with status 401 for who is nobody we know."""
+        """Raises HTTPException: with status 401 for who is nobody we know, 503 if that is not known now."""
         authorization = request.headers.get("Authorization")
         until = datetime.now(UTC) + _LONGEST
         if authorization is None or bearer(authorization) is None:
-            if self._access.role(self._cookie(request), None, request.headers.get("Host", "")) is None:
+            cookie, host, port = self._cookie(request), request.headers.get("Host", ""), request.scope["server"][1]
+            if self._access.role(cookie, None, host, port) is None:
                 raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in, or send a token in the Authorization header")
             return Visitor(None, "dashboard", until)
         if self._access.role({}, authorization, host="") is not None:  # by the service role key
             return Visitor(None, "dashboard", until)
-        if self._jwt_secret is None:
-            raise HTTPException(
-                HTTPStatus.SERVICE_UNAVAILABLE, "Tokens cannot be checked: SUPABASE_JWT_SECRET is not set"
-            )
+        if not self._keys:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NO_KEYS_TEXT)
         try:
-            user, expires = read_token(authorization, self._jwt_secret)
+            token = read_token(authorization, self._keys)
+        except KeysUnavailableError as error:
+            later = {"Retry-After": str(error.retry_after)}
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, KEYS_UNAVAILABLE_TEXT, later) from None
         except TokenError:
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "Invalid or expired token") from None
-        return Visitor(user, str(user), min(until, expires))
+        return Visitor(token.user, str(token.user), min(until, token.expires_at))
 
     def _cookie(self, request: Request) -> dict[str, Any]:
         """The content of the cookie that a login on a page has left."""

@@ -22,7 +22,7 @@ def blueprint(services: Services) -> Blueprint:
     @api.get("/jobs")
     def jobs() -> ResponseReturnValue:
         _, page = shown.search(request.args.get("q", ""), limit=_limit(), after=request.args.get("after"))
-        return jsonify(jobs=plain(page.jobs), next=None if page.next is None else str(page.next))
+        return jsonify(jobs=plain(page.jobs), next=None if page.next is None else str(page.next), note=page.note)
 
     @api.get("/jobs/<uuid:job_id>")
     def job(job_id: UUID) -> ResponseReturnValue:

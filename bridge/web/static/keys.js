@@ -10,6 +10,7 @@ const actions = {
   "/": search,
   j: () => move(1),
   k: () => move(-1),
+  x: () => row()?.querySelector("input[form=selection]")?.click(),
   r: () => document.getElementById("pause")?.click(),
   R: () => document.querySelector("button[formaction$='/retry']")?.form.elements.reason.focus(),
   t: () => chooseTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]),

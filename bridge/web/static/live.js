@@ -15,7 +15,6 @@ let failures = 0;
 let isPaused = false;
 let saidAt = 0;
 let said = "";
-const first = {}; // what the page showed when it was loaded
 
 function open() {
   stop();
@@ -150,10 +149,10 @@ function applyNewJobs(state) {
   const counts = queue ? state.queues.filter((one) => one.queue === queue) : [state.counts];
   const names = status ? [status] : Object.keys(state.counts);
   const now = counts.reduce((sum, one) => sum + names.reduce((part, name) => part + one[name], 0), 0);
-  first.jobs ??= now;
+  const first = (hint.dataset.first ??= now);
   const link = hint.querySelector("a");
-  link.hidden = now <= first.jobs;
-  set(link, `${now - first.jobs} new`);
+  link.hidden = now <= first;
+  set(link, `${now - first} new`);
 }
 
 pause.addEventListener("click", () => {

@@ -9,7 +9,7 @@ let timer;
 const first = Number(every); // a person waits
 let wait = first;
 
-async function update() {
+export async function update() {
   clearTimeout(timer);
   if (document.hidden) return;
   const page = isPaused() ? document : await ask();
@@ -46,7 +46,7 @@ function renew(part, page) {
 function isInUse(part) {
   const selection = getSelection();
   const isSelected = !selection.isCollapsed && part.contains(selection.anchorNode);
-  const isTyped = [...part.querySelectorAll("input:not([type=hidden])")].some((field) => field.value);
+  const isTyped = [...part.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value);
   const isOpen = part.querySelector("details[open]") !== null;
   return part.contains(document.activeElement) || isTyped || isOpen || isSelected;
 }

@@ -3,17 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from bridge.web.access.visitors import Visitors
 from bridge.web.overview import SAMPLE_SECONDS, State
-from bridge.web.streams.server_sent import HEADERS, HEARTBEAT_SECONDS, RECONNECT_MILLISECONDS
+from bridge.web.streams.server_sent import RECONNECT, arrival, stream
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +43,7 @@ class Live:
         if len(self._tabs) >= TABS_MOST:
             again = {"Retry-After": str(_RETRY_SECONDS)}
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "Too many open tabs: this one polls", again)
-        texts = self._texts(request.headers.get("Last-Event-ID"), visitor.until)
-        return StreamingResponse(texts, media_type="text/event-stream", headers=HEADERS)
+        return stream(self._texts(request.headers.get("Last-Event-ID"), visitor.until))
 
     def close(self) -> None:
         """End all streams, which the end of the process waits for."""
@@ -62,11 +60,9 @@ class Live:
         elif self._state is not None:
             tab.set()
         try:
-            yield f"retry: {RECONNECT_MILLISECONDS}\n\n"
+            yield RECONNECT
             while not self._is_ended and datetime.now(UTC) < until:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        await tab.wait()
+                await arrival(tab)
                 tab.clear()
                 state = self._state
                 if state is None or state.id == seen:

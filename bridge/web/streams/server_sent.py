@@ -1,46 +1,36 @@
-"""The form of server-sent events, and an answer that sends them until the client leaves."""
+"""The form of server-sent events, and what the streams of them have in common."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import StreamingResponse
 
 from bridge.web.answers import SECURITY_HEADERS
-from bridge.web.streams.feed import Event, Follower
+from bridge.web.streams.feed import Event
 
 # Proxies close a connection on which nothing comes for a minute or less.
-HEARTBEAT_SECONDS = 15.0
-RECONNECT_MILLISECONDS = 1000  # browsers wait so long before they come back; our clients add a growing delay
-
-HEADERS = SECURITY_HEADERS | {
+_HEARTBEAT_SECONDS = 15.0
+# Sent first. Browsers wait so long before they come back; our clients add a growing delay.
+RECONNECT = "retry: 1000\n\n"
+_HEADERS = SECURITY_HEADERS | {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
 }
 
 
-def stream(
-    following: Callable[[], AbstractContextManager[Follower]], until: datetime, headers: Mapping[str, str]
-) -> StreamingResponse:
-    """Send what a follower is given until the client leaves, or must prove again who it is.
-
-    `following` is entered when the first byte is sent: a client that has left by then follows nothing.
-    """
-    return StreamingResponse(_texts(following, until), media_type="text/event-stream", headers=HEADERS | dict(headers))
+def stream(texts: AsyncIterator[str], headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Sends `texts` until they end or the client leaves. They begin with the first byte that is sent."""
+    return StreamingResponse(texts, media_type="text/event-stream", headers=_HEADERS | dict(headers or {}))
 
 
-async def _texts(following: Callable[[], AbstractContextManager[Follower]], until: datetime) -> AsyncIterator[str]:
-    with following() as follower:
-        yield f"retry: {RECONNECT_MILLISECONDS}\n\n"
-        while not follower.ended and datetime.now(UTC) < until:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await follower.arrived.wait()
-            events = follower.take()
-            yield "".join(map(written, events)) if events else ": still here\n\n"
+async def arrival(arrived: asyncio.Event) -> None:
+    """Wait until there is something to send, but no longer than until a sign of life is due."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HEARTBEAT_SECONDS):
+            await arrived.wait()
 
 
 def written(event: Event) -> str:

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import partial
+from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -17,12 +17,12 @@ from bridge.errors import BridgeError
 from bridge.web.access.visitors import Visitor, Visitors
 from bridge.web.services import Services
 from bridge.web.streams.feed import EVENTS_AT_ONCE, Event, Feed, Follower
-from bridge.web.streams.server_sent import stream
+from bridge.web.streams.server_sent import RECONNECT, arrival, stream, written
 
 logger = logging.getLogger(__name__)
 
 # Of one visitor: the phones and tabs of a person. Of all: leaves connections for pages and probes (slow_clients.py).
-STREAMS_OF_ONE, STREAMS_OF_ALL = 20, 800
+STREAMS_OF_ONE, STREAMS_OF_ALL = 20, 1000
 _RETRY_SECONDS = 10  # for who is turned away: meanwhile some streams end
 # Web builds of the app call from another origin, which is safe with a user's token only: in development, the dashboard
 # asks for no cookie, and any page in the developer's browser could read the stream.
@@ -55,7 +55,14 @@ class SessionEvents:
         await self._check_owner(visitor, session)
         self._check_room(visitor)
         origins = _OTHER_ORIGINS if visitor.user is not None else {}
-        return stream(partial(self._following, visitor, session, seen), visitor.until, origins)
+        return stream(self._texts(visitor, session, seen), origins)
+
+    async def _texts(self, visitor: Visitor, session: UUID, seen: int) -> AsyncIterator[str]:
+        with self._following(visitor, session, seen) as follower:
+            yield RECONNECT
+            while not follower.ended and datetime.now(UTC) < visitor.until:
+                await arrival(follower.arrived)
+                yield "".join(map(written, follower.take())) or ": still here\n\n"
 
     @contextmanager
     def _following(self, visitor: Visitor, session: UUID, seen: int) -> Iterator[Follower]:

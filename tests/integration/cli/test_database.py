@@ -1,10 +1,18 @@
 """`mobvibe migrate`: migrations are applied and listed, or printed."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
 
 from bridge.postgres.migrations.files import migrations
+from tests.integration.postgres.conftest import as_role
 from tests.support.commands import mobvibe
+from tests.support.rows import Rows
 
 MIGRATIONS = len(migrations())
 
@@ -30,3 +38,65 @@ def test_migrations_can_be_printed_without_a_database(tmp_path: Path) -> None:
     assert first.out == second.out
     assert first.out.startswith("-- rights")
     assert "CREATE OR REPLACE FUNCTION public.claim_next_job()" in first.out
+
+
+def test_a_database_is_given_back_and_taken_again(tmp_path: Path, dsn: str, rows: Rows) -> None:
+    environment = {"DATABASE_URL": dsn}
+    rows.add_job(actor="build_report")
+    refused = mobvibe("migrate", "down", cwd=tmp_path, **environment)
+    assert (refused.code, refused.out) == (4, "")
+    assert "1 waiting jobs of other actors (build_report)" in refused.one_line()
+
+    down = mobvibe("migrate", "down", "--force", cwd=tmp_path, **environment)
+    assert (down.code, down.out.split()) == (0, ["0002_jobs", "0003_sessions", "0004_functions"])
+    assert "1 waiting jobs that the Node worker cannot run have failed; their error says why" in down.err
+    assert down.err.endswith("The database is the Node worker's\n")
+
+    again = mobvibe("migrate", "down", cwd=tmp_path, **environment)
+    assert (again.code, again.out, again.err) == (0, "", "Nothing to restore\n")
+    assert mobvibe("migrate", "status", cwd=tmp_path, **environment).code == 4
+    up = mobvibe("migrate", "up", cwd=tmp_path, **environment)
+    assert (up.code, len(up.out.splitlines())) == (0, MIGRATIONS)
+
+
+def test_the_owner_migrates_and_the_role_of_the_processes_gets_its_rights(
+    tmp_path: Path, empty_dsn: str, role: str
+) -> None:
+    environment = {"DATABASE_URL": as_role(empty_dsn, role), "OWNERS_DATABASE_URL": empty_dsn}
+    first = mobvibe("migrate", "up", cwd=tmp_path, **environment)
+    assert (first.code, len(first.out.splitlines())) == (0, MIGRATIONS)
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
+        for command, code in ((["up"], "42501"), (["up", "--grant-to", role], None)):
+            assert mobvibe("migrate", *command, cwd=tmp_path, **environment).code == 0
+            assert refused(connection, "SELECT count(*) FROM public.coding_jobs") == code
+            assert refused(connection, "SELECT public.get_queue_stats()") == code
+
+    assert mobvibe("migrate", "down", cwd=tmp_path, **environment).code == 0
+
+
+def test_a_role_that_is_not_there_is_named_before_anything_is_changed(tmp_path: Path, empty_dsn: str) -> None:
+    result = mobvibe("migrate", "up", "--grant-to", "Nobody's", cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert result.code == 4
+    assert 'Nothing was changed. There is no role "Nobody\'s" to grant to' in result.one_line()
+    assert mobvibe("migrate", "status", cwd=tmp_path, DATABASE_URL=empty_dsn).out.count("missing") == MIGRATIONS
+
+
+@pytest.fixture
+def role(empty_dsn: str) -> Iterator[str]:
+    """A login whose name needs quotes, in a database whose own search path leads elsewhere."""
+    name = f"Bridge-{uuid4().hex[:8]}"
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'")
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET search_path = elsewhere")
+        yield name
+        connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+
+
+def refused(connection: "psycopg.Connection[Any]", statement: str) -> str | None:
+    """The SQLSTATE of the error of a statement."""
+    try:
+        connection.execute(statement.encode())
+    except psycopg.Error as error:
+        return error.sqlstate
+    return None

@@ -1,37 +1,11 @@
 """`mobvibe doctor` over real stores: what is wrong, and the fix."""
 
 import json
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from bridge.cli import doctor
 from tests.support.commands import Run, mobvibe
 from tests.support.rows import Rows
 from tests.support.steps import Steps
-
-
-class ReceivesOnlyItself:
-    """A listener behind a pooler without other clients: it receives its own notifications only."""
-
-    error = None
-
-    def __init__(self, dsn: str, channel: str, callback: Callable[[str], None]) -> None:
-        self.subscribed = threading.Event()
-
-    def start(self) -> None:
-        self.subscribed.set()
-
-    def close(self) -> None: ...
-
-
-def test_the_doctor_checks_notifications_with_a_second_session(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor._listen(dsn).state == "ok"
-
-    monkeypatch.setattr(doctor, "Listener", ReceivesOnlyItself)
-    assert doctor._listen(dsn).state == "warn"
 
 
 def test_the_doctor_finds_nothing_wrong_in_a_correct_setup(run: Run, steps: Steps) -> None:

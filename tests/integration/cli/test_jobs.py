@@ -136,4 +136,8 @@ def test_a_list_that_did_not_read_all_jobs_says_so(run: Run, rows: Rows) -> None
     result = run("jobs", "list", "--actor", "seldom")
 
     assert result.err == "No such jobs.\nSearched the latest 50000 of each kind. For older jobs use psql.\n"
+    searched = run("jobs", "list", "words").err
+    assert searched.startswith(
+        "No such jobs.\nOf the jobs only the latest 50,000 of each status were searched: the others"
+    )
     assert run("jobs", "list").err == ""

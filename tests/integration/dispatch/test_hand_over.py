@@ -8,7 +8,9 @@ import pytest
 import redis
 
 from bridge.dispatch.dispatcher import Dispatcher
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.errors import RedisUnavailableError
+from bridge.postgres.history import latency_bucket
 from bridge.transport.client import connect_redis
 from bridge.transport.job_broker import JobBroker
 from bridge.transport.publisher import Publisher
@@ -29,8 +31,14 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def dispatcher(steps: Steps, client: redis.Redis) -> Dispatcher:
-    return Dispatcher(steps.queue, Publisher(client, "mobvibe"), name="bridge", lease_seconds=30, poll_seconds=5)
+def times() -> HandOverTimes:
+    return HandOverTimes()
+
+
+@pytest.fixture
+def dispatcher(steps: Steps, client: redis.Redis, times: HandOverTimes) -> Dispatcher:
+    publisher = Publisher(client, "mobvibe")
+    return Dispatcher(steps.queue, publisher, hand_over_times=times, name="bridge", lease_seconds=30, poll_seconds=5)
 
 
 @pytest.fixture
@@ -150,6 +158,50 @@ def test_what_is_kept_is_put_back_when_redis_goes(
     assert [rows.status(job_id) for job_id in (low, middle)] == ["pending", "pending"]
     assert rows.outcomes(low) == rows.outcomes(middle) == ["released"]
     check_invariants(rows)
+
+
+def counted(times: HandOverTimes) -> list[tuple[str, int]]:
+    return [(one.queue, jobs) for one, jobs in times.take().items()]
+
+
+def test_a_hand_over_lasts_from_the_claim_until_redis_has_it_also_of_what_is_kept(
+    steps: Steps, rows: Rows, dispatcher: Dispatcher, times: HandOverTimes, patient: None
+) -> None:
+    worker = steps.add_worker()
+    _, urgent, _ = (rows.add_job(priority=priority) for priority in (0, 9, 0))
+    before = time.monotonic()
+    dispatcher.step()
+    claimed = time.monotonic()
+    assert counted(times) == [("coding", 1)]
+
+    start(steps, rows, worker, urgent)
+    eventually(lambda: time.monotonic() - claimed > 0.1)
+    dispatcher.step()
+
+    ((one, jobs),) = times.take().items()
+    assert (one.queue, jobs) == ("coding", 2)
+    assert latency_bucket(0.1) <= one.bucket <= latency_bucket(time.monotonic() - before)
+
+
+def test_what_redis_did_not_take_is_counted_when_it_is_handed_over(
+    steps: Steps, rows: Rows, dispatcher: Dispatcher, times: HandOverTimes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.add_worker()
+    for priority in (0, 5, 9):
+        rows.add_job(priority=priority)
+
+    def gone(**_: object) -> None:
+        raise redis.ConnectionError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dispatcher._publisher, "_publish", gone)
+        with pytest.raises(RedisUnavailableError):
+            dispatcher.step()
+    assert counted(times) == []
+
+    rows.all("UPDATE coding_jobs SET priority = 0, run_at = NULL")
+    dispatcher.step()
+    assert sum(jobs for _, jobs in counted(times)) == 3
 
 
 def begun(fleet: Fleet, *job_ids: UUID) -> list[UUID]:

@@ -11,6 +11,7 @@ import redis
 from bridge.dispatch import monitor
 from bridge.dispatch.monitor import Monitor
 from bridge.errors import RedisAccessError
+from tests.support.failover_loop import patient_client
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
@@ -19,7 +20,7 @@ DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana-redis.json"
 
 @pytest.fixture
 def client(redis_url: str) -> "redis.Redis":
-    return redis.Redis.from_url(redis_url, decode_responses=True)
+    return patient_client(redis_url, decode_responses=True)
 
 
 def new_monitor(steps: Steps, client: "redis.Redis") -> Monitor:

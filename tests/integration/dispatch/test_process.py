@@ -6,20 +6,21 @@ from uuid import UUID
 
 import psycopg
 import pytest
-import redis
 
 from bridge.dispatch.process import BridgeProcess
 from bridge.settings import Settings
+from tests.support.failover_loop import patient_client
 from tests.support.rows import Rows
+from tests.support.steps import Steps
 from tests.support.waiting import eventually
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mobvibe %' AND wait_event_type = 'Lock'"
 
 
 def test_a_redis_that_may_evict_messages_causes_a_warning_at_the_start(
-    settings: Settings, caplog: pytest.LogCaptureFixture
+    settings: Settings, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with redis.Redis.from_url(settings.redis_address()) as client:
+    with patient_client(redis_url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             BridgeProcess(settings).check()
@@ -67,3 +68,32 @@ def test_stopping_waits_for_a_running_step_but_not_for_ever(settings: Settings, 
         somebody.rollback()
 
     assert bridge.stop(10)
+
+
+HANDED_OVER = """
+    SELECT queue, sum(attempts)::int AS jobs FROM latency_history WHERE seconds = 60 AND stage = 'hand_over'
+    GROUP BY 1"""
+
+
+def test_what_each_part_of_the_bridge_hands_over_is_in_the_history(
+    settings: Settings, redis_url: str, rows: Rows, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("upkeep._REST_SECONDS", "upkeep._BUSY_REST_SECONDS", "history._AGAIN_SECONDS"):
+        monkeypatch.setattr(f"bridge.dispatch.{name}", 0.05)
+    steps.queue.record_history()  # the bridge only adds to it
+    steps.add_worker(queues=["coding", "suspects"])
+    rows.add_job()
+    rows.add_job(queue="suspects", crashes=2)
+    bridge = BridgeProcess(settings)
+    bridge.start()
+
+    def handed_over() -> dict[str, int]:
+        return {row["queue"]: row["jobs"] for row in rows.all(HANDED_OVER)}
+
+    try:
+        eventually(lambda: handed_over() == {"coding": 1, "suspects": 1}, what="both hand-overs")
+        with patient_client(redis_url) as client:
+            client.flushdb()
+        eventually(lambda: handed_over() == {"coding": 2, "suspects": 2}, what="both hand-overs again")
+    finally:
+        assert bridge.stop(10)

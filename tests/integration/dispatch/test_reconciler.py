@@ -9,12 +9,14 @@ import pytest
 import redis
 
 from bridge.dispatch.dispatcher import Dispatcher
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.dispatch.reconciler import Reconciler
 from bridge.errors import PostgresUnavailableError
 from bridge.job import Claim
 from bridge.transport.client import connect_redis
 from bridge.transport.epoch import RedisEpoch
 from bridge.transport.publisher import Publisher
+from tests.support.failover_loop import patient_client
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
@@ -163,6 +165,26 @@ def test_messages_that_a_dead_worker_took_and_did_not_start_are_published_again(
     assert names(client) == [f"{claim.job_id}:{claim.fence}"]
 
 
+def test_what_is_handed_over_again_counts_once_more_and_what_redis_still_has_does_not(
+    steps: Steps, rows: Rows, client: redis.Redis, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = HandOverTimes()
+    reconciler = Reconciler(steps.queue, publisher, RedisEpoch(client, "mobvibe"), hand_over_times=times)
+    reconciler.step()
+    lost, _, _ = hand_over(steps, rows, publisher, 3)
+    client.delete(QUEUE, f"{QUEUE}.msgs")
+    publisher.publish(steps.queue.waiting_claims(age=timedelta(0), limit=10)[1:])
+
+    monkeypatch.setattr(reconciler, "_next_check", 0.0)
+    reconciler.step()
+    assert [(one.queue, jobs) for one, jobs in times.take().items()] == [("coding", 1)]
+    assert f"{lost.job_id}:{lost.fence}" in names(client)
+
+    reconciler.search()
+    reconciler.step()
+    assert times.take().total() == 3, "any of them may be lost"
+
+
 def test_a_hand_over_with_an_expired_lease_is_left_to_the_sweep(steps: Steps, rows: Rows, publisher: Publisher) -> None:
     (claim,) = hand_over(steps, rows, publisher)
     steps.expire(claim.job_id)
@@ -254,7 +276,7 @@ def test_jobs_run_again_soon_after_redis_was_emptied(
 ) -> None:
     fleet = new_fleet(lease_ms=60_000)
     fleet.start_worker()
-    client = redis.Redis.from_url(redis_url)
+    client = patient_client(redis_url)
     fleet.broker.draining = True  # no worker takes what the bridge hands over
     fleet.start_bridge()
     eventually(lambda: client.exists("mobvibe:__road__"))

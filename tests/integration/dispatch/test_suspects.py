@@ -7,8 +7,8 @@ from uuid import UUID
 
 import psycopg
 import pytest
-import redis
 
+from bridge.dispatch.hand_over_times import HandOverTimes
 from bridge.dispatch.reconciler import Reconciler
 from bridge.dispatch.suspects import Suspects
 from bridge.errors import PostgresUnavailableError
@@ -21,6 +21,7 @@ from bridge.transport.epoch import RedisEpoch
 from bridge.transport.messages import is_isolated, is_isolated_until_end, seal, unseal
 from bridge.transport.publisher import Publisher
 from bridge.worker.quarantine import TRIAL_SECONDS
+from tests.support.failover_loop import patient_client
 from tests.support.fleet import Fleet
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
@@ -319,8 +320,11 @@ def test_a_batch_stands_together_and_goes_by_its_most_urgent_job(steps: Steps, r
     publisher = Publisher(client, "mobvibe")
     publisher.publish([Claim(UUID(int=n), 1, "coding", "run", n) for n in (10, 5)])
 
-    Suspects(steps.queue, publisher, lambda: 2, name="bridge", lease_seconds=30).hand_over()
+    times = HandOverTimes()
 
+    Suspects(steps.queue, publisher, lambda: 2, hand_over_times=times, name="bridge", lease_seconds=30).hand_over()
+
+    assert [(one.queue, jobs) for one, jobs in times.take().items()] == [("coding", 2)]
     listed: Any = client.lrange("mobvibe:coding", 0, -1)
     assert [UUID(name.decode().partition(":")[0]) for name in listed] == [UUID(int=10), jobs[1], jobs[0], UUID(int=5)]
 
@@ -381,7 +385,7 @@ def test_dead_workers_are_found_while_a_suspect_waits_for_a_frozen_redis(
         eventually(lambda: rows.value(lost, [worker]), seconds=seconds, what="the worker to be declared lost")
 
     lose_a_worker(seconds=15)  # a bridge that has just started does not check workers yet
-    with redis.Redis.from_url(redis_url) as client:
+    with patient_client(redis_url) as client:
         client.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
         try:
             rows.add_job(actor="double", queue="tests", payload={"n": 1}, crashes=2, retry_count=1)
@@ -405,7 +409,7 @@ def test_a_suspect_runs_when_no_other_job_does_and_no_other_begins_meanwhile(
     eventually(lambda: is_started(ordinary))
     suspect = add("suspect", crashes=2, retry_count=1)
     eventually(lambda: rows.job(suspect)["fence"] == 1)
-    with redis.Redis.from_url(redis_url) as client:
+    with patient_client(redis_url) as client:
         eventually(lambda: client.llen("mobvibe:tests") == 0, what="the worker to take it")
     late = add("late")
     elsewhere = rows.add_job(actor="plain", queue="default")

@@ -61,3 +61,26 @@ def test_rows_of_long_ended_workers_are_deleted_and_a_locked_one_is_skipped(step
     assert rows.value("SELECT count(*) FROM workers WHERE id = %s", [old]) == 1, "tried once an hour"
     Upkeep(steps.queue, retention=None).step()
     assert [row["id"] for row in rows.all("SELECT id FROM workers")] == [live]
+
+
+def test_under_heavy_traffic_words_are_indexed_now_and_then(steps: Steps, rows: Rows) -> None:
+    def end_jobs(count: int) -> None:
+        """In a statement each: the rows of counts show that there is traffic."""
+        for _ in range(count):
+            rows.all(
+                """INSERT INTO coding_jobs (status, prompt, created_at, completed_at)
+                   SELECT 'completed', 'words', now(), now() - interval '1 minute' FROM generate_series(1, 10)"""
+            )
+
+    upkeep = Upkeep(steps.queue, retention=None)
+    end_jobs(150)
+    upkeep.step()
+    first = rows.value("SELECT count(*) FROM job_search")
+    end_jobs(150)
+    upkeep.step()
+
+    assert 0 < first < 1500
+    assert rows.value("SELECT count(*) FROM job_search") == first, "its time has not come"
+
+    upkeep.step()
+    assert rows.value("SELECT count(*) FROM job_search") > first, "there is no traffic any more"

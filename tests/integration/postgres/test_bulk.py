@@ -2,7 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -62,6 +62,21 @@ def test_an_operation_acts_once_on_each_job_that_matches(link: Link, rows: Rows,
     ]
 
 
+@pytest.mark.parametrize(("action", "acts"), [("retry", 3), ("cancel", 1), ("replay", 2)])
+def test_an_operation_on_chosen_jobs_acts_on_those_that_it_can(link: Link, rows: Rows, action: str, acts: int) -> None:
+    add_failed(rows, 30)
+    failed, pending, completed = ids(rows)[7], rows.add_job(), rows.add_job(status="completed", completed_at="now")
+    statuses = {"retry": "true", "cancel": "status = 'pending'", "replay": "status <> 'pending'"}
+    meant = ids(rows, f"id IN ('{failed}', '{pending}', '{completed}') AND {statuses[action]}")
+
+    operation = started(link, action, f"id:{completed},{failed},{pending},{uuid4()}")
+    batches = run(link)
+
+    assert len(meant) == shown(link, operation)["total"] == acts
+    assert acted_on(rows, operation) == meant
+    assert len(batches) == 1, "it looks at no other jobs"
+
+
 def test_a_replay_of_many_makes_one_copy_of_each(link: Link, rows: Rows) -> None:
     add_failed(rows, 40)
     old = rows.all("SELECT * FROM coding_jobs ORDER BY id")
@@ -105,7 +120,7 @@ def test_the_count_that_is_shown_is_the_number_of_jobs_acted_on(link: Link, rows
         words.remove("status:pending")
     meant = parse_filter(" ".join(words))
     action = chance.choice(bulk.actions_for(meant.status))
-    statuses = bulk._statuses(action, meant.status)
+    statuses = bulk._statuses(action, meant)
     listed = [
         row["id"] for row in list_jobs(link.call, meant, limit=1000, error_most=9).jobs if row["status"] in statuses
     ]
@@ -227,6 +242,19 @@ def test_jobs_that_run_again_are_notified_of_as_new_ones(link: Link, rows: Rows,
     (note,) = [note for _, note in listener.received()]
     listener.connection.close()
     assert note == {"count": 2} if number == 2 else (note["job_id"], note["priority"]) == (str(job["id"]), 0)
+
+
+def test_only_the_job_that_runs_again_is_notified_of(link: Link, rows: Rows, steps: Steps, dsn: str) -> None:
+    running = rows.add_job()
+    steps.started()
+    add_failed(rows, 2)
+    listener = NotificationRecorder(dsn, "new_job")
+    (again, _) = ids(rows, "status = 'failed'")
+
+    assert rows.value("SELECT retry_jobs(%s, 'ann', NULL, NULL)", [[running, again]]) == 1
+
+    assert [note["job_id"] for _, note in listener.received()] == [str(again)]
+    listener.connection.close()
 
 
 # Faults.
@@ -493,7 +521,7 @@ def test_where_counting_takes_too_long_the_number_is_unknown_and_all_are_acted_o
 
 
 @pytest.mark.parametrize(
-    "words", ['"\'; DROP TABLE coding_jobs; --"', "error:%s", 'queue:"a\' OR true"', '"\\\\"', "actor:$1 {}"]
+    "words", ['"\'; DROP TABLE coding_jobs; --"', "error:%s", 'queue:"a\' OR true"', '"x\\\\"', "actor:$1 {x}"]
 )
 def test_what_a_filter_says_is_a_value_and_never_sql(link: Link, rows: Rows, words: str) -> None:
     add_failed(rows, 3)

@@ -7,7 +7,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bridge.postgres.history import RangeError, percentile, read_history
+from bridge.postgres.history import RangeError, latency_bucket, percentile, read_history, read_latencies
+from bridge.postgres.queue_rows import HandOvers
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
@@ -95,6 +96,20 @@ def test_hours_are_the_sums_of_their_minutes_however_often_they_are_added_up(ste
     assert [tuple(row.values()) for row in rows.all(runs)] == [(60, 1), (3600, 1)]
 
 
+def test_the_sums_wait_for_no_bridge_that_adds_its_hand_overs(steps: Steps, rows: Rows, dsn: str) -> None:
+    minute = rows.value("SELECT extract(epoch FROM date_trunc('minute', now()))::bigint")
+    steps.queue.add_hand_overs({HandOvers(minute, "coding", 10): 1})
+    steps.link.connection.execute("SET lock_timeout = '1s'")
+    with psycopg.connect(dsn) as other:
+        other.execute("UPDATE latency_history SET attempts = attempts + 1 WHERE stage = 'hand_over'")
+
+        assert steps.queue.record_history() == 60
+
+    assert rows.all("SELECT seconds, attempts FROM latency_history ORDER BY 1") == [
+        {"seconds": 60, "attempts": 2}, {"seconds": 3600, "attempts": 2},
+    ]  # fmt: skip
+
+
 def test_a_failure_is_final_also_if_its_job_was_retried_by_hand_before_the_minute_was_recorded(
     steps: Steps, rows: Rows
 ) -> None:
@@ -145,6 +160,36 @@ def test_the_wait_of_a_job_that_runs_does_not_go_on_growing(steps: Steps, rows: 
 
     assert [row["attempts"] for row in first] == [1], "as soon as it has started"
     assert rows.all(waits) == first
+
+
+def test_a_bucket_is_the_same_in_the_bridge_and_in_the_database(rows: Rows) -> None:
+    times = [-1.0, 0.0, 0.0009, 0.001, 0.0012, 0.00127, 0.5, 0.9999, 1.0, 12.6, 86_400.0, 99_999.0, 100_000.0, 1e7]
+
+    found = rows.all(
+        "SELECT latency_bucket(make_interval(secs => t)) AS bucket"
+        " FROM unnest(%s::float8[]) WITH ORDINALITY AS u (t, n) ORDER BY n",
+        [times],
+    )
+
+    assert [latency_bucket(seconds) for seconds in times] == [row["bucket"] for row in found]
+
+
+def test_latencies_of_the_last_hour_are_read_by_queue(steps: Steps, rows: Rows) -> None:
+    for queue, minutes, stage, bucket in (
+        ("a", 1, "wait", 31), ("a", 30, "wait", 31), ("a", 90, "wait", 61),
+        ("a", 1, "hand_over", 11), ("b", 1, "wait", 21),
+    ):  # fmt: skip
+        rows.all(
+            "INSERT INTO latency_history VALUES (60, now() - make_interval(mins => %s), %s, %s, %s, 2)",
+            [minutes, queue, stage, bucket],
+        )
+
+    found = read_latencies(steps.link.call)
+
+    assert found.keys() == {"a", "b"}
+    assert found["a"]["wait"]["p99"] == pytest.approx(1.26, rel=0.01), "not what was longer ago"
+    assert found["a"]["hand_over"]["p50"] == pytest.approx(0.0112, rel=0.01)
+    assert found["b"]["hand_over"] == {"p50": None, "p95": None, "p99": None}
 
 
 def test_a_clock_that_is_ahead_makes_no_negative_latency(steps: Steps, rows: Rows) -> None:

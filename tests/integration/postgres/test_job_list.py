@@ -45,6 +45,20 @@ def test_the_job_that_changed_last_comes_first(link: Link, rows: Rows) -> None:
     assert listed(link, older=timedelta(minutes=4, seconds=30)) == [waiting, completed]
 
 
+def test_chosen_jobs_are_listed_a_page_at_a_time(link: Link, rows: Rows) -> None:
+    jobs = [add(rows, minutes, "completed_at", status="failed") for minutes in range(5)]
+    waiting = add(rows, 9, "created_at")
+    meant = JobFilter(id=(*jobs[1:], waiting, uuid4()))
+
+    first = list_jobs(link.call, meant, limit=3, error_most=9)
+    rest = list_jobs(link.call, meant, limit=3, error_most=9, after=first.next)
+
+    assert [row["id"] for row in first.jobs] == jobs[1:4]
+    assert [row["id"] for row in rest.jobs] == [jobs[4], waiting]
+    assert first.jobs[0].keys() == list_jobs(link.call, JobFilter(), limit=3, error_most=9).jobs[0].keys()
+    assert listed(link, id=(jobs[0], waiting), status=Status.FAILED) == [jobs[0]]
+
+
 @pytest.mark.parametrize("status", list(Status))
 def test_each_condition_excludes_the_other_jobs_of_each_status(link: Link, rows: Rows, status: Status) -> None:
     session = rows.add_session()
@@ -63,7 +77,7 @@ def test_each_condition_excludes_the_other_jobs_of_each_status(link: Link, rows:
     ):  # fmt: skip
         assert listed(link, **condition) == [meant], condition
         assert listed(link, status=status, **condition) == [meant], condition
-    for condition in ({"attempt": 3}, {"error": "blue"}, {"text": "%"}, {"session": uuid4()}):
+    for condition in ({"attempt": 3}, {"error": "blue"}, {"text": "imed"}, {"session": uuid4()}):
         assert listed(link, **condition) == [], condition
 
 

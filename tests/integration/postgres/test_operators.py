@@ -1,4 +1,7 @@
-"""Cancel and retry: what operators may do to a job, and what is recorded."""
+"""Cancel and retry: what operators may do to a job, and what is recorded.
+
+Rows of docs/reference/security.md: S29.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -7,12 +7,12 @@ finished jobs would show here as another index, or as reads that grow.
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from bridge.job import Claim, Completed, Failed, Released, Status
-from bridge.postgres import job_list
+from bridge.postgres import bulk, job_list
 from bridge.postgres.attempts import AttemptKey
 from bridge.postgres.job_filter import JobFilter
 from bridge.postgres.queue_rows import Span
@@ -86,6 +86,7 @@ def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Ca
     yield "claim_jobs_apart", {READY, KEY, WAITING, WORK}, claim_apart
     yield "start_jobs", {KEY}, start
     yield "heartbeat_worker", {KEY, WORK}, lambda: steps.book.heartbeat(worker, LEASE, held)
+    yield "list_workers", {WORK}, lambda: steps.link.call("list_workers")
     yield "reclaim_jobs", {KEY, WORK}, steps.reclaim
     yield "complete_jobs", {KEY}, lambda: steps.book.complete([(one, Completed(None)) for one in held[:20]])
     yield "fail_jobs", {KEY}, lambda: steps.book.fail([(one, Failed("x")) for one in held[20:30]])
@@ -97,6 +98,9 @@ def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Ca
     for status, indexes in LISTED.items():
         yield f"list_jobs {status}", {*indexes, KEY}, partial(list_jobs, steps, status)
     yield "list_jobs of an actor", {OLDEST, WORK, FINISHED, KEY}, partial(list_jobs, steps, None, "nobody")
+    chosen = tuple(key.job_id for key in held)
+    yield "list_chosen_jobs", {KEY}, lambda: list_chosen(steps, chosen)
+    yield "a bulk operation on chosen jobs", {KEY}, lambda: retry(steps, chosen)
     yield "show_job", {KEY}, lambda: steps.link.call("show_job", {"id": claims[0].job_id})
     yield "show_attempts", {KEY}, lambda: steps.link.call("show_attempts", {"id": claims[0].job_id, "error_most": 9})
     yield "prune_jobs", {FINISHED, KEY}, lambda: steps.queue.prune_jobs(timedelta(minutes=30), limit=LIVE)
@@ -105,6 +109,16 @@ def measured_calls(steps: Steps, rows: Rows) -> Iterator[tuple[str, set[str], Ca
 def list_jobs(steps: Steps, status: str | None, actor: str | None = None) -> None:
     meant = JobFilter(status=Status(status) if status else None, actor=actor)
     job_list.list_jobs(steps.link.call, meant, limit=20, error_most=9, searched=4 * LIVE)
+
+
+def list_chosen(steps: Steps, ids: tuple[UUID, ...]) -> None:
+    assert len(job_list.list_jobs(steps.link.call, JobFilter(id=ids), limit=LIVE, error_most=9).jobs) == LIVE
+
+
+def retry(steps: Steps, ids: tuple[UUID, ...]) -> None:
+    operation = bulk.plan(steps.link.call, bulk.Action.RETRY, JobFilter(id=ids), by="ann")
+    bulk.start(steps.link.call, operation, by="ann", reason=None, rate=None)
+    assert steps.queue.run_bulk_batch(limit=1000, looked_at=10_000).state == "done"
 
 
 def check(steps: Steps, rows: Rows) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,13 +12,16 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.cli.doctor import examine, preview_migration
+from bridge.errors import PostgresUnfitError
 from bridge.postgres.attempts import Attempts
 from bridge.postgres.connection_budget import nearest_limit
 from bridge.postgres.link import Link
 from bridge.postgres.migrations import migrate_up, migration_states
 from bridge.postgres.pool import Pool
+from bridge.postgres.startup_checks import check_database
 from bridge.settings import Settings
 from tests.support import legacy
+from tests.support.pgbouncer import PgBouncer
 from tests.support.rows import Rows
 from tests.support.session_pooler import SessionPooler
 
@@ -116,6 +119,23 @@ def test_a_pooled_session_keeps_its_own_limits(pooled_dsn: str) -> None:
     assert link.connection.answer_seconds < 10
     assert nearest_limit(link) is None, "how many the pooler has for us only the pooler knows"
     link.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("DateStyle", "SQL, DMY"), ("IntervalStyle", "iso_8601"), ("array_nulls", "off")]
+)
+def test_a_format_that_cannot_be_set_behind_a_pooler_is_named(
+    dsn: str, rows: Rows, new_pgbouncer: Callable[..., PgBouncer], setting: str, value: str
+) -> None:
+    rows.all(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET {setting} = '{value}'")
+    pooled = new_pgbouncer().before(dsn)
+
+    with pytest.raises(PostgresUnfitError, match=f"{setting} stays as .*'{value}', and must be .*: ALTER ROLE"):
+        check_database(pooled, rest=lambda _: pytest.fail("waiting does not help"))
+    pool = Pool(pooled, "test")
+    with pytest.raises(PostgresUnfitError, match=setting):
+        pool.call("ping")
+    pool.close()
 
 
 def test_a_pooled_session_of_the_web_process_keeps_its_own_limits(pooled_dsn: str) -> None:

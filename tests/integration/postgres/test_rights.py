@@ -1,4 +1,7 @@
-"""Rights: web roles may do nothing, and a role without rights gets one clear line."""
+"""Rights: web roles may do nothing, and a role without rights gets one clear line.
+
+Rows of docs/reference/security.md: S7, S8, S9.
+"""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -228,6 +231,56 @@ def test_an_interrupted_migration_leaves_no_rights_open(web_roles: None, empty_d
         assert open_to_the_web(rows, theirs) == []
 
 
+def test_only_the_owner_may_write_what_the_way_back_runs(supabase: Rows) -> None:
+    supabase.all("GRANT ALL ON adopted_definitions TO service_role")
+    supabase.all("SELECT mobvibe_close_rights()")
+
+    for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        assert not supabase.value("SELECT has_table_privilege('service_role', 'adopted_definitions', %s)", [right]), (
+            right
+        )
+
+
+def test_in_a_new_project_web_roles_see_and_write_nothing(web_roles: None, empty_dsn: str) -> None:
+    """Its default privileges grant everything on new tables: row security alone stands before the three of old."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        rows = Rows(connection)
+        rows.all(legacy.GENEROUS_DEFAULTS)
+        migrate_up(empty_dsn)
+        session = rows.add_session(user_id=uuid4())
+        rows.add_job(session_id=session)
+        rows.all("INSERT INTO session_events (session_id, event_type) VALUES (%s, 'x')", [session])
+        of_old = {"coding_jobs", "coding_sessions", "session_events"}
+
+        assert open_to_the_web(rows, of_old) == []
+        for role in ("anon", "authenticated"):
+            rows.all(f"SET ROLE {role}")
+            for table in sorted(of_old):
+                assert rows.all(f"SELECT FROM {table}") == [], (role, table)
+                assert rows.all(f"DELETE FROM {table} RETURNING 1") == [], (role, table)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+                    rows.all(f"INSERT INTO {table} DEFAULT VALUES" if table != "session_events" else NEW_EVENT)
+            rows.all("RESET ROLE")
+
+
+NEW_EVENT = "INSERT INTO session_events (session_id, event_type) VALUES (gen_random_uuid(), 'x')"
+
+
+def test_a_new_table_without_row_security_would_be_found(supabase: Rows) -> None:
+    theirs = tables(supabase)
+    supabase.all("""
+        CREATE TABLE forgotten (id integer GENERATED ALWAYS AS IDENTITY);
+        CREATE VIEW shown AS SELECT * FROM job_audit;
+        CREATE FUNCTION forgotten_too() RETURNS void LANGUAGE sql BEGIN ATOMIC END;
+    """)
+
+    assert set(open_to_the_web(supabase, theirs)) == {
+        f"{role}: {name}"
+        for role in ("anon", "authenticated")
+        for name in ("forgotten", "shown", "forgotten_id_seq", "forgotten_too()")
+    }
+
+
 def test_calls_of_the_service_role_work_whatever_default_grants_exist(web_roles: None, empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         rows = Rows(connection)
@@ -251,7 +304,17 @@ def test_calls_of_the_service_role_work_whatever_default_grants_exist(web_roles:
 
 @pytest.mark.parametrize(
     "table",
-    ["job_attempts", "workers", "job_audit", "session_streams", "queue_pauses", "operator_audit", "bulk_operations"],
+    [
+        "job_attempts",
+        "workers",
+        "job_audit",
+        "session_streams",
+        "queue_pauses",
+        "operator_audit",
+        "bulk_operations",
+        "idempotency_keys",
+        "session_bundles",
+    ],
 )
 def test_web_roles_cannot_touch_our_tables(supabase: Rows, table: str) -> None:
     for role in ("anon", "authenticated"):
@@ -297,6 +360,7 @@ def test_every_function_has_an_empty_search_path_or_names_that_are_bound_already
         "count_changed_jobs",
         "count_deleted_jobs",
         "count_new_jobs",
+        "completed_status",
         "count_no_jobs",
         "delete_attempts_of_jobs",
         "delete_jobs_of_sessions",
@@ -391,7 +455,7 @@ def test_rows_hidden_by_row_security_are_an_error(stranger: str, rows: Rows) -> 
 def test_the_granted_rights_are_enough(stranger: str, rows: Rows) -> None:
     rows.all("""
         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO stranger;
-        GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO stranger;
+        GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO stranger;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO stranger;
     """)
     check_database(stranger)

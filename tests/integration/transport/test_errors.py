@@ -9,7 +9,7 @@ from bridge.errors import RedisAccessError, RedisUnavailableError, RedisUnfitErr
 from tests.support import redis_servers
 from tests.support.redis_servers import Open, refusal
 
-CLUSTER = "it is a node of a Redis Cluster, which is not supported"
+CLUSTER = "it is a node of a Redis Cluster: write redis+cluster://"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bridge.transport.server_check import check_server
 from tests.support.commands import mobvibe
 from tests.support.redis_servers import Open, refusal
 
-CLUSTER = "it is a node of a Redis Cluster, which is not supported"
+CLUSTER = "it is a node of a Redis Cluster: write redis+cluster://"
 
 
 def test_a_sentinel_is_refused(plain: Open) -> None:
@@ -28,6 +28,11 @@ def test_a_node_of_a_cluster_is_refused(plain: Open) -> None:
 
     assert isinstance(error := refusal(f"redis://127.0.0.1:{port}/0"), RedisUnfitError)
     assert CLUSTER in str(error)
+
+
+def test_an_address_of_ipv6_works(plain: Open) -> None:
+    with connect_redis(f"redis://[::1]:{plain('bind 127.0.0.1 ::1')}/0") as client:
+        check_server(client)
 
 
 def test_a_replica_is_refused(plain: Open) -> None:

@@ -29,15 +29,15 @@ def cut_off(settings: Settings) -> FlaskClient:
 
 
 @pytest.fixture
-def web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
-    web = WebProcess(dsn, redis_url, SECRET, tmp_path, request_seconds=REQUEST_SECONDS)
+def web(addresses: dict[str, str], redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
+    web = WebProcess(addresses["DATABASE_URL"], redis_url, SECRET, tmp_path, request_seconds=REQUEST_SECONDS)
     yield web
     web.end()
 
 
 @pytest.fixture
-def closed_web(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
+def closed_web(addresses: dict[str, str], redis_url: str, tmp_path: Path) -> Iterator[WebProcess]:
     """A web process that asks for a password."""
-    web = WebProcess(dsn, redis_url, SECRET, tmp_path, DASHBOARD_PASSWORD="correct horse")
+    web = WebProcess(addresses["DATABASE_URL"], redis_url, SECRET, tmp_path, DASHBOARD_PASSWORD="correct horse")
     yield web
     web.end()

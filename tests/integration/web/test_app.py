@@ -1,5 +1,6 @@
 """All pages: errors are JSON, and the schema of the version before is served."""
 
+import re
 from importlib import resources
 
 import pytest
@@ -41,7 +42,12 @@ def test_pages_are_served_on_the_older_schema_or_say_what_to_do(client: FlaskCli
 
     for path in ("/", f"/jobs/{job_id}", f"/api/jobs/{job_id}", "/queues", "/workers", "/settings", "/live.json"):
         assert client.get(path).status_code == 200, path
-    for path in ("/bulk", "/api/bulk"):
+    listing = client.get("/jobs?q=status:pending").text
+    assert re.search(r"Jobs cannot be listed: .* Run: mobvibe migrate up", listing)
+    assert 'pending <span class="count">1</span>' in listing
+    assert "Run: mobvibe migrate up" in client.get("/jobs?q=words").text
+    assert client.get("/jobs?q=nonsense:1").status_code == 400
+    for path in ("/bulk", "/api/bulk", "/api/jobs"):
         answer = client.get(path)
         assert answer.status_code == 503
         assert "Run: mobvibe migrate up" in answer.text

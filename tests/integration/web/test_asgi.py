@@ -1,4 +1,7 @@
-"""The web process as a whole: its probes answer whatever the pages wait for."""
+"""The web process as a whole: its probes answer whatever the pages wait for.
+
+Rows of docs/reference/security.md: S20.
+"""
 
 import gzip
 import json

@@ -16,7 +16,7 @@ from tests.support.rows import Rows
 from tests.support.web import client_of
 
 
-def post(client: FlaskClient, address: str, **form: str) -> TestResponse:
+def post(client: FlaskClient, address: str, **form: str | list[str]) -> TestResponse:
     with client.session_transaction() as cookie:
         token = csrf.token_of(cookie)
     return client.post(address, data={"csrf": token} | form)
@@ -47,6 +47,38 @@ def test_all_jobs_of_a_search_are_retried(client: FlaskClient, rows: Rows, link:
     assert "<strong>done</strong>" in end.text
     assert "“" not in end.text and "fixed" in end.text
     assert 'href="/bulk/1"' in client.get("/bulk").text
+
+
+def test_the_selected_jobs_are_retried(client: FlaskClient, rows: Rows, link: Link) -> None:
+    add_failed(rows, 5)
+    page = client.get("/jobs?q=status:failed").text
+    boxes = re.findall(r'<input type="checkbox" name="id" value="([^"]+)" form="selection"', page)
+    assert len(boxes) == 5
+    assert re.search(r'<form method="post" action="/bulk" id="selection"', page)
+
+    confirm = client.get(post(client, "/bulk", action="retry", chosen="yes", id=boxes[1:3]).location)
+
+    assert "<h1>Retry 2 jobs</h1>" in confirm.text
+    assert f'href="/jobs?q=id:{boxes[1]},{boxes[2]}"' in confirm.text
+    assert f"/jobs/{boxes[1]}" in client.get(f"/jobs?q=id:{boxes[1]},{boxes[2]}").text
+    post(client, "/bulk/1/start", reason="fixed")
+    run(link)
+    assert {str(row["job_id"]) for row in rows.all("SELECT job_id FROM job_audit")} == set(boxes[1:3])
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({}, "No job is selected: tick the boxes of some on the page of jobs"),
+        ({"id": "7"}, "id: must be UUIDs, with commas between them"),
+        ({"id": "11111111-2222-4333-8444-555555555555 queue:x"}, "it goes together with status: only"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_explained(client: FlaskClient, form: dict[str, str], said: str) -> None:
+    answer = post(client, "/bulk", action="retry", chosen="yes", **form)
+
+    assert answer.status_code == 400
+    assert said in unescape(answer.text)
 
 
 def test_a_page_that_refreshes_can_be_kept_still(client: FlaskClient, rows: Rows, link: Link) -> None:
@@ -99,7 +131,8 @@ def test_only_what_can_be_done_to_jobs_of_a_status_is_offered(
 
     page = client.get("/jobs", query_string={"q": q}).text
 
-    assert re.findall('name="action" value="([a-z]+)"', page) == actions
+    found = re.findall('name="action" value="([a-z]+)"', page)
+    assert found == actions + actions, "to all that match, and to those that are selected"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +140,7 @@ def test_only_what_can_be_done_to_jobs_of_a_status_is_offered(
     [
         ({"action": "retry", "q": "stat:x"}, "stat: is no qualifier"),
         ({"action": "cancel", "q": "status:failed"}, "status: cancel acts on jobs that are pending, processing"),
-        ({"action": "retry", "q": "x" * 1001}, "longer than 1000 characters"),
+        ({"action": "retry", "q": "x" * 4001}, "longer than 4000 characters"),
         ({"action": "delete", "q": ""}, "Bad Request"),
         ({}, "Bad Request"),
     ],

@@ -81,10 +81,15 @@ def test_the_tables_say_what_the_charts_show(client: FlaskClient, rows: Rows, st
             " FROM (SELECT now() - interval '2 minutes') AS t (at)"
         )
     steps.queue.record_history()
+    rows.all(
+        "INSERT INTO latency_history SELECT 60, at, 'coding', 'hand_over', 6, 1 FROM queue_history"
+        " WHERE inserted > 0 AND seconds = 60"
+    )
 
     page = client.get("/").text
 
     assert "7 completed" in page
+    assert "Claimed → handed over 3 ms / 3 ms / 3 ms" in page
     assert re.search(r"<td>2\.[0-5] s / 2\.[0-5] s / 2\.[0-5] s</td>", page)
     assert 'aria-current="true">1h' in page
     assert 'aria-current="true">30d' in client.get("/?range=30d").text

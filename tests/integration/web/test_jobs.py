@@ -1,4 +1,7 @@
-"""The pages of jobs: search, one job, and what an operator does to it."""
+"""The pages of jobs: search, one job, and what an operator does to it.
+
+Rows of docs/reference/security.md: S15.
+"""
 
 import re
 from typing import Any

@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from documentation import metrics
 from tests.support.rows import Rows
 from tests.support.steps import Steps
 
@@ -36,6 +37,12 @@ def test_metrics_can_be_read_by_prometheus(client: FlaskClient, rows: Rows, step
     assert samples["bridge_workers", ()] == 1
     assert samples["bridge_worker_slots", ("total",)] == 4
     assert [samples["bridge_up", (component,)] for component in ("postgres", "schema", "redis")] == [1, 1, 1]
+
+
+def test_the_page_of_metrics_lists_those_that_are_answered(client: FlaskClient) -> None:
+    answered = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+
+    assert {name for name in answered if not name.startswith("process_")} == {one.name for one in metrics.families()}
 
 
 NAMED = re.compile(r"\bbridge_[a-z_]+")

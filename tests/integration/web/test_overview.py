@@ -38,6 +38,45 @@ def test_it_shows_what_is_there(pool: Pool, rows: Rows, steps: Steps) -> None:
     assert content["verdict"]["healthy"]
 
 
+def oldest(pool: Pool) -> dict[str, str | None]:
+    return {queue["queue"]: queue["oldest"] for queue in overview(pool).state().content["queues"]}
+
+
+def test_the_longest_wait_is_found_behind_jobs_that_may_not_run_yet_or_could_not(pool: Pool, rows: Rows) -> None:
+    rows.all(
+        "INSERT INTO coding_jobs (queue, created_at, run_at)"
+        " SELECT 'later', now() - interval '1 day', now() + interval '1 h' FROM generate_series(1, 1500)"
+    )
+    put_off = {"created_at": datetime.now(UTC) - timedelta(days=1), "run_at": datetime.now(UTC) - timedelta(seconds=2)}
+    for queue in ("later", "again"):
+        rows.add_job(queue=queue, **put_off)
+        rows.add_job(queue=queue, created_at=datetime.now(UTC) - timedelta(minutes=5))
+        rows.add_job(queue=queue)
+
+    assert oldest(pool) == {"later": "5 min", "again": "5 min"}
+
+
+def test_the_longest_wait_is_found_in_each_priority(pool: Pool, rows: Rows) -> None:
+    for priority in (7, -3, 100, 0):
+        age = timedelta(hours=3) if priority == 0 else timedelta(seconds=priority + 10)
+        rows.add_job(priority=priority, created_at=datetime.now(UTC) - age)
+
+    assert oldest(pool) == {"coding": "3 h"}
+
+
+def test_it_says_where_a_job_may_have_waited_longer(pool: Pool, rows: Rows) -> None:
+    put_off = "INSERT INTO coding_jobs (queue, run_at) SELECT %s, now() - interval '5 min' FROM generate_series(1, %s)"
+    for queue, jobs in (("few", 19), ("many", 20)):
+        rows.all(put_off, [queue, jobs])
+    rows.all("INSERT INTO coding_jobs (queue, priority) SELECT 'priorities', n FROM generate_series(1, 50) n")
+    rows.all("INSERT INTO coding_jobs (queue) SELECT 'plain' FROM generate_series(1, 30)")
+    rows.all("UPDATE coding_jobs SET created_at = now() - interval '6 min'")
+
+    assert oldest(pool) == {
+        "few": "5 min", "many": "at least 5 min", "plain": "6 min", "priorities": "at least 6 min",
+    }  # fmt: skip
+
+
 def test_what_needs_attention_is_found(pool: Pool, rows: Rows, steps: Steps) -> None:
     rows.add_job(actor="nobody knows it", queue="q")
     stuck = rows.add_job()

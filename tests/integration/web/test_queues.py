@@ -216,3 +216,23 @@ def test_without_postgres_the_page_says_so(cut_off: FlaskClient) -> None:
 
     assert answer.status_code == 503
     assert "geheim" not in answer.text
+
+
+def test_the_latencies_of_each_hop_are_shown_by_queue(client: FlaskClient, rows: Rows, steps: Steps) -> None:
+    rows.add_job(queue="reports")
+    rows.all("INSERT INTO latency_history VALUES (60, now(), 'reports', 'hand_over', 6, 1)")
+
+    found = re.search(r'<th scope="row">reports</th>.*?</tr>', client.get("/queues").text)
+
+    assert found
+    assert '<td data-name="Claimed → handed over">3 ms / 3 ms / 3 ms</td>' in found[0]
+    assert '<td data-name="Started → ended">\u2013 / \u2013 / \u2013</td>' in found[0]
+
+
+def test_the_older_schema_has_no_latencies(client: FlaskClient, rows: Rows) -> None:
+    rows.add_job(queue="reports")
+    rows.all("DROP TABLE latency_history")
+
+    answer = client.get("/queues")
+
+    assert (answer.status_code, "Latencies" in answer.text) == (200, False)

@@ -5,12 +5,16 @@ from flask.testing import FlaskClient
 from tests.support.rows import Rows
 
 
-def test_a_ready_process_answers_200(client: FlaskClient) -> None:
+def test_a_ready_process_answers_200(client: FlaskClient, redis_url: str) -> None:
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json) == (
         200,
-        {"status": "ready", "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"}},
+        {
+            "status": "ready",
+            "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"},
+            "redis": "Sentinel" if "sentinel" in redis_url else "single server",
+        },
     )
 
 

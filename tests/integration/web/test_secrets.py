@@ -1,4 +1,7 @@
-"""A secret that a web process knows is in none of its answers, in none of its log lines, and not in its arguments."""
+"""A secret that a web process knows is in none of its answers, in none of its log lines, and not in its arguments.
+
+Rows of docs/reference/security.md: S18, S19.
+"""
 
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -28,7 +31,8 @@ def everything_said(web: WebProcess, session: str, token: str) -> list[str]:
     pages = (
         "/", "/jobs", "/jobs?q=colour:red", f"/jobs/{uuid4()}", "/dead", "/bulk", "/bulk/1", "/workers",
         "/settings", "/login", "/stats", "/metrics",
-        "/readyz", "/health", "/api/jobs", "/api/workers", "/nothing",
+        "/jobs/export.csv", f"/sessions/{uuid4()}/archive", "/readyz", "/health",
+        "/api/jobs", "/api/workers", "/nothing",
         f"/functions/v1/get-session-status?sessionId={session}",
         f"/sessions/{uuid4()}/events?token={token}",
     )  # fmt: skip

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import PortTakenError
-from bridge.web.server import check_port
+from tests.support.commands import mobvibe
 from tests.support.web import SECRET, WebProcess
 
 
@@ -18,16 +17,6 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def test_a_privileged_port_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr("bridge.web.server.socket.socket.bind", refuse)
-
-    with pytest.raises(PortTakenError, match="Port 80 needs rights we do not have. Set HEALTH_CHECK_PORT"):
-        check_port("127.0.0.1", 80)
 
 
 def test_probes_are_answered_while_postgres_is_silent(redis_url: str, tmp_path: Path) -> None:
@@ -47,5 +36,26 @@ def test_an_ipv6_address_can_be_listened_on(dsn: str, redis_url: str, tmp_path: 
     web = WebProcess(dsn, redis_url, SECRET, tmp_path, host="::1")
     try:
         assert web.say(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
+    finally:
+        web.end()
+
+
+def test_an_address_that_a_platforms_router_cannot_reach_is_one_warning(
+    dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    web = WebProcess(dsn, redis_url, SECRET, tmp_path, DYNO="web.1", PORT=str(port))
+    try:
+        assert web.log.count("BIND_HOST is 127.0.0.1: the router of this platform cannot reach it") == 1
+        assert f'"port":{port}' in web.log, "and not HEALTH_CHECK_PORT"
+        given = {
+            "DATABASE_URL": dsn,
+            "REDIS_URL": redis_url,
+            "DYNO": "web.1",
+            "PORT": str(port),
+            "HEALTH_CHECK_PORT": "9",
+        }
+        assert mobvibe("healthcheck", "live", cwd=tmp_path, **given).code == 0, "it asks at the same port"
     finally:
         web.end()

@@ -1,4 +1,7 @@
-"""The sessions API over real stores: a session is shown to its user only, and bad requests are refused."""
+"""The sessions API over real stores: a session is shown to its user only, and bad requests are refused.
+
+Rows of docs/reference/security.md: S6, S21.
+"""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +28,8 @@ PROJECT = uuid4()
 PROMPT = "Build a page that says hello"
 
 
-def bearer(user: UUID = USER) -> dict[str, str]:
-    return {"Authorization": f"Bearer {make_token(user, SECRET, timedelta(minutes=5))}"}
+def bearer(user: UUID = USER, **claims: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {make_token(user, SECRET, timedelta(minutes=5), **claims)}"}
 
 
 def start(client: FlaskClient, body: Any = None, **options: Any) -> Any:
@@ -240,3 +243,32 @@ def test_a_user_opens_a_bounded_number_of_sessions(settings: Settings, rows: Row
     assert start(client, headers=bearer(uuid4())).status_code == 201
     rows.all("UPDATE coding_sessions SET status = 'completed' WHERE user_id = %s", [USER])
     assert start(client).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("claims", "most"),
+    [
+        ({"app_metadata": {"tier": "pro"}}, 3),
+        ({"app_metadata": {"tier": "gold"}}, 2),  # of no limit of its own
+        ({"app_metadata": {"tier": ["pro"]}}, 2),
+        ({"app_metadata": "pro"}, 2),
+        ({"user_metadata": {"tier": "pro"}}, 2),  # users write this themselves
+        ({}, 2),
+    ],
+)
+def test_a_tier_has_its_own_number_of_open_sessions(settings: Settings, claims: dict[str, Any], most: int) -> None:
+    client = client_of(settings, open_sessions_per_user=2, open_sessions_by_tier="free=0, pro=3")
+
+    answers = [start(client, headers=bearer(**claims)) for _ in range(most + 1)]
+
+    assert [answer.status_code for answer in answers] == [201] * most + [429]
+    assert answers[-1].json["error"] == f"You have {most} open sessions: wait until one ends"
+
+
+def test_a_tier_may_have_no_sessions(settings: Settings, rows: Rows) -> None:
+    client = client_of(settings, open_sessions_by_tier="free=0")
+
+    refused = start(client, headers=bearer(app_metadata={"tier": "free"}))
+
+    assert (refused.status_code, refused.json["error"]) == (403, "Tier free has no coding sessions")
+    assert rows.value("SELECT count(*) FROM coding_sessions") == 0

@@ -1,4 +1,7 @@
-"""Requests that break HTTP's rules or our limits never reach a page, and are answered in JSON."""
+"""Requests that break HTTP's rules or our limits never reach a page, and are answered in JSON.
+
+Rows of docs/reference/security.md: S21.
+"""
 
 import json
 from collections.abc import Callable
@@ -38,6 +41,7 @@ def test_an_invalid_request_is_refused_in_json(web: WebProcess, sent: Callable[[
     assert "Traceback" not in web.log
 
 
+@pytest.mark.steady_redis
 def test_a_client_that_closes_its_side_after_the_request_is_answered(web: WebProcess) -> None:
     status, body = web.say(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", end_of_data=True)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -98,6 +98,88 @@ def test_a_run_that_has_just_begun_is_not_a_stray(steps: Steps, rows: Rows, dsn:
     runs.remove([held.exec])
     eventually(lambda: handed_back[:1] == [held], what="a heartbeat that finds a stray")
     heartbeat.close(5)
+
+
+DRAINED = "SELECT id FROM workers WHERE drain_requested_at IS NOT NULL"
+
+
+def drain(rows: Rows, worker: UUID, verb: str = "drain") -> object:
+    return rows.value(f"SELECT {verb}_worker(%s, 'ann', 'an upgrade')", [worker])
+
+
+def test_an_operator_drains_a_worker_and_resumes_it(rows: Rows, dsn: str) -> None:
+    resumed: list[str] = []
+    heartbeat = Heartbeat(
+        Attempts(Link(dsn, "heartbeat")), Runs(), WorkerAbilities(1, ["tests"], {}), lambda _: None,
+        lease_seconds=30, on_resumed=lambda: resumed.append("resumed"),
+    )  # fmt: skip
+    heartbeat.open()
+    announced = "SELECT draining FROM workers WHERE stopped_at IS NULL"
+
+    assert [drain(rows, heartbeat.worker), drain(rows, heartbeat.worker)] == [True, True]
+    eventually(lambda: rows.value(announced), seconds=3, what="the worker's word that it takes nothing")
+    assert resumed == []
+
+    assert [drain(rows, heartbeat.worker, "resume") for _ in range(2)] == [False, False]
+    eventually(lambda: not rows.value(announced), seconds=3, what="the worker's word that it takes jobs")
+    assert not heartbeat.is_told_to_drain
+    eventually(lambda: resumed == ["resumed"], what="the call")
+    assert rows.all("SELECT action, target, done_by, reason FROM operator_audit ORDER BY id") == [
+        {
+            "action": f"{verb}_worker",
+            "target": rows.value("SELECT name FROM workers"),
+            "done_by": "ann",
+            "reason": "an upgrade",
+        }
+        for verb in ("drain", "resume")
+    ]
+    heartbeat.close(5)
+
+
+def test_a_drained_worker_that_was_declared_lost_stays_drained(rows: Rows, dsn: str) -> None:
+    heartbeat = new_heartbeat(dsn)
+    heartbeat.open()
+    old = heartbeat.worker
+    drain(rows, old)
+    eventually(lambda: heartbeat.is_told_to_drain, seconds=3, what="an obeyed drain")
+
+    rows.all("SELECT declare_lost(%s, NULL)", [old])
+    heartbeat.drain()  # makes it ask at once
+    eventually(lambda: heartbeat.worker != old, what="a new id")
+    live = "SELECT count(*) FROM workers WHERE stopped_at IS NULL AND drain_requested_at IS NOT NULL"
+    eventually(lambda: rows.value(live) == 1, what="the mark on the new row")
+    assert heartbeat.is_told_to_drain
+    heartbeat.close(5)
+
+
+def test_a_worker_that_has_ended_is_neither_drained_nor_resumed(steps: Steps, rows: Rows) -> None:
+    gone, drained = steps.add_worker(), steps.add_worker()
+    drain(rows, drained)
+    rows.all("SELECT stop_worker(id) FROM workers")
+
+    for worker in (gone, drained, uuid4()):
+        assert [drain(rows, worker), drain(rows, worker, "resume")] == [None, None]
+
+    assert rows.value("SELECT count(*) FROM operator_audit") == 1
+    assert rows.all(DRAINED) == [{"id": drained}]
+
+
+def test_only_the_named_worker_is_drained_and_resumed(steps: Steps, rows: Rows) -> None:
+    one, other = steps.add_worker(), steps.add_worker()
+
+    assert drain(rows, one) is True
+    assert rows.all(DRAINED) == [{"id": one}]
+    drain(rows, other)
+    assert drain(rows, one, "resume") is False
+    assert rows.all(DRAINED) == [{"id": other}]
+
+
+def test_the_schema_before_knows_no_drain(steps: Steps, rows: Rows) -> None:
+    worker = steps.add_worker()
+    rows.all("ALTER TABLE workers DROP COLUMN drain_requested_at")
+
+    assert not steps.book.is_told_to_drain(worker)
+    assert [row["drain_requested_at"] for row in steps.link.call("list_workers")] == [None]
 
 
 class FindsDeadLink(Runs):

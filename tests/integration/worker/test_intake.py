@@ -1,10 +1,10 @@
 """How a worker process handles repeated and forged messages."""
 
 import dramatiq
-import redis
 
 from bridge.job import Claim
 from bridge.transport.messages import seal
+from tests.support.failover_loop import patient_client
 from tests.support.fleet import Add, Fleet, finished
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
     job_id = add("wait_at_gate")
     eventually(lambda: fleet.actor_log.starts(job_id) == 1)
-    client = redis.Redis.from_url(redis_url)
+    client = patient_client(redis_url)
     name, payload = seal([Claim(job_id, 1, "tests", "wait_at_gate")])
     for _ in range(5):
         client.hset("mobvibe:tests.msgs", name, payload)
@@ -32,7 +32,7 @@ def test_a_message_delivered_many_times_runs_once(fleet: Fleet, rows: Rows, add:
 def test_forged_messages_run_no_job_and_affect_no_other(fleet: Fleet, rows: Rows, add: Add, redis_url: str) -> None:
     rows.all("UPDATE workers SET slots = slots")  # a live worker is there
     pending = rows.add_job(actor="double", queue="tests", run_at="2999-01-01")
-    client = redis.Redis.from_url(redis_url)
+    client = patient_client(redis_url)
     forged: dict[str, str | bytes] = {
         **dict([seal([Claim(pending, 1, "tests", "double")]), seal([Claim(pending, 7, "tests", "give_up")])]),
         "junk": b"\x80\x04junk",

@@ -16,6 +16,7 @@ def test_an_async_actor_knows_its_job(fleet: Fleet, rows: Rows, add: Add) -> Non
     assert finished(rows, job_id)["result"] == {"twice": 8, "current": str(job_id)}
 
 
+@pytest.mark.steady_redis
 def test_an_exception_is_a_failed_attempt_and_the_job_runs_again(fleet: Fleet, rows: Rows, add: Add) -> None:
     job_id = add("explode", max_retries=2)
 

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import dramatiq
 import pytest
-import redis
 from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, CurrentMessage, Pipelines, Retries
 from dramatiq.results import ResultFailure, Results
 from dramatiq.results.backends import StubBackend
 
 from bridge.errors import SettingsError
+from tests.support.failover_loop import patient_client
 from tests.support.fleet import Fleet
 from tests.support.rows import Rows, ended
 
@@ -112,7 +112,7 @@ def test_the_exception_of_a_job_that_failed_for_good_is_a_result(fleet: Fleet, r
     assert ended(rows, sent.message_id)["status"] == "failed"
     with pytest.raises(ResultFailure, match="ValueError: no"):
         sent.get_result(backend=backend, block=True, timeout=5000)
-    assert not redis.Redis.from_url(fleet.settings.redis_address()).exists("mobvibe:default.XQ"), "a row is enough"
+    assert not patient_client(fleet.settings.redis_address()).exists("mobvibe:default.XQ"), "a row is enough"
 
 
 def test_a_message_carries_its_actors_priority_where_the_lower_one_goes_first(fleet: Fleet, rows: Rows) -> None:

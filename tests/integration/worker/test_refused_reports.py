@@ -19,7 +19,7 @@ from tests.support.rows import Rows
 from tests.support.steps import CODING, Steps
 from tests.support.waiting import eventually
 
-LEASE_MS = 1500
+LEASE_MS = 2500
 NO_COMPLETED = "IF NEW.status = 'completed' THEN {} END IF;"
 EVERY_ENDING = "IF OLD.status = 'processing' AND NEW.status <> 'processing' THEN RAISE 'no end'; END IF;"
 

@@ -1,4 +1,7 @@
-"""Log lines: pino's format in production, one readable line in development; no value can forge either."""
+"""Log lines: pino's format in production, one readable line in development; no value can forge either.
+
+Rows of docs/reference/security.md: S29.
+"""
 
 import io
 import json

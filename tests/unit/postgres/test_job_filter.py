@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.job import Status
-from bridge.postgres.job_filter import FilterError, JobFilter, parse_filter
+from bridge.postgres.job_filter import CHOSEN_MOST, FilterError, JobFilter, parse_filter
+from bridge.postgres.search_words import search_words
 
 SESSION = UUID("11111111-2222-4333-8444-555555555555")
+OTHER = UUID("21111111-2222-4333-8444-555555555555")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ SESSION = UUID("11111111-2222-4333-8444-555555555555")
         ('blue actor:x "red car"', {"actor": "x", "text": "blue red car"}),
         ('error:"a \\"quoted\\" word"', {"error": 'a "quoted" word'}),
         ("error:a:b", {"error": "a:b"}),
+        (f"id:{SESSION}", {"id": (SESSION,)}),
+        (f"status:failed id:{SESSION},{OTHER},{SESSION}", {"status": Status.FAILED, "id": (SESSION, OTHER)}),
     ],
 )
 def test_a_filter_means_what_is_written(written: str, meant: dict[str, Any]) -> None:
@@ -49,7 +53,12 @@ def test_a_filter_means_what_is_written(written: str, meant: dict[str, Any]) -> 
         ("attempt:-1", "attempt: must be a number"),
         ("attempt:99999999999", "attempt: must be a number"),
         ("queue:a queue:b", "queue: occurs twice"),
-        ("x" * 1001, "longer than 1000 characters"),
+        ("id:7", "id: must be UUIDs, with commas between them"),
+        (f"id:{SESSION},", "id: must be UUIDs"),
+        (f"id:{SESSION} queue:reports", "id: says which jobs; it goes together with status: only"),
+        (f"id:{SESSION} blue", "it goes together with status: only"),
+        ("id:" + ",".join(f"{number:032x}" for number in range(101)), "id: takes 100 jobs at most"),
+        ("x" * 4001, "longer than 4000 characters"),
         ("a\x00b", "cannot store"),
         ("a\ud800b", "cannot store"),
     ],
@@ -75,8 +84,14 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
         error=st.none() | texts,
         older=st.none() | st.integers(0, 10**8).map(lambda seconds: timedelta(seconds=seconds)),
         attempt=st.none() | st.integers(0, 2**31 - 1),
-        text=st.none() | texts,
+        text=st.none() | texts.filter(search_words),
     )
 )
 def test_a_filter_that_is_written_is_read_back(meant: JobFilter) -> None:
+    assert parse_filter(str(meant)) == meant
+
+
+def test_as_many_chosen_jobs_as_possible_are_read_back() -> None:
+    meant = JobFilter(status=Status.PROCESSING, id=tuple(UUID(int=number) for number in range(CHOSEN_MOST)))
+
     assert parse_filter(str(meant)) == meant

@@ -42,6 +42,7 @@ def test_a_kill_point_fires_at_the_configured_pass() -> None:
         {"MOBVIBE_KILL_POINT": "start.committed"},
         {"NODE_ENV": "production"},
         {"APP_ENV": " Production "},
+        {"NODE_ENV": "staging"},
     ],
 )
 def test_a_kill_point_does_not_fire_when_one_condition_is_missing(changed: dict[str, str]) -> None:

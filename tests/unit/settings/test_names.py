@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.settings import given_names, likely_typos, names_not_read
+from bridge.settings import given_names, likely_typos
 
 
 def test_names_are_those_of_the_environment_and_of_the_env_file(
@@ -18,14 +18,14 @@ def test_names_are_those_of_the_environment_and_of_the_env_file(
 
 
 def test_a_similar_setting_is_suggested_for_an_unknown_name() -> None:
-    assert likely_typos(["POLL_INTERVAL_SEC", "DATABASE_URI", "PATH", "HOME", "POLL_INTERVAL_MS"]) == [
+    assert likely_typos(["POLL_INTERVAL_SEC", "DATABASE_URI", "PATH", "HOME", "POLL_INTERVAL_MS", "IS_SANDBOX"]) == [
         ("DATABASE_URI", "DATABASE_URL"),
         ("POLL_INTERVAL_SEC", "POLL_INTERVAL_MS"),
     ]
 
 
-def test_unused_variables_of_the_node_worker_are_reported() -> None:
-    given = ["PATH", "WORKER_ID", "JOB_TIMEOUT_MS", "LOG_PRETTY", "LOG_LEVEL"]
+def test_variables_of_the_node_worker_and_of_files_are_known() -> None:
+    given = ["PATH", "WORKER_ID", "JOB_TIMEOUT_MS", "LOG_PRETTY", "LOG_LEVEL", "DATABASE_URL_FILE", "GIT_TOKEN_FILE"]
 
-    assert [name for name, _ in names_not_read(given)] == ["JOB_TIMEOUT_MS", "LOG_PRETTY", "WORKER_ID"]
-    assert likely_typos(given) == [], "no suggestion as well"
+    assert likely_typos(given) == []
+    assert likely_typos(["DATABASE_URI_FILE"]) == [("DATABASE_URI_FILE", "DATABASE_URL_FILE")]

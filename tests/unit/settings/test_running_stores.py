@@ -30,9 +30,12 @@ def test_a_running_launcher_in_the_folder_is_found(monkeypatch: pytest.MonkeyPat
     assert load_settings().redis_address() == "redis://e:1"
 
 
-def test_embedded_stores_are_never_used_in_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["production", "staging"])
+def test_embedded_stores_are_used_in_development_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str
+) -> None:
     running(tmp_path / ".mobvibe", os.getpid(), str(process_started(os.getpid())))
-    monkeypatch.setenv("NODE_ENV", "production")
+    monkeypatch.setenv("NODE_ENV", mode)
 
     with pytest.raises(SettingsError, match="DATABASE_URL is missing"):
         load_settings().postgres_dsn()

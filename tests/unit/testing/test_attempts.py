@@ -6,7 +6,7 @@ from typing import Any
 from dramatiq import Middleware
 from dramatiq.middleware import SkipMessage
 
-from bridge import Fail, Job, Retry, actor
+from bridge import Fail, Job, Release, Retry, actor
 from bridge.job import Status
 from bridge.testing import TestingBroker, run_job
 
@@ -54,6 +54,29 @@ def test_events_are_kept_in_order(broker: TestingBroker) -> None:
             job.emit("thinking", {"n": n})
 
     assert list(run_job(narrate).events) == [("thinking", {"n": n}) for n in range(3)]
+
+
+def test_an_actor_flushes_and_enters_interruptible_blocks(broker: TestingBroker) -> None:
+    ended_calls = []
+
+    @actor
+    def read(job: Job) -> int:
+        job.emit("thinking", {})
+        job.flush(5)
+        with job.interruptible(lambda: ended_calls.append(1)):
+            return 7
+
+    ended = run_job(read)
+
+    assert (ended.result, list(ended.events), ended_calls) == (7, [("thinking", {})], [])
+
+
+def test_a_job_that_is_handed_back_waits_for_its_next_attempt(broker: TestingBroker) -> None:
+    @actor
+    def not_now(job: Job) -> None:
+        raise Release(delay=5)
+
+    assert run_job(not_now).status is Status.PENDING
 
 
 def test_a_job_that_a_middleware_skips_is_cancelled(broker: TestingBroker) -> None:

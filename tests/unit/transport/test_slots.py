@@ -117,7 +117,7 @@ def test_the_next_job_that_ends_is_worth_a_look_after_an_urgent_one_was_publishe
 
 
 def test_nothing_goes_beyond_the_slots_of_a_process_that_belongs_to_suspects(clock: list[float]) -> None:
-    assert Slots(2, is_isolating=lambda: True, least_urgent=lambda: 0).reserve(never_called) == Room(0)
+    assert Slots(2, takes_nothing=lambda: True, least_urgent=lambda: 0).reserve(never_called) == Room(0)
 
 
 def test_each_job_that_ends_is_worth_a_look_while_urgent_ones_are_left(clock: list[float]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.web.terminal_text import coloured
+from bridge.web.terminal_text import coloured, last_style
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ from bridge.web.terminal_text import coloured
 )
 def test_colours_become_classes_and_the_rest_text(printed: str, shown: str) -> None:
     assert coloured(printed) == shown
+
+
+def test_a_text_says_in_which_style_it_ends() -> None:
+    assert last_style("\x1b[1;31mred") == "ansi-red bold"
+    assert last_style("\x1b[31mred\x1b[0m") == ""

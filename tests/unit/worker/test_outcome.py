@@ -7,7 +7,7 @@ import dramatiq.errors
 import pytest
 from dramatiq.middleware import Shutdown, SkipMessage, TimeLimitExceeded
 
-from bridge import Fail, Retry
+from bridge import Fail, NotOursError, Release, Retry
 from bridge.job import Cancelled, Completed, Failed, Released
 from bridge.worker.interrupts import JobCancelledError, LeaseLostError, LeaseOverError, WorkerStoppingError
 from bridge.worker.outcome import report_of, skipped
@@ -57,6 +57,9 @@ def test_a_result_that_is_not_json_is_not_a_reason_to_run_the_job_again(result: 
         (dramatiq.errors.Retry("later", delay=5000), Failed("later", delay=timedelta(seconds=5))),
         (dramatiq.errors.RateLimitExceeded("busy"), Failed("RateLimitExceeded: busy")),
         (TimeLimitExceeded(), Failed("the time limit was exceeded")),
+        (Release(delay=5), Released(timedelta(seconds=5))),
+        (Release(), Released()),
+        (NotOursError("a later attempt runs"), None),
         (WorkerStoppingError(), Released()),
         (JobCancelledError(), Released()),
         (LeaseOverError(), Released()),
@@ -71,6 +74,8 @@ def test_a_result_that_is_not_json_is_not_a_reason_to_run_the_job_again(result: 
         ),
         (BaseExceptionGroup("g", [ValueError("a"), WorkerStoppingError()]), Released()),
         (ExceptionGroup("g", [ValueError("a"), Fail("never")]), Failed("never", final=True)),
+        (ExceptionGroup("g", [ValueError("a"), Release(delay=5)]), Released(timedelta(seconds=5))),
+        (ExceptionGroup("g", [Fail("never"), NotOursError("a later attempt runs")]), None),
     ],
 )
 def test_an_exception_decides_how_the_attempt_ends(exception: BaseException, report: Any) -> None:

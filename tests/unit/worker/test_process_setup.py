@@ -34,5 +34,5 @@ def test_the_last_lines_are_written_and_bypass_the_parent_unless_it_writes_a_fil
         [sys.executable, "-c", PROCESS, *arguments], capture_output=True, text=True, check=True, timeout=30
     )
 
-    assert process.stderr.count('"msg": "done"') == lines, process.stderr
+    assert process.stderr.count('"msg":"done"') == lines, process.stderr
     assert "skipped" not in process.stderr

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psutil
@@ -29,6 +30,11 @@ def none_left(family: list[psutil.Process]) -> None:
     eventually(
         lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], what="the end of all processes"
     )
+
+
+def shown_output(events: list[dict[str, Any]]) -> str:
+    """Joined: an event ends before what may be the beginning of a secret, and some of this process's are random."""
+    return "".join(event["data"]["output"] for event in events if event["event_type"] == "terminal")
 
 
 def test_up_runs_everything_and_a_second_start_continues_on_its_data(launch: Launch, project: Path) -> None:
@@ -53,9 +59,10 @@ def test_up_runs_everything_and_a_second_start_continues_on_its_data(launch: Lau
         "SELECT event_type, data FROM session_events WHERE session_id = %s ORDER BY seq",
         [answered["data"]["sessionId"]],
     )
-    assert [event["event_type"] for event in events] == ["terminal", "completion"]
-    assert events[0]["data"]["output"] == "Hello from the MobVibe bridge\n"
-    assert events[1]["data"] == {"exitCodes": [0], "success": True}
+    assert (events[0]["event_type"], events[-1]["event_type"]) == ("turn_started", "completion")
+    assert shown_output(events) == "Hello from the MobVibe bridge\n"
+    assert "+Hello from the MobVibe bridge" in str([e["data"] for e in events if e["event_type"] == "file_change"])
+    assert events[-1]["data"]["success"] is True
     assert rows.session(UUID(answered["data"]["sessionId"]))["status"] == "completed"
     for text in ("New job notification received", "Processing job", "Job completed", "Queue statistics"):
         assert text in up.output
@@ -121,7 +128,10 @@ def test_a_package_of_another_name_is_found_and_a_lack_of_actors_is_reported(lau
     package = launch.project / "jobs" / "__init__.py"
     package.write_text("from bridge.broker import connect_broker\nconnect_broker()\n")
 
-    up = launch(ACTORS_MODULE="jobs").wait_until_ready()
+    (tmp_path / "secret").write_text("s" * 40)
+
+    # The secret of a file reaches the processes, too, which must not get it twice.
+    up = launch(ACTORS_MODULE="jobs", SUPABASE_JWT_SECRET_FILE=str(tmp_path / "secret")).wait_until_ready()
 
     assert "in a second terminal of this folder: dramatiq jobs -p 2 -t 4" in up.output
     assert "The workers announce no actor: declare one with @actor in your actors package" in up.output
@@ -151,8 +161,8 @@ def test_plain_sql_and_enqueue_start_jobs(launch: Launch, tmp_path: Path) -> Non
     assert effects.read_text() == f"{committed} 1\n"
     assert rows.job(summed)["result"] == 5
     events = rows.all("SELECT event_type, data FROM session_events WHERE session_id = %s ORDER BY seq", [session_id])
-    assert [event["event_type"] for event in events] == ["terminal", "completion"]
-    assert events[0]["data"]["output"] == "hi\n"
+    assert (events[0]["event_type"], events[-1]["event_type"]) == ("turn_started", "completion")
+    assert shown_output(events) == "hi\n"
 
 
 def test_the_client_of_the_readme_finds_the_running_stores(launch: Launch) -> None:
@@ -206,7 +216,8 @@ def test_ctrl_c_ends_the_commands_of_a_coding_session(launch: Launch) -> None:
 
     assert not [p for p in psutil.process_iter(["cmdline"]) if f"sleep {marker}" in " ".join(p.info["cmdline"] or [])]
     again = launch("--no-sample").wait_until_ready()
-    assert again.rows().job(job_id)["retry_count"] == 0
+    job = again.rows().job(job_id)
+    assert job["retry_count"] == 0, job["error_message"]
 
 
 def test_after_a_killed_launcher_the_next_one_starts(launch: Launch, tmp_path: Path) -> None:
@@ -259,7 +270,10 @@ def test_a_taken_port_is_skipped_unless_it_was_configured(launch: Launch) -> Non
     assert f"Cannot listen on 127.0.0.1:{taken}: Address already in use" in asked_for.output
     stepped_over = launch("--no-sample", PORT=taken).wait_until_ready()
 
-    assert f"Port {taken} is taken, using {int(taken) + 1}" in stepped_over.output
+    said = re.search(rf"Port {taken} is taken, using (\d+)", stepped_over.output)
+    assert said, stepped_over.output
+    assert int(said[1]) > int(taken), "the next one may be taken too, by a neighbour"
+    assert stepped_over.printed("Health").rpartition(":")[2].partition("/")[0] == said[1]
 
 
 def test_a_process_that_cannot_start_ends_the_launcher_with_its_reason(launch: Launch, project: Path) -> None:

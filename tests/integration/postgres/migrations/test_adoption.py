@@ -1,5 +1,6 @@
 """Adopting a database with rows, while clients write, and with objects of the host that conflict."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from bridge.postgres.connect import connect
 from bridge.postgres.migrations import (
     MigrationError,
+    migrate_down,
     migrate_up,
     migration_states,
     migrations,
 )
 from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS
 from bridge.postgres.startup_checks import SCHEMA_VERSION, check_database
+from tests.support.catalog import catalog, changed
 from tests.support.legacy import fill, session_of
 from tests.support.rows import Rows
 
@@ -195,3 +198,52 @@ def test_events_with_equal_numbers_are_reported_with_a_remedy(empty_dsn: str, ol
     migrate_up(empty_dsn)
     add_event(old, session)
     assert sorted(row["seq"] or 0 for row in old.all("SELECT seq FROM session_events")) == [0, 0, 0, 1]
+
+
+FUNCTIONS = (
+    "claim_next_job()", "complete_job(uuid)", "fail_job(uuid,text)", "notify_new_job()", "notify_job_status_change()",
+    "get_queue_stats()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            "column",
+            r"column coding_jobs\.(id|session_id|prompt|status|priority|(max_retries|retry_count)|(cre|upd)ated_at)",
+        ),
+        ("policy", r"policy (write|insert) events on session_events"),
+        ("publication", ""),
+        ("index", "index coding_jobs_status_priority_idx on coding_jobs"),
+        ("trigger", r"trigger on_job_(created|status_changed) on coding_jobs"),
+        ("table", "table coding_jobs"),  # in one of the two databases its row level security was off
+        ("right of", rf"right of (PUBLIC|anon|authenticated) to execute ({'|'.join(map(re.escape, FUNCTIONS))})"),
+        ("function", rf"function ({'|'.join(map(re.escape, FUNCTIONS))})"),
+    ],
+)
+def test_what_the_host_has_added_is_kept(supabase: Rows, empty_dsn: str, kind: str, expected: str) -> None:
+    before = catalog(supabase)
+    assert any(name.startswith(f"{kind} ") for name in before)
+
+    migrate_up(empty_dsn)
+
+    lost = [name for name in changed(before, catalog(supabase)) if name in before and name.startswith(f"{kind} ")]
+    assert [name for name in lost if not re.fullmatch(expected, name)] == []
+
+
+def test_values_of_the_hosts_columns_and_events_are_kept(supabase: Rows, empty_dsn: str) -> None:
+    session = session_of(supabase)
+    supabase.all("UPDATE coding_sessions SET resumable = true, sandbox_id = 'machine-7'")
+    job = supabase.add_job(session_id=session, prompt="p", tenant="acme")
+    column = "event_data" if "column session_events.event_data" in catalog(supabase) else "data"
+    supabase.all(
+        f"INSERT INTO session_events (session_id, event_type, {column}) VALUES (%s, 'error', '[1]')", [session]
+    )
+
+    for change in ("up", "down"):
+        migrate_up(empty_dsn) if change == "up" else migrate_down(empty_dsn)
+
+        assert supabase.job(job)["tenant"] == "acme"
+        assert (supabase.session(session)["resumable"], supabase.session(session)["sandbox_id"]) == (True, "machine-7")
+        assert supabase.value(f"SELECT {column} FROM session_events") == [1]

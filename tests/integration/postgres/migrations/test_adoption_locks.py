@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from bridge.postgres.connection import Connection
-from bridge.postgres.migrations import MigrationError, migrate_up
+from bridge.postgres.migrations import MigrationError, migrate_up, migrations
 from bridge.postgres.migrations.locks import with_lock_retries
 from bridge.postgres.startup_checks import check_database
 from tests.support import legacy
@@ -50,12 +50,12 @@ class Client(threading.Thread):
 
     def begin(self) -> None:
         self._connection.execute("SET deadlock_timeout = '60s'")
-        self._connection.execute(f"UPDATE {self._first} SET updated_at = now()")
+        self._connection.execute(f"UPDATE {self._first} SET created_at = now()")
         self.start()
 
     def run(self) -> None:
         eventually(lambda: self._watching.execute(WAITS_FOR, [self._first]).fetchone() != (0,))
-        self._connection.execute(f"UPDATE {self._second} SET updated_at = now()")
+        self._connection.execute(f"UPDATE {self._second} SET created_at = now()")
         self._connection.commit()
         self.has_committed = True
 
@@ -68,7 +68,7 @@ class Client(threading.Thread):
 @pytest.fixture(
     params=[
         ("Migration rights", "coding_sessions", "coding_jobs"),
-        ("Migration 0001_sessions", "coding_jobs", "coding_sessions"),
+        ("Migration 0001_sessions", "session_events", "coding_sessions"),
         ("Migration triggers/jobs", "coding_sessions", "coding_jobs"),
     ],
     ids=["in the first one", "in one that makes tables", "in a later one"],
@@ -78,6 +78,8 @@ def client(
 ) -> Iterator[Client]:
     """A client that deadlocks with the given step of the migration."""
     at, first, second = request.param
+    for table in ("coding_jobs", "coding_sessions"):  # so that the first migration locks both
+        old.all(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
     client = Client(empty_dsn, first, second)
 
     def step_by_step(connection: Any, name: str, step: Callable[[], Any]) -> Any:
@@ -206,3 +208,39 @@ def test_no_statement_reads_a_whole_table_while_writers_wait(
     assert old.all(files) == before, "a table was written anew"
     for part in ("UPDATE public.coding_jobs SET", "VALIDATE CONSTRAINT", "count_jobs()"):
         assert any(part in " ".join(text.split()) for text in watch.beside), part
+
+
+def test_each_client_may_insert_as_soon_as_the_column_has_its_default(
+    old: Rows, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = old.value("SELECT id FROM coding_sessions LIMIT 1")
+    old.all("ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM service_role")
+    old.all("SET ROLE service_role")
+    inserted = []
+
+    def insert_after(connection: Any, name: str, step: Callable[[], Any]) -> Any:
+        done = with_lock_retries(connection, name, step)
+        inserted.append(old.add_job(session_id=session, prompt="p"))
+        return done
+
+    monkeypatch.setattr("bridge.postgres.migrations.online.with_lock_retries", insert_after)
+    migrate_up(empty_dsn)
+
+    old.all("RESET ROLE")
+    assert len(inserted) > 5
+
+
+def test_what_an_old_worker_runs_is_taken_over_without_a_lock_that_it_waits_for(old: Rows, empty_dsn: str) -> None:
+    """Else its report waits for the row, and the migration for the report: a deadlock, and the report may be lost."""
+    migrate_up(empty_dsn)
+    old.all("UPDATE coding_jobs SET status = 'processing'")
+    (step,) = [migration for migration in migrations() if migration.name == "0012_claims"]
+
+    with old.connection.transaction():
+        old.all(step.text)
+        assert old.value("SELECT count(*) FROM coding_jobs WHERE xmin = pg_current_xact_id()::xid") == 1
+        locks = old.all(
+            f"SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN {LARGE}"
+        )
+
+    assert {lock["mode"] for lock in locks} <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}

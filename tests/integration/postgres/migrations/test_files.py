@@ -68,8 +68,8 @@ def test_each_migration_applies_with_psql_and_may_be_repeated(empty_dsn: str) ->
 
 
 def test_the_text_of_each_step_taken_beforehand_is_in_the_files() -> None:
-    assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order"}
-    assert len(indexes()) == 13
+    assert set(sections()) == {"columns", "optional", "quiet", "repair", "rules", "order", "cancelled", "unfit"}
+    assert len(indexes()) == 14
     assert {"claim_jobs", "guard_job", "mobvibe_close_rights"} <= set(private_functions())
 
 

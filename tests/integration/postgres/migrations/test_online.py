@@ -9,6 +9,8 @@ import psycopg
 import pytest
 
 from bridge.postgres.migrations import (
+    batches,
+    indexes,
     migrate_up,
     migrations,
     online,
@@ -65,10 +67,10 @@ def test_jobs_inserted_meanwhile_come_after_those_that_waited(
     fill(old, 30, "pending")
     old.all("CREATE PUBLICATION live FOR TABLE coding_jobs")
     session = session_of(old)
-    monkeypatch.setattr(online, "_PACED_BATCH", 7)
+    monkeypatch.setattr(batches, "_PACED_BATCH", 7)
     between: list[UUID] = []
     monkeypatch.setattr(
-        "bridge.postgres.migrations.online.time.sleep",
+        "bridge.postgres.migrations.batches.time.sleep",
         lambda _: between.append(old.add_job(session_id=session, prompt="new", created_at="2020-01-01")),
     )
 
@@ -114,7 +116,7 @@ def test_adoption_may_be_stopped_at_any_point_and_repeated(
 ) -> None:
     fill(old, 10, "pending")
     old.add_job(session_id=session_of(old), prompt="p", priority=None)
-    real, calls = online._run, 0
+    modules, real, calls = (batches, indexes, online), batches.run, 0
 
     def run(*args: Any) -> int:
         nonlocal calls
@@ -123,24 +125,15 @@ def test_adoption_may_be_stopped_at_any_point_and_repeated(
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(online, "_run", run)
+    for module in modules:
+        monkeypatch.setattr(module, "run", run)
     with suppress(KeyboardInterrupt):
         migrate_up(empty_dsn)
-    monkeypatch.setattr(online, "_run", real)
+    for module in modules:
+        monkeypatch.setattr(module, "run", real)
 
     migrate_up(empty_dsn)
 
     check_database(empty_dsn)
     assert old.value("SELECT count(DISTINCT seq) FROM coding_jobs WHERE seq > 0") == 11
     assert old.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
-
-
-def test_an_invalid_index_is_rebuilt(empty_dsn: str, old: Rows) -> None:
-    fill(old, 10)
-    migrate_up(empty_dsn)
-    old.all("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_ready'::regclass")
-    old.all("CREATE OR REPLACE FUNCTION mobvibe_schema_version() RETURNS integer LANGUAGE sql AS 'SELECT 11'")
-
-    migrate_up(empty_dsn)
-
-    assert old.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'jobs_ready'::regclass") is True

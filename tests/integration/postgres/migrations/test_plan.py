@@ -11,6 +11,7 @@ from bridge.postgres.connect import connect
 from bridge.postgres.migrations import MigrationError, find_conflicts, migrate_up
 from bridge.settings import Settings
 from tests.conftest import Servers
+from tests.support.catalog import catalog, changed, is_named, is_of_the_host
 from tests.support.legacy import fill, session_of
 from tests.support.rows import Rows
 
@@ -48,6 +49,10 @@ from tests.support.rows import Rows
         ),
         ("CREATE VIEW workers AS SELECT 1 AS one", "public.workers is a view"),
         ("CREATE TABLE job_audit (what text)", "public.job_audit exists already and is not the bridge's"),
+        (
+            "CREATE TABLE adopted_definitions (kind text, name text, definition text)",
+            "public.adopted_definitions exists already and is not the bridge's",
+        ),
         (
             "CREATE TABLE others (n integer); CREATE INDEX jobs_ready ON others (n)",
             "index jobs_ready is on table others",
@@ -124,7 +129,7 @@ def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
     for text in (
         "columns are added to coding_jobs: actor, queue",
         "complete_job(uuid) is replaced and is SECURITY DEFINER no more",
-        "index coding_jobs_status_priority_idx is dropped",
+        "index coding_jobs_status_priority_idx on coding_jobs is dropped",
         "1 rows are repaired",
         "1 waiting rows have no priority: they came first",
         "4 unfinished rows get a number",
@@ -135,3 +140,30 @@ def test_the_doctor_lists_beforehand_what_would_change_and_changes_nothing(
     old.all("ALTER TABLE coding_jobs DROP COLUMN result")
     migrate_up(empty_dsn)
     assert [finding.found for finding in preview_migration(ours)] == ["up to date: nothing would change"]
+
+
+def test_every_difference_in_what_is_the_hosts_is_named_beforehand(
+    supabase: Rows, empty_dsn: str, settings: Settings
+) -> None:
+    before = catalog(supabase)
+    fill(supabase, 3, "pending")
+    ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
+    lines = [finding.found for finding in preview_migration(ours)]
+
+    migrate_up(empty_dsn)
+
+    theirs = [name for name in changed(before, catalog(supabase)) if name in before or is_of_the_host(name)]
+    assert len(theirs) > 60
+    assert [name for name in theirs if not is_named(name, lines)] == []
+
+
+def test_nothing_is_named_that_stays(supabase: Rows, empty_dsn: str, settings: Settings) -> None:
+    ours = settings.model_copy(update={"database_url": SecretStr(empty_dsn)})
+    before = catalog(supabase)
+    lines = [line for line in (finding.found for finding in preview_migration(ours)) if "SECURITY DEFINER" not in line]
+
+    migrate_up(empty_dsn)
+
+    same = before.keys() - set(changed(before, catalog(supabase)))
+    kinds = ("function ", "policy ", "trigger ", "rule ", "index ", "right ")
+    assert [name for name in sorted(same) if name.startswith(kinds) and is_named(name, lines)] == []

@@ -1,4 +1,7 @@
-"""Pages ask for a login, changes for a token; probes, metrics and the API do not."""
+"""Pages ask for a login, changes for a token; probes, metrics and the API do not.
+
+Rows of docs/reference/security.md: S15, S16.
+"""
 
 import pytest
 from flask.testing import FlaskClient

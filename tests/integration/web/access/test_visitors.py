@@ -9,7 +9,7 @@ from bridge.web.tokens import make_token
 from tests.support.rows import Rows
 from tests.support.web import SECRET, EventStream, WebProcess
 
-TOKEN, COOKIE = 'name="csrf" value="([^"]+)"', "(?i)set-cookie: ([^;]+)"
+TOKEN, COOKIE = 'name="csrf" value="([^"]+)"', "(?i)set-cookie: (mobvibe=[^;]+)"
 
 
 def logged_in(web: WebProcess) -> bytes:

@@ -30,6 +30,23 @@ def test_a_list_leads_to_all_jobs_that_a_filter_means(
     assert set(seen) == meant
 
 
+NOTE = "Of the jobs only the latest 50,000 of each status were searched: the others are not indexed yet"
+
+
+def test_pages_and_api_say_which_jobs_were_not_searched(
+    client: FlaskClient, rows: Rows, description: dict[str, Any]
+) -> None:
+    rows.all("INSERT INTO coding_jobs (status, completed_at) SELECT 'completed', now() FROM generate_series(1, 50001)")
+
+    page = as_described(client.get("/api/jobs?q=words", headers=KEY), description, "/api/jobs")
+
+    assert (page["jobs"], page["note"]) == ([], NOTE)
+    assert NOTE in client.get("/jobs?q=words", headers=KEY).text
+    rows.all("SELECT index_jobs(100, 100); UPDATE job_search_progress SET ended_at = now()")
+    assert "not indexed" not in client.get("/jobs?q=words", headers=KEY).text
+    assert as_described(client.get("/api/jobs?q=words", headers=KEY), description, "/api/jobs")["note"] is None
+
+
 @pytest.mark.parametrize(
     ("asked", "error"),
     [

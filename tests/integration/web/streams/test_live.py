@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from bridge.web.access.visitors import Visitor
 from bridge.web.overview import State
-from bridge.web.streams import live
+from bridge.web.streams import live, server_sent
 from bridge.web.streams.live import TABS_MOST, Live
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -169,7 +169,7 @@ def test_an_unforeseen_error_does_not_end_the_figures(readings: Readings, caplog
 
 
 def test_a_tab_without_news_sees_that_the_process_lives(readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(server_sent, "_HEARTBEAT_SECONDS", 0.01)
 
     async def look() -> None:
         async with texts(Live(readings, Anybody()), seen="0") as tab:  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
-"""The stream of a session's events: each once, in order, for its owner alone."""
+"""The stream of a session's events: each once, in order, for its owner alone.
+
+Rows of docs/reference/security.md: S6, S19, S20.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -112,6 +115,15 @@ def test_who_may_not_follow_is_refused(
     stream.close()
 
     assert stream.status == status
+
+
+def test_a_good_token_in_the_address_is_not_read(closed_web: WebProcess, session: UUID, user: UUID) -> None:
+    token = bearer(user).decode().split()[-1]
+    for name in ("token", "access_token", "apikey", "jwt", "authorization"):
+        stream = EventStream(closed_web, f"/sessions/{session}/events?{name}={token}")
+        stream.close()
+        assert stream.status == 401, name
+    assert token not in closed_web.log
 
 
 def test_an_unknown_session_is_refused_as_anothers_is(closed_web: WebProcess, session: UUID) -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.dev.embedded import server as module
+from bridge.dev.embedded.postgres import EmbeddedPostgres
+from bridge.dev.embedded.redis import EmbeddedRedis
 from bridge.dev.embedded.server import HOST, ServerProcess, _reason_in, pick_port
 from bridge.errors import EmbeddedStoreError
+from tests.support.store_folder import store_folder
 
 
 def test_a_server_that_does_not_start_is_named_with_its_fatal_line(tmp_path: Path) -> None:
@@ -38,6 +42,36 @@ def test_a_taken_port_is_skipped() -> None:
     assert pick_port(free) == free
     with socket.create_server((HOST, free)):
         assert pick_port(free) != free
+
+
+@pytest.mark.parametrize("kind", [EmbeddedPostgres, EmbeddedRedis])
+def test_a_port_that_is_taken_before_the_server_has_it_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[EmbeddedPostgres | EmbeddedRedis]
+) -> None:
+    with socket.create_server((HOST, 0)) as other, store_folder(tmp_path) as folder:
+        ports = iter([other.getsockname()[1], pick_port()])
+        monkeypatch.setattr(module, "pick_port", lambda _: next(ports))
+        server = kind(folder)
+
+        server.start()
+
+        assert server.is_running()
+        server.stop()
+    with pytest.raises(StopIteration):
+        next(ports)
+
+
+def test_any_other_failure_of_a_start_is_its_end() -> None:
+    tried: list[int] = []
+
+    def start(port: int) -> None:
+        tried.append(port)
+        raise EmbeddedStoreError("Embedded redis did not start: no room")
+
+    with pytest.raises(EmbeddedStoreError, match="no room"):
+        module.start_on_a_free_port(start)
+
+    assert len(tried) == 1
 
 
 def test_an_empty_log_is_reported_as_empty(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A change is refused unless our own page sent it."""
+"""A change is refused unless our own page sent it.
+
+Rows of docs/reference/security.md: S15.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Which role a request has."""
+"""Which role a request has.
+
+Rows of docs/reference/security.md: S15.
+"""
 
 from typing import Any
 

@@ -1,11 +1,13 @@
 """Followers get each event once and in order, whatever fails, and whoever is slow."""
 
 import asyncio
+import logging
 from uuid import UUID
 
 import pytest
 
-from bridge.errors import PostgresUnavailableError
+from bridge.errors import BridgeError, PostgresRefusedError, PostgresUnavailableError
+from bridge.runtime.outages import OPEN_OUTAGES
 from bridge.web.streams import feed
 from bridge.web.streams.feed import Event, Feed, Follower
 
@@ -19,12 +21,13 @@ class Stored:
         self.last = {ONE: 0, OTHER: 0}
         self.asked: list[dict[UUID, int]] = []
         self.failures = 0
+        self.error: BridgeError = PostgresUnavailableError("Postgres is away")
 
     def read(self, seen: dict[UUID, int]) -> list[Event]:
         self.asked.append(dict(seen))
         if self.failures:
             self.failures -= 1
-            raise PostgresUnavailableError("Postgres is away")
+            raise self.error
         return [
             {"session_id": session, "seq": seq}
             for session, after in seen.items()
@@ -44,7 +47,7 @@ async def taken(follower: Follower, count: int) -> list[int]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "READ_SECONDS", 0.001)
-    monkeypatch.setattr(feed, "_FAILED_SECONDS", 0.001)
+    monkeypatch.setattr(feed, "LEAST_REST_SECONDS", 0.001)
 
 
 def test_each_follower_gets_what_it_has_not_seen() -> None:
@@ -90,7 +93,9 @@ def test_nothing_is_read_for_a_follower_that_has_not_taken_its_events() -> None:
     asyncio.run(scene())
 
 
-def test_a_failed_reading_is_made_good(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_reading_is_made_good_and_the_outage_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
     async def scene() -> None:
         stored = Stored()
         stored.failures = 3
@@ -99,7 +104,44 @@ def test_a_failed_reading_is_made_good(caplog: pytest.LogCaptureFixture) -> None
 
     asyncio.run(scene())
 
-    assert caplog.messages == ["Session events cannot be read, trying again: Postgres is away"] * 3
+    assert caplog.messages == ["Postgres is unreachable, trying again until it is over", "Postgres is back"]
+
+
+def test_a_refused_reading_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        stored = Stored()
+        stored.failures, stored.error = 3, PostgresRefusedError("it is refused")
+        stored.last[ONE] = 1
+        assert await taken(Feed(stored.read).follow(ONE, 0), 1) == [1]
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(scene())
+
+    assert caplog.messages == [
+        "Session events cannot be read, trying again: it is refused", "Session events can be read again",
+    ]  # fmt: skip
+
+
+def test_who_leaves_during_an_outage_does_not_keep_it_open() -> None:
+    asked: list[int] = []
+
+    async def scene() -> None:
+        def read(seen: dict[UUID, int]) -> list[Event]:
+            asked.append(seen[ONE])
+            if len(asked) == 3:
+                followed.leave(follower)
+            raise PostgresUnavailableError("Postgres is away")
+
+        followed = Feed(read)
+        follower = followed.follow(ONE, 0)
+        assert followed._reading is not None
+        async with asyncio.timeout(10):
+            await followed._reading
+
+    asyncio.run(scene())
+
+    assert len(asked) == 3
+    assert not any(OPEN_OUTAGES._met_by.values())
 
 
 def test_nothing_is_read_while_nobody_follows() -> None:

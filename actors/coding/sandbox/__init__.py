@@ -1,0 +1,1 @@
+"""Where the commands of a session run, apart from the worker and from other sessions."""

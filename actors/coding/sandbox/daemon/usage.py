@@ -1,0 +1,70 @@
+"""How much room the files of a sandbox take. Counted by a process beside the daemon, which goes on meanwhile."""
+
+import os
+import time
+
+PAUSE_SECONDS = 0.5  # at least, between two counts
+SHARE = 10  # the pause is so many times as long as the count took: counting takes a tenth of a processor at most
+FREE_MB = 512  # on the drive are left for all others, whatever the sandbox may use
+ENTRY_BYTES = 4096  # an empty file takes room, too
+BLOCK_BYTES = 512  # the unit of st_blocks
+MB = 1024 * 1024  # bytes
+
+
+class Usage:
+    def __init__(self, folders: list[str], limit_mb: int) -> None:
+        self._folders = folders
+        self._limit = limit_mb * MB
+        self._before: int | None = None
+        self._pid = 0
+        self._began = self._next = 0.0
+
+    def start(self) -> int | None:
+        """Begin a count if it is time. Returns the pipe in which its result will be."""
+        if self._pid or time.monotonic() < self._next:
+            return None
+        self._began = time.monotonic()
+        result, write = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _count(self._folders, write)
+        os.close(write)
+        return result
+
+    def is_over(self, result: int) -> bool:
+        """Take a result. True: too much, and growing. What shrinks may go on: it makes room."""
+        now = int(os.read(result, 32) or 0)
+        os.close(result)
+        os.waitpid(self._pid, 0)
+        self._pid = 0
+        before, self._before = self._before, now
+        self._next = time.monotonic() + max(PAUSE_SECONDS, SHARE * (time.monotonic() - self._began))
+        return before is not None and now > before and (now > self._limit or _is_full(self._folders[0]))
+
+
+def _count(folders: list[str], write: int) -> None:
+    try:
+        os.write(write, b"%d" % sum(map(bytes_of, folders)))
+    finally:
+        os._exit(0)
+
+
+def bytes_of(folder: str) -> int:
+    """What the files below a folder take of the drive. What vanishes meanwhile, or is closed to us, is left out."""
+    total = 0
+    open_ends = [folder]
+    while open_ends:
+        try:
+            with os.scandir(open_ends.pop()) as entries:
+                for entry in entries:
+                    total += ENTRY_BYTES + entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                    if entry.is_dir(follow_symlinks=False):
+                        open_ends.append(entry.path)
+        except OSError:
+            continue
+    return total
+
+
+def _is_full(folder: str) -> bool:
+    drive = os.statvfs(folder)
+    return drive.f_bavail * drive.f_frsize < FREE_MB * MB

@@ -1,0 +1,1 @@
+"""Sandboxes in machines of Fly: one machine with one volume for each session."""

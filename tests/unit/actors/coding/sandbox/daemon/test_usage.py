@@ -1,0 +1,62 @@
+"""The room that files take, and when it is too much."""
+
+import select
+from pathlib import Path
+
+import pytest
+
+from actors.coding.sandbox.daemon import usage
+from actors.coding.sandbox.daemon.usage import MB, Usage, bytes_of
+
+
+def is_over(counted: Usage) -> bool:
+    result = counted.start()
+    assert result is not None
+    assert select.select([result], [], [], 10)[0]
+    return counted.is_over(result)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(usage, "SHARE", 0)
+
+
+def test_files_folders_and_links_count_and_what_links_stand_for_does_not(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"x" * MB)
+    (tmp_path / "up").symlink_to("..")
+
+    assert MB < bytes_of(str(tmp_path)) < 1.1 * MB
+    assert bytes_of(str(tmp_path / "none")) == 0
+
+
+def test_only_what_is_too_much_and_grows_is_over(tmp_path: Path) -> None:
+    counted = Usage([str(tmp_path)], limit_mb=2)
+    big = tmp_path / "big"
+
+    sizes = [3, 3, 4, 3, 1, 2, 3]
+    over = []
+    for size in sizes:
+        big.write_bytes(b"x" * size * MB)
+        over.append(is_over(counted))
+
+    assert over == [False, False, True, False, False, True, True]
+
+
+def test_a_full_drive_is_over_for_what_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "FREE_MB", 10**9)
+    counted = Usage([str(tmp_path)], limit_mb=2)
+
+    assert not is_over(counted)
+    (tmp_path / "file").write_bytes(b"x")
+    assert is_over(counted)
+    assert not is_over(counted)
+
+
+def test_counts_follow_each_other_with_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "PAUSE_SECONDS", 60)
+    counted = Usage([str(tmp_path)], limit_mb=2)
+    is_over(counted)
+
+    assert counted.start() is None
