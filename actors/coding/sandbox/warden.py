@@ -32,6 +32,9 @@ COUNT_SECONDS = 0.1  # between two counts: a fork bomb is found early, and count
 END_SECONDS = 5.0  # for all to end after SIGKILL: only a system call can take that long, such as a write to a slow disk
 KILL_SECONDS = 0.05  # between two rounds of SIGKILL: those that forked meanwhile are met in the next
 ALL = 100_000  # processes in one round; if there are more, the next one finds them
+# The kernel's limit for each process of `processes`. It counts threads, and all that the account runs: other commands,
+# up to eight for a turn, and a worker's own processes. So it only bounds what forks faster than we count.
+KERNEL_ROOM = 16
 MB = 1024 * 1024  # bytes
 ON_LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None)
@@ -201,8 +204,7 @@ def become(command: list[str], order: Order) -> None:
         limit(resource.RLIMIT_FSIZE, int(order["file_mb"]) * MB)
         limit(resource.RLIMIT_DATA, int(order["memory_mb"]) * MB)
         if os.geteuid() != 0:
-            # Higher than the limit of the counts, which can name the limit; this one stops what forks faster.
-            limit(resource.RLIMIT_NPROC, processes_of(os.geteuid()) + 2 * int(order["processes"]) + 16)
+            limit(resource.RLIMIT_NPROC, processes_of(os.geteuid()) + KERNEL_ROOM * int(order["processes"]))
         if "confine" in order:
             order["confine"]()
         os.execv(command[0], command)

@@ -90,6 +90,23 @@ def test_it_names_the_limit_that_was_broken(
     assert one.process.wait(10) == 0
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="the kernel's limit does not apply to root")
+def test_what_else_the_account_runs_leaves_room(tmp_path: Path, started: list[Warden]) -> None:
+    script = "touch begun; while ! [ -e go_on ]; do sleep 0.01; done; for i in $(seq 20); do sleep 60 & done"
+    one = Warden([script], tmp_path, os.getpid(), processes=24)
+    started.append(one)
+    eventually((tmp_path / "begun").exists)
+    others = [subprocess.Popen(["sleep", "60"]) for _ in range(100)]
+    (tmp_path / "go_on").touch()
+
+    status = one.status()
+
+    for other in others:
+        other.kill()
+        other.wait()
+    assert status == [{"exit": 0}]
+
+
 def test_a_stop_signal_ends_what_it_started(tmp_path: Path, started: list[Warden]) -> None:
     one = Warden(["sleep 60 & sleep 60"], tmp_path, os.getpid())
     started.append(one)
