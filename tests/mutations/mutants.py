@@ -138,7 +138,7 @@ FUNCTIONS = {
     "add_turn_events": ["sessions/test_other_sessions", "sessions/test_record", "postgres/test_turns"],
     "prolong_session": ["sessions/test_other_sessions", "sessions/test_record", "postgres/test_turns"],
     "reserve_usage": ["sessions/test_other_sessions", "sessions/test_budgets", "sessions/test_record"],
-    "spend_usage": ["sessions/test_other_sessions", "sessions/test_budgets"],
+    "spend_usage": ["sessions/test_other_sessions", "sessions/test_budgets", "postgres/test_turns"],
     "completed_status": ["sessions/test_record"],
     "session_events_after": ["postgres/test_catch_up"],
     "enqueue_sent_prompt": ["sessions/test_other_sessions", "sessions/test_prompts"],
