@@ -16,6 +16,7 @@ from actors.coding.sandbox.base import SandboxProvider, Spec
 from actors.coding.sandbox.configured import provider_of, spec_of
 from actors.coding.workspace.remotes import Remotes
 from bridge.broker import connected_settings
+from bridge.sessions import database_mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,15 @@ class Installation:
 
 @cache
 def installation() -> Installation:
-    """Made once in a process. Raises SettingsError, SandboxSetupError: one line that says what to change."""
+    """Made once in a process. Raises SettingsError, SandboxSetupError: one line that says what to change.
+
+    Raises StoreUnavailableError after 30 s without Postgres; the next call tries it again.
+    """
     settings = connected_settings()
     token = settings.git_token
     return Installation(
         agent=choose_agent(settings),
-        provider=provider_of(settings),
+        provider=provider_of(settings, database_mark()),
         spec=spec_of(settings),
         known=own_secrets(settings, os.environ),
         model=settings.agent_model,

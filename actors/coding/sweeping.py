@@ -18,8 +18,8 @@ from bridge.snapshots.repository import Repository
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 60.0  # between two sweeps of a process that has many turns: it lists all sandboxes
-# A sandbox of a session that this database does not have: it was deleted, or the folder or app serves another
-# installation as well, which it should not.
+# A sandbox of a session that this database does not have: it was deleted, or the folder serves another installation
+# as well, which it should not.
 _UNKNOWN_KEPT = timedelta(days=1)
 
 _next_at = 0.0

@@ -6,6 +6,16 @@ one has replaced it is refused with NotOursError.
 
 from bridge.postgres.turns import Call, Message, OverBudget, Usage
 from bridge.sessions.record import Record, open_record
-from bridge.sessions.wanted import WantedSandboxes, wanted_sandboxes
+from bridge.sessions.wanted import WantedSandboxes, database_mark, wanted_sandboxes
 
-__all__ = ["Call", "Message", "OverBudget", "Record", "Usage", "WantedSandboxes", "open_record", "wanted_sandboxes"]
+__all__ = [
+    "Call",
+    "Message",
+    "OverBudget",
+    "Record",
+    "Usage",
+    "WantedSandboxes",
+    "database_mark",
+    "open_record",
+    "wanted_sandboxes",
+]

@@ -1,4 +1,4 @@
-"""Which sessions may still want their sandbox, for who removes the others."""
+"""Which sandboxes are this database's, and which sessions may still want theirs, for who removes the others."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -14,6 +14,15 @@ class WantedSandboxes(NamedTuple):
     known: Collection[UUID]
     working: Collection[UUID]
     kept: Collection[UUID]
+
+
+def database_mark() -> str:
+    """The id and the name of this database: what its sandboxes carry where other installations have some, too.
+
+    Raises StoreUnavailableError after 30 s without Postgres.
+    """
+    thread = thread_to(connected_settings().postgres_dsn())
+    return "".join(row["mark"] for row in thread.call(lambda link: link.call("database_mark")))
 
 
 def wanted_sandboxes(sessions: Collection[UUID]) -> WantedSandboxes:

@@ -30,8 +30,6 @@ class SandboxSettings(Protocol):
     @property
     def sandbox_hosts(self) -> tuple[str, ...]: ...
     @property
-    def redis_namespace(self) -> str: ...
-    @property
     def sandbox(self) -> str: ...
     @property
     def sandbox_image(self) -> str: ...
@@ -45,26 +43,31 @@ class SandboxSettings(Protocol):
     def fly_region(self) -> str: ...
 
 
-def provider_of(settings: SandboxSettings) -> SandboxProvider:
+def provider_of(settings: SandboxSettings, installation: str = "") -> SandboxProvider:
     """The sandboxes of this machine, of a container engine, or of Fly.
+
+    `installation`: the mark of the database. Where others use the engine or the app, too, only what carries it is ours.
+    Empty to see whether there can be sandboxes.
 
     In development, if there can be none on this machine, commands run without walls, with a warning. Raises
     SandboxSetupError otherwise.
     """
-    return {"local": _local, "docker": _docker, "fly": _fly}[settings.sandbox](settings)
+    if settings.sandbox == "docker":
+        return _docker(settings, installation)
+    return _fly(settings, installation) if settings.sandbox == "fly" else _local(settings)
 
 
-def _docker(settings: SandboxSettings) -> SandboxProvider:
+def _docker(settings: SandboxSettings, installation: str) -> SandboxProvider:
     from actors.coding.sandbox.docker.provider import DockerProvider  # noqa: PLC0415 -- few deployments need it
 
     if not settings.sandbox_image:
         raise SandboxSetupError("SANDBOX=docker needs SANDBOX_IMAGE: see docs/how-to/docker-sandboxes.md")
-    provider = DockerProvider(image=settings.sandbox_image, installation=settings.redis_namespace)
+    provider = DockerProvider(image=settings.sandbox_image, installation=installation)
     provider.check()
     return provider
 
 
-def _fly(settings: SandboxSettings) -> SandboxProvider:
+def _fly(settings: SandboxSettings, installation: str) -> SandboxProvider:
     from actors.coding.sandbox.fly.api import FlyApi  # noqa: PLC0415 -- few deployments need it
     from actors.coding.sandbox.fly.provider import FlyProvider  # noqa: PLC0415
 
@@ -75,6 +78,7 @@ def _fly(settings: SandboxSettings) -> SandboxProvider:
         raise SandboxSetupError(f"SANDBOX=fly needs {missing}: see docs/how-to/fly-machines.md")
     return FlyProvider(
         FlyApi(settings.fly_app, token),
+        installation=installation,
         token=token,
         image=settings.sandbox_image,
         region=settings.fly_region,

@@ -1,8 +1,8 @@
-"""Which sessions may still want their sandbox."""
+"""Which sandboxes are this database's, and which sessions may still want theirs."""
 
 from uuid import uuid4
 
-from bridge.sessions import wanted_sandboxes
+from bridge.sessions import database_mark, wanted_sandboxes
 from tests.support.rows import Rows
 from tests.support.turns import TurnSteps
 
@@ -27,3 +27,7 @@ def test_a_session_wants_its_sandbox_until_it_is_over_and_its_files_are_kept(tur
     assert wanted.known == {fresh, working, over, unsaved, long_over}
     assert wanted.working == {working}
     assert wanted.kept == {fresh, working, unsaved}
+
+
+def test_sandboxes_carry_the_id_and_the_name_of_the_database(turns: TurnSteps, rows: Rows) -> None:
+    assert database_mark() == rows.value("SELECT mobvibe_database_id() || ' ' || current_database()")

@@ -12,7 +12,7 @@ from actors.coding.sandbox.programs import MAIN, programs
 PORT = 8042  # of the host, on the private network
 PLACE = "/opt/mobvibe"
 DATA = "/data"  # where the volume is: all else of a machine is as new after each start
-ROLE = "mobvibe_sandbox"
+INSTALLATION = "mobvibe_installation"
 SESSION = "mobvibe_session"
 USED = "mobvibe_used"
 _MEMORY_MB = 256  # machines have a multiple of it
@@ -22,14 +22,19 @@ _GB_MB = 1024  # megabytes
 Json = dict[str, Any]
 
 
-def name_of(session_id: UUID) -> str:
+def ours(installation: str) -> dict[str, str]:
+    """The metadata of all machines of an installation."""
+    return {INSTALLATION: hashlib.sha256(installation.encode()).hexdigest()[:16]}
+
+
+def name_of(session_id: UUID, installation: str) -> str:
     """The same for each attempt: the API makes no second machine of a name."""
-    return f"mobvibe-{session_id.hex}"
+    return f"mobvibe-{ours(installation)[INSTALLATION][:8]}-{session_id.hex}"
 
 
-def volume_name_of(session_id: UUID) -> str:
+def volume_name_of(session_id: UUID, installation: str) -> str:
     """Of at most 30 letters and digits. Several volumes may have one name: see FlyProvider."""
-    return f"mv_{hashlib.sha256(session_id.bytes).hexdigest()[:24]}"
+    return f"mv_{hashlib.sha256(session_id.bytes + installation.encode()).hexdigest()[:24]}"
 
 
 def token_of(session_id: UUID, api_token: str) -> str:
@@ -37,11 +42,13 @@ def token_of(session_id: UUID, api_token: str) -> str:
     return hmac.new(api_token.encode(), f"mobvibe sandbox {session_id}".encode(), "sha256").hexdigest()
 
 
-def body_of(session_id: UUID, spec: Spec, *, volume: str, image: str, region: str, token: str) -> Json:
+def body_of(
+    session_id: UUID, installation: str, spec: Spec, *, volume: str, image: str, region: str, token: str
+) -> Json:
     """The request that makes the machine. Memory is twice that of a command: /tmp and /dev/shm are memory, too."""
     wanted = 2 * spec.memory_mb + _SYSTEM_MB
     return {
-        "name": name_of(session_id),
+        "name": name_of(session_id, installation),
         **_place(region),
         "config": {
             "image": spec.image or image,
@@ -50,15 +57,16 @@ def body_of(session_id: UUID, spec: Spec, *, volume: str, image: str, region: st
             "files": [{"guest_path": f"{PLACE}/{path}", "raw_value": text} for path, text in _encoded()],
             "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": -(-wanted // _MEMORY_MB) * _MEMORY_MB},
             "mounts": [{"volume": volume, "path": DATA}],
-            "metadata": {ROLE: "1", SESSION: str(session_id)},
+            "metadata": {**ours(installation), SESSION: str(session_id)},
             "restart": {"policy": "on-failure"},
             "auto_destroy": False,
         },
     }
 
 
-def volume_of(session_id: UUID, spec: Spec, region: str) -> Json:
-    return {"name": volume_name_of(session_id), "size_gb": max(1, -(-spec.disk_mb // _GB_MB)), **_place(region)}
+def volume_of(session_id: UUID, installation: str, spec: Spec, region: str) -> Json:
+    size_gb = max(1, -(-spec.disk_mb // _GB_MB))
+    return {"name": volume_name_of(session_id, installation), "size_gb": size_gb, **_place(region)}
 
 
 def _place(region: str) -> Json:

@@ -28,9 +28,13 @@ Json = dict[str, Any]
 class FlyProvider:
     name = "fly"
 
-    def __init__(self, api: FlyApi, *, token: str, image: str, region: str, most: int) -> None:
-        """`token` is the API's: those of machines come from it. `most`: machines of all sessions, stopped ones too."""
+    def __init__(self, api: FlyApi, *, installation: str, token: str, image: str, region: str, most: int) -> None:
+        """`token` is the API's: those of machines come from it. `most`: machines of all sessions, stopped ones too.
+
+        `installation`: machines and volumes of others in the same app are not ours.
+        """
         self._api = api
+        self._installation = installation
         self._token = token
         self._image = image
         self._region = region
@@ -87,11 +91,12 @@ class FlyProvider:
         self._remove_volumes(session_id)
 
     def _all(self) -> Sequence[Json]:
-        return self._api.machines({machines.ROLE: "1"})
+        return self._api.machines(machines.ours(self._installation))
 
     def _find(self, session_id: UUID) -> Json | None:
         found = self._api.machines({machines.SESSION: str(session_id)})
-        return next((one for one in found if one["name"] == machines.name_of(session_id)), None)
+        name = machines.name_of(session_id, self._installation)
+        return next((one for one in found if one["name"] == name), None)
 
     def _make(self, session_id: UUID, spec: Spec) -> Json:
         """A machine, once: its name is taken when another attempt, or a request without an answer, has made it."""
@@ -101,7 +106,13 @@ class FlyProvider:
         for tries_left in reversed(range(TRIES)):
             volume = self._volume(session_id, spec)
             body = machines.body_of(
-                session_id, spec, volume=volume, image=self._image, region=self._region, token=token
+                session_id,
+                self._installation,
+                spec,
+                volume=volume,
+                image=self._image,
+                region=self._region,
+                token=token,
             )
             try:
                 made = self._api.create(body)
@@ -122,7 +133,9 @@ class FlyProvider:
         if found:
             return str(min(found, key=lambda volume: (volume["created_at"], volume["id"]))["id"])
         try:
-            return str(self._api.create_volume(machines.volume_of(session_id, spec, self._region))["id"])
+            return str(
+                self._api.create_volume(machines.volume_of(session_id, self._installation, spec, self._region))["id"]
+            )
         except FlyError as error:
             found = self._volumes(session_id)
             if not error.is_unclear or not found:
@@ -130,7 +143,8 @@ class FlyProvider:
             return str(found[0]["id"])
 
     def _volumes(self, session_id: UUID) -> Sequence[Json]:
-        return [one for one in self._api.volumes() if one["name"] == machines.volume_name_of(session_id)]
+        name = machines.volume_name_of(session_id, self._installation)
+        return [one for one in self._api.volumes() if one["name"] == name]
 
     def _remove_volumes(self, session_id: UUID, but: str | None = None) -> None:
         for volume in self._volumes(session_id):

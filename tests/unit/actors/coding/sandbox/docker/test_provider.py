@@ -143,7 +143,7 @@ def test_no_engine_is_said(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_containers_of_another_installation_are_left_alone(docker: FakeDocker, provider: DockerProvider) -> None:
-    session_id, other = uuid4(), provider_for("other")
+    session_id, other = uuid4(), provider_for("the other's {database}")
     other.obtain(session_id, 1, SPEC).close()
 
     assert provider.list() == []

@@ -10,17 +10,18 @@ from tests.support.sandboxes import SPEC
 
 def body(**changes: Any) -> dict[str, Any]:
     spec = replace(SPEC, **changes)
-    config = body_of(uuid4(), spec, volume="vol_1", image="image", region="fra", token="token")["config"]
+    config = body_of(uuid4(), "ours", spec, volume="vol_1", image="image", region="fra", token="token")["config"]
     return dict(config)
 
 
 def test_names_are_the_sessions_and_short_enough() -> None:
     one, other = uuid4(), uuid4()
 
-    assert name_of(one) == name_of(one) != name_of(other)
-    assert volume_name_of(one) == volume_name_of(one) != volume_name_of(other)
-    assert len(name_of(one)) <= 63 and len(volume_name_of(one)) <= 30
-    assert volume_name_of(one).replace("_", "").isalnum()
+    for name, most in ((name_of, 63), (volume_name_of, 30)):
+        assert name(one, "a") == name(one, "a")
+        assert len({name(one, "a"), name(other, "a"), name(one, "{b}")}) == 3
+        assert len(name(one, "{b}")) <= most
+        assert name(one, "{b}").replace("_", "").replace("-", "").isalnum()
 
 
 def test_each_session_has_a_token_of_its_own() -> None:
@@ -33,8 +34,8 @@ def test_each_session_has_a_token_of_its_own() -> None:
 def test_a_machine_is_large_enough_for_its_limits() -> None:
     assert body(memory_mb=512)["guest"]["memory_mb"] == 1280
     assert body(memory_mb=500)["guest"]["memory_mb"] == 1280
-    assert volume_of(uuid4(), replace(SPEC, disk_mb=2500), "fra")["size_gb"] == 3
-    assert volume_of(uuid4(), SPEC, "fra")["size_gb"] == 1
+    assert volume_of(uuid4(), "ours", replace(SPEC, disk_mb=2500), "fra")["size_gb"] == 3
+    assert volume_of(uuid4(), "ours", SPEC, "fra")["size_gb"] == 1
 
 
 def test_the_image_is_the_sessions_or_the_settings() -> None:

@@ -20,9 +20,12 @@ from tests.support.sandboxes import SPEC, local_provider, run
 from tests.unit.actors.coding.sandbox.contract import ProviderContract
 
 
-def provider_for(fly: FakeFly, *, app: str = "app", token: str = TOKEN, most: int = 10) -> FlyProvider:
+def provider_for(
+    fly: FakeFly, installation: str = "ours", *, app: str = "app", token: str = TOKEN, most: int = 10
+) -> FlyProvider:
     buckets = Buckets() if fly.limited else Buckets(sleep=lambda _: None)
-    return FlyProvider(FlyApi(app, token, fly.url, buckets), token=token, image="python:3.12", region="fra", most=most)
+    api = FlyApi(app, token, fly.url, buckets)
+    return FlyProvider(api, installation=installation, token=token, image="python:3.12", region="fra", most=most)
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +163,19 @@ def test_the_token_of_the_api_is_in_no_machine(fly: FakeFly) -> None:
     (machine,) = fly.alive()
     assert TOKEN not in str(machine)
     assert run(sandbox, "cat /proc/*/environ | tr '\\0' '\\n' | grep MOBVIBE").text() == ""
+
+
+def test_machines_and_volumes_of_another_installation_are_left_alone(fly: FakeFly) -> None:
+    session_id, provider, other = uuid4(), provider_for(fly, most=1), provider_for(fly, "the other's {database}")
+    other.obtain(session_id, 1, SPEC).close()
+
+    assert provider.list() == []
+    provider.destroy(session_id)
+    assert [info.session_id for info in other.list()] == [session_id]
+    assert len(fly.volumes) == 1
+
+    provider.obtain(session_id, 1, SPEC).close()
+    assert len(fly.alive()) == len(fly.volumes) == 2
 
 
 def test_a_sweep_leaves_no_machine_and_no_volume_of_what_is_over(fly: FakeFly) -> None:
