@@ -20,15 +20,25 @@ class Usage:
         self._began = self._next = 0.0
 
     def start(self) -> int | None:
-        """Begin a count if it is time. Returns the pipe in which its result will be."""
+        """Begin a count if it is time. Returns the pipe in which its result will be.
+
+        Where no process is to be had, because a command forks without end, it is tried again after the pause.
+        """
         if self._pid or time.monotonic() < self._next:
             return None
         self._began = time.monotonic()
         result, write = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(result)
+            os.close(write)
+            self._next = self._began + PAUSE_SECONDS
+            return None
+        if pid == 0:
             _count(self._folders, write)
         os.close(write)
+        self._pid = pid
         return result
 
     def is_over(self, result: int) -> bool:

@@ -1,5 +1,7 @@
 """The room that files take, and when it is too much."""
 
+import errno
+import os
 import select
 from pathlib import Path
 
@@ -60,3 +62,17 @@ def test_counts_follow_each_other_with_pauses(tmp_path: Path, monkeypatch: pytes
     is_over(counted)
 
     assert counted.start() is None
+
+
+def test_where_no_process_is_to_be_had_the_next_count_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    counted = Usage([str(tmp_path)], limit_mb=2)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(os, "fork", refused)
+        opened = len(list(Path("/proc/self/fd").iterdir()))
+        assert counted.start() is None
+        assert len(list(Path("/proc/self/fd").iterdir())) == opened
+
+    assert not is_over(counted)
