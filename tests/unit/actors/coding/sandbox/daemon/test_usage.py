@@ -3,6 +3,9 @@
 import errno
 import os
 import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,27 @@ def test_where_no_process_is_to_be_had_the_next_count_is_tried(tmp_path: Path, m
         assert len(list(Path("/proc/self/fd").iterdir())) == opened
 
     assert not is_over(counted)
+
+
+COUNTING = """
+import time
+from actors.coding.sandbox.daemon import usage
+
+usage.bytes_of = lambda _: print("counting", flush=True) or time.sleep(60)
+usage.Usage(["."], 2).start()
+time.sleep(60)
+"""
+
+
+def test_a_count_ends_with_its_daemon(tmp_path: Path) -> None:
+    """It would keep the next attempt waiting for the lock, and its worker for the end of what the daemon writes to."""
+    imports = "import sys, types\nsys.modules['actors'] = types.ModuleType('actors')\n"
+    place = f"sys.modules['actors'].__path__ = [{str(Path(usage.__file__).parents[3])!r}]\n"
+    with subprocess.Popen([sys.executable, "-c", imports + place + COUNTING], stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"counting\n"
+
+        daemon.send_signal(signal.SIGKILL)
+
+        assert select.select([daemon.stdout], [], [], 10)[0], "the count has not ended"
+        assert daemon.stdout.read() == b""
