@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+from itertools import chain
 
 from actors.coding.sandbox import warden
 from actors.coding.sandbox.daemon.launch import prepare
@@ -46,8 +47,15 @@ class Call:
         os.mkdir(self._folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._output = os.open(f"{self._folder}/output", flags, 0o600)
-        ends = {kind: os.pipe() for kind in (STATUS, STDOUT, STDERR)}
-        self._pid = os.fork()
+        ends: dict[int, tuple[int, int]] = {}
+        try:
+            for kind in (STATUS, STDOUT, STDERR):
+                ends[kind] = os.pipe()
+            self._pid = os.fork()
+        except OSError:  # the account or the machine has none left: the daemon goes on, and tries many times
+            for descriptor in (self._output, *chain(*ends.values())):
+                os.close(descriptor)
+            raise
         if self._pid == 0:
             _become_the_warden(order, stdin, {kind: write for kind, (_, write) in ends.items()})
         for kind, (read, write) in ends.items():
