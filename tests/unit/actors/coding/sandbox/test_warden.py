@@ -93,7 +93,8 @@ def test_it_names_the_limit_that_was_broken(
 @pytest.mark.skipif(os.geteuid() == 0, reason="the kernel's limit does not apply to root")
 def test_what_else_the_account_runs_leaves_room(tmp_path: Path, started: list[Warden]) -> None:
     script = "touch begun; while ! [ -e go_on ]; do sleep 0.01; done; for i in $(seq 20); do sleep 60 & done"
-    one = Warden([script], tmp_path, os.getpid(), processes=24)
+    # Room for the other tests of this account as well: a fork bomb and some launchers may begin meanwhile.
+    one = Warden([script], tmp_path, os.getpid(), processes=40)
     started.append(one)
     eventually((tmp_path / "begun").exists)
     others = [subprocess.Popen(["sleep", "60"]) for _ in range(100)]
