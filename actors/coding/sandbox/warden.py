@@ -21,6 +21,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -35,6 +36,7 @@ ALL = 100_000  # processes in one round; if there are more, the next one finds t
 # The kernel's limit for each process of `processes`. It counts threads, and all that the account runs: other commands,
 # up to eight for a turn, and a worker's own processes. So it only bounds what forks faster than we count.
 KERNEL_ROOM = 16
+DOUBLINGS = 16  # of what an account may run unseen: from the room of one process to more than a machine can have
 MB = 1024 * 1024  # bytes
 ON_LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None)
@@ -200,11 +202,11 @@ def become(command: list[str], order: Order) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin, 0)
         close_all_but(order.get("descriptors", ()))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if os.geteuid() != 0:
+            limit_processes(KERNEL_ROOM * int(order["processes"]))
         limit(resource.RLIMIT_CORE, 0)
         limit(resource.RLIMIT_FSIZE, int(order["file_mb"]) * MB)
         limit(resource.RLIMIT_DATA, int(order["memory_mb"]) * MB)
-        if os.geteuid() != 0:
-            limit(resource.RLIMIT_NPROC, processes_of(os.geteuid()) + KERNEL_ROOM * int(order["processes"]))
         if "confine" in order:
             order["confine"]()
         os.execv(command[0], command)
@@ -227,6 +229,34 @@ def limit(what: int, value: int) -> None:
     value = value if most == resource.RLIM_INFINITY else min(value, most)
     with contextlib.suppress(OSError, ValueError):  # the kernel does not have this limit: the counts still protect us
         resource.setrlimit(what, (value, value))
+
+
+def limit_processes(room: int) -> None:
+    """Leave so much room above what the account runs, half of it at least.
+
+    The kernel counts what it runs in other containers, too, which /proc does not show. So we try.
+    """
+    seen = processes_of(os.geteuid())
+    for unseen in (0, *(room << doubled for doubled in range(DOUBLINGS))):
+        if may_start(seen + unseen + room // 2):
+            break
+    else:
+        unseen = 0  # something else refuses: a higher limit would not help
+    limit(resource.RLIMIT_NPROC, seen + unseen + room)
+
+
+def may_start(most: int) -> bool:
+    """Whether one more thread may run where an account may have so many. Unlike a process, the counts do not see it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NPROC, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 def processes_of(user: int) -> int:

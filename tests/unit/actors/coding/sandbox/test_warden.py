@@ -24,11 +24,11 @@ ROOMY = {"seconds": 20, "memory_mb": 512, "processes": 64, "file_mb": 10}
 class Warden:
     """A warden at work; `status` has the lines that it wrote, when it has ended."""
 
-    def __init__(self, scripts: Sequence[str], folder: Path, worker: int, **limits: float) -> None:
+    def __init__(self, scripts: Sequence[str], folder: Path, worker: int, *program: str, **limits: float) -> None:
         read, write = os.pipe()
         self._lines = os.fdopen(read, "rb")
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(WARDEN), str(write)],
+            [sys.executable, "-I", "-S", *(program or [str(WARDEN)]), str(write)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(write,),
@@ -99,6 +99,31 @@ def test_what_else_the_account_runs_leaves_room(tmp_path: Path, started: list[Wa
     eventually((tmp_path / "begun").exists)
     others = [subprocess.Popen(["sleep", "60"]) for _ in range(100)]
     (tmp_path / "go_on").touch()
+
+    status = one.status()
+
+    for other in others:
+        other.kill()
+        other.wait()
+    assert status == [{"exit": 0}]
+
+
+BLIND = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import warden
+
+warden.processes_of = lambda _: 0
+sys.exit(warden.main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the kernel's limit does not apply to root")
+def test_what_the_account_runs_in_other_containers_leaves_room(tmp_path: Path, started: list[Warden]) -> None:
+    """Nothing shows it, but the kernel counts it."""
+    others = [subprocess.Popen(["sleep", "60"]) for _ in range(200)]
+    one = Warden(["sleep 0"], tmp_path, os.getpid(), "-c", BLIND, str(WARDEN.parent), processes=8)
+    started.append(one)
 
     status = one.status()
 
