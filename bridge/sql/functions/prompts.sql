@@ -161,14 +161,25 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     cancelled bigint;
+    jobs uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM public.coding_sessions s WHERE s.id = p_session AND (p_user IS NULL OR s.user_id = p_user)) THEN
         RETURN NULL;
     END IF;
-    cancelled := public.cancel_jobs(ARRAY(
-        SELECT j.id FROM public.coding_jobs j WHERE j.session_id = p_session AND j.status IN ('pending', 'processing')),
-        p_by, NULL, NULL);
-    PERFORM public.open_session(p_session, p_user);
+    LOOP
+        jobs := ARRAY(SELECT j.id FROM public.coding_jobs j WHERE j.session_id = p_session AND j.status IN ('pending', 'processing'));
+        BEGIN
+            cancelled := public.cancel_jobs(jobs, p_by, NULL, NULL);
+            PERFORM public.open_session(p_session, p_user);
+            -- The end of a turn, or a prompt, may have inserted a job before the session was locked. Now they wait.
+            EXIT WHEN NOT EXISTS (
+                SELECT FROM public.coding_jobs j
+                WHERE j.session_id = p_session AND j.status IN ('pending', 'processing') AND j.id <> ALL (jobs));
+            RAISE SQLSTATE 'MV001';
+        EXCEPTION WHEN SQLSTATE 'MV001' THEN
+            NULL;  -- that undoes it all, with its locks: the new job must be locked before the session
+        END;
+    END LOOP;
     DELETE FROM public.session_inbox i WHERE i.session_id = p_session AND i.taken_at IS NULL;
     UPDATE public.session_turns t SET state = 'abandoned' WHERE t.session_id = p_session AND t.state = 'asked';
     IF FOUND THEN

@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from bridge.postgres.link import Link
 from bridge.sessions import OverBudget, open_record
 from tests.support.rows import Rows
 from tests.support.turns import USER, TurnSteps, said
+from tests.support.waiting import eventually
 
 CALLS = {
     "send_prompt": "SELECT * FROM send_prompt(%(session)s, %(user)s, 'more', 3)",
@@ -21,6 +23,11 @@ CALLS = {
 def call(rows: Rows, name: str, session_id: UUID, user: UUID = USER, call_id: str | None = None) -> dict[str, Any]:
     found = rows.all(CALLS[name], {"session": session_id, "user": user, "call": call_id})
     return found[0] if found else {}
+
+
+def waits_for_lock(rows: Rows, connection: psycopg.Connection[Any]) -> bool:
+    pid = connection.info.backend_pid
+    return bool(rows.all("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", [pid]))
 
 
 def job_of(rows: Rows, answer: dict[str, Any]) -> dict[str, Any]:
@@ -284,3 +291,22 @@ def test_a_cancel_ends_jobs_questions_and_prompts(turns: TurnSteps, rows: Rows) 
     assert (session["status"], session["error_message"]) == ("failed", "cancelled by the user")
     assert rows.status(kept) == "pending"
     assert call(rows, "send_prompt", working)["state"] == "idle", "the next prompt does not wait for what was cancelled"
+
+
+def test_a_cancel_ends_what_the_end_of_a_turn_begins_at_the_same_time(turns: TurnSteps, rows: Rows, dsn: str) -> None:
+    session_id = turns.add_session()
+    job, _ = turns.start(session_id)
+    open_record(job)
+    call(rows, "send_prompt", session_id)
+    with psycopg.connect(dsn) as turn, psycopg.connect(dsn) as user, ThreadPoolExecutor(1) as pool:
+        turn.execute(
+            "SELECT end_turn(%s, %s, 'finished', NULL, interval '30 minutes', '{}', '{}')", [job.id, job.fence]
+        )
+        cancel = pool.submit(user.execute, "SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+        eventually(lambda: waits_for_lock(rows, user), what="the cancel to wait for the end of the turn")
+        turn.commit()
+        assert cancel.result(10).fetchone() == (2,)
+        user.commit()
+
+    assert rows.all("SELECT id FROM coding_jobs WHERE cancel_requested_at IS NULL") == []
+    assert rows.value("SELECT count(*) FROM job_audit") == 2, "each job is cancelled once"
