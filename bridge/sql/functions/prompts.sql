@@ -163,7 +163,9 @@ DECLARE
     cancelled bigint;
     jobs uuid[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.coding_sessions s WHERE s.id = p_session AND (p_user IS NULL OR s.user_id = p_user)) THEN
+    PERFORM FROM public.coding_sessions s
+    WHERE s.id = p_session AND (p_user IS NULL OR s.user_id = p_user) FOR KEY SHARE; -- as a DELETE: before its jobs
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     LOOP

@@ -42,6 +42,8 @@ DECLARE
     other public.session_turns;
     last integer;
 BEGIN
+    PERFORM FROM public.coding_sessions s
+    WHERE s.id = (SELECT j.session_id FROM public.coding_jobs j WHERE j.id = p_job) FOR KEY SHARE;
     SELECT j.session_id INTO session FROM public.coding_jobs j
     WHERE j.id = p_job AND j.status || '' = 'processing' AND j.fence = p_fence FOR NO KEY UPDATE;
     IF NOT FOUND THEN

@@ -310,3 +310,25 @@ def test_a_cancel_ends_what_the_end_of_a_turn_begins_at_the_same_time(turns: Tur
 
     assert rows.all("SELECT id FROM coding_jobs WHERE cancel_requested_at IS NULL") == []
     assert rows.value("SELECT count(*) FROM job_audit") == 2, "each job is cancelled once"
+
+
+@pytest.mark.parametrize("name", ["begin_turn", "cancel_session"])
+def test_who_deletes_a_session_waits_for_no_call_that_waits_for_it(
+    turns: TurnSteps, rows: Rows, dsn: str, name: str
+) -> None:
+    session_id = turns.add_session()
+    job, _ = turns.start(session_id)
+    calls: dict[str, tuple[bytes, list[Any]]] = {
+        "begin_turn": (b"SELECT FROM begin_turn(%s, %s, interval '30 minutes')", [job.id, job.fence]),
+        "cancel_session": (b"SELECT FROM cancel_session(%s, %s, 'the user')", [session_id, USER]),
+    }
+    with psycopg.connect(dsn) as deleting, psycopg.connect(dsn) as other, ThreadPoolExecutor(1) as pool:
+        deleting.execute("SELECT FROM coding_sessions WHERE id = %s FOR UPDATE", [session_id])  # as a DELETE begins
+        called = pool.submit(lambda: other.execute(*calls[name]))
+        eventually(lambda: waits_for_lock(rows, other), what=f"{name} to wait for the deletion")
+        deleting.execute("DELETE FROM coding_sessions WHERE id = %s", [session_id])
+        deleting.commit()
+        called.result(10)
+        other.commit()
+
+    assert rows.all("SELECT id FROM coding_jobs") == []
