@@ -69,8 +69,8 @@ BEGIN
 END $$;
 
 -- send_prompt: during a turn the prompt goes to the inbox, which the turn takes it from; else a job is inserted for it. A
--- prompt while a question is open is its answer. `state` is that of open_session, before. A session that has p_most
--- prompts that nobody has taken is `full`. Index: session_inbox_waiting.
+-- prompt while a question is open is its answer. `state` is that of open_session, before. A session at work that has p_most
+-- prompts that nobody has taken is `full`; one that is idle begins to take them. Index: session_inbox_waiting.
 CREATE OR REPLACE FUNCTION public.send_prompt(p_session uuid, p_user uuid, p_prompt text, p_most integer)
 RETURNS TABLE (state text, job_id uuid)
 LANGUAGE plpgsql SET search_path = ''
@@ -80,7 +80,7 @@ BEGIN
     state := public.open_session(p_session, p_user);
     IF state = 'asked' THEN
         job_id := public.answer_open_question(p_session, p_prompt);
-    ELSIF state IN ('idle', 'working') AND p_most <= (
+    ELSIF state = 'working' AND p_most <= (
         SELECT count(*) FROM public.session_inbox i WHERE i.session_id = p_session AND i.taken_at IS NULL)
     THEN
         state := 'full';

@@ -332,3 +332,18 @@ def test_who_deletes_a_session_waits_for_no_call_that_waits_for_it(
         other.commit()
 
     assert rows.all("SELECT id FROM coding_jobs") == []
+
+
+def test_prompts_that_a_failed_turn_left_do_not_keep_the_next_one_out(turns: TurnSteps, rows: Rows) -> None:
+    session_id = turns.add_session()
+    job, held = turns.start(session_id)
+    open_record(job)
+    for _ in range(4):
+        sent = call(rows, "send_prompt", session_id)
+    assert sent["state"] == "full"
+    turns.steps.fail(held, final=True)
+
+    sent = call(rows, "send_prompt", session_id)
+
+    assert (sent["state"], job_of(rows, sent)["prompt"]) == ("idle", "more"), "no turn would ever take them"
+    assert rows.value("SELECT count(*) FROM session_inbox WHERE taken_at IS NULL") == 3
