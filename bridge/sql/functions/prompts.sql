@@ -21,8 +21,9 @@ BEGIN
     RETURN job;
 END $$;
 
--- enqueue_turn: inserts a job for a turn of a session, for the actor and with the priority of its last turn. It names the
--- repository that the session starts from, as the first job does, whose clone may have failed. Index: jobs_of_session.
+-- enqueue_turn: inserts a job for a turn of a session, for the actor and with the priority of its last turn, or of its
+-- first job, if that has begun none. It names the repository that the session starts from, as the first job does, whose
+-- clone may have failed. Index: jobs_of_session, session_turns_job_id_key.
 CREATE OR REPLACE FUNCTION public.enqueue_turn(p_session uuid, p_prompt text, p_payload jsonb) RETURNS uuid
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -32,8 +33,8 @@ DECLARE
     job uuid;
 BEGIN
     SELECT j.actor, j.priority INTO before
-    FROM public.session_turns t JOIN public.coding_jobs j ON j.id = t.job_id
-    WHERE t.session_id = p_session ORDER BY t.turn DESC LIMIT 1;
+    FROM public.coding_jobs j LEFT JOIN public.session_turns t ON t.job_id = j.id
+    WHERE j.session_id = p_session ORDER BY t.turn DESC NULLS LAST, j.created_at LIMIT 1;
     SELECT j.payload -> 'repository' INTO repository FROM public.coding_jobs j
     WHERE j.session_id = p_session AND j.payload ? 'repository' LIMIT 1;
     PERFORM pg_catalog.set_config('search_path', 'public', true); -- of the host's triggers, as in update_sessions

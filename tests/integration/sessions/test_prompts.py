@@ -347,3 +347,14 @@ def test_prompts_that_a_failed_turn_left_do_not_keep_the_next_one_out(turns: Tur
 
     assert (sent["state"], job_of(rows, sent)["prompt"]) == ("idle", "more"), "no turn would ever take them"
     assert rows.value("SELECT count(*) FROM session_inbox WHERE taken_at IS NULL") == 3
+
+
+def test_a_session_goes_on_with_the_actor_of_a_job_that_began_no_turn(turns: TurnSteps, rows: Rows) -> None:
+    session_id = turns.add_session()
+    job_id = rows.add_job(session_id=session_id, actor="my_sessions", priority=7)
+    rows.all("SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+    assert rows.status(job_id) == "cancelled"
+
+    row = job_of(rows, call(rows, "send_prompt", session_id))
+
+    assert (row["actor"], row["priority"]) == ("my_sessions", 7)
