@@ -105,9 +105,13 @@ SELECT id, user_id, project_id, initial_prompt, expires_at, created_at, started_
 FROM public.coding_sessions s WHERE id = %(session)s
 
 -- name: session_turn
--- The last turn of a session of this user (NULL: of anybody), and how many prompts wait for the next message. Index:
--- primary keys, session_inbox_waiting.
-SELECT t.turn, t.state AS turn_state, CASE t.state WHEN 'asked' THEN t.question END AS question, t.progress,
+-- The last turn of a session of this user (NULL: of anybody), and how many prompts wait for the next message. The row of a
+-- turn whose job ended without it is running until the next one begins. Index: primary keys, session_inbox_waiting.
+SELECT t.turn,
+       CASE WHEN t.state = 'running' AND NOT EXISTS (
+           SELECT FROM public.coding_jobs j WHERE j.id = t.job_id AND j.status IN ('pending', 'processing'))
+            THEN 'abandoned' ELSE t.state END AS turn_state,
+       CASE t.state WHEN 'asked' THEN t.question END AS question, t.progress,
        (SELECT count(*) FROM public.session_inbox i WHERE i.session_id = s.id AND i.taken_at IS NULL) AS waiting
 FROM public.coding_sessions s
 LEFT JOIN LATERAL (SELECT l.* FROM public.session_turns l WHERE l.session_id = s.id ORDER BY l.turn DESC LIMIT 1) t ON true

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bridge.postgres.link import Link
+from bridge.postgres.session_requests import session_turn
 from bridge.sessions import OverBudget, open_record
 from tests.support.rows import Rows
 from tests.support.turns import USER, TurnSteps, said
@@ -358,3 +359,30 @@ def test_a_session_goes_on_with_the_actor_of_a_job_that_began_no_turn(turns: Tur
     row = job_of(rows, call(rows, "send_prompt", session_id))
 
     assert (row["actor"], row["priority"]) == ("my_sessions", 7)
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel", "delete"])
+def test_a_turn_whose_job_ended_without_it_is_told_as_given_up(
+    turns: TurnSteps, rows: Rows, dsn: str, end: str
+) -> None:
+    session_id = turns.add_session()
+    job, held = turns.start(session_id)
+    open_record(job)
+    link = Link(dsn, "web")
+
+    def state() -> object:
+        return session_turn(link.call, session_id, USER)["turn_state"]
+
+    assert state() == "running"
+    turns.steps.fail(held, final=False)
+    assert state() == "running", "it goes on with the next attempt"
+    if end == "fail":
+        rows.all("UPDATE coding_jobs SET run_at = NULL")
+        turns.steps.fail(turns.start(job_id=job.id)[1], final=True)
+    elif end == "cancel":
+        rows.all("SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+    else:
+        rows.all("DELETE FROM coding_jobs")
+
+    assert state() == "abandoned"
+    link.close()
