@@ -11,10 +11,13 @@ RETURNING id, expires_at, status
 SELECT pg_advisory_xact_lock(hashtext('mobvibe.sessions'), hashtext(%(user)s::text))
 
 -- name: count_open_sessions
--- How many sessions of a user are open, counted up to %(most)s. Index: coding_sessions_user_id_idx.
+-- How many sessions of a user are open, counted up to %(most)s: also those whose turn takes longer than they had left. Index:
+-- coding_sessions_user_id_idx, jobs_of_session.
 SELECT count(*) AS open
-FROM (SELECT FROM public.coding_sessions
-      WHERE user_id = %(user)s AND status IN ('pending', 'active', 'paused') AND (expires_at IS NULL OR expires_at > now())
+FROM (SELECT FROM public.coding_sessions o
+      WHERE user_id = %(user)s AND status IN ('pending', 'active', 'paused')
+        AND (expires_at IS NULL OR expires_at > now() OR status = 'active' AND EXISTS (
+            SELECT FROM public.coding_jobs j WHERE j.session_id = o.id AND j.status IN ('pending', 'processing')))
       LIMIT %(most)s) s
 
 -- name: find_idempotency_key
@@ -39,10 +42,13 @@ WITH gone AS (
 SELECT count(*) AS deleted FROM gone
 
 -- name: session_status
--- One session of this user; no row for anybody else's. Index: primary key.
+-- One session of this user; no row for anybody else's. A turn may take longer than its session had left: it does not expire
+-- meanwhile. Index: primary key, jobs_of_session.
 SELECT id, project_id, initial_prompt, expires_at, started_at, completed_at, error_message, metadata, created_at, updated_at,
-       CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() THEN 'expired' ELSE status END AS status
-FROM public.coding_sessions WHERE id = %(session)s AND user_id = %(user)s
+       CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() AND NOT (status = 'active' AND EXISTS (
+           SELECT FROM public.coding_jobs j WHERE j.session_id = s.id AND j.status IN ('pending', 'processing')))
+            THEN 'expired' ELSE status END AS status
+FROM public.coding_sessions s WHERE id = %(session)s AND user_id = %(user)s
 
 -- name: projects_table
 -- Whether this database has projects with owners, as MobVibe's has.
@@ -99,7 +105,9 @@ ORDER BY b.number LIMIT 1
 -- name: any_session_status
 -- One session, whoever's, and how many of its jobs are open. Index: primary key, jobs_of_session.
 SELECT id, user_id, project_id, initial_prompt, expires_at, created_at, started_at, completed_at, error_message,
-       CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() THEN 'expired' ELSE status END AS status,
+       CASE WHEN status IN ('pending', 'active', 'paused') AND expires_at < now() AND NOT (status = 'active' AND EXISTS (
+           SELECT FROM public.coding_jobs j WHERE j.session_id = s.id AND j.status IN ('pending', 'processing')))
+            THEN 'expired' ELSE status END AS status,
        (SELECT count(*) FROM public.coding_jobs j
         WHERE j.session_id = s.id AND j.status IN ('pending', 'processing')) AS open_jobs
 FROM public.coding_sessions s WHERE id = %(session)s
@@ -146,9 +154,11 @@ FROM public.coding_sessions s WHERE s.id = ANY (%(sessions)s)
 -- name: list_sessions
 -- The latest sessions, whoever's, behind a place in their list: turns, costs and when something last happened, each looked
 -- up for the sessions of the page. Index: coding_sessions_created, session_turns' primary key,
--- session_requests_of_session, session_events_number.
+-- session_requests_of_session, session_events_number, jobs_of_session.
 SELECT s.id, s.user_id, left(s.initial_prompt, %(cut)s) AS initial_prompt, s.created_at,
-       CASE WHEN s.status IN ('pending', 'active', 'paused') AND s.expires_at < now() THEN 'expired' ELSE s.status END AS status,
+       CASE WHEN s.status IN ('pending', 'active', 'paused') AND s.expires_at < now() AND NOT (s.status = 'active' AND EXISTS (
+           SELECT FROM public.coding_jobs j WHERE j.session_id = s.id AND j.status IN ('pending', 'processing')))
+            THEN 'expired' ELSE s.status END AS status,
        t.turns, r.cost_usd, greatest(s.updated_at, e.created_at) AS active_at
 FROM (SELECT l.* FROM public.coding_sessions l
       WHERE (l.created_at, l.id) < (coalesce(%(before_at)s::timestamptz, 'infinity'),

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from bridge.postgres.attempts import Event
 from bridge.postgres.migrations import migrate_up
+from bridge.postgres.session_list import list_sessions
 from bridge.settings import Settings
 from bridge.web.tokens import make_token
 from tests.support import legacy
@@ -207,6 +208,28 @@ def test_an_unfinished_session_past_its_time_is_shown_as_expired(client: FlaskCl
 
     assert answer.json is not None
     assert answer.json["data"]["status"] == "expired"
+
+
+def test_a_session_does_not_expire_during_a_turn(settings: Settings, rows: Rows, steps: Steps) -> None:
+    client = client_of(settings, open_sessions_per_user=1)
+    session_id = start(client).json["data"]["sessionId"]
+    held = steps.started()
+    rows.all("UPDATE coding_sessions SET expires_at = now() - interval '1s'")
+
+    def status() -> object:
+        path = f"/functions/v1/get-session-status?sessionId={session_id}"
+        answer: Any = client.get(path, headers=bearer())
+        return answer.json["data"]["status"]
+
+    assert status() == "active"
+    assert start(client).status_code == 429, "it is still open"
+    steps.fail(held, final=False)
+    assert status() == "active", "its next attempt follows"
+    assert list_sessions(steps.link.call, limit=1, cut=10).sessions[0]["status"] == "active"
+    assert steps.link.call("any_session_status", {"session": session_id})[0]["status"] == "active"
+    rows.all("DELETE FROM coding_jobs")
+    assert status() == "expired"
+    assert start(client).status_code == 201
 
 
 def test_a_project_of_somebody_else_is_refused(settings: Settings, empty_dsn: str) -> None:
