@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, start_on_a_free_port
+from bridge.errors import EmbeddedStoreError
 
 _PASSWORD = "geheim"  # of its clients: it takes any, and no output may hold it
+_PORT_IS_TAKEN = "nowhere to listen on"  # the last line of its log then
 
 
 class PgBouncer:
@@ -24,10 +26,9 @@ class PgBouncer:
     def __init__(self, folder: Path, server: str, mode: str = "transaction", **settings: Any) -> None:
         self._folder = folder
         self._server = urlsplit(server)
-        self._port = pick_port()
+        self._port: int | None = None  # known since the first start, and kept: clients have the address
         self._settings = {
             "listen_addr": HOST,
-            "listen_port": self._port,
             "unix_socket_dir": "",
             "auth_type": "any",
             "admin_users": "admin",
@@ -48,11 +49,27 @@ class PgBouncer:
         return self.url(urlsplit(dsn).path.strip("/"))
 
     def start(self) -> None:
+        if self._port is None:
+            start_on_a_free_port(self._start_first)
+        else:
+            self._start(self._port)
+
+    def _start_first(self, port: int) -> None:
+        try:
+            self._start(port)
+        except EmbeddedStoreError as error:
+            if _PORT_IS_TAKEN in str(error):
+                raise EmbeddedStoreError("Address already in use") from error  # as the other servers say it
+            raise
+
+    def _start(self, port: int) -> None:
+        self._port = port
         there = self._server
         lines = [
             "[databases]",
             f"* = host={there.hostname} port={there.port} user={there.username} password={there.password}",
             "[pgbouncer]",
+            f"listen_port = {port}",
             *(f"{name} = {value}" for name, value in self._settings.items()),
         ]
         config = self._folder / "pgbouncer.ini"

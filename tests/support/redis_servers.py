@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from bridge.dev.embedded.redis import find_program
-from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, start_on_a_free_port
 from bridge.errors import RedisUnavailableError
 from bridge.transport.client import connect_redis
 from bridge.transport.database_mark import DatabaseMark
@@ -29,14 +29,19 @@ Open = Callable[..., int]  # takes lines of a configuration, returns the port
 def server(folder: Path, *lines: str, sentinel: bool = False, program: Path | None = None) -> Iterator[int]:
     """Start a server with these lines in its configuration. Returns its port."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = pick_port()
     config = folder / "redis.conf"
-    settings = [f"bind {HOST}", f"port {port}", f"dir {folder}"]
-    config.write_text("\n".join([*settings, *([] if sentinel else ['save ""']), *lines, ""]))
     process = ServerProcess("redis", folder, stop_signal=signal.SIGKILL)
-    process.start([program or find_program(), config, *(["--sentinel"] if sentinel else [])], lambda: answers(port))
+    ports: list[int] = []
+
+    def start(port: int) -> None:
+        ports.append(port)
+        settings = [f"bind {HOST}", f"port {port}", f"dir {folder}"]
+        config.write_text("\n".join([*settings, *([] if sentinel else ['save ""']), *lines, ""]))
+        process.start([program or find_program(), config, *(["--sentinel"] if sentinel else [])], lambda: answers(port))
+
+    start_on_a_free_port(start)
     try:
-        yield port
+        yield ports[-1]
     finally:
         process.stop()
 

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from bridge.dev.embedded.identity import Identity, find_identity
-from bridge.dev.embedded.server import HOST, ServerProcess, pick_port
+from bridge.dev.embedded.server import HOST, ServerProcess, start_on_a_free_port
+from bridge.errors import EmbeddedStoreError
 from tests.support.certificates import Authority
 
 _DEBIANS = Path("/usr/lib/postgresql")
@@ -50,7 +51,7 @@ def find_programs() -> Path:
 
 @contextlib.contextmanager
 def tls_postgres(folder: Path) -> Iterator[TlsPostgres]:
-    programs, data, port = find_programs(), folder / "data", pick_port()
+    programs, data = find_programs(), folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
     data.mkdir(mode=0o700)
     identity = find_identity(data, programs)
@@ -63,14 +64,28 @@ def tls_postgres(folder: Path) -> Iterator[TlsPostgres]:
         (data / name).chmod(0o600)
     (data / "pg_hba.conf").write_text(_RULES)
     identity.owns(data)
-    options = {
-        "listen_addresses": f"{HOST},::1", "port": port, "unix_socket_directories": "", "fsync": "off",
-        "ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key", "ssl_ca_file": "ca.crt",
-    }  # fmt: skip
-    made = TlsPostgres(port, authority.path, client.path, client.key, other.path)
     process = ServerProcess("postgres", folder, stop_signal=SIGINT)
-    settings = [f"-c{name}={value}" for name, value in options.items()]
-    process.start([programs / "postgres", "-D", data, *settings], lambda: _answers(made), in_child=identity.in_child)
+    tried: list[TlsPostgres] = []
+
+    def start(port: int) -> None:
+        made = TlsPostgres(port, authority.path, client.path, client.key, other.path)
+        tried.append(made)
+        options = {
+            "listen_addresses": f"{HOST},::1", "port": port, "unix_socket_directories": "", "fsync": "off",
+            "ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key", "ssl_ca_file": "ca.crt",
+        }  # fmt: skip
+        settings = [f"-c{name}={value}" for name, value in options.items()]
+        process.start(
+            [programs / "postgres", "-D", data, *settings],
+            lambda: _answers(made, HOST) or _answers(made, "[::1]"),
+            in_child=identity.in_child,
+        )
+        if not _answers(made, HOST):  # with one of its addresses it starts, and only warns of the other
+            process.stop()
+            raise EmbeddedStoreError("Address already in use")
+
+    start_on_a_free_port(start)
+    made = tried[-1]
     try:
         with psycopg.connect(made.url(sslmode="require"), autocommit=True) as connection:
             connection.execute("CREATE ROLE checked LOGIN SUPERUSER")
@@ -79,9 +94,9 @@ def tls_postgres(folder: Path) -> Iterator[TlsPostgres]:
         process.stop()
 
 
-def _answers(made: TlsPostgres) -> bool:
+def _answers(made: TlsPostgres, host: str) -> bool:
     try:
-        psycopg.connect(made.url(sslmode="require")).close()
+        psycopg.connect(made.url(host, sslmode="require")).close()
     except psycopg.OperationalError:
         return False
     return True
