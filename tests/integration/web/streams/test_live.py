@@ -133,7 +133,9 @@ def test_nothing_is_read_while_nobody_looks(readings: Readings) -> None:
         one = Live(readings, Anybody())  # type: ignore[arg-type]
         async with texts(one) as first, texts(one) as second:
             assert await anext(first) == await anext(second) == "id: 0\ndata: 0\n\n"
-        await asyncio.sleep(0.05)
+        assert one._sampling is not None
+        async with asyncio.timeout(10):
+            await one._sampling  # what a thread has begun to read
         count = readings.count
         await asyncio.sleep(0.05)
         assert readings.count == count, "nobody looks"

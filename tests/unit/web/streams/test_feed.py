@@ -147,17 +147,20 @@ def test_who_leaves_during_an_outage_does_not_keep_it_open() -> None:
 def test_nothing_is_read_while_nobody_follows() -> None:
     async def scene() -> None:
         stored = Stored()
+        stored.last[ONE] = 1
         events = Feed(stored.read)
         follower = events.follow(ONE, 0)
-        await asyncio.sleep(0.01)
+        assert await taken(follower, 1) == [1]
         events.leave(follower)
-        await asyncio.sleep(0.01)
+        assert events._reading is not None
+        async with asyncio.timeout(10):
+            await events._reading  # what a thread has begun to read
         asked = len(stored.asked)
         await asyncio.sleep(0.02)
 
-        assert len(stored.asked) == asked > 0
-        stored.last[ONE] = 1
-        assert await taken(events.follow(ONE, 0), 1) == [1]
+        assert len(stored.asked) == asked
+        stored.last[ONE] = 2
+        assert await taken(events.follow(ONE, 1), 1) == [2]
 
     asyncio.run(scene())
 
