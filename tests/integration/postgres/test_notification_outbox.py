@@ -8,7 +8,7 @@ from bridge.postgres.link import Link
 from bridge.postgres.notification_outbox import NotificationOutbox, RelayState
 from tests.support.rows import Rows
 
-SECOND = timedelta(seconds=1)
+LONG = timedelta(minutes=1)  # no promise ends by itself, however slow the machine is
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_inserts_leave_their_notifications_while_a_promise_holds(outbox: Notific
     rows.add_job()
     assert left(rows) == 0
 
-    assert outbox.promise("one", time=SECOND)
+    assert outbox.promise("one", time=LONG)
     rows.add_job()
     rows.add_job()
     assert left(rows) == 2
@@ -38,15 +38,15 @@ def test_inserts_leave_their_notifications_while_a_promise_holds(outbox: Notific
 
 
 def test_one_bridge_at_a_time_promises(outbox: NotificationOutbox) -> None:
-    assert outbox.promise("one", time=SECOND)
-    assert outbox.promise("one", time=SECOND)
+    assert outbox.promise("one", time=LONG)
+    assert outbox.promise("one", time=LONG)
 
-    assert not outbox.promise("other", time=SECOND)
+    assert not outbox.promise("other", time=LONG)
     assert outbox.state(None).promised
 
 
 def test_the_table_is_vacuumed_by_its_owner(outbox: NotificationOutbox, rows: Rows) -> None:
-    assert outbox.promise("one", time=SECOND)
+    assert outbox.promise("one", time=LONG)
     rows.add_job()
     outbox.send(limit=9)
 
@@ -59,6 +59,6 @@ def test_the_table_is_vacuumed_by_its_owner(outbox: NotificationOutbox, rows: Ro
 def test_in_the_older_schema_inserts_leave_nothing(outbox: NotificationOutbox, rows: Rows) -> None:
     rows.all("DROP FUNCTION promise_relay, relay_notifications, relay_state")
 
-    assert not outbox.promise("one", time=SECOND)
+    assert not outbox.promise("one", time=LONG)
     assert outbox.send(limit=9) == 0
     assert outbox.state(None) == RelayState(drained=True)
