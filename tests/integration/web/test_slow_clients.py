@@ -66,6 +66,30 @@ def test_a_request_is_answered_once_though_its_body_never_comes(web: WebProcess)
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def asked(web: WebProcess, request: bytes) -> socket.socket:
+    """A connection with little room for an answer, and a request on it."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    connection.settimeout(60)
+    connection.connect(web.address)
+    connection.sendall(request)
+    return connection
+
+
+def has_the_long_answer(held: list[socket.socket], n: int, web: WebProcess, request: bytes) -> bool:
+    """Whether the answer is that of success. Asks anew otherwise: 503, where Postgres was too slow for so many."""
+    try:
+        begun = held[n].recv(12, socket.MSG_PEEK)  # takes nothing from it
+    except ConnectionResetError:  # it had a long answer: a short one is sent whole, and nobody waits for its reader
+        return True
+    if begun == b"HTTP/1.1 503":
+        held[n].close()
+        held[n] = asked(web, request)
+        return False
+    assert begun == b"HTTP/1.1 200"
+    return True
+
+
 def test_a_client_that_does_not_read_its_answer_is_disconnected(web: WebProcess, rows: Rows) -> None:
     user = uuid4()
     session = rows.add_session(user_id=user)
@@ -75,12 +99,11 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(web: WebProcess,
         [session],
     )
     head = b"GET /functions/v1/get-session-status?sessionId=%b HTTP/1.1\r\nHost: x\r\n" % str(session).encode()
-    held = [socket.socket() for _ in range(THREADS)]
-    for connection in held:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        connection.connect(web.address)
-        connection.sendall(head + bearer(user) + b"\r\n")
+    request = head + bearer(user) + b"\r\n"
+    held = [asked(web, request) for _ in range(THREADS)]
     status, _ = web.say(LIVEZ, seconds=REQUEST_SECONDS + 10)
+    for n in range(THREADS):
+        eventually(lambda: has_the_long_answer(held, n, web, request), seconds=60, what="a long answer")  # noqa: B023
     eventually(
         lambda: web.log.count("the client does not read its answer") == THREADS, seconds=60,
         what="connections that are closed",
