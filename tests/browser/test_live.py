@@ -6,7 +6,10 @@ from tests.browser.chromium import Tab
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
-PROMPT = "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep 0.4; done\n```"
+# After the first line it takes as long as a busy machine may need to show it.
+PROMPT = (
+    "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep $((n == 1 ? 5 : 0)).4; done\n```"
+)
 
 
 @pytest.mark.usefixtures("working")

@@ -14,8 +14,10 @@ from tests.support.fake_anthropic import FakeAnthropic
 from tests.support.rows import Rows
 from tests.support.scripted_replies import Reply
 
+# After the first line it takes as long as a busy machine may need to show it.
 PROMPT = (
-    "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep 0.4; done\necho x > new.txt\n```"
+    "Count.\n```sh\nfor n in 1 2 3; do printf '\\033[32mline %s\\033[0m\\n' $n; sleep $((n == 1 ? 5 : 0)).4; done\n"
+    "echo x > new.txt\n```"
 )
 KEY = "made-up-for-tests"
 ASKING = [
