@@ -10,10 +10,10 @@ from tests.support.waiting import eventually
 
 def test_wake_ups_are_received_again_after_a_link_went_dead(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.transport.wakeups.PROBE_SECONDS", 0.3)
-    monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 0.6)
+    monkeypatch.setattr("bridge.transport.wakeups._ECHO_SECONDS", 3.0)  # as slow as a machine may be
     proxy = proxy_before(redis_url)
     received: list[str | None] = []
-    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=1), "channel", received.append)
+    wake_ups = WakeUps(connect_redis(by_way_of(proxy, redis_url), timeout_seconds=2), "channel", received.append)
     wake_ups.start()
     assert wake_ups.subscribed.wait(5)
     with connect_redis(redis_url) as client, client.pubsub() as echoes:
