@@ -142,7 +142,7 @@ def test_without_sessions_jobs_run_and_one_line_says_what_waits(
     new_fleet_by: Callable[..., Fleet], new_pgbouncer: NewPgBouncer, dsn: str, rows: Rows, effects: Path, tmp_path: Path
 ) -> None:
     pooled, gate = new_pgbouncer().before(dsn), tmp_path / "gate"
-    fleet = new_fleet_by(DATABASE_URL=pooled, POLL_INTERVAL_MS="300", LEASE_MS="2000")
+    fleet = new_fleet_by(DATABASE_URL=pooled, POLL_INTERVAL_MS="300", LEASE_MS="5000")
     bridge, doomed = fleet.bridge(), fleet.worker(threads=1)
     for process in (bridge, doomed):
         assert process.output.count(LOST) == 1
