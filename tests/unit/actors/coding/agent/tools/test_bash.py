@@ -54,7 +54,7 @@ def test_a_long_output_keeps_its_ends_and_says_what_is_cut(call: MakeCall, event
 
 
 def test_a_command_ends_in_its_time_and_in_that_of_the_turn(call: MakeCall) -> None:
-    assert Bash().run(call(command="echo a; sleep 60", seconds=1)).content == "a\n[ended after 1 s]"
+    assert Bash().run(call(command="echo a; sleep 60", seconds=4)).content == "a\n[ended after 4 s]"
     assert Bash().run(call({"command": "sleep 60", "seconds": 1}, call_id="two")).content == "[ended after 1 s]"
 
 
