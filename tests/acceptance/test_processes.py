@@ -16,6 +16,7 @@ import pytest
 from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, worker_children
 from tests.support.commands import mobvibe
+from tests.support.ended import alive
 from tests.support.failover_loop import patient_client
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
@@ -71,7 +72,7 @@ def test_honcho_runs_everything_against_outside_stores(outside: Fleet, rows: Row
     family = honcho.descendants()
     honcho.send(signal.SIGTERM)
     honcho.wait(10)
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+    eventually(lambda: not alive(family))
     assert rows.value("SELECT count(*) FROM workers WHERE stopped_at IS NULL") == 0
     assert "Traceback" not in honcho.output + joined.output
     check_invariants(rows)
@@ -185,7 +186,7 @@ def test_workers_end_when_their_supervisor_is_killed(outside: Fleet, rows: Rows)
     supervisor.send(signal.SIGKILL)
     supervisor.wait(10)
 
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], seconds=20)
+    eventually(lambda: not alive(family), seconds=20)
     assert rows.value("SELECT stop_reason FROM workers") == "stopped"
 
 
@@ -295,7 +296,7 @@ def test_a_second_signal_ends_the_workers_at_once(outside: Fleet, rows: Rows, ef
     worker.send(signal.SIGTERM)
 
     assert worker.wait(5) == 1
-    eventually(lambda: not [process for process in family if process.is_running()])
+    eventually(lambda: not alive(family))
 
 
 def test_after_the_bridge_stopped_every_hand_over_is_in_redis(outside: Fleet, rows: Rows, redis_url: str) -> None:
@@ -453,7 +454,7 @@ def test_a_worker_stops_though_its_actors_package_handles_stop_signals(outside: 
 
     assert time.monotonic() - began < 10, "it stopped, and was not killed"
     assert "The actors package has taken a stop signal" in supervisor.output
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+    eventually(lambda: not alive(family))
 
 
 CHAINS = """
@@ -548,4 +549,4 @@ def test_a_worker_that_does_not_stop_is_killed_with_its_child_processes(outside:
 
     assert supervisor.stop() == 0
 
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+    eventually(lambda: not alive(family))

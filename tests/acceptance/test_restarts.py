@@ -13,6 +13,7 @@ import pytest
 
 from bridge.dev.embedded.server import pick_port
 from tests.acceptance.processes import BIN, Fleet, Process
+from tests.support.ended import alive
 from tests.support.invariants import check_invariants
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
@@ -92,7 +93,7 @@ def test_honcho_restarted_under_load_spends_no_attempt(outside: Fleet, rows: Row
     family = honcho.descendants()
     honcho.send(signal.SIGTERM)
     honcho.wait(10)
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"])
+    eventually(lambda: not alive(family))
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE exec IS NOT NULL AND status = 'processing'") == 0
     assert completed(rows) < 300
     outside.bridge()
@@ -123,7 +124,7 @@ def test_a_second_signal_ends_mobvibe_worker_and_its_child_processes_at_once(
     supervisor.send(signal.SIGTERM)
 
     assert supervisor.wait(2) == 128 + signal.SIGTERM
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], seconds=3)
+    eventually(lambda: not alive(family), seconds=3)
     assert "Traceback" not in supervisor.output
 
 
@@ -144,7 +145,7 @@ def test_a_second_signal_ends_the_web_process_at_once(outside: Fleet) -> None:
         web.send(signal.SIGTERM)
 
         assert web.wait(1) == 128 + signal.SIGTERM
-    eventually(lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], seconds=3)
+    eventually(lambda: not alive(family), seconds=3)
     assert "Traceback" not in web.output
 
 

@@ -13,6 +13,7 @@ import pytest
 from bridge.dev.embedded import EmbeddedStores
 from tests.acceptance.processes import BIN, Fleet, Process
 from tests.support.commands import CommandResult, mobvibe
+from tests.support.ended import has_ended
 from tests.support.rows import Rows
 from tests.support.waiting import eventually
 
@@ -120,7 +121,7 @@ def test_a_supervised_process_that_stays_frozen_is_replaced_with_all_slots(
     eventually(lambda: supervisor.output.count("Worker ready") == 2, seconds=30, what="another worker process")
     job = rows.add_job(actor="write_line", queue="topic", payload={"file": str(tmp_path / "effects")})
     eventually(lambda: rows.status(job) == "completed", seconds=20)
-    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    assert has_ended(worker)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import redis
 from bridge import enqueue
 from tests.acceptance.processes import BIN, Launched, Process
 from tests.support.commands import PLAIN
+from tests.support.ended import alive
 from tests.support.invariants import check_invariants
 from tests.support.waiting import eventually
 
@@ -27,9 +28,7 @@ Launch = type[Launched]
 
 
 def none_left(family: list[psutil.Process]) -> None:
-    eventually(
-        lambda: not [p for p in family if p.is_running() and p.status() != "zombie"], what="the end of all processes"
-    )
+    eventually(lambda: not alive(family), what="the end of all processes")
 
 
 def shown_output(events: list[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from actors.coding.agent.agent_sdk_loop import AgentSdkLoop
 from actors.coding.agent.runner import Finished
 from bridge import NotOursError, Retry
 from tests.support.agent_sdk import claude_code
+from tests.support.ended import has_ended
 from tests.support.fake_anthropic import FakeAnthropic
 from tests.support.scripted_replies import Reply
 from tests.support.stage import Stage
@@ -79,7 +80,7 @@ def test_it_dies_with_the_worker_and_asks_nothing_more(tmp_path: Path, replies: 
 
         process.kill()
         killed = time.monotonic()
-        eventually(lambda: not code.is_running() or code.status() == psutil.STATUS_ZOMBIE, what="its death")
+        eventually(lambda: has_ended(code), what="its death")
 
         assert time.monotonic() - killed < 0.5
         assert len(fake.requests) == 1
