@@ -33,7 +33,6 @@ WITHOUT_OF_ACTORS = {
     "coding/sandbox/docker/relay.py": "the other end of a link; docker/test_provider.py and test_engine.py",
     "coding/sandbox/hello.py": "the first message to a host; fly/test_provider.py and docker/test_provider.py",
     "coding/sandbox/programs.py": "a list of files; fly/test_provider.py and docker/test_provider.py run them",
-    "coding/sandbox/daemon/call.py": "a process with its output; test_local.py runs commands",
     "coding/sandbox/daemon/calls.py": "the calls of a daemon; daemon/test_server.py asks for them",
     "coding/sandbox/daemon/connection.py": "a client of the daemon; daemon/test_server.py connects",
     "coding/sandbox/daemon/identity.py": "root, mounts and accounts; test_escapes.py and test_local.py as root",
