@@ -8,6 +8,8 @@ _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a per
 _SEVERAL_PORTS = re.compile(
     r"[a-z]+://(?:[^@/?#]*@)?(?=[^@/?#]*:\d)[^@/?#:,]+(?::\d+)?(?:,[^@/?#:,]+(?::\d+)?)+(?:[/?][^@]*)?$"
 )
+# Parts of names: those of Redis end with password, Postgres has oauth_client_secret and scram_client_key, too.
+_SECRET_OPTIONS = ("password", "secret", "scram")
 _KINDS = {
     "postgres": "a Postgres address",
     "postgresql": "a Postgres address",
@@ -76,8 +78,15 @@ def in_an_address(host: str) -> str:
 
 def mask_address(address: str) -> str:
     """The address with *** for its password, safe for logs and screens."""
-    masked = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", address)
-    return re.sub(r"(?i)(password=)[^&\s]+", r"\1***", masked)
+    where, mark, query = address.partition("?")
+    masked = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", where)
+    return masked + mark + "&".join(map(_masked_option, query.split("&")))
+
+
+def _masked_option(option: str) -> str:
+    """Drivers decode names, too: pass%77ord is the option password."""
+    name, _, value = option.partition("=")
+    return f"{name}=***" if value and any(sign in unquote(name).lower() for sign in _SECRET_OPTIONS) else option
 
 
 def host_and_port(address: str, default_port: int) -> str:

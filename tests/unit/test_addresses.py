@@ -16,6 +16,15 @@ from bridge.addresses import host_and_port, host_port_and_name, mask_address
             "redis+sentinel://u:geheim@h,i/m/0?sentinel_password=geheim",
             "redis+sentinel://u:***@h,i/m/0?sentinel_password=***",
         ),
+        ("postgresql://h/d?pass%77ord=geheim&x=1", "postgresql://h/d?pass%77ord=***&x=1"),
+        ("postgresql://h/d?sslpassword=ge heim", "postgresql://h/d?sslpassword=***"),
+        ("postgresql://h/d?oauth_client_secret=geheim", "postgresql://h/d?oauth_client_secret=***"),
+        ("postgresql://h/d?scram_client_key=geheim", "postgresql://h/d?scram_client_key=***"),
+        ("redis://h?%50assword=geheim&db=1", "redis://h?%50assword=***&db=1"),
+        (
+            "rediss+sentinel://h/m?sentinel%5Fpass%57ord=a&protocol=3",
+            "rediss+sentinel://h/m?sentinel%5Fpass%57ord=***&protocol=3",
+        ),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, masked: str) -> None:
