@@ -1,6 +1,7 @@
 """The rights that a separate role for the bridge needs: one list, for the command line, `deploy/` and the docs."""
 
 from bridge.postgres.migrations.files import ORIGINAL_FUNCTIONS, private_functions
+from bridge.postgres.migrations.locks import MigrationError
 
 # No more than the statements of the bridge use: tests read it from their texts. What triggers and functions do as the
 # owner (SECURITY DEFINER) needs no right.
@@ -42,7 +43,10 @@ ALTER ROLE {name} BYPASSRLS;"""
 
 
 def grants(role: str) -> str:
-    """The statements that make `role` one for the bridge. The owner of the database runs them."""
+    """The statements that make `role` one for the bridge. The owner of the database runs them.
+
+    Raises MigrationError for public, which is everybody.
+    """
     return rights(role) + "\n" + _BYPASS.format(name=_quoted(role))
 
 
@@ -58,4 +62,7 @@ def rights(role: str) -> str:
 
 
 def _quoted(role: str) -> str:
-    return '"' + role.replace('"', '""') + '"' if not role.isidentifier() or role != role.lower() else role
+    """Always in quotes: user and current_user are names of roles only then. Raises MigrationError for public."""
+    if role == "public":
+        raise MigrationError("public is no role: Postgres takes it as everybody. Name the bridge's own role")
+    return '"' + role.replace('"', '""') + '"'

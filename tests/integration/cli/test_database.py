@@ -82,6 +82,26 @@ def test_a_role_that_is_not_there_is_named_before_anything_is_changed(tmp_path: 
     assert mobvibe("migrate", "status", cwd=tmp_path, DATABASE_URL=empty_dsn).out.count("missing") == MIGRATIONS
 
 
+@pytest.mark.parametrize("name", ["user", "current_user"])
+def test_a_role_may_have_the_name_of_a_word_of_sql(tmp_path: Path, empty_dsn: str, name: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(f'CREATE ROLE "{name}"')
+        try:
+            up = mobvibe("migrate", "up", "--grant-to", name, cwd=tmp_path, DATABASE_URL=empty_dsn)
+            assert up.code == 0, up.err
+            granted = connection.execute("SELECT has_table_privilege(%s::name, 'public.coding_jobs', 'UPDATE')", [name])
+            assert granted.fetchone() == (True,)
+        finally:
+            connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+
+
+def test_no_rights_are_printed_for_everybody(tmp_path: Path) -> None:
+    result = mobvibe("migrate", "grants", "public", cwd=tmp_path)
+
+    assert (result.code, result.out) == (4, "")
+    assert "public is no role: Postgres takes it as everybody" in result.one_line()
+
+
 @pytest.fixture
 def role(empty_dsn: str) -> Iterator[str]:
     """A login whose name needs quotes, in a database whose own search path leads elsewhere."""
