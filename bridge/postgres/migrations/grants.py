@@ -53,12 +53,21 @@ def grants(role: str) -> str:
 def rights(role: str) -> str:
     """Of these, the ones that a later version needs again, which any owner of the tables may run."""
     name = _quoted(role)
-    functions = sorted({*private_functions(), *ORIGINAL_FUNCTIONS} - _NOT_CALLED)
     lines = [f"GRANT USAGE ON SCHEMA public TO {name};"]
     lines += [f"GRANT {rights} ON {', '.join(tables)} TO {name};" for rights, tables in _TABLES.items()]
     lines += [f"GRANT {rights} ON SEQUENCE {sequence} TO {name};" for rights, sequence in _SEQUENCES.items()]
-    lines.append(f"GRANT EXECUTE ON FUNCTION {', '.join(functions)} TO {name};")
+    lines.append(f"GRANT EXECUTE ON FUNCTION {', '.join(called_functions())} TO {name};")
     return "\n".join([*lines, _REST.format(name=name)])
+
+
+def called_functions() -> list[str]:
+    return sorted({*private_functions(), *ORIGINAL_FUNCTIONS} - _NOT_CALLED)
+
+
+def table_rights() -> dict[str, list[str]]:
+    """Two lists of the same length: `tables`, and the `rights` that each needs."""
+    pairs = [(table, rights) for rights, tables in _TABLES.items() for table in tables]
+    return {"tables": [table for table, _ in pairs], "rights": [rights for _, rights in pairs]}
 
 
 def _quoted(role: str) -> str:

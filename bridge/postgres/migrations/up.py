@@ -18,7 +18,7 @@ from bridge.postgres.connect import connect
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 from bridge.postgres.migrations.files import Migration, migrations, pending
-from bridge.postgres.migrations.grants import rights
+from bridge.postgres.migrations.grants import called_functions, rights, table_rights
 from bridge.postgres.migrations.locks import MigrationError, limited, with_lock_retries
 from bridge.postgres.migrations.online import prepare_attempts, prepare_events, prepare_jobs, prepare_sessions
 from bridge.postgres.migrations.plan import find_conflicts, schema_version
@@ -53,9 +53,7 @@ def migrate_up(dsn: str, *, grant_to: str | None = None) -> list[str]:
         if missing:
             _apply(dsn, connection, missing)
         if grant_to is not None:
-            with_lock_retries(
-                connection, f"GRANT to {grant_to}", partial(connection.execute, f"{_PATH}{rights(grant_to)}".encode())
-            )
+            with_lock_retries(connection, f"GRANT to {grant_to}", partial(_grant, connection, grant_to))
     return [migration.name for migration in missing]
 
 
@@ -64,6 +62,25 @@ def _check_role(connection: Connection, role: str) -> None:
     if not row or not row["found"]:
         raise MigrationError(
             f"Nothing was changed. There is no role {role!r} to grant to: make it first (docs/how-to/role.md)"
+        )
+
+
+def _grant(connection: Connection, role: str) -> None:
+    """Who has a right but may not pass it on only gets a warning from GRANT: so what the role has is looked up."""
+    connection.execute(f"{_PATH}{rights(role)}".encode())
+    rows = connection.execute(
+        "SELECT t.name FROM unnest(%(tables)s::text[], %(rights)s::text[]) AS t (name, given),"
+        " unnest(string_to_array(t.given, ', ')) AS one"
+        " WHERE NOT has_table_privilege(%(role)s::name, 'public.' || t.name, one)"
+        " UNION SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'public'::regnamespace"
+        " AND p.proname = ANY(%(functions)s) AND NOT has_function_privilege(%(role)s::name, p.oid, 'EXECUTE')"
+        " ORDER BY 1",
+        {"role": role, "functions": called_functions(), **table_rights()},
+    ).fetchall()
+    if rows:
+        raise MigrationError(
+            f"{len(rows)} rights could not be given to {role!r}, such as that on {rows[0]['name']}: this login "
+            "may not pass them on. Use that of the owner of the tables and functions: OWNERS_DATABASE_URL"
         )
 
 

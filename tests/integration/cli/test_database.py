@@ -95,6 +95,21 @@ def test_a_role_may_have_the_name_of_a_word_of_sql(tmp_path: Path, empty_dsn: st
             connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
 
 
+def test_rights_that_may_not_be_passed_on_are_not_taken_for_given(tmp_path: Path, empty_dsn: str, role: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        assert mobvibe("migrate", "up", "--grant-to", role, cwd=tmp_path, DATABASE_URL=empty_dsn).code == 0
+        connection.execute('CREATE ROLE "Second"')
+        try:
+            result = mobvibe(
+                "migrate", "up", "--grant-to", "Second", cwd=tmp_path, DATABASE_URL=as_role(empty_dsn, role)
+            )
+            assert (result.code, result.out) == (4, "")
+            assert "rights could not be given to 'Second'" in result.one_line()
+            assert "OWNERS_DATABASE_URL" in result.one_line()
+        finally:
+            connection.execute('DROP OWNED BY "Second"; DROP ROLE "Second"')
+
+
 def test_no_rights_are_printed_for_everybody(tmp_path: Path) -> None:
     result = mobvibe("migrate", "grants", "public", cwd=tmp_path)
 
