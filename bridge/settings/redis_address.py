@@ -1,6 +1,7 @@
 """REDIS_URL taken apart: one server, the Sentinels that name a primary, or some nodes of a cluster."""
 
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -154,12 +155,40 @@ def _check_details(address: str) -> None:
 
 def check_files(address: RedisAddress) -> None:
     """Raise ValueError, which names the option, for a file of a certificate or a key that cannot be read."""
-    for name, value in parse_qsl(urlsplit(address.url).query):
+    options = parse_qsl(urlsplit(address.url).query)
+    for name, value in options:
         if name in _TLS_FILES:
             try:
                 Path(value).read_bytes()
             except OSError as error:
                 raise ValueError(f"names a file that cannot be read, {name}={value}: {error.strerror}") from None
+    _check_tls(dict(options))
+
+
+def _check_tls(options: dict[str, str]) -> None:
+    """Raise ValueError for an option that the driver tries at each connection only, with an error that says little."""
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise ValueError("has ssl_keyfile without ssl_certfile: name the certificate, too")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tries = {
+        "ssl_min_version": (_set_lowest, "is 771 for TLS 1.2 and 772 for TLS 1.3"),
+        "ssl_ciphers": (ssl.SSLContext.set_ciphers, "names no cipher that OpenSSL has here"),
+        "ssl_ca_data": (_take_authorities, "is to be the text of a certificate (PEM), percent-encoded"),
+    }
+    for name, (take, meaning) in tries.items():
+        try:
+            if name in options:
+                take(context, options[name])
+        except (OSError, OverflowError, TypeError, ValueError):
+            raise ValueError(f"has a value of {name} that cannot be used: it {meaning}") from None
+
+
+def _set_lowest(context: ssl.SSLContext, version: str) -> None:
+    context.minimum_version = ssl.TLSVersion(int(version))
+
+
+def _take_authorities(context: ssl.SSLContext, data: str) -> None:
+    context.load_verify_locations(cadata=data)
 
 
 def shares_a_slot(namespace: str) -> bool:

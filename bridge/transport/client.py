@@ -65,9 +65,12 @@ def _options(url: str, timeout_seconds: float) -> dict[str, Any]:
     network = {} if url.startswith("unix:") else {"socket_connect_timeout": timeout_seconds, "socket_keepalive": True}
     # Where no certificate is verified, a name cannot be: older drivers need to be told.
     unverified = {"ssl_check_hostname": False} if "ssl_cert_reqs=none" in url else {}
+    # For an encrypted key without ssl_password OpenSSL would ask on the terminal, and wait.
+    key = {"ssl_password": ""} if url.startswith("rediss:") else {}
     return (
         network
         | unverified
+        | key
         | {
             "socket_timeout": timeout_seconds,
             "health_check_interval": _IDLE_SECONDS,

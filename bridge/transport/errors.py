@@ -42,6 +42,10 @@ _UNFIT = (
     ("no certificate or crl found", "ssl_ca_certs in REDIS_URL names a file without a certificate: it must be PEM"),
     ("KEY_VALUES_MISMATCH", "ssl_certfile and ssl_keyfile in REDIS_URL do not belong together"),
     (
+        "PEM lib",
+        "ssl_certfile and ssl_keyfile in REDIS_URL are no certificate and key, or ssl_password is not its password",
+    ),
+    (
         "CERTIFICATE_VERIFY_FAILED",
         "its certificate is from an authority unknown here ({text}): name it, rediss://…?ssl_ca_certs=/path/ca.pem",
     ),

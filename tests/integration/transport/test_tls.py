@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 
 from bridge.cli.doctor_redis import examine_redis
@@ -125,6 +126,28 @@ def test_a_file_without_a_certificate_is_named(serve: Serve, authority: Authorit
     )
     with pytest.raises(SettingsError, match="ssl_ca_certs=/nowhere.pem: No such file"):
         connect_redis(f"rediss://{HOST}:{port}?ssl_ca_certs=/nowhere.pem")
+
+
+def test_an_encrypted_key_asks_nobody_for_its_password(serve: Serve, authority: Authority, tmp_path: Path) -> None:
+    port = serve(authority.certify(HOST), "tls-auth-clients yes")
+    ours = authority.certify("bridge.example")
+    key = serialization.load_pem_private_key(ours.key.read_bytes(), None)
+    encrypted = tmp_path / "encrypted.key"
+    encrypted.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"geheim"),
+        )
+    )
+    url = f"rediss://{HOST}:{port}/0?ssl_ca_certs={authority.path}&ssl_certfile={ours.path}&ssl_keyfile={encrypted}"
+
+    for wrong in ("", "&ssl_password=other"):
+        error = refusal(url + wrong)
+        assert isinstance(error, RedisUnfitError)
+        assert "ssl_password is not its password" in str(error)
+    with connect_redis(f"{url}&ssl_password=geheim") as client:
+        check_redis(client)
 
 
 def test_tls_is_spoken_with_sentinels_and_with_the_primary_that_they_name(serve: Serve, authority: Authority) -> None:

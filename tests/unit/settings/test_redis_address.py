@@ -99,6 +99,30 @@ def test_a_file_of_tls_must_be_readable(tmp_path: Path) -> None:
         check_files(parse_redis_address("rediss+cluster://h?ssl_ca_certs=/nowhere/ca.pem"))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("ssl_min_version=1", "ssl_min_version that cannot be used: it is 771 for TLS 1.2"),
+        ("ssl_min_version=99999999999999", "ssl_min_version that cannot be used"),
+        ("ssl_min_version=TLSv1.2", "ssl_min_version that cannot be used"),
+        ("ssl_ciphers=geheim", "ssl_ciphers that cannot be used: it names no cipher"),
+        ("ssl_ca_data=geheim", "ssl_ca_data that cannot be used: it is to be the text of a certificate"),
+        ("ssl_ca_data=geh%C3%A4im", "ssl_ca_data that cannot be used"),
+        ("ssl_keyfile=/dev/null", "ssl_keyfile without ssl_certfile"),
+    ],
+)
+@pytest.mark.parametrize("address", ["rediss://h?", "rediss+sentinel://h/m?", "rediss+cluster://h?"])
+def test_an_option_of_tls_that_no_connection_could_use_is_named(address: str, option: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as raised:
+        check_files(parse_redis_address(address + option))
+
+    assert "geheim" not in str(raised.value)
+
+
+def test_options_of_tls_may_be_used() -> None:
+    check_files(parse_redis_address("rediss://h?ssl_min_version=771&ssl_ciphers=ECDHE%2BAESGCM"))
+
+
 @pytest.mark.parametrize("namespace", ["mobvibe", "{}x", "{mobvibe", "}mobvibe{", "{}{mobvibe}"])
 def test_in_a_cluster_the_namespace_needs_a_hash_tag(monkeypatch: pytest.MonkeyPatch, namespace: str) -> None:
     monkeypatch.setenv("REDIS_URL", "redis+cluster://h")
