@@ -31,6 +31,7 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         kind = f" (that is {_KINDS[scheme]})" if scheme in _KINDS else ""
         raise ValueError(f"begins with {scheme[:20]}://{kind}; it must begin with {schemes[0]}://")
     if scheme == "unix":
+        _check_socket(address)
         return
     if _SEVERAL_PORTS.match(address):
         raise ValueError(f"names several hosts with ports, which is not read: name one host; expected {example}")
@@ -52,6 +53,12 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         raise ValueError(
             f"names a host that cannot exist: a part between two dots is empty or too long; {_PERCENT_ENCODE}"
         )
+
+
+def _check_socket(address: str) -> None:
+    login = address.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
+    if login and not login.endswith("@"):  # the rest of a password would be taken for the path, and shown
+        raise ValueError(f"has more than a user and a password before the path of its socket; {_PERCENT_ENCODE}")
 
 
 def check_web_address(address: str, example: str) -> None:

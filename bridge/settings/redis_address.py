@@ -25,6 +25,7 @@ _TLS_OPTIONS = {
 }  # fmt: skip
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _CERT_REQS = ("none", "optional", "required")
+_PROTOCOLS = ("2", "3")
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
 
@@ -103,6 +104,7 @@ def _with_seeds(address: str, scheme: str, kind: Kind) -> RedisAddress:
         check_address(url, ("redis", "rediss"), example)
         _check_details(url)
     if kind == "cluster":
+        _path(dict(options).get("db", ""), kind, example)
         return RedisAddress(kind, urls[0], tuple(urls))
     return RedisAddress(kind, urls[0], tuple(_of_sentinel(url, dict(options)) for url in urls), service)
 
@@ -151,6 +153,8 @@ def _check_details(address: str) -> None:
             raise ValueError(f"has another ssl_cert_reqs than one of {', '.join(_CERT_REQS)}")
         if name == "db" and not _NUMBER.fullmatch(value):
             raise ValueError("names a database that is not a number; expected db=0")
+        if name == "protocol" and value not in _PROTOCOLS:
+            raise ValueError(f"has another protocol than one of {', '.join(_PROTOCOLS)}")
 
 
 def check_files(address: RedisAddress) -> None:

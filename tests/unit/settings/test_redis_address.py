@@ -71,6 +71,12 @@ def test_what_is_shown_has_no_password(address: str, where: str, road: str) -> N
         ("redis+sentinel://h/mymaster?nonsense=1", "has the option 'nonsense', which is not known"),
         ("redis+cluster://:geheim@h/1", "a cluster has only 0"),
         ("redis+cluster://h?sentinel_password=geheim", "which only Sentinels need"),
+        ("redis+cluster://h?db=3", "a cluster has only 0"),
+        ("redis://h?protocol=4", "another protocol than one of 2, 3"),
+        ("redis+sentinel://h/m?protocol=geheim", "another protocol than one of 2, 3"),
+        ("unix://:ge/heim@/run/redis.sock", "write that as a percent code"),
+        ("unix://:ge?heim@/run/redis.sock", "write that as a percent code"),
+        ("unix://u:ge#heim@/run/redis.sock", "write that as a percent code"),
         ("redis+proxy://h", "it must begin with redis://"),
         ("redis://h?sentinel_password=geheim", "which only Sentinels need"),
         ("redis://h?ssl_ca_certs=/geheim", "which is for TLS: write rediss://"),
@@ -117,6 +123,13 @@ def test_an_option_of_tls_that_no_connection_could_use_is_named(address: str, op
         check_files(parse_redis_address(address + option))
 
     assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["unix://us:ge%2Fheim@/run/redis@1.sock", "unix:///run/redis@1.sock?db=2", "redis+cluster://h?db=0"]
+)
+def test_a_login_before_a_socket_and_database_0_of_a_cluster_are_read(address: str) -> None:
+    assert parse_redis_address(address)
 
 
 def test_options_of_tls_may_be_used() -> None:
