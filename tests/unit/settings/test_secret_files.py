@@ -147,3 +147,9 @@ def test_a_secret_and_its_file_are_not_both_set(
 
     with pytest.raises(SettingsError, match="^DATABASE_URL and DATABASE_URL_FILE are both set: remove one of them$"):
         load_settings()
+
+
+def test_the_page_about_containers_lists_every_file() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "containers.md").read_text("utf-8")
+
+    assert [name for name in secret_names(Settings.model_fields) if f"`{name.upper()}_FILE`" not in page] == []
