@@ -33,7 +33,9 @@ class SecretFilesSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """Raises SettingsError, which shows neither the path nor the content: a secret may be given as the path."""
         given = self._variables.env_vars
-        names = [name for name in secret_names(self.settings_cls.model_fields) if given.get(f"{name}_file")]
+        settled = {name.lower() for name, value in self.current_state.items() if value}  # by a source that wins over it
+        secrets = set(secret_names(self.settings_cls.model_fields)) - settled
+        names = sorted(name for name in secrets if given.get(f"{name}_file"))
         for name in names:
             if given.get(name):
                 raise SettingsError(f"{name.upper()} and {name.upper()}_FILE are both set: remove one of them")

@@ -74,6 +74,17 @@ def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch,
     assert settings.dashboard_password.get_secret_value() == "of the file, long"
 
 
+@pytest.mark.parametrize("also", ["", "REDIS_URL=redis://other"])
+def test_a_file_that_the_env_file_names_is_not_read_where_the_environment_has_the_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, also: str
+) -> None:
+    (tmp_path / ".env").write_text(f"REDIS_URL_FILE={tmp_path}/only-in-the-container\n{also}\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", "redis://of-the-environment")
+
+    assert load_settings().redis_address() == "redis://of-the-environment"
+
+
 def no_file(folder: Path) -> str:
     return str(folder / "geheim")
 
