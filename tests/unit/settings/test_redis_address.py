@@ -129,7 +129,7 @@ def test_an_option_of_tls_that_no_connection_could_use_is_named(address: str, op
     "address", ["unix://us:ge%2Fheim@/run/redis@1.sock", "unix:///run/redis@1.sock?db=2", "redis+cluster://h?db=0"]
 )
 def test_a_login_before_a_socket_and_database_0_of_a_cluster_are_read(address: str) -> None:
-    assert parse_redis_address(address)
+    assert parse_redis_address(address).where
 
 
 def test_options_of_tls_may_be_used() -> None:
