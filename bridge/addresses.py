@@ -85,9 +85,9 @@ def in_an_address(host: str) -> str:
 
 def mask_address(address: str) -> str:
     """The address with *** for its password, safe for logs and screens."""
-    where, mark, query = address.partition("?")
-    masked = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", where)
-    return masked + mark + "&".join(map(_masked_option, query.split("&")))
+    # The password first: a ? in it begins no options.
+    where, mark, options = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", address).partition("?")
+    return where + mark + "&".join(map(_masked_option, options.split("&")))
 
 
 def _masked_option(option: str) -> str:

@@ -20,6 +20,7 @@ from bridge.addresses import host_and_port, host_port_and_name, mask_address
         ("postgresql://h/d?sslpassword=ge heim", "postgresql://h/d?sslpassword=***"),
         ("postgresql://h/d?oauth_client_secret=geheim", "postgresql://h/d?oauth_client_secret=***"),
         ("postgresql://h/d?scram_client_key=geheim", "postgresql://h/d?scram_client_key=***"),
+        ("redis://u:12?ge=heim@h?db=1", "redis://u:***@h?db=1"),
         ("redis://h?%50assword=geheim&db=1", "redis://h?%50assword=***&db=1"),
         (
             "rediss+sentinel://h/m?sentinel%5Fpass%57ord=a&protocol=3",
