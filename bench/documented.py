@@ -79,6 +79,9 @@ def _measure_inserting(fleet: Fleet, run: Run, found: Documented, ways: Sequence
     for name in ways:
         if INSERTING[name].fills:
             found.inserting[name].drains.append(_drain(fleet, name, run.plan.ways_jobs))
+    for number in range(run.plan.ways_pairs):
+        for name in _COMPARED[:: 1 if number % 2 else -1]:
+            found.inserting[name].drains.append(_drain(fleet, name, run.plan.ways_jobs))
     time.sleep(_REST_SECONDS)
     single = [name for name in ways if INSERTING[name].trickles]
     mixed, alone = [name for name in single if name in _MIXED], [name for name in single if name not in _MIXED]

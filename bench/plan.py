@@ -44,6 +44,7 @@ class Plan:
     ways_rounds: int = 3
     ways_rate_seconds: float = 1.5
     ways_jobs: int = 30_000  # of each warm drain
+    ways_pairs: int = 3  # more drains of those that a goal compares, in each round: two in a row differ by a tenth
     ways_seconds: float = 10.0  # of single jobs, by each way
     cold_jobs: int = 100_000
 
@@ -85,6 +86,7 @@ QUICK = Plan(
     ways_rounds=1,
     ways_rate_seconds=0.5,
     ways_jobs=5_000,
+    ways_pairs=0,
     ways_seconds=3.0,
     cold_jobs=10_000,
 )
