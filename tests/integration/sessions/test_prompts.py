@@ -46,9 +46,10 @@ def asking(turns: TurnSteps, session_id: UUID) -> None:
 
 def test_a_prompt_to_an_idle_session_becomes_a_job_of_the_same_actor(turns: TurnSteps, rows: Rows) -> None:
     session_id = turns.add_session()
-    job, held = turns.start(job_id=rows.add_job(session_id=session_id, priority=7))
-    open_record(job).finish()
-    turns.steps.complete(held)
+    for priority in (3, 7):  # of the first turn, and of the last
+        job, held = turns.start(job_id=rows.add_job(session_id=session_id, priority=priority))
+        open_record(job).finish()
+        turns.steps.complete(held)
 
     sent = call(rows, "send_prompt", session_id)
 
