@@ -8,6 +8,8 @@ _PERCENT_ENCODE = "if its password holds one of @ : / ? # %, write that as a per
 _SEVERAL_PORTS = re.compile(
     r"[a-z]+://(?:[^@/?#]*@)?(?=[^@/?#]*:\d)[^@/?#:,]+(?::\d+)?(?:,[^@/?#:,]+(?::\d+)?)+(?:[/?][^@]*)?$"
 )
+# Groups: what stands for hosts and ports; the options. Does not match for such a password, either.
+_HOSTS = re.compile(r"[a-z]+://(?:[^/?#]*@)?([^@/?#]*)(?:/[^@?#]*)?(?:\?([^@=#]*(?:=[^#]*)?))?")
 # Parts of names: those of Redis end with password, Postgres has oauth_client_secret and scram_client_key, too.
 _SECRET_OPTIONS = ("password", "secret", "scram")
 _KINDS = {
@@ -35,6 +37,7 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         return
     if _SEVERAL_PORTS.match(address):
         raise ValueError(f"names several hosts with ports, which is not read: name one host; expected {example}")
+    _check_blanks(address, example)
     try:
         parts = urlsplit(address)
         port = parts.port
@@ -53,6 +56,16 @@ def check_address(address: str, schemes: tuple[str, ...], example: str) -> None:
         raise ValueError(
             f"names a host that cannot exist: a part between two dots is empty or too long; {_PERCENT_ENCODE}"
         )
+
+
+def _check_blanks(address: str, example: str) -> None:
+    """By the hosts as they are written: urlsplit leaves tabs and line ends out, and drivers need not."""
+    match = _HOSTS.fullmatch(address.rstrip("\r\n"))  # what ends a line of a file is in no name
+    options = (option.partition("=") for option in (match[2] or "").split("&")) if match else ()
+    lists = [match[1] if match else "", *(value for name, _, value in options if name == "host")]
+    hosts = [host for hosts in lists for host in unquote(hosts).split(",")]
+    if any(re.search(r"\s", host) for host in hosts if not host.startswith("/")):  # paths of sockets may have one
+        raise ValueError(f"has a blank in the name of a host: take it out; expected {example}")
 
 
 def _check_socket(address: str) -> None:
