@@ -25,6 +25,7 @@ _TLS_OPTIONS = {
 }  # fmt: skip
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _CERT_REQS = ("none", "optional", "required")
+_TRUE_OR_FALSE = {"1", "t", "true", "y", "yes", "0", "f", "false", "n", "no"}  # the driver takes all else for true
 _PROTOCOLS = ("2", "3")
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
@@ -151,6 +152,8 @@ def _check_details(address: str) -> None:
             raise ValueError(f"has the option {name!r}, which is for TLS: write rediss:// instead of redis://")
         if name == "ssl_cert_reqs" and value not in _CERT_REQS:
             raise ValueError(f"has another ssl_cert_reqs than one of {', '.join(_CERT_REQS)}")
+        if name == "ssl_check_hostname" and value.lower() not in _TRUE_OR_FALSE:
+            raise ValueError("has another ssl_check_hostname than true or false")
         if name == "db" and not _NUMBER.fullmatch(value):
             raise ValueError("names a database that is not a number; expected db=0")
         if name == "protocol" and value not in _PROTOCOLS:
@@ -158,7 +161,7 @@ def _check_details(address: str) -> None:
 
 
 def check_files(address: RedisAddress) -> None:
-    """Raise ValueError, which names the option, for a file of a certificate or a key that cannot be read."""
+    """Raise ValueError, which names the option, for a file or folder of certificates or keys that cannot be read."""
     options = parse_qsl(urlsplit(address.url).query)
     for name, value in options:
         if name in _TLS_FILES:
@@ -166,6 +169,11 @@ def check_files(address: RedisAddress) -> None:
                 Path(value).read_bytes()
             except OSError as error:
                 raise ValueError(f"names a file that cannot be read, {name}={value}: {error.strerror}") from None
+        if name == "ssl_ca_path":  # OpenSSL takes one that is not there for one without certificates
+            try:
+                next(Path(value).iterdir(), None)
+            except OSError as error:
+                raise ValueError(f"names a folder that cannot be read, {name}={value}: {error.strerror}") from None
     _check_tls(dict(options))
 
 

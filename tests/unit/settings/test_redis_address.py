@@ -84,6 +84,8 @@ def test_what_is_shown_has_no_password(address: str, where: str, road: str) -> N
         ("redis://h?sentinel_password=geheim", "which only Sentinels need"),
         ("redis://h?ssl_ca_certs=/geheim", "which is for TLS: write rediss://"),
         ("rediss://h?ssl_cert_reqs=geheim", "another ssl_cert_reqs than one of none, optional, required"),
+        ("rediss://h?ssl_check_hostname=geheim", "another ssl_check_hostname than true or false"),
+        ("rediss+cluster://h?ssl_check_hostname=", "another ssl_check_hostname than true or false"),
         ("rediss://h?ssl_nonsense=1", "has the option 'ssl_nonsense', which is not known"),
         ("redis://:geheim@h:6379,i:6379/0", "several hosts"),
     ],
@@ -106,6 +108,23 @@ def test_a_file_of_tls_must_be_readable(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"ssl_ca_certs=/nowhere/ca.pem: No such file"):
         check_files(parse_redis_address("rediss+cluster://h?ssl_ca_certs=/nowhere/ca.pem"))
+
+
+def test_a_folder_of_authorities_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    check_files(parse_redis_address(f"rediss://h?ssl_ca_path={tmp_path}"))
+
+    with pytest.raises(ValueError, match=r"ssl_ca_path=/nowhere: No such file"):
+        check_files(parse_redis_address("rediss+sentinel://h/m?ssl_ca_path=/nowhere"))
+    with pytest.raises(ValueError, match=r"ssl_ca_path=.*: Not a directory"):
+        check_files(parse_redis_address(f"rediss://h?ssl_ca_path={tmp_path}/ca.pem"))
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1", "yes", "false", "FALSE", "0", "no", "n"])
+def test_whether_a_certificate_must_name_the_host_is_said_as_the_driver_reads_it(value: str) -> None:
+    address = parse_redis_address(f"rediss://h?ssl_check_hostname={value}")
+
+    assert parse_url(address.url)["ssl_check_hostname"] is (value in ("true", "True", "1", "yes"))
 
 
 @pytest.mark.parametrize(
