@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
 from bridge.errors import PostgresUnfitError, SettingsError
+from bridge.postgres.connect_values import unusable
 from bridge.postgres.connection import Connection
 from bridge.postgres.errors import translate_postgres_errors
 
@@ -68,7 +69,7 @@ _ANSWER_MARGIN_SECONDS = 1.5  # how much longer than its statement's timeout an 
 def connect_options(dsn: str, name: str) -> dict[str, Any]:
     """The arguments of connect(): autocommit, rows as dicts, and `mobvibe <name>` in pg_stat_activity.
 
-    Raises SettingsError for an address that the driver cannot read.
+    Raises SettingsError for an address that the driver cannot read, or has a value that it cannot use.
     """
     try:
         options: dict[str, Any] = {**_CONNECT_DEFAULTS, **conninfo_to_dict(dsn)}
@@ -79,6 +80,8 @@ def connect_options(dsn: str, name: str) -> dict[str, Any]:
             ) from None
         example = "postgresql://user:password@host:5432/name"
         raise SettingsError(f"DATABASE_URL cannot be read; expected {example}") from None
+    if problem := unusable(options):
+        raise SettingsError(f"DATABASE_URL has an option that cannot be used: {problem}")
     return options | {"application_name": f"mobvibe {name}", "autocommit": True, "row_factory": dict_row}
 
 
