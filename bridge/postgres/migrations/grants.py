@@ -31,12 +31,12 @@ _NOT_CALLED = frozenset({
 
 _REST = """\
 -- The sessions API asks whose a project is, where there are any.
-DO $$ BEGIN
+DO {tag} BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_attribute
                WHERE attrelid = to_regclass('public.projects') AND attname = 'user_id') THEN
         GRANT SELECT (id, user_id) ON public.projects TO {name};
     END IF;
-END $$;"""
+END {tag};"""
 _BYPASS = """\
 -- Where row level security is on: hidden rows are no empty queue.
 ALTER ROLE {name} BYPASSRLS;"""
@@ -57,7 +57,7 @@ def rights(role: str) -> str:
     lines += [f"GRANT {rights} ON {', '.join(tables)} TO {name};" for rights, tables in _TABLES.items()]
     lines += [f"GRANT {rights} ON SEQUENCE {sequence} TO {name};" for rights, sequence in _SEQUENCES.items()]
     lines.append(f"GRANT EXECUTE ON FUNCTION {', '.join(called_functions())} TO {name};")
-    return "\n".join([*lines, _REST.format(name=name)])
+    return "\n".join([*lines, _REST.format(name=name, tag=_tag(name))])
 
 
 def called_functions() -> list[str]:
@@ -68,6 +68,11 @@ def table_rights() -> dict[str, list[str]]:
     """Two lists of the same length: `tables`, and the `rights` that each needs."""
     pairs = [(table, rights) for rights, tables in _TABLES.items() for table in tables]
     return {"tables": [table for table, _ in pairs], "rights": [rights for _, rights in pairs]}
+
+
+def _tag(name: str) -> str:
+    """What a block of text is put between: dollars that the name has would end it, quotes or not."""
+    return next(tag for tag in ("$$", *(f"$grants{number}$" for number in range(len(name) + 1))) if tag not in name)
 
 
 def _quoted(role: str) -> str:

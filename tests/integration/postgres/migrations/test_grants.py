@@ -85,6 +85,19 @@ def test_the_role_is_nothing_but_a_login(bridge_dsn: str, rows: Rows) -> None:
     assert rows.value("SELECT has_schema_privilege(%s, 'public', 'CREATE')", [ROLE]) is False
 
 
+@pytest.mark.parametrize("role", ["a$$b", 'a$grants$b"$grants1$', "$$; x; $$"])
+def test_dollars_in_the_name_of_a_role_end_no_block(rows: Rows, role: str) -> None:
+    quoted = '"' + role.replace('"', '""') + '"'
+    rows.all("CREATE TABLE projects (id uuid PRIMARY KEY, user_id uuid, plan text)")
+    rows.all(f"CREATE ROLE {quoted}")
+    try:
+        rows.all(grants(role))
+
+        assert rows.value("SELECT has_column_privilege(%s::name, 'projects', 'user_id', 'SELECT')", [role])
+    finally:
+        rows.all(f"DROP OWNED BY {quoted}; DROP ROLE {quoted}")
+
+
 def test_bridge_worker_pages_and_commands_run_as_the_role(
     bridge_dsn: str, rows: Rows, redis_url: str, new_fleet: Callable[..., Fleet], tmp_path: Path
 ) -> None:
