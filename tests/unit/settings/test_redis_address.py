@@ -9,6 +9,7 @@ from bridge.errors import SettingsError
 from bridge.settings import load_settings
 from bridge.settings.redis_address import check_files, parse_redis_address, shares_a_slot
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "redis-high-availability.md"
 SENTINELS = (
     "redis+sentinel://us:ge%40heim@one,two:26380,[::1]:26381/mymaster/3?sentinel_password=a%2Fb&max_connections=9"
 )
@@ -26,6 +27,16 @@ def test_sentinels_have_a_login_of_their_own_and_name_a_primary() -> None:
     server = parse_url(address.url)
     assert (server["username"], server["password"], server["db"]) == ("us", "ge@heim", 3)
     assert "sentinel_password" not in server
+
+
+def test_a_plus_in_an_option_is_a_blank_as_the_page_says() -> None:
+    for value, password in (("a+b", "a b"), ("a%2Bb%26c", "a+b&c")):
+        address = parse_redis_address(f"redis+sentinel://:x+y&z@h/m?sentinel_password={value}")
+        assert parse_url(address.seeds[0])["password"] == password
+        assert parse_url(address.url)["password"] == "x+y&z"
+
+    text = " ".join(PAGE.read_text("utf-8").split())
+    assert "in a value of an option `+` and `&`, too: a bare `+` is a blank there" in text
 
 
 def test_the_nodes_of_a_cluster_have_one_login() -> None:
