@@ -49,8 +49,9 @@ BEGIN
 END $$;
 
 -- spend_usage: what a request has used, in place of its reservation. Returns whether the turn is this attempt's. The cost
--- is stored also when it is not, and when the session was deleted: the request was made. Once: a repeated call changes
--- nothing. Index: primary keys, session_turns_job_id_key.
+-- is stored also when it is not: the request was made. When the session was deleted, it is stored only if the
+-- reservation is still there: once that was freed, by the next attempt for example, nothing says whose the request was.
+-- Once: a repeated call changes nothing. Index: primary keys, session_turns_job_id_key.
 CREATE OR REPLACE FUNCTION public.spend_usage(
     p_job uuid, p_fence bigint, p_id uuid, p_model text, p_input bigint, p_output bigint, p_cache_write bigint,
     p_cache_read bigint, p_usd numeric) RETURNS boolean

@@ -211,6 +211,19 @@ def test_a_cost_is_stored_also_when_its_session_was_deleted(turns: TurnSteps, ro
     assert float(rows.value("SELECT sum(cost_usd) FROM session_requests")) == 0.75
 
 
+def test_whose_a_cost_is_nobody_knows_when_session_and_reservation_are_gone(turns: TurnSteps, rows: Rows) -> None:
+    job, held = turns.start(turns.add_session())
+    dead = open_record(job)
+    assert dead.reserve(1.0) is None
+    open_record(turns.again(held)[0])  # which frees the reservation
+    rows.all("DELETE FROM coding_sessions WHERE id = %s", [job.session_id])
+
+    with pytest.raises(NotOursError):
+        dead.spend(Usage("m", 1, 2, cost_usd=0.75))
+
+    assert rows.all("SELECT * FROM session_requests") == []
+
+
 def test_without_budgets_nothing_is_asked(turns: TurnSteps) -> None:
     record = with_budgets(turns.open())
 
