@@ -58,6 +58,8 @@ def _refusal_of_libpq(options: Mapping[str, Any], hosts: int) -> str | None:
     # Not left out: PGHOSTADDR, or a service, would then say where to connect, and libpq would complain of a file of
     # passwords that others may read, which it does once more for the connection.
     nowhere = {"host": ",".join([_NO_SOCKET] * hosts), "hostaddr": "", "passfile": _NO_SOCKET}
+    if options.get("gssencmode") in {None, "require"}:  # no socket fulfils it; None: PGGSSENCMODE may ask for it
+        nowhere["gssencmode"] = "disable"
     link = pq.PGconn.connect_start(make_conninfo(**{**options, **nowhere}).encode())
     try:
         text = link.error_message.decode("utf-8", "replace").strip()

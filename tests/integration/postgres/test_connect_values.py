@@ -26,6 +26,7 @@ from bridge.postgres.startup_checks import check_database
         ("target_session_attrs=x", 'invalid target_session_attrs value: "x"'),
         ("sslnegotiation=direct", 'weak sslmode "prefer" may not be used with sslnegotiation=direct'),
         ("ssl_min_protocol_version=x", 'invalid "ssl_min_protocol_version" value: "x"'),
+        ("gssencmode=x", 'invalid gssencmode value: "x"'),
         ("service=x", 'definition of service "x" not found'),
     ],
 )
@@ -61,9 +62,12 @@ def test_a_value_that_no_connection_could_use_is_named_with_its_variable(dsn: st
         "postgresql://u@h/d?hostaddr=fe80::1%25lo&connect_timeout=-1&keepalives=0&port=",
         "postgresql://u@h/d?sslmode=verify-full&sslrootcert=system&gssencmode=disable&channel_binding=require",
         "postgresql://u@h/d?sslmode=require&sslnegotiation=direct&target_session_attrs=read-write",
+        "postgresql://u@h/d?gssencmode=require&requirepeer=postgres&krbsrvname=x&require_auth=scram-sha-256",
+        "postgresql://u@h/d?sslmode=require&sslcert=/none/c.pem&sslkey=/none/k.pem&sslcrl=/none/r.pem&sslcompression=1",
     ],
 )
 def test_values_that_a_connection_can_use_are_read(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    monkeypatch.setenv("PGGSSENCMODE", "require")
 
     assert connect_options(address, "test")["dbname"] == "d"
