@@ -48,12 +48,15 @@ class Usage:
 
     def is_over(self, result: int) -> bool:
         """Take a result. True: too much, and growing. What shrinks may go on: it makes room."""
-        now = int(os.read(result, 32) or 0)
+        counted = os.read(result, 32)
         os.close(result)
         os.waitpid(self._pid, 0)
         self._pid = 0
-        before, self._before = self._before, now
         self._next = time.monotonic() + max(PAUSE_SECONDS, SHARE * (time.monotonic() - self._began))
+        if not counted:  # it was killed, as the kernel does where memory is short: the count before stays
+            return False
+        now = int(counted)
+        before, self._before = self._before, now
         return before is not None and now > before and (now > self._limit or _is_full(self._folders[0]))
 
 

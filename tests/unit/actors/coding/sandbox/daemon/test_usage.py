@@ -81,6 +81,21 @@ def test_where_no_process_is_to_be_had_the_next_count_is_tried(tmp_path: Path, m
     assert not is_over(counted)
 
 
+def test_a_count_that_was_killed_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for an empty sandbox, it would make growth of the next count, and end what makes room."""
+    counted = Usage([str(tmp_path)], limit_mb=2)
+    (tmp_path / "big").write_bytes(b"x" * 4 * MB)
+    assert not is_over(counted)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(usage, "bytes_of", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        assert not is_over(counted)
+
+    assert not is_over(counted), "it has not grown"
+    (tmp_path / "more").write_bytes(b"x")
+    assert is_over(counted)
+
+
 COUNTING = """
 import time
 from actors.coding.sandbox.daemon import usage
