@@ -1,5 +1,6 @@
 """How much room the files of a sandbox take. Counted by a process beside the daemon, which goes on meanwhile."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -9,6 +10,7 @@ PAUSE_SECONDS = 0.5  # at least, between two counts
 SHARE = 10  # the pause is so many times as long as the count took: counting takes a tenth of a processor at most
 FREE_MB = 512  # on the drive are left for all others, whatever the sandbox may use
 ENTRY_BYTES = 4096  # an empty file takes room, too
+OPEN = 32  # folders at a time while it counts: projects are less deep, and a process may open 256 at least
 BLOCK_BYTES = 512  # the unit of st_blocks
 MB = 1024 * 1024  # bytes
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -71,19 +73,73 @@ def _count(folders: list[str], write: int, daemon: int) -> None:
 
 
 def bytes_of(folder: str) -> int:
-    """What the files below a folder take of the drive. What vanishes meanwhile, or is closed to us, is left out."""
+    """What the files below a folder take of the drive. What vanishes meanwhile, or is closed to us, is left out.
+
+    By descriptors: a link that takes the place of a folder meanwhile is not followed, and a path may be of any length.
+    """
     total = 0
-    open_ends = [folder]
-    while open_ends:
-        try:
-            with os.scandir(open_ends.pop()) as entries:
-                for entry in entries:
-                    total += ENTRY_BYTES + entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
-                    if entry.is_dir(follow_symlinks=False):
-                        open_ends.append(entry.path)
-        except OSError:
-            continue
+    way: list[_Folder] = []  # from the first to the one that is looked at
+    try:
+        total += _enter(way, folder)
+        while way:
+            here = way[-1]
+            if here.is_open and here.below:
+                with contextlib.suppress(OSError):
+                    total += _enter(way, here.below.pop())
+            else:
+                _leave(way)
+    except OSError:  # the first is not there
+        pass
+    finally:
+        for here in way:
+            here.close()
     return total
+
+
+class _Folder:
+    def __init__(self, name: str, above: int | None) -> None:
+        self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+        self.is_open = True
+        self.below: list[str] = []  # the folders in it that are still to be looked at
+        self.stat = os.fstat(self.descriptor)
+
+    def look(self) -> int:
+        """Note its folders. Returns what its entries take."""
+        total = 0
+        with contextlib.suppress(OSError), os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                total += ENTRY_BYTES + entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                if entry.is_dir(follow_symlinks=False):
+                    self.below.append(entry.name)
+        return total
+
+    def close(self) -> None:
+        if self.is_open:
+            os.close(self.descriptor)
+            self.is_open = False
+
+
+def _enter(way: list[_Folder], name: str) -> int:
+    """Go down into a folder, and look at it."""
+    here = _Folder(name, way[-1].descriptor if way else None)
+    if len(way) > OPEN:
+        way[-1].close()
+    way.append(here)
+    return here.look()
+
+
+def _leave(way: list[_Folder]) -> None:
+    """Go up, by "..", where the folder above was closed. If that is another one now, it was moved, and stays closed."""
+    here = way.pop()
+    if here.is_open and way and not way[-1].is_open:
+        with contextlib.suppress(OSError):
+            above = _Folder("..", here.descriptor)
+            if os.path.samestat(above.stat, way[-1].stat):
+                above.below = way[-1].below
+                way[-1] = above
+            else:
+                above.close()
+    here.close()
 
 
 def _is_full(folder: str) -> bool:

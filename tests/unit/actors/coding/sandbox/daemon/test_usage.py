@@ -2,10 +2,13 @@
 
 import errno
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,109 @@ def test_a_count_that_was_killed_counts_nothing(tmp_path: Path, monkeypatch: pyt
     assert not is_over(counted), "it has not grown"
     (tmp_path / "more").write_bytes(b"x")
     assert is_over(counted)
+
+
+Listing = AbstractContextManager[Iterator["os.DirEntry[str]"]]
+
+
+def after_each_listing(act: Callable[[], None]) -> Callable[[str | int], Listing]:
+    """A scandir that lets something happen when a folder was listed, before those in it are opened."""
+    scandir = os.scandir
+
+    @contextmanager
+    def listing(folder: str | int) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        with scandir(folder) as entries:
+            yield iter(sorted(entries, key=lambda entry: entry.name))
+        act()
+
+    return listing
+
+
+def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    outside.mkdir()
+    (outside / "big").write_bytes(b"x" * MB)
+    (inside / "folder").mkdir(parents=True)
+
+    def replace() -> None:
+        if not (inside / "folder").is_symlink():
+            (inside / "folder").rmdir()
+            (inside / "folder").symlink_to(outside)
+
+    monkeypatch.setattr(os, "scandir", after_each_listing(replace))
+
+    assert bytes_of(str(inside)) < MB
+    assert (inside / "folder").is_symlink()
+
+
+DEEP = 2500  # folders in each other: longer than a path may be, and more than there may be calls or open files
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """Two folders at each depth, of which one goes on, and a file in every thousandth that does not."""
+    top = tmp_path / "top"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for depth in range(DEEP):
+        for name in ("on", "aside"):
+            os.mkdir(name, dir_fd=here)
+        if depth % 1000 == 0:
+            os.mkdir("aside/below", dir_fd=here)
+            file = os.open("aside/below/file", os.O_WRONLY | os.O_CREAT, dir_fd=here)
+            os.write(file, b"x" * MB)
+            os.close(file)
+        here, above = os.open("on", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    yield top
+    # Also what a test moved: pytest would remove it later, by recursion, and fail.
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(opened()) + 64, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def opened() -> list[Path]:
+    return list(Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_what_is_thousands_of_folders_deep_counts(deep: Path) -> None:
+    before = len(opened())
+
+    folders = (2 * DEEP + 3) * usage.ENTRY_BYTES
+    assert 3 * MB + folders < bytes_of(str(deep)) < 3.5 * MB + 2.5 * folders
+    assert len(opened()) == before
+
+
+def test_a_deep_folder_that_moves_away_leads_nowhere_else(
+    deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way back from it leads to where it has moved."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "aside").mkdir(parents=True)
+    (elsewhere / "aside" / "big").write_bytes(b"x" * 16 * MB)
+    whole, before, listed = bytes_of(str(deep)), len(opened()), 0
+
+    def move() -> None:
+        nonlocal listed
+        listed += 1
+        if listed == DEEP:
+            (deep / ("on/" * 500)).rename(elsewhere / "moved")
+
+    monkeypatch.setattr(os, "scandir", after_each_listing(move))
+
+    assert whole - 8 * MB < bytes_of(str(deep)) <= whole
+    assert (elsewhere / "moved").exists()
+    assert len(opened()) == before
 
 
 COUNTING = """
