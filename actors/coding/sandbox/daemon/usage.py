@@ -108,7 +108,10 @@ class _Folder:
         total = 0
         with contextlib.suppress(OSError), os.scandir(self.descriptor) as entries:
             for entry in entries:
-                total += ENTRY_BYTES + entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                try:
+                    total += ENTRY_BYTES + entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                except OSError:  # it has vanished: the others have not
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     self.below.append(entry.name)
         return total

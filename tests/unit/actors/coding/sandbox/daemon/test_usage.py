@@ -134,6 +134,25 @@ def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(
     assert (inside / "folder").is_symlink()
 
 
+def test_what_vanishes_meanwhile_leaves_the_rest_of_its_folder_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    @contextmanager
+    def listing(folder: str | int) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        with scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+            (tmp_path / "a").unlink(missing_ok=True)
+            yield iter(found)
+
+    (tmp_path / "a").touch()
+    (tmp_path / "b").write_bytes(b"x" * MB)
+    monkeypatch.setattr(os, "scandir", listing)
+
+    assert MB < bytes_of(str(tmp_path)) < 1.1 * MB
+
+
 DEEP = 2500  # folders in each other: longer than a path may be, and more than there may be calls or open files
 
 
