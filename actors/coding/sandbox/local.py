@@ -95,18 +95,22 @@ class LocalProvider:
 
     def _start(self, folder: SessionFolder, session_id: UUID, fence: int, spec: Spec) -> None:
         """Start a daemon, and wait until it is ready: the one before, and all that it has started, has ended then."""
-        daemon = subprocess.Popen(
-            [sys.executable, "-I", "-S", *_compiled(), DAEMON],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-            env={},
-            start_new_session=True,
-        )
-        assert daemon.stdin is not None
         order = _order(folder, fence, spec) | (_confined(spec) if self._is_confined else self._alone)
-        daemon.stdin.write(json.dumps(order).encode() + b"\n")
-        daemon.stdin.flush()
+        try:
+            daemon = subprocess.Popen(
+                [sys.executable, "-I", "-S", *_compiled(), DAEMON],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+        except OSError as error:  # the account or the machine has no process, memory or descriptor left
+            raise SandboxError(f"the sandbox does not start: {error.strerror or error}") from error
+        assert daemon.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and says nothing
+            daemon.stdin.write(json.dumps(order).encode() + b"\n")
+            daemon.stdin.flush()
         said = _line(daemon)
         if said != "ready":
             daemon.kill()

@@ -1,5 +1,7 @@
 """Sandboxes of bubblewrap on this machine, with real commands."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -7,11 +9,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
+from actors.coding.sandbox import bubblewrap, local
 from actors.coding.sandbox.base import SandboxError, SandboxSetupError
 from actors.coding.sandbox.local import LocalProvider
 from tests.support.sandboxes import SPEC, Ran, alive, local_provider, marked_sleep, run
@@ -204,3 +208,71 @@ def test_without_bubblewrap_one_line_says_what_to_install(tmp_path: Path, monkey
         LocalProvider(tmp_path).check()
 
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture
+def unconfined(tmp_path: Path) -> LocalProvider:
+    return LocalProvider(tmp_path / "workspaces", is_confined=False)
+
+
+def test_one_line_says_that_no_process_is_to_be_had_for_the_daemon(
+    unconfined: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id, before = uuid4(), len(opened())
+
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(subprocess, "Popen", refused)
+        with pytest.raises(SandboxError, match=f"^the sandbox does not start: {os.strerror(errno.EAGAIN)}$"):
+            unconfined.obtain(session_id, 1, SPEC)
+
+    assert len(opened()) == before
+    sandbox = unconfined.obtain(session_id, 1, SPEC)
+    assert run(sandbox, "echo here").text() == "here\n"
+    sandbox.close()
+
+
+def test_one_line_says_that_the_daemon_ended_before_it_had_its_order(
+    unconfined: LocalProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the kernel kills it, because memory is short."""
+    session_id, before, popen = uuid4(), len(opened()), subprocess.Popen
+    daemons: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        daemons.append(popen(*arguments, **options))
+        os.waitid(os.P_PID, daemons[-1].pid, os.WEXITED | os.WNOWAIT)
+        return daemons[-1]
+
+    with monkeypatch.context() as meanwhile:
+        (tmp_path / "ends.py").touch()
+        meanwhile.setattr(local, "DAEMON", tmp_path / "ends.py")
+        meanwhile.setattr(subprocess, "Popen", start)
+        with pytest.raises(SandboxError, match="^the sandbox does not start: no answer$"):
+            unconfined.obtain(session_id, 1, SPEC)
+
+    assert [daemon.returncode for daemon in daemons] == [0]
+    assert len(opened()) == before
+    sandbox = unconfined.obtain(session_id, 1, SPEC)
+    assert run(sandbox, "echo here").text() == "here\n"
+    sandbox.close()
+
+
+def test_no_daemon_is_started_that_gets_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise SandboxSetupError("bubblewrap is not installed")
+
+    def start(*_: object, **__: object) -> None:
+        pytest.fail("a daemon was started")
+
+    monkeypatch.setattr(bubblewrap, "path", missing)
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+    with pytest.raises(SandboxSetupError, match="^bubblewrap is not installed$"):
+        LocalProvider(tmp_path / "workspaces").obtain(uuid4(), 1, SPEC)
+
+
+def opened() -> list[Path]:
+    return list(Path("/proc/self/fd").iterdir())
