@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,21 @@ def started() -> Iterator[list[Warden]]:
         one.end()
 
 
+@pytest.fixture
+def others() -> Iterator[Callable[[int], None]]:
+    """Begins so many processes of this account. They end with the test, also when it fails."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(count: int) -> None:
+        # One by one: when one is refused, those before it are in the list.
+        begun.extend(subprocess.Popen(["sleep", "60"]) for _ in range(count))
+
+    yield begin
+    for other in begun:
+        other.kill()
+        other.wait()
+
+
 def test_it_says_how_each_script_ended_until_one_fails(tmp_path: Path, started: list[Warden]) -> None:
     one = Warden(["true", "exit 3", "touch never"], tmp_path, os.getpid())
     started.append(one)
@@ -91,21 +106,18 @@ def test_it_names_the_limit_that_was_broken(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the kernel's limit does not apply to root")
-def test_what_else_the_account_runs_leaves_room(tmp_path: Path, started: list[Warden]) -> None:
+def test_what_else_the_account_runs_leaves_room(
+    tmp_path: Path, started: list[Warden], others: Callable[[int], None]
+) -> None:
     script = "touch begun; while ! [ -e go_on ]; do sleep 0.01; done; for i in $(seq 20); do sleep 60 & done"
     # Room for the other tests of this account as well: a fork bomb and some launchers may begin meanwhile.
     one = Warden([script], tmp_path, os.getpid(), processes=40)
     started.append(one)
     eventually((tmp_path / "begun").exists)
-    others = [subprocess.Popen(["sleep", "60"]) for _ in range(100)]
+    others(100)
     (tmp_path / "go_on").touch()
 
-    status = one.status()
-
-    for other in others:
-        other.kill()
-        other.wait()
-    assert status == [{"exit": 0}]
+    assert one.status() == [{"exit": 0}]
 
 
 BLIND = """
@@ -119,18 +131,15 @@ sys.exit(warden.main())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the kernel's limit does not apply to root")
-def test_what_the_account_runs_in_other_containers_leaves_room(tmp_path: Path, started: list[Warden]) -> None:
+def test_what_the_account_runs_in_other_containers_leaves_room(
+    tmp_path: Path, started: list[Warden], others: Callable[[int], None]
+) -> None:
     """Nothing shows it, but the kernel counts it."""
-    others = [subprocess.Popen(["sleep", "60"]) for _ in range(200)]
+    others(200)
     one = Warden(["sleep 0"], tmp_path, os.getpid(), "-c", BLIND, str(WARDEN.parent), processes=8)
     started.append(one)
 
-    status = one.status()
-
-    for other in others:
-        other.kill()
-        other.wait()
-    assert status == [{"exit": 0}]
+    assert one.status() == [{"exit": 0}]
 
 
 def test_a_stop_signal_ends_what_it_started(tmp_path: Path, started: list[Warden]) -> None:
