@@ -7,7 +7,6 @@ socket, lock and the output of calls, which no command can reach).
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -126,8 +125,40 @@ class SessionFolder:
         """Remove all, also read-only folders, as package managers make some. Call it locked, with nothing running."""
         gone = self.path.with_name(f".gone-{uuid4()}")
         self.path.rename(gone)
-        for above, folders, _ in os.walk(gone):
-            for name in folders:
-                if not Path(above, name).is_symlink():
-                    Path(above, name).chmod(0o700)
-        shutil.rmtree(gone)
+        _remove(gone)
+
+
+def _remove(gone: Path) -> None:
+    """Each folder in it comes up to the top before it is emptied: commands make some that are thousands deep.
+
+    `shutil.rmtree` ends there, because of its recursion or the length of the path.
+    """
+    top = os.open(gone, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        waiting = _empty(top, top)
+        while waiting:
+            name = waiting.pop()
+            folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+            try:
+                waiting += _empty(folder, top)
+            finally:
+                os.close(folder)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    gone.rmdir()
+
+
+def _empty(folder: int, top: int) -> list[str]:
+    """Remove its files. Returns the names that its folders have at the top."""
+    moved = []
+    with os.scandir(folder) as entries:
+        found = list(entries)  # before anything changes
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.name, 0o700, dir_fd=folder)
+                moved.append(uuid4().hex)
+                os.rename(entry.name, moved[-1], src_dir_fd=folder, dst_dir_fd=top)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return moved

@@ -1,7 +1,9 @@
 """The folder of a session's sandbox: its fence, its lock, its end."""
 
 import os
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -79,3 +81,32 @@ def test_a_folder_is_closed_to_other_accounts(folder: SessionFolder) -> None:
     for name in ("workspace", "home", "run"):
         assert (folder.path / name).stat().st_mode & 0o777 == 0o700
         assert (folder.path / name).stat().st_uid == (folder.user or os.geteuid())
+
+
+@pytest.fixture
+def deep(folder: SessionFolder) -> Iterator[SessionFolder]:
+    """With 1500 folders in each other: longer than a path may be, and more than there may be calls or open files."""
+    folder.path.mkdir(parents=True)
+    folder.make()
+    here = os.open(folder.path / "workspace", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("in", dir_fd=here)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+        os.symlink("/", "link", dir_fd=here)
+        here, above = os.open("in", os.O_RDONLY, dir_fd=here), here
+        os.fchmod(above, 0)
+        os.close(above)
+    os.close(here)
+    yield folder
+    # pytest would remove it later, by recursion, and fail.
+    subprocess.run(["chmod", "-R", "700", folder.path.parent], check=True)
+    subprocess.run(["rm", "-rf", folder.path.parent], check=True)
+
+
+def test_folders_of_any_depth_are_removed(deep: SessionFolder) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    deep.remove()
+
+    assert list(deep.path.parent.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
