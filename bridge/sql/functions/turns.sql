@@ -84,7 +84,8 @@ BEGIN
 END $$;
 
 -- end_turn: ends the turn, as `finished`, or as `asked` with a question. The tool call that a question is the result of
--- counts as started, so that an answer can finish it. What the user has sent meanwhile and nobody has taken becomes the
+-- counts as started, so that an answer can finish it. Once the job is to be cancelled, a question is given up at once, as
+-- cancel_session would do: nobody is to answer it. What the user has sent meanwhile and nobody has taken becomes the
 -- prompt of a new job. Returns whether the turn is this attempt's. Index: session_messages' primary key.
 CREATE OR REPLACE FUNCTION public.end_turn(
     p_job uuid, p_fence bigint, p_state text, p_question jsonb, p_lifetime interval, p_types text[], p_data jsonb[])
@@ -93,14 +94,18 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     held public.session_turns;
+    is_given_up boolean;
 BEGIN
     SELECT h.* INTO held FROM public.hold_turn(p_job, p_fence) h;
     IF held.state IS DISTINCT FROM 'running' THEN
-        RETURN coalesce(held.state = p_state OR held.state = 'answered' AND p_state = 'asked', false);
+        -- One that its own attempt finds given up had asked: a turn without an end is given up with its job.
+        RETURN coalesce(held.state = p_state OR held.state IN ('answered', 'abandoned') AND p_state = 'asked', false);
     END IF;
+    SELECT p_state = 'asked' AND j.cancel_requested_at IS NOT NULL INTO is_given_up
+    FROM public.coding_jobs j WHERE j.id = p_job;
     PERFORM FROM public.coding_sessions s WHERE s.id = held.session_id FOR NO KEY UPDATE; -- as who sends a prompt does
     UPDATE public.session_turns t
-    SET state = p_state, question = p_question, ended_at = clock_timestamp(),
+    SET state = CASE WHEN is_given_up THEN 'abandoned' ELSE p_state END, question = p_question, ended_at = clock_timestamp(),
         progress = CASE p_state WHEN 'finished' THEN 1 ELSE t.progress END
     WHERE t.job_id = p_job;
     IF p_question ->> 'callId' IS NOT NULL THEN

@@ -314,6 +314,39 @@ def test_a_cancel_ends_what_the_end_of_a_turn_begins_at_the_same_time(turns: Tur
     assert rows.value("SELECT count(*) FROM job_audit") == 2, "each job is cancelled once"
 
 
+def test_a_turn_that_was_cancelled_leaves_no_question_open(turns: TurnSteps, rows: Rows, dsn: str) -> None:
+    session_id, other = turns.add_session(), turns.add_session()
+    job, held = turns.start(session_id)
+    record = open_record(job)
+    record.add_message(said("assistant", "?"))
+    rows.value("SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+
+    for _ in range(2):  # repeated after a lost answer
+        record.ask("q1", "Which colour?", events=[("question", {})])  # before the cancel has reached it
+    turns.steps.complete(held)
+    asking(turns, other)
+
+    link = Link(dsn, "web")
+    turn = session_turn(link.call, session_id, USER)
+    assert session_turn(link.call, other, USER)["turn_state"] == "asked", "nobody has cancelled that one"
+    link.close()
+    assert (turn["turn_state"], turn["question"]) == ("abandoned", None)
+    assert turns.events(session_id) == ["question"]
+    assert rows.session(session_id)["status"] == "completed", "it does not wait for an answer"
+    sent = call(rows, "send_prompt", session_id)
+    assert (sent["state"], job_of(rows, sent)["payload"]) == ("idle", {}), "the next prompt is no answer"
+
+
+def test_a_cancelled_turn_that_has_nothing_more_to_do_is_finished(turns: TurnSteps, rows: Rows) -> None:
+    session_id = turns.add_session()
+    record = turns.open(session_id)
+    rows.value("SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+
+    record.finish()
+
+    assert rows.value("SELECT state FROM session_turns") == "finished"
+
+
 @pytest.mark.parametrize("name", ["begin_turn", "cancel_session"])
 def test_who_deletes_a_session_waits_for_no_call_that_waits_for_it(
     turns: TurnSteps, rows: Rows, dsn: str, name: str
