@@ -55,7 +55,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT t.* INTO mine FROM public.session_turns t WHERE t.job_id = p_job;
-    IF mine.state IN ('finished', 'asked', 'answered') THEN
+    IF mine.state = 'finished' OR mine.question IS NOT NULL THEN -- whatever became of its question
         RETURN QUERY SELECT session, mine.turn, 'ended', 0::bigint, 0;
         RETURN;
     END IF;

@@ -232,6 +232,25 @@ def test_a_turn_that_has_ended_is_not_run_again(turns: TurnSteps) -> None:
     assert open_record(turns.again(held)[0]).has_ended
 
 
+@pytest.mark.parametrize("left", ["another job", "a cancel"])
+def test_a_turn_that_asked_is_not_run_again_after_its_question_was_given_up(
+    turns: TurnSteps, rows: Rows, left: str
+) -> None:
+    session_id = turns.add_session()
+    job, held = turns.start(session_id)
+    open_record(job).ask("q1", "Which colour?")
+    if left == "another job":
+        turns.open(session_id).finish()
+    else:
+        rows.value("SELECT cancel_session(%s, %s, 'the user')", [session_id, USER])
+    assert rows.value("SELECT state FROM session_turns WHERE turn = 1") == "abandoned"
+    before = rows.all("SELECT * FROM session_turns ORDER BY turn")
+
+    assert open_record(turns.again(held)[0]).has_ended
+
+    assert rows.all("SELECT * FROM session_turns ORDER BY turn") == before
+
+
 def test_sessions_that_begin_at_once_run_one_turn(turns: TurnSteps, rows: Rows) -> None:
     for _ in range(5):
         session_id = turns.add_session()
