@@ -133,6 +133,19 @@ def test_a_prompt_that_a_failed_turn_left_comes_first(turns: TurnSteps, rows: Ro
     assert open_record(turns.start(job_id=sent["job_id"])[0]).take_prompts() == ["more"]
 
 
+def test_a_prompt_that_a_failed_turn_left_is_taken_when_the_session_goes_on(turns: TurnSteps, rows: Rows) -> None:
+    session_id = turns.add_session()
+    job, held = turns.start(session_id)
+    open_record(job)
+    call(rows, "send_prompt", session_id)
+    turns.steps.fail(held, final=True)
+    assert rows.value("SELECT count(*) FROM coding_jobs") == 1, "nothing begins by itself"
+
+    continued = call(rows, "continue_session", session_id)
+
+    assert open_record(turns.start(job_id=continued["job_id"])[0]).take_prompts() == ["more"]
+
+
 def test_prompts_that_are_sent_while_a_turn_ends_are_not_lost(turns: TurnSteps, rows: Rows, dsn: str) -> None:
     for _ in range(10):
         session_id = turns.add_session()
