@@ -1,15 +1,18 @@
 """The sessions API after the start: prompts, answers, going on, stopping, and what a session costs."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from bridge.postgres import session_requests
+from bridge.postgres.job_list import Call
+from bridge.postgres.pool import Pool
 from bridge.postgres.session_requests import (
     Accepted,
     InboxFullError,
@@ -17,6 +20,7 @@ from bridge.postgres.session_requests import (
     SessionExpiredError,
     SessionStateError,
 )
+from bridge.web.idempotency import Keyed, answer_once
 from bridge.web.services import Services
 from bridge.web.session_api import (
     SessionRequest,
@@ -26,7 +30,7 @@ from bridge.web.session_api import (
     session_id_of,
     user_of_request,
 )
-from bridge.web.start_request import RequestError, read_object, read_text
+from bridge.web.start_request import RequestError, read_key, read_object, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +58,8 @@ def blueprint(services: Services) -> Blueprint:
     def send_session_prompt() -> tuple[Response, int]:
         asked, given = order("prompt")
         prompt = read_text(given.get("prompt"), "Prompt", least=_ANSWER_LEAST)
-        return _accepted(asked, session_requests.send_prompt(call, *asked, prompt))
+        what = f"send\n{asked.session_id}\n{prompt}"
+        return _once(services.pool, asked, what, lambda one: session_requests.send_prompt(one, *asked, prompt))
 
     @pages.post("/answer-session-question")
     @_refusing
@@ -64,13 +69,15 @@ def blueprint(services: Services) -> Blueprint:
         call_id = given.get("callId")
         if call_id is not None:
             call_id = read_text(call_id, "callId", least=_ANSWER_LEAST)
-        return _accepted(asked, session_requests.answer_question(call, *asked, call_id, answer))
+        accepted = session_requests.answer_question(call, *asked, call_id, answer)
+        return _answer(_accepted(asked, accepted), is_new=True)
 
     @pages.post("/continue-session")
     @_refusing
     def continue_session() -> tuple[Response, int]:
         asked, _ = order()
-        return _accepted(asked, session_requests.continue_session(call, *asked))
+        what = f"continue\n{asked.session_id}"
+        return _once(services.pool, asked, what, lambda one: session_requests.continue_session(one, *asked))
 
     @pages.post("/cancel-session")
     @_refusing
@@ -134,9 +141,27 @@ def _translated() -> Iterator[None]:
         raise RequestError(str(error), status, retry) from None
 
 
-def _accepted(asked: SessionRequest, accepted: Accepted) -> tuple[Response, int]:
-    """201: a job was inserted. 202: the turn that is under way takes it."""
+def _once(pool: Pool, asked: SessionRequest, what: str, make: Callable[[Call], Accepted]) -> tuple[Response, int]:
+    """Do `what` is asked for; a request that is sent again with its Idempotency-Key gets the answer of the first.
+
+    No order of a session has the text of such a `what`: it begins with a project's id.
+    """
+    key = read_key(request.headers.get("Idempotency-Key"))
+    if key is None:
+        return _answer(_accepted(asked, make(pool.call)), is_new=True)
+    keyed = Keyed(asked.user, key, hashlib.sha256(what.encode()).digest())
+    data, is_new = answer_once(pool, keyed, lambda held: _accepted(asked, make(partial(pool.on, held))))
+    return _answer(data, is_new=is_new)
+
+
+def _accepted(asked: SessionRequest, accepted: Accepted) -> dict[str, Any]:
     job_id = None if accepted.job_id is None else str(accepted.job_id)
-    logger.info("Coding session goes on", extra={"sessionId": str(asked.session_id), "jobId": job_id or "(at work)"})
-    data = {"sessionId": str(asked.session_id), "jobId": job_id, "answersQuestion": accepted.answers}
+    return {"sessionId": str(asked.session_id), "jobId": job_id, "answersQuestion": accepted.answers}
+
+
+def _answer(data: dict[str, Any], *, is_new: bool) -> tuple[Response, int]:
+    """201: a job was inserted. 202: the turn that is under way takes it."""
+    job_id = data["jobId"]
+    if is_new:
+        logger.info("Coding session goes on", extra={"sessionId": data["sessionId"], "jobId": job_id or "(at work)"})
     return jsonify(success=True, data=data), HTTPStatus.CREATED if job_id else HTTPStatus.ACCEPTED

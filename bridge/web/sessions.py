@@ -1,6 +1,5 @@
 """The sessions API of MobVibe's apps: start a coding session, and read its status and events."""
 
-import json
 import logging
 from typing import Any
 from uuid import UUID
@@ -9,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from bridge.postgres.connection import Connection
 from bridge.postgres.enqueue import enqueue
+from bridge.web.idempotency import Keyed, answer_once
 from bridge.web.services import Services
 from bridge.web.session_api import asked_session, body_of_request, new_blueprint, token_of_request
 from bridge.web.start_request import Order, RequestError, read_key, read_order
@@ -41,39 +41,24 @@ def blueprint(services: Services) -> Blueprint:
 def _start(services: Services, token: Token, order: Order, key: str | None) -> dict[str, Any]:
     """Insert the session, its job and the request's key in one transaction: all or none. Returns the answer."""
     user = token.user
-    with services.pool.connection() as connection, connection.transaction():
-        # The user's other start requests wait until this transaction has ended: they could take the last place, or have
-        # the same key.
-        services.pool.on(connection, "hold_user", {"user": user})
-        if key is not None and (known := _answer_before(services, connection, user, order, key)) is not None:
-            logger.info("Start request answered as before", extra={"sessionId": known["sessionId"]})
-            return known
+
+    def insert(connection: Connection) -> dict[str, Any]:
         _check_project(services, connection, user, order.project)
-        _check_quota(services, connection, token)
+        _check_quota(services, connection, token)  # no other start takes the last place meanwhile: see answer_once
         given = {"user": user, "project": order.project, "prompt": order.prompt}
         session = services.pool.on(connection, "create_session", given)[0]
         job_id = enqueue(connection, ACTOR, order.payload, session_id=session["id"], prompt=order.prompt)
-        answer = {
+        return {
             "sessionId": str(session["id"]),
             "jobId": str(job_id),
             "expiresAt": session["expires_at"].isoformat(),
             "status": session["status"],
         }
-        if key is not None:
-            kept = {"user": user, "key": key, "hash": order.hash(), "answer": json.dumps(answer)}
-            services.pool.on(connection, "keep_idempotency_key", kept)
-    logger.info("Coding session started", extra={"sessionId": answer["sessionId"], "jobId": answer["jobId"]})
+
+    answer, is_new = answer_once(services.pool, Keyed(user, key, order.hash()), insert)
+    if is_new:
+        logger.info("Coding session started", extra={"sessionId": answer["sessionId"], "jobId": answer["jobId"]})
     return answer
-
-
-def _answer_before(
-    services: Services, connection: Connection, user: UUID, order: Order, key: str
-) -> dict[str, Any] | None:
-    """The answer to the request that had this key; None: there was none. Raises RequestError for another order."""
-    rows = services.pool.on(connection, "find_idempotency_key", {"user": user, "key": key})
-    if rows and bytes(rows[0]["request_hash"]) != order.hash():
-        raise RequestError("This Idempotency-Key was used for another request: take a new key for each", 422)
-    return rows[0]["answer"] if rows else None
 
 
 def _check_project(services: Services, connection: Connection, user: UUID, project: UUID) -> None:

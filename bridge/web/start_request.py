@@ -45,7 +45,7 @@ class Order(NamedTuple):
 
 
 def read_key(given: str | None) -> str | None:
-    """The Idempotency-Key of a start request, if it has one. Raises RequestError for one that is malformed."""
+    """The Idempotency-Key of a request, if it has one. Raises RequestError for one that is malformed."""
     if given is not None and not _KEY.fullmatch(given):
         raise RequestError(f"Idempotency-Key must have 1 to {KEY_MOST} visible ASCII characters, and no space")
     return given

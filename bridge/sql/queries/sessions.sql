@@ -7,7 +7,8 @@ VALUES (%(user)s, %(project)s, %(prompt)s, 'pending', now() + interval '30 minut
 RETURNING id, expires_at, status
 
 -- name: hold_user
--- Lets no other transaction start a session of this user before this one has ended: both could take the last place.
+-- Lets no other transaction start a session of this user before this one has ended, or answer a request of theirs that has a
+-- key: both could take the last place, or have the same key.
 SELECT pg_advisory_xact_lock(hashtext('mobvibe.sessions'), hashtext(%(user)s::text))
 
 -- name: count_open_sessions
