@@ -54,7 +54,7 @@ def sweep(
 def _try(act: Callable[[UUID], None], info: SandboxInfo) -> bool:
     try:
         act(info.session_id)
-    except SandboxError as error:
+    except (SandboxError, OSError) as error:
         logger.warning("the sandbox %s is left for the next time: %s", info.name, error)
         return False
     return True

@@ -71,8 +71,9 @@ def test_above_the_most_the_longest_idle_are_stopped_but_none_that_works(provide
         provider.destroy(session_id)
 
 
+@pytest.mark.parametrize("error", [SandboxError("the drive is away"), OSError(16, "the drive is away")], ids=type)
 def test_one_that_cannot_be_swept_keeps_none_of_the_others(
-    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     stuck, over = uuid4(), uuid4()
     for session_id in (stuck, over):
@@ -81,12 +82,12 @@ def test_one_that_cannot_be_swept_keeps_none_of_the_others(
 
     def refuse(session_id: UUID) -> None:
         if session_id == stuck:
-            raise SandboxError("the drive does not answer")
+            raise error
         destroy(session_id)
 
     monkeypatch.setattr(provider, "destroy", refuse)
     with caplog.at_level(logging.WARNING):
         assert swept(provider) == {stuck: "running"}
 
-    assert "left for the next time: the drive does not answer" in caplog.text
+    assert f"left for the next time: {error}" in caplog.text
     destroy(stuck)
