@@ -1,12 +1,14 @@
 """A headless Chromium that a test drives, and what it finds wrong with a page."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -65,6 +67,27 @@ class Tab:
 
     def link(self, text: str) -> WebElement:
         return eventually(lambda: self.driver.find_elements(By.LINK_TEXT, text), what=f"the link {text!r}")[0]
+
+    def click_button(self, text: str) -> None:
+        self._click(lambda: self.button(text))
+
+    def click_link(self, text: str) -> None:
+        self._click(lambda: self.link(text))
+
+    def click(self, css: str) -> None:
+        self._click(lambda: self.find(css))
+
+    def _click(self, find: Callable[[], WebElement]) -> None:
+        """A live page may put another element in its place before it is clicked: then that one is."""
+
+        def clicked() -> bool:
+            try:
+                find().click()
+            except StaleElementReferenceException:
+                return False
+            return True
+
+        eventually(clicked, what="an element that stays until it is clicked")
 
     def wait_for(self, css: str, text: str, seconds: float = 10) -> None:
         """Wait until an element's text holds `text`. The page may be loaded again meanwhile."""

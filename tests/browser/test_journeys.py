@@ -22,12 +22,12 @@ def test_a_group_of_dead_letters_is_replayed(tab: Tab, rows: Rows) -> None:
     rows.add_job(status="failed", error_message="another error", completed_at="now")
     tab.open("/")
 
-    tab.link("Dead letters").click()
+    tab.click_link("Dead letters")
     tab.wait_for("td", "2")
     tab.driver.find_element("xpath", "//tr[contains(., 'TimeoutError')]//button[contains(., 'Replay')]").click()
     tab.wait_for("h1", "Replay 2 jobs")
     tab.find("#reason").send_keys("the network is back")
-    tab.button("Replay 2 jobs").click()
+    tab.click_button("Replay 2 jobs")
     tab.wait_for("strong", "done", seconds=30)
 
     eventually(
@@ -50,7 +50,7 @@ def test_a_thousand_failed_jobs_are_retried_at_once(tab: Tab, rows: Rows) -> Non
 
     tab.driver.find_element("xpath", "//button[contains(., 'Retry')]").click()
     tab.wait_for("h1", "Retry 1000 jobs")
-    tab.button("Retry 1000 jobs").click()
+    tab.click_button("Retry 1000 jobs")
     tab.wait_for("strong", "done", seconds=60)
 
     assert tab.driver.find_element("xpath", "//dt[.='Done']/following-sibling::dd").text == "1000"
@@ -72,12 +72,12 @@ def test_who_logs_in_comes_to_the_page_that_was_asked_for(
         assert tab.violations() == []
         tab.find("[name=user]").send_keys("admin")
         tab.find("[name=password]").send_keys("correct horse")
-        tab.button("Log in").click()
+        tab.click_button("Log in")
         tab.wait_for(".status", "failed")
         assert tab.path == f"/jobs/{job_id}"
-        tab.button("Run again").click()
+        tab.click_button("Run again")
         tab.wait_for(".status", "pending")
-        tab.button("Log out").click()
+        tab.click_button("Log out")
         eventually(lambda: tab.path.startswith("/login"), what="the page of the login")
         tab.open(f"/jobs/{job_id}")
         assert tab.path.startswith("/login")

@@ -51,7 +51,7 @@ def test_the_list_of_keys_opens_and_closes(tab: Tab) -> None:
 
 def test_keys_can_be_turned_off(tab: Tab) -> None:
     tab.open("/settings")
-    tab.find("#keys-on").click()
+    tab.click("#keys-on")
 
     tab.open("/")
     tab.press("?gj")
@@ -72,6 +72,6 @@ def test_a_theme_is_chosen_for_all_pages_and_follows_the_system_otherwise(tab: T
     tab.open("/settings", theme="dark")
     assert ground(tab) == light
     assert tab.driver.find_element(By.CSS_SELECTOR, "[name=theme]:checked").get_attribute("value") == "light"
-    tab.find("[name=theme][value=dark]").click()
+    tab.click("[name=theme][value=dark]")
     tab.open("/")
     assert ground(tab) == dark

@@ -30,7 +30,7 @@ def test_a_job_is_watched_live_to_its_end_and_runs_again(tab: Tab, rows: Rows) -
     tab.wait_for("h1 .status", "completed")
     tab.wait_for("[data-part=attempts]", "completed")
     tab.find("#reason").send_keys("to see it again")
-    tab.button("Run again").click()
+    tab.click_button("Run again")
     tab.wait_for(".events", "line 3", seconds=30)
     eventually(lambda: len(rows.all("SELECT 1 FROM job_attempts")) == 2, seconds=30, what="a second attempt")
     assert rows.all("SELECT action, reason FROM job_audit") == [{"action": "retry", "reason": "to see it again"}]
@@ -41,7 +41,7 @@ def test_the_page_of_a_job_shows_its_failure_and_keeps_what_was_typed(tab: Tab, 
     tab.open(f"/jobs/{job_id}")
     tab.wait_until_complete()
     tab.find("#reason").send_keys("too old")
-    tab.find("h1").click()  # out of the field
+    tab.click("h1")  # out of the field
 
     rows.all("UPDATE coding_jobs SET status = 'failed', error_message = 'broken', completed_at = now() RETURNING id")
 

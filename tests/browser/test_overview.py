@@ -38,8 +38,8 @@ def wait_for_the_stream_to_say(tab: Tab, failed: int) -> None:
 
 
 def connect_anew(tab: Tab) -> None:
-    tab.button("Pause updates").click()
-    tab.button("Pause updates").click()
+    tab.click_button("Pause updates")
+    tab.click_button("Pause updates")
 
 
 def test_a_commit_is_seen_without_a_reload_and_a_pause_keeps_the_figures(tab: Tab, rows: Rows) -> None:
@@ -50,12 +50,12 @@ def test_a_commit_is_seen_without_a_reload_and_a_pause_keeps_the_figures(tab: Ta
     tab.wait_for("[data-count=failed]", "1")
     assert time.monotonic() - began < 3, "half a second, on a quiet machine"
 
-    tab.button("Pause updates").click()
+    tab.click_button("Pause updates")
     tab.wait_for("#live-state", "Paused")
     rows.add_job(status="failed")
     wait_for_the_stream_to_say(tab, failed=2)
     assert text(tab, "[data-count=failed]") == "1"
-    tab.button("Pause updates").click()
+    tab.click_button("Pause updates")
     tab.wait_for("[data-count=failed]", "2")
 
 
@@ -83,7 +83,7 @@ def test_new_jobs_wait_behind_a_link(tab: Tab, rows: Rows) -> None:
 
     tab.wait_for("#new-jobs", "1 new")
     assert rows.value("SELECT count(*) FROM coding_jobs WHERE status = 'failed'") == 2
-    tab.find("#new-jobs a").click()
+    tab.click("#new-jobs a")
     eventually(lambda: tab.driver.page_source.count('<th scope="row"><a href="/jobs/') == 2, what="both jobs")
 
 
@@ -122,12 +122,12 @@ def test_a_page_whose_login_is_over_leads_to_the_login(
         tab.open("/workers")
         tab.find("[name=user]").send_keys("admin")
         tab.find("[name=password]").send_keys("correct horse")
-        tab.button("Log in").click()
+        tab.click_button("Log in")
         tab.wait_for("#live-state", "Live")
 
         driver.delete_all_cookies()
-        tab.button("Pause updates").click()
-        tab.button("Pause updates").click()  # connects anew
+        tab.click_button("Pause updates")
+        tab.click_button("Pause updates")  # connects anew
 
         eventually(lambda: tab.path == "/login?next=/workers", seconds=20, what="the page of the login")
         tab.complaints()  # of the answers 401

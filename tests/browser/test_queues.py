@@ -16,17 +16,17 @@ def test_a_pause_is_asked_for_twice_and_says_how_many_jobs_wait(tab: Tab, rows: 
     tab.open("/queues", size=size)
     assert not tab.driver.find_element(By.CSS_SELECTOR, "#queue-reports button").is_displayed()
 
-    tab.find("#queue-reports summary").click()
+    tab.click("#queue-reports summary")
     tab.find("#reason-reports").send_keys("the disk is full")
-    tab.button("Pause reports: 3 jobs wait").click()
+    tab.click_button("Pause reports: 3 jobs wait")
 
     tab.wait_for("#queue-reports", "by dashboard: the disk is full")
     assert tab.path == "/queues#queue-reports"
     assert rows.value("SELECT reason FROM queue_pauses") == "the disk is full"
     assert not tab.scrolls_sideways
 
-    tab.find("#queue-reports summary").click()
-    tab.button("Resume reports: 3 jobs wait").click()
+    tab.click("#queue-reports summary")
+    tab.click_button("Resume reports: 3 jobs wait")
 
     tab.wait_for("#queue-reports", "open")
     assert rows.all("SELECT * FROM queue_pauses") == []

@@ -34,17 +34,17 @@ def test_a_range_of_jobs_is_selected_and_retried(tab: Tab, rows: Rows) -> None:
     click(tab, 1, shift=True)
     assert boxes(tab) == [False, True, True, True, False]
     tab.wait_for("[data-selected]", "3 selected")
-    tab.button("All 5 on this page").click()
+    tab.click_button("All 5 on this page")
     tab.wait_for("[data-selected]", "5 selected")
-    tab.button("None").click()
+    tab.click_button("None")
     assert boxes(tab) == [False] * 5
     click(tab, 0)
     click(tab, 4)
     assert tab.violations() == []
-    tab.button("Retry …").click()
+    tab.click_button("Retry …")
 
     tab.wait_for("h1", "Retry 2 jobs")
-    tab.button("Retry 2 jobs").click()
+    tab.click_button("Retry 2 jobs")
     tab.wait_for("strong", "running")
     assert rows.value("SELECT jsonb_array_length(conditions -> 'id') FROM bulk_operations") == 2
     assert rows.value("SELECT state FROM bulk_operations") == "running"

@@ -72,7 +72,7 @@ def test_a_session_is_watched_to_its_end_and_goes_on(tab: Tab, rows: Rows) -> No
     assert bodies(tab) == watched  # stored events are shown as they were when they came
 
     tab.find("#prompt").send_keys("And again, without a block.")
-    tab.button("Send").click()
+    tab.click_button("Send")
 
     tab.wait_for(".entry.prompt", "And again, without a block.", seconds=30)
     tab.wait_for(".entry.end", "Turn 2 ended", seconds=30)
@@ -87,7 +87,7 @@ def test_a_question_is_answered_in_the_page(tab: Tab, rows: Rows) -> None:
 
     tab.wait_for("[data-part=question]", "Which colour?", seconds=30)
     tab.wait_for("h1 .status", "waits for an answer")
-    tab.button("blue").click()
+    tab.click_button("blue")
 
     tab.wait_for(".entry.prompt", "blue", seconds=30)
     tab.wait_for(".entry.said", "Then it will be that one.", seconds=30)
@@ -130,7 +130,7 @@ def test_what_is_typed_stays_while_the_page_renews_itself(tab: Tab, rows: Rows) 
     tab.open(f"/sessions/{session}")
     tab.wait_for("#stream-state", "Live")
     tab.find("#answer").send_keys("because")
-    tab.find("h1").click()  # out of the field
+    tab.click("h1")  # out of the field
 
     rows.all("UPDATE coding_sessions SET error_message = 'new' RETURNING id")
     say(rows, session, "error", message="new")

@@ -15,7 +15,7 @@ def views(tab: Tab) -> list[str]:
 def save(tab: Tab, name: str) -> None:
     tab.wait_until_complete()
     tab.find("#view-name").send_keys(name)
-    tab.button("Save view").click()
+    tab.click_button("Save view")
 
 
 def test_a_search_is_saved_found_again_and_removed(tab: Tab) -> None:
@@ -26,12 +26,12 @@ def test_a_search_is_saved_found_again_and_removed(tab: Tab) -> None:
     assert views(tab) == [HOSTILE, "all"]
     assert tab.find(".views a[aria-current]").text == "all"
 
-    tab.link(HOSTILE).click()
+    tab.click_link(HOSTILE)
     eventually(lambda: tab.path == "/jobs?q=status%3Afailed+older%3A2h", what="the search")
     assert tab.find("#q").get_attribute("value") == "status:failed older:2h"
     assert tab.violations() == []
     tab.wait_until_complete()
-    tab.find(".views li button").click()
+    tab.click(".views li button")
     assert views(tab) == ["all"]
     tab.open("/jobs")
     assert views(tab) == ["all"]

@@ -98,7 +98,9 @@ def bytes_of(folder: str) -> int:
 
 class _Folder:
     def __init__(self, name: str, above: int | None) -> None:
-        self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+        # The first one is no command's, and in a container it is a link of ours to a volume.
+        follow = 0 if above is None else os.O_NOFOLLOW
+        self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | follow, dir_fd=above)
         self.is_open = True
         self.below: list[str] = []  # the folders in it that are still to be looked at
         self.stat = os.fstat(self.descriptor)
