@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 IMAGE = "image:1"
+BEGIN_SECONDS, LOOK_SECONDS = 20.0, 0.002  # for a container to begin, on a busy machine; between two looks
 _OF_CREATE = (
     "name hostname pull label network ipc log-driver cap-drop cap-add security-opt user memory memory-swap pids-limit "
     "ulimit tmpfs shm-size mount workdir entrypoint"
@@ -87,6 +88,16 @@ def say(text: str) -> None:
 def fail(text: str, code: int = 1) -> NoReturn:
     sys.stderr.write(text + "\n")
     sys.exit(code)
+
+
+def _wait_until_it_has_begun(pid: int) -> None:
+    """bubblewrap tells the id before it mounts anything: who enters then finds no program."""
+    deadline = time.monotonic() + BEGIN_SECONDS
+    with contextlib.suppress(OSError):  # it has ended already, and says why itself
+        while not Path(f"/proc/{pid}/task/{pid}/children").read_text():
+            if time.monotonic() > deadline:
+                fail("Error response from daemon: the container does not begin")
+            time.sleep(LOOK_SECONDS)
 
 
 class Engine:
@@ -179,7 +190,9 @@ class Engine:
         )
         os.close(tell)
         with os.fdopen(said) as info:
-            return int(json.load(info)["child-pid"])
+            pid = int(json.load(info)["child-pid"])
+        _wait_until_it_has_begun(pid)
+        return pid
 
     def exec(self, options: dict[str, list[str]], rest: list[str]) -> None:
         assert options == {"interactive": [""], "user": ["0:0"]}, options
