@@ -91,7 +91,7 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 
 def _wait_until_it_has_begun(pid: int) -> None:
-    """bubblewrap tells the id before it mounts anything: who enters then finds no program."""
+    """Bubblewrap tells the id before it mounts anything: who enters then finds no program."""
     deadline = time.monotonic() + BEGIN_SECONDS
     with contextlib.suppress(OSError):  # it has ended already, and says why itself
         while not Path(f"/proc/{pid}/task/{pid}/children").read_text():
