@@ -181,16 +181,16 @@ def _check_tls(options: dict[str, str]) -> None:
     """Raise ValueError for an option that the driver tries at each connection only, with an error that says little."""
     if "ssl_keyfile" in options and "ssl_certfile" not in options:
         raise ValueError("has ssl_keyfile without ssl_certfile: name the certificate, too")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tries = {
         "ssl_min_version": (_set_lowest, "is 771 for TLS 1.2 and 772 for TLS 1.3"),
         "ssl_ciphers": (ssl.SSLContext.set_ciphers, "names no cipher that OpenSSL has here"),
         "ssl_ca_data": (_take_authorities, "is to be the text of a certificate (PEM), percent-encoded"),
     }
     for name, (take, meaning) in tries.items():
+        if name not in options:
+            continue
         try:
-            if name in options:
-                take(context, options[name])
+            take(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), options[name])
         except (OSError, OverflowError, TypeError, ValueError):
             raise ValueError(f"has a value of {name} that cannot be used: it {meaning}") from None
 
