@@ -39,6 +39,7 @@ class StopSignals:
         StopSignals._is_booting = self._dramatiqs is not None
         self._installed: dict[int, Handler] = {}
         self._came_at: list[float] = []
+        self._second_came = False
         self._is_calling_theirs = False
         # A handler that the package sets later finds ours, and may call it any number of times.
         self._found_theirs = self._install()
@@ -78,14 +79,20 @@ class StopSignals:
         return on_signal
 
     def _is_another_signal(self) -> bool:
-        if self._came_at and time.monotonic() - self._came_at[0] < SAME_SIGNAL_SECONDS:
+        # Noted before anything is asked of it: passed on, the same signal may interrupt each line here.
+        came_at = time.monotonic()
+        self._came_at.append(came_at)
+        first_at = self._came_at[0]
+        if first_at is came_at:
+            return True
+        if came_at - first_at < SAME_SIGNAL_SECONDS:
             return False
-        self._came_at.append(time.monotonic())
+        self._second_came = True
         return True
 
     def _stop(self, theirs: Handler | None, signum: int, frame: FrameType | None) -> None:
         assert self._dramatiqs is not None
-        is_second = len(self._came_at) > 1
+        is_second = self._second_came
         if theirs is not None and not is_second:
             self._call(theirs, signum, frame)
         if _still_runs(self._dramatiqs):  # theirs may have called it
@@ -100,7 +107,7 @@ class StopSignals:
         try:
             theirs(signum, frame)
         except BaseException as error:
-            if len(self._came_at) > 1:
+            if self._second_came:
                 raise  # a second signal came meanwhile: for Dramatiq that is "stop at once"
             logger.warning(
                 "The actors package's handler of a stop signal raised: the worker stops as if it had not",

@@ -16,7 +16,6 @@ WITHOUT = {
     "runtime/clock.py": "the system's clock; dispatch/test_recovery.py lets it sleep",
     "transport/consumer_broker.py": "a Protocol; mypy checks it",
     "worker/ending.py": "a dataclass; worker/test_reports.py writes it",
-    "worker/stop_signals.py": "signals to Dramatiq's processes: acceptance/test_processes.py and test_restarts.py",
     "worker/stop_times.py": "constants; acceptance/test_processes.py stops real worker processes",
     "worker/watched.py": "hooks of real worker processes: acceptance/cli/test_probes.py",
 }
