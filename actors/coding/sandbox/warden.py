@@ -93,6 +93,12 @@ def prepare(worker: int) -> None:
         raise_priority()
 
 
+def ends_with(parent: int) -> bool:
+    """Let the kernel kill this process when its parent ends. False: that has ended already."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return os.getppid() == parent
+
+
 def raise_priority() -> None:
     """Get the processor before ordinary processes, even thousands of them. Children do not inherit this."""
     with contextlib.suppress(OSError):

@@ -6,15 +6,15 @@ the client asks again, and is checked again.
 """
 
 import contextlib
-import ctypes
 import encodings.idna  # noqa: F401 - getaddrinfo needs it, and later it may not be readable any more
 import ipaddress
 import os
 import select
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
+
+from actors.coding.sandbox.warden import ends_with
 
 CONNECTIONS = 64  # at once: package managers open some dozens
 HEAD_BYTES = 16 * 1024  # of a request: what servers take at most
@@ -23,8 +23,6 @@ IDLE_SECONDS = 300.0  # without a byte: a server that computes for long may take
 CHUNK_BYTES = 64 * 1024  # at a time
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class RefusedError(Exception):
@@ -38,8 +36,7 @@ def start_proxy(hosts: Sequence[str]) -> int:
     if os.fork() == 0:
         try:
             ours.close()
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() == parent:
+            if ends_with(parent):
                 _serve_ports(Proxy(hosts), its)
         finally:
             os._exit(0)
